@@ -1,0 +1,48 @@
+# `make help` lists what can be done. Every target prepares its own environment, in seconds when nothing changed.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+# Everything below runs in the environment that `make setup` writes.
+ENV := . ./.setup/env.sh &&
+
+SOURCE ?= demo
+ARGS ?=
+
+.PHONY: help setup test lint format demo bench model train clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
+
+setup: ## .venv, ROS 2 wheels when no ROS is sourced, colcon build; afterwards: . .setup/env.sh
+	@bash scripts/setup.sh
+
+lint: setup ## ruff and mypy
+	@$(ENV) ruff check .
+	@$(ENV) ruff format --check .
+	@$(ENV) mypy
+
+format: setup ## let ruff sort imports and lay out the code
+	@$(ENV) ruff check --fix . && ruff format .
+
+test: lint ## lint, then pytest; ARGS="test/geometry -k pose" chooses
+	@$(ENV) python -m pytest $(ARGS)
+
+demo: setup ## the ROS graph on a photograph -> out/demo.mp4, out/face.obj, out/report.txt; SOURCE=/dev/video0, a video, a folder
+	@$(ENV) python -m tddfa_ros.demo --source "$(SOURCE)" $(ARGS)
+
+bench: setup ## speed of every stage, then latency of the graph; ARGS go to the first
+	@$(ENV) python benchmarks/bench.py $(ARGS)
+	@$(ENV) python benchmarks/latency.py
+
+model: setup ## rebuild the default morphable model (installs the extra [model], some minutes)
+	@$(ENV) python -m pip install --quiet --disable-pip-version-check -r requirements/model.txt
+	@$(ENV) tddfa models build $(ARGS)
+
+train: setup ## train a regression network (installs the extra [training]); ARGS="--help" shows how
+	@$(ENV) python -m pip install --quiet --disable-pip-version-check -r requirements/training.txt
+	@$(ENV) python -m tddfa_ros.training $(ARGS)
+
+clean: ## remove everything that make wrote, except out/ and runs/
+	rm -rf .venv .setup build install log .pytest_cache .ruff_cache .mypy_cache

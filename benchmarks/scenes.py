@@ -1,0 +1,36 @@
+"""Pictures to measure on: the public-domain portrait that scikit-image ships, one or several times in one frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_HEAD = (0, 200, 125, 325)
+
+
+def portrait() -> np.ndarray:
+    """The portrait, (512, 512, 3) uint8 BGR.
+
+    Raises:
+        ImportError: scikit-image is not installed.
+    """
+    from skimage import data
+
+    return np.ascontiguousarray(data.astronaut()[..., ::-1])
+
+
+def scene(faces: int, width: int = 640, height: int = 480) -> np.ndarray:
+    """A frame with 1 to 5 faces, (height, width, 3) uint8 BGR."""
+    y0, y1, x0, x1 = _HEAD
+    head = portrait()[y0:y1, x0:x1]
+    frame = np.full((height, width, 3), 110, np.uint8)
+    columns = min(faces, 3)
+    side = min(width // columns, height // (1 if faces <= 3 else 2), 300)
+    for i in range(faces):
+        row, column = divmod(i, columns)
+        tile = cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA)
+        if i % 2:
+            tile = tile[:, ::-1]
+        y, x = row * side, column * side
+        frame[y : y + side, x : x + side] = tile
+    return frame

@@ -1,0 +1,84 @@
+"""Timing helpers: medians of repeated calls, a unit of machine speed, Markdown tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the result: median and 90th percentile in ms, calls measured; ``note`` says why there is none."""
+
+    name: str
+    threads: int
+    median_ms: float | None
+    p90_ms: float | None = None
+    calls: int = 0
+    baseline: str = ""
+    ratio: float | None = None
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def measure(
+    call: Callable[[], object], *, seconds: float = 1.0, least: int = 7, most: int = 400
+) -> np.ndarray:
+    """Milliseconds of repeated calls, after two that warm up; at least ``least`` calls, then until ``seconds`` are up."""
+    for _ in range(2):
+        call()
+    samples: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(samples) < least or (time.perf_counter() < end and len(samples) < most):
+        start = time.perf_counter()
+        call()
+        samples.append(1e3 * (time.perf_counter() - start))
+    return np.array(samples)
+
+
+def row(
+    name: str, threads: int, call: Callable[[], object], seconds: float, baseline: Row | None = None
+) -> Row:
+    """Measure a call and set it against a baseline of the same run."""
+    samples = measure(call, seconds=seconds)
+    median = float(np.median(samples))
+    ratio = median / baseline.median_ms if baseline and baseline.median_ms else None
+    return Row(
+        name,
+        threads,
+        median,
+        float(np.percentile(samples, 90)),
+        len(samples),
+        baseline.name if baseline else "",
+        ratio,
+    )
+
+
+def machine_unit() -> Callable[[], object]:
+    """A call whose time stands for the machine's speed at this moment: a 512x512 float32 matrix product."""
+    a = np.random.default_rng(0).standard_normal((512, 512)).astype(np.float32)
+    return lambda: a @ a
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        "| what | threads | median ms | p90 ms | ratio | to |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for r in rows:
+        if r.median_ms is None:
+            lines.append(f"| {r.name} | {r.threads} | not measured: {r.note} | | | |")
+            continue
+        ratio = "" if r.ratio is None else f"{r.ratio:.2f}"
+        lines.append(
+            f"| {r.name} | {r.threads} | {r.median_ms:.2f} | {r.p90_ms:.2f} | {ratio} | {r.baseline} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""Build description of the ament_python package ``tddfa_ros``; also what ``pip install .`` reads."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+NAME = "tddfa_ros"
+SHARE = f"share/{NAME}"
+
+
+def shared(folder: str, *patterns: str) -> tuple[str, list[str]]:
+    """Files of ``folder`` that are installed to the package's share directory."""
+    return f"{SHARE}/{folder}", sorted(f for p in patterns for f in glob(f"{folder}/{p}"))
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Dense, metric, identified and smooth 3D face meshes from a camera, with or without ROS 2",
+    author="tddfa_ros maintainers",
+    author_email="tddfa-ros@users.noreply.github.com",
+    license="Apache-2.0",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (SHARE, ["package.xml"]),
+        shared("config", "*.yaml", "*.xml", "*.rviz"),
+        shared("launch", "*.launch.py"),
+        shared("models", "*.yaml", "*.onnx", "*.npz", "*.md"),
+    ],
+    python_requires=">=3.10",
+    install_requires=[
+        "click>=8.0",
+        "numpy>=1.21.6",
+        "onnx>=1.15",
+        "onnxruntime>=1.16",
+        "opencv-python-headless>=4.5.4",
+        "PyYAML>=5.4",
+        "scipy>=1.8",
+        "tqdm>=4.57",
+    ],
+    extras_require={
+        "gpu": ["onnxruntime-gpu>=1.16"],
+        "model": ["anny==0.6.2", "torch==2.13.0"],
+        "training": ["torch==2.13.0", "onnxscript>=0.1"],
+        "dev": ["mypy>=1.10", "pre-commit>=3.0", "pytest>=7.0", "rosbags-image>=0.9", "ruff>=0.6"],
+    },
+    zip_safe=True,
+    entry_points={
+        "console_scripts": [
+            f"tddfa = {NAME}.cli:main",
+            f"face_node = {NAME}.nodes.face_node:main",
+            f"smoothing_node = {NAME}.nodes.smoothing_node:main",
+            f"visualization_node = {NAME}.nodes.visualization_node:main",
+            f"image_source_node = {NAME}.nodes.image_source_node:main",
+            f"face_system = {NAME}.nodes.face_system:main",
+        ],
+    },
+)

@@ -1,0 +1,62 @@
+"""The program ``tddfa``. Every other module of this package is one subcommand of the same name, its ``command``.
+
+A subcommand's module is imported only when it is called (or listed), and imports heavy things inside its functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import click
+
+from tddfa_ros.errors import TddfaError
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+# Since click 8.2 a group without arguments raises this, with the help as its text.
+_HELP_WANTED = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
+class Subcommands(click.Group):
+    """A group whose commands are the modules of this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all subcommands."""
+        return sorted(
+            m.name.replace("_", "-") for m in pkgutil.iter_modules(__path__) if m.name[0] != "_"
+        )
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one subcommand; None if there is no such module."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+def tddfa() -> None:
+    """Dense 3D faces from images, videos and cameras."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit status: 2 with one sentence on stderr where the user can mend it."""
+    try:
+        status = tddfa.main(args=arguments, prog_name="tddfa", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.ClickException as error:
+        if isinstance(error, _HELP_WANTED):
+            error.show()
+            return EXIT_ERROR
+        print(f"error: {' '.join(error.format_message().split())}", file=sys.stderr)
+    except TddfaError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except click.Abort:
+        return EXIT_INTERRUPTED
+    return EXIT_ERROR

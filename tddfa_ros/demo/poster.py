@@ -1,0 +1,68 @@
+"""The result of a recording in one still: what the camera saw, the mesh by itself, the mesh in its own colours."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+
+from tddfa_ros.demo.recording import Recording
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.model_sheet import region_colours, render_head
+from tddfa_ros.rendering.texture import sample_texture, uv_pixels
+from tddfa_ros.types import FloatArray, ImageBGR
+
+_TURNS = (28.0, -28.0)  # degrees to the person's left: clay, then colour
+
+
+def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> ImageBGR:
+    """The best face of a recording: the drawn image, and beside it the dense mesh in clay and in colour, turned.
+
+    Args:
+        recording: with a best face and its image.
+        drawn: (H, W, 3) uint8, the overlay of that image.
+        model: the morphable model of the meshes.
+
+    Returns:
+        (H, W', 3) uint8; ``drawn`` itself when there is no best face.
+    """
+    best = recording.best
+    image = recording.image(best.stamp) if best is not None else None
+    if best is None or image is None:
+        return drawn
+    height = drawn.shape[0] // 2
+    width = round(0.9 * height)
+    # Camera frame (y down, z away) to a frame with y up and z towards the viewer.
+    vertices = (best.vertices * np.array([1, -1, -1])).astype(np.float32)
+    centre = (0.5 * (vertices.min(0) + vertices.max(0))).astype(np.float32)
+    metres = 1.12 * float(np.ptp(vertices[:, 1]))
+    face = SimpleNamespace(vertices=best.image_vertices, model=model)
+    texture = sample_texture(image, face, 1024)
+    panels = [
+        render_head(
+            vertices,
+            model.triangles,
+            colours,
+            (height, width),
+            metres=metres,
+            centre=centre,
+            yaw_deg=turn,
+        )
+        for colours, turn in zip(
+            (region_colours(model), vertex_colours(texture, model.uv)), _TURNS, strict=True
+        )
+    ]
+    side = np.vstack(panels)
+    rest = drawn.shape[0] - side.shape[0]
+    if rest:
+        side = np.vstack([side, np.repeat(side[-1:], rest, axis=0)])
+    return np.hstack([drawn, side]).astype(np.uint8)
+
+
+def vertex_colours(texture: ImageBGR, uv: FloatArray) -> FloatArray:
+    """The texture's colour at every vertex, (N, 3) BGR 0..1, brightened to make up for the shading to come."""
+    where = uv_pixels(uv, texture.shape[0])
+    x, y = (np.ascontiguousarray(where[:, i : i + 1], dtype=np.float32) for i in (0, 1))
+    sampled = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.clip(sampled[:, 0] / 255.0 * 1.15, 0, 1), dtype=np.float32)

@@ -1,0 +1,118 @@
+"""A recording made visible: video, still picture, textured mesh."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from tddfa_ros.demo.recording import RecordedFace, Recording
+from tddfa_ros.errors import TddfaError
+from tddfa_ros.export.obj import write_obj
+from tddfa_ros.geometry.pose import decompose, yaw_pitch_roll
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.overlay import OverlayFace, OverlayOptions, draw_overlay
+from tddfa_ros.rendering.texture import sample_texture
+from tddfa_ros.types import POSE_SIZE, ImageBGR
+
+_CODECS = ("avc1", "mp4v")  # H.264 plays everywhere, but many builds of OpenCV cannot write it
+_FPS_SPAN = 1_000_000_000  # ns over which the frame rate on the picture is counted
+
+
+def drawable(face: RecordedFace) -> OverlayFace:
+    """A recorded face as the overlay takes it."""
+    rotation = decompose(face.params[:POSE_SIZE].reshape(3, 4))[1]
+    return OverlayFace(
+        id=face.id,
+        confidence=face.confidence,
+        landmarks68=face.landmarks,
+        coarse_vertices=face.coarse,
+        yaw_pitch_roll=yaw_pitch_roll(rotation),
+        distance=face.distance,
+    )
+
+
+def write_video(recording: Recording, path: Path, rate: float) -> tuple[int, ImageBGR | None]:
+    """Draw every image with the faces of the same stamp, and encode.
+
+    Args:
+        recording: with images.
+        path: of the ``.mp4``.
+        rate: frames per second of the video.
+
+    Returns:
+        Number of frames written, and the picture of the best face (None when no face was seen).
+
+    Raises:
+        TddfaError: no codec works, or the file does not decode to as many frames as were written.
+    """
+    height, width = recording.image_shape
+    writer = _open_writer(path, rate, (width, height))
+    topology = SimpleNamespace(
+        triangles=recording.triangles, coarse_triangles=recording.coarse_triangles
+    )
+    faces = recording.faces_by_stamp()
+    mesh_stamps = np.array(sorted(faces), dtype=np.int64)
+    first = int(mesh_stamps[0]) if len(mesh_stamps) else 0
+    still, count = None, 0
+    total = len(recording.image_stamps)
+    for stamp, image in tqdm(recording.images(), total=total, desc="drawing", unit="frame"):
+        recent = (mesh_stamps > stamp - _FPS_SPAN) & (mesh_stamps <= stamp)
+        span = min(_FPS_SPAN, max(stamp - first, 1))
+        fps = recent.sum() * 1e9 / span if stamp - first > 0.3e9 else None
+        options = OverlayOptions(fps=fps)
+        found = [drawable(face) for face in faces.get(stamp, [])]
+        drawn = draw_overlay(image, found, topology, options)
+        writer.write(drawn)
+        count += 1
+        if recording.best is not None and stamp == recording.best.stamp:
+            still = drawn
+    writer.release()
+    _verify(path, count)
+    return count, still
+
+
+def write_textured_mesh(recording: Recording, path: Path, model: MorphableModel) -> list[Path]:
+    """Write the best face of a recording as OBJ in metres, textured from its image. Empty list when there is none."""
+    best = recording.best
+    image = recording.image(best.stamp) if best is not None else None
+    if best is None or image is None:
+        return []
+    face = SimpleNamespace(vertices=best.image_vertices, model=model)
+    texture = sample_texture(image, face, 1024)
+    upright = best.vertices * np.array([1, -1, -1], dtype=np.float32)  # camera frame to y up
+    return write_obj(path, upright, recording.triangles, recording.uv, texture)
+
+
+def _open_writer(path: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    video: Any = cv2  # the type stubs know neither log levels nor codec names
+    level = video.getLogLevel() if hasattr(video, "getLogLevel") else None
+    try:
+        if level is not None:
+            video.setLogLevel(0)  # a codec that is missing is no news: the next one is tried
+        for codec in _CODECS:
+            code = video.VideoWriter_fourcc(*codec)
+            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, size)
+            if writer.isOpened():
+                return writer
+    finally:
+        if level is not None:
+            video.setLogLevel(level)
+    raise TddfaError(f"cannot write {path}: this OpenCV has no encoder for H.264 or MPEG-4")
+
+
+def _verify(path: Path, count: int) -> None:
+    """Decode the file: a video nobody can open must not pass for a result."""
+    reader = cv2.VideoCapture(str(path))
+    decoded, deadline = 0, time.monotonic() + 120
+    while reader.grab() and time.monotonic() < deadline:
+        decoded += 1
+    reader.release()
+    if decoded != count:
+        raise TddfaError(f"{path} decodes to {decoded} frames instead of {count}")

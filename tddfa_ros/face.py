@@ -1,0 +1,161 @@
+"""A face: what the network said about it, and everything that follows, computed when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+
+from tddfa_ros.errors import CameraError
+from tddfa_ros.geometry import camera
+from tddfa_ros.geometry import pose as poses
+from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face in one image.
+
+    Attributes:
+        box: (4,) x0, y0, x1, y1 image px: the detection, or the box of the landmarks when it was tracked.
+        confidence: 0..1.
+        params: (P,) float32, ``model.layout``; pose in the 120-px crop frame of ``roi``.
+        roi: (4,) x0, y0, x1, y1 image px: the square the network looked at.
+        model: the morphable model that ``params`` belong to.
+        intrinsics: of the image; None leaves only the metric properties undefined.
+
+    Pixel properties: x right, y down, z in px, relative, nearer = larger. Metric properties: metres, camera optical
+    frame. Arrays are computed once and read-only.
+    """
+
+    box: RealArray
+    confidence: float
+    params: FloatArray
+    roi: RealArray
+    model: MorphableModel
+    intrinsics: Intrinsics | None = None
+
+    @cached_property
+    def pose(self) -> FloatArray:
+        """(3, 4) weak-perspective pose ``[s*R | t]`` in the crop frame."""
+        return self.model.layout.split(self.params)[0]
+
+    @cached_property
+    def image_pose(self) -> poses.Similarity:
+        """The weak-perspective pose in the image, independent of the ROI."""
+        return poses.image_pose(self.pose, self.roi)
+
+    @cached_property
+    def landmarks68(self) -> FloatArray:
+        """(68, 3) iBUG-68 landmarks, image px."""
+        return _frozen(poses.to_image(self._head_landmarks, self.pose, self.roi))
+
+    @cached_property
+    def vertices(self) -> FloatArray:
+        """(N, 3) dense vertices, image px."""
+        return _frozen(poses.to_image(self.head, self.pose, self.roi))
+
+    @cached_property
+    def coarse_vertices(self) -> FloatArray:
+        """(M, 3) coarse vertices, image px."""
+        return _frozen(poses.to_image(self._head_coarse, self.pose, self.roi))
+
+    @cached_property
+    def vertices_metric(self) -> FloatArray:
+        """(N, 3) dense vertices, m, camera optical frame. CameraError without intrinsics."""
+        return self._to_camera(self.head)
+
+    @cached_property
+    def landmarks_metric(self) -> FloatArray:
+        """(68, 3) landmarks, m, camera optical frame. CameraError without intrinsics."""
+        return self._to_camera(self._head_landmarks)
+
+    @cached_property
+    def coarse_vertices_metric(self) -> FloatArray:
+        """(M, 3) coarse vertices, m, camera optical frame. CameraError without intrinsics."""
+        return self._to_camera(self._head_coarse)
+
+    @property
+    def head_pose(self) -> HeadPose:
+        """Pose of the REP-155 face frame in the camera optical frame. CameraError without intrinsics."""
+        return self.metric_fit.head_pose
+
+    @cached_property
+    def metric_fit(self) -> camera.MetricFit:
+        """Pose of the model in the camera; what every metric property shares. CameraError without intrinsics."""
+        if self.intrinsics is None:
+            raise CameraError("metric values need camera intrinsics or an assumed field of view")
+        return camera.metric_fit(
+            self._head_landmarks, self.landmarks68, self.image_pose, self.intrinsics
+        )
+
+    @cached_property
+    def yaw_pitch_roll(self) -> DoubleArray:
+        """(3,) degrees against a face that looks straight into the camera.
+
+        yaw > 0 turns to the person's own left, pitch > 0 looks down, roll > 0 leans to the person's own right
+        shoulder; see :func:`tddfa_ros.geometry.pose.yaw_pitch_roll`.
+        """
+        return poses.yaw_pitch_roll(self.image_pose.rotation)
+
+    @cached_property
+    def expression_coefficients(self) -> FloatArray:
+        """(E,) expression coefficients in the model's order, exactly as the mesh uses them."""
+        return _frozen(self.model.layout.split(self.params)[2].copy())
+
+    @cached_property
+    def expression(self) -> Mapping[str, float]:
+        """Expression coefficients by name; with the default model ARKit's 52 names, about 0..1."""
+        values = self.expression_coefficients.tolist()
+        return MappingProxyType(dict(zip(self.model.expression_names, values, strict=True)))
+
+    @cached_property
+    def face_size(self) -> float:
+        """Square root of the area of the landmarks' bounding box, px: the unit of the NME, and of smoothing."""
+        return float(np.sqrt(np.prod(np.ptp(self.landmarks68[:, :2], axis=0))))
+
+    @cached_property
+    def head(self) -> FloatArray:
+        """(N, 3) the head without its pose, m, model frame."""
+        return _frozen(self.model.head(self.params))
+
+    @cached_property
+    def _head_landmarks(self) -> FloatArray:
+        return self.model.head_landmarks(self.params)
+
+    @cached_property
+    def _head_coarse(self) -> FloatArray:
+        return self.model.head_coarse(self.params)
+
+    def _to_camera(self, points: FloatArray) -> FloatArray:
+        fit = self.metric_fit
+        return _frozen(camera.camera_points(points, fit.rotation, fit.translation))
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFace(Face):
+    """A face that was followed over time.
+
+    Attributes:
+        id: "f1", "f2" ...: unique in a run, never reused.
+        stamp: seconds, of the image.
+        age: frames since the track began.
+    """
+
+    id: str = ""
+    stamp: float = 0.0
+    age: int = 0
+
+    def replace(self, **changes: object) -> TrackedFace:
+        """A copy with some attributes changed, such as ``replace(params=smoothed)``; derived values follow."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+def _frozen(array: FloatArray) -> FloatArray:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,295 @@
+"""From pixels to metres: the rigid pose of a head of known size in a calibrated camera.
+
+The network sees a face in weak perspective. :func:`metric_fit` starts from that pose, seen along the ray to the face,
+and refines it by Levenberg-Marquardt on the 68 landmarks' perspective projections, lens distortion included.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import CameraError
+from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, Similarity
+from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics
+
+SELLION = 27  # origin of the face frame among the 68 landmarks
+
+LANDMARK_SIGMA = 0.024
+"""Standard deviation of a regressed landmark coordinate in units of face size: a mean error (NME) of 3 % / 1.25."""
+
+INDEPENDENT_LANDMARKS = 7.0
+"""How many independent points 68 landmarks are worth. Their errors move together; with 7 the rotation's deviation of a
+frontal face comes out at 2.5 to 3.5 degrees, what regressors of this kind score on AFLW2000-3D."""
+
+HEAD_SIZE_SIGMA = 0.06
+"""Relative standard deviation of the size of a head against the regressed one; distance is uncertain by the same."""
+
+ASSUMED_FOCAL_SIGMA = 0.25
+"""Relative standard deviation of a focal length that was assumed: fields of view of 48 to 75 degrees against 60."""
+
+_ITERATIONS = 15
+_SMALL_GAIN = 1e-4  # relative; what is left moves the pose by about a hundredth of its deviation
+_MIN_POINTS = 12
+_NEAREST = 0.02  # m; no landmark comes closer to the camera than half of it
+# A refinement that turns or moves the face further than this has left the right minimum.
+_MIN_COSINE = math.cos(math.radians(30))
+_MAX_ZOOM = 1.5
+
+
+class MetricFit(NamedTuple):
+    """``x_camera = rotation @ x_model + translation`` (metres), and the same as the pose of the face frame."""
+
+    rotation: DoubleArray
+    translation: DoubleArray
+    head_pose: HeadPose
+
+
+class _Rays(NamedTuple):
+    """Undistorted viewing rays of landmarks: ``uv`` (2, n) at depth 1, and px (2, 1) per unit of u, v.
+
+    ``kept`` (68,) says which landmarks have one; None means all.
+    """
+
+    uv: DoubleArray
+    focal: DoubleArray
+    kept: NDArray[np.bool_] | None
+
+
+class _Estimate(NamedTuple):
+    """A pose of n points, with residuals (2n,) in px and their Jacobian (6, 2n).
+
+    The unknowns are the position, then a small turn about the camera's axes.
+    """
+
+    rotation: DoubleArray
+    position: DoubleArray
+    residual: DoubleArray
+    jacobian: DoubleArray
+    cost: float
+
+
+def metric_fit(
+    head_landmarks: RealArray, landmarks_image: RealArray, pose: Similarity, intrinsics: Intrinsics
+) -> MetricFit:
+    """Find where a head stands in front of the camera.
+
+    Args:
+        head_landmarks: (68, 3) landmarks of the head, metres, model frame.
+        landmarks_image: (68, 2 or more) the same in image px; they may lie outside the image.
+        pose: weak-perspective pose in the image; only its rotation is used.
+        intrinsics: of the image the pixels belong to.
+
+    Returns:
+        Pose of the model frame and of the face frame (origin at the sellion) in the camera optical frame. The
+        covariance adds up: landmark noise (residuals and a floor, through J^T J), the size prior of a head along the
+        viewing ray, and, when the field of view is assumed, the focal length. When the refinement leads astray, the
+        weak-perspective solution is returned, with the covariance its residuals deserve.
+
+    Raises:
+        CameraError: NaN in the landmarks or the pose, no extent, or a singular camera matrix.
+    """
+    head = np.asarray(head_landmarks, dtype=np.float64)
+    pixels = np.asarray(landmarks_image, dtype=np.float64)[:, :2]
+    if not math.isfinite(head.sum() + pixels.sum() + pose.rotation.sum()):
+        raise CameraError("a face with NaN in its landmarks or pose has no metric pose")
+    # With the sellion as origin, the covariance of the unknowns is the one the message wants.
+    sellion = head[SELLION].copy()
+    points = (head - sellion).T
+    rays = _undistort(pixels, intrinsics)
+    if rays.kept is not None:
+        points, pixels = points[:, rays.kept], pixels[rays.kept]
+    estimate = _refine(points, rays, *_weak_perspective(points, pose.rotation, rays))
+    error = math.sqrt(estimate.cost / len(pixels))
+    if intrinsics.d.any():
+        placed = points.T @ estimate.rotation.T + estimate.position
+        distance = project(placed, intrinsics) - pixels
+        error = math.sqrt(np.vdot(distance, distance) / len(pixels))
+    covariance = _covariance(estimate, rays, intrinsics.assumed)
+    rotation, position = estimate.rotation, estimate.position
+    head_pose = HeadPose(rotation @ FACE_FROM_MODEL.T, position, covariance, error)
+    return MetricFit(rotation, position - rotation @ sellion, head_pose)
+
+
+def camera_points(head: FloatArray, rotation: RealArray, translation: RealArray) -> FloatArray:
+    """Head points (..., 3), metres, model frame, in the camera optical frame, float32."""
+    out: FloatArray = np.matmul(head, np.asarray(rotation, dtype=np.float32).T)
+    out += np.asarray(translation, dtype=np.float32)
+    return out
+
+
+def project(points: RealArray, intrinsics: Intrinsics) -> DoubleArray:
+    """Pixels (n, 2) of points (n, 3) in the camera optical frame, metres, in front of the camera.
+
+    Distortion and skew are included.
+    """
+    p = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+    uv = _distort(p[:, :2] / p[:, 2:], intrinsics.d)
+    fx, skew, cx, fy, cy = _pinhole(intrinsics)
+    return np.stack([fx * uv[:, 0] + skew * uv[:, 1] + cx, fy * uv[:, 1] + cy], axis=1)
+
+
+def _pinhole(intrinsics: Intrinsics) -> tuple[float, float, float, float, float]:
+    """Focal length x, skew, centre x, focal length y, centre y of a camera matrix."""
+    (fx, skew, cx), (zero, fy, cy), (zero_x, zero_y, w) = intrinsics.k.tolist()
+    if not w > 0 or zero or zero_x or zero_y:
+        raise CameraError("the camera matrix is not of the form [fx s cx; 0 fy cy; 0 0 1]")
+    return fx / w, skew / w, cx / w, fy / w, cy / w
+
+
+def _distort(uv: DoubleArray, d: DoubleArray) -> DoubleArray:
+    if not d.any():
+        return uv
+    flat = np.concatenate([uv, np.ones((len(uv), 1))], axis=1)
+    still = np.zeros(3)
+    distorted, _ = cv2.projectPoints(flat, still, still, np.eye(3), _opencv_distortion(d))
+    return np.asarray(distorted, dtype=np.float64).reshape(-1, 2)
+
+
+def _opencv_distortion(d: DoubleArray) -> DoubleArray:
+    """Pad with zeros to a length OpenCV takes."""
+    for length in (4, 5, 8, 12, 14):
+        if len(d) <= length:
+            return np.concatenate([d, np.zeros(length - len(d))])
+    raise CameraError(f"a camera has at most 14 distortion coefficients, got {len(d)}")
+
+
+def _undistort(pixels: DoubleArray, intrinsics: Intrinsics) -> _Rays:
+    fx, skew, cx, fy, cy = _pinhole(intrinsics)
+    v = (pixels[:, 1] - cy) / fy
+    seen = np.stack([(pixels[:, 0] - cx - skew * v) / fx, v])
+    focal = np.array([[fx], [fy]])
+    if not intrinsics.d.any():
+        return _Rays(seen, focal, None)
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
+    coefficients = _opencv_distortion(intrinsics.d)
+    solved = cv2.undistortPoints(seen.T[:, None], np.eye(3), coefficients, criteria=criteria)
+    uv = np.asarray(solved, dtype=np.float64).reshape(-1, 2)
+    # Outside the image a distortion polynomial may have no inverse; such points must not take part.
+    with np.errstate(all="ignore"):
+        again = _distort(np.nan_to_num(uv, nan=1e6, posinf=1e6, neginf=1e6), intrinsics.d)
+        kept = (np.abs(again.T - seen) * focal).max(axis=0) < 0.5
+    if kept.all():
+        return _Rays(uv.T, focal, None)
+    if kept.sum() < _MIN_POINTS:
+        return _Rays(seen, focal, None)  # better a face seen without correction than none
+    return _Rays(uv[kept].T, focal, kept)
+
+
+def _weak_perspective(
+    points: DoubleArray, rotation: DoubleArray, rays: _Rays
+) -> tuple[DoubleArray, DoubleArray]:
+    """Rotation and position of points (3, n) that look, along their own ray, as ``rotation`` says.
+
+    Their picture has the right size and place.
+    """
+    u, v = rays.uv.mean(axis=1).tolist()
+    turned = _axis_to_ray(u, v) @ CAMERA_FROM_CROP @ rotation
+    placed = turned @ points
+    centre = placed.mean(axis=1)
+    off_head = placed[:2] - centre[:2, None]
+    off_picture = rays.uv - np.array([[u], [v]])
+    extent, seen = np.vdot(off_head, off_head), np.vdot(off_picture, off_picture)
+    if not (extent > 1e-10 and seen > 1e-16):
+        raise CameraError("a face whose landmarks have no extent has no metric pose")
+    depth = math.sqrt(extent / seen)
+    # Keep every landmark in front of the camera, however close the face is.
+    depth = max(depth, float(centre[2] - placed[2].min()) + _NEAREST)
+    return turned, depth * np.array([u, v, 1.0]) - centre
+
+
+def _axis_to_ray(u: float, v: float) -> DoubleArray:
+    """The smallest rotation that takes the optical axis to the ray (u, v, 1)."""
+    length = math.sqrt(u * u + v * v + 1)
+    x, y, z = u / length, v / length, 1 / length
+    a = 1 / (1 + z)  # Rodrigues' formula for the rotation between two unit vectors
+    return np.array([[1 - a * x * x, -a * x * y, x], [-a * x * y, 1 - a * y * y, y], [-x, -y, z]])
+
+
+def _refine(
+    points: DoubleArray, rays: _Rays, rotation: DoubleArray, position: DoubleArray
+) -> _Estimate:
+    """Levenberg-Marquardt on the reprojection error; gives the start back when the way leads astray."""
+    start = best = _linearise(points, rays, rotation, position)
+    damping, settled = 1e-4, 1e-8 * points.shape[1]
+    for _ in range(_ITERATIONS):
+        normal = best.jacobian @ best.jacobian.T
+        normal.flat[::7] *= 1 + damping
+        downhill = -(best.jacobian @ best.residual)
+        try:
+            step = np.linalg.solve(normal, downhill)
+        except np.linalg.LinAlgError:
+            break
+        if (
+            not step @ downhill > _SMALL_GAIN * best.cost + settled
+        ):  # what the step promises to gain
+            break
+        turn, _ = cv2.Rodrigues(step[3:])
+        trial = _linearise(points, rays, turn @ best.rotation, best.position + step[:3])
+        if trial.cost < best.cost:
+            best, damping = trial, damping * 0.1
+        else:
+            damping = max(damping, 1e-3) * 10
+    return best if _plausible(start, best) else start
+
+
+def _plausible(start: _Estimate, end: _Estimate) -> bool:
+    cosine = (np.vdot(start.rotation, end.rotation) - 1) / 2
+    zoom = end.position[2] / start.position[2]
+    return bool(cosine > _MIN_COSINE and 1 / _MAX_ZOOM < zoom < _MAX_ZOOM)
+
+
+def _linearise(
+    points: DoubleArray, rays: _Rays, rotation: DoubleArray, position: DoubleArray
+) -> _Estimate:
+    """Project points (3, n) and differentiate: ``d(turned) = turn x turned``, ``du = (dx - u dz) / z``."""
+    turned = rotation @ points
+    qx, qy, qz = turned
+    depth = qz + position[2]
+    uv = (turned[:2] + position[:2, None]) / depth
+    residual = ((uv - rays.uv) * rays.focal).ravel()
+    by_shift = rays.focal / depth
+    by_depth = uv * by_shift
+    by_depth *= -1
+    (right, down), jacobian = by_shift, np.zeros((6, 2, points.shape[1]))
+    jacobian[0, 0], jacobian[1, 1], jacobian[2] = right, down, by_depth
+    np.multiply(by_depth, qy, out=jacobian[3])
+    np.multiply(by_depth, -qx, out=jacobian[4])
+    jacobian[3, 1] -= down * qz
+    jacobian[4, 0] += right * qz
+    np.multiply(right, -qy, out=jacobian[5, 0])
+    np.multiply(down, qx, out=jacobian[5, 1])
+    # A head that reaches behind the camera is no solution.
+    cost = float(residual @ residual) if depth.min() > _NEAREST / 2 else math.inf
+    return _Estimate(rotation, position, residual, jacobian.reshape(6, -1), cost)
+
+
+def _covariance(estimate: _Estimate, rays: _Rays, assumed: bool) -> DoubleArray:
+    """Covariance (6, 6) of position and turn; see :func:`metric_fit` for what it is made of."""
+    n = rays.uv.shape[1]
+    width, height = ((rays.uv.max(axis=1) - rays.uv.min(axis=1)) * rays.focal[:, 0]).tolist()
+    variance = estimate.cost / (2 * n) + LANDMARK_SIGMA**2 * width * height
+    normal = estimate.jacobian @ estimate.jacobian.T
+    try:
+        spread = np.linalg.inv(normal)
+    except np.linalg.LinAlgError:
+        spread = np.linalg.pinv(normal, hermitian=True)
+    covariance = variance * n / INDEPENDENT_LANDMARKS * spread
+    along_ray = HEAD_SIZE_SIGMA * estimate.position
+    covariance[:3, :3] += along_ray[:, None] * along_ray
+    if assumed:
+        change = ASSUMED_FOCAL_SIGMA * _focal_direction(estimate.position)
+        covariance += change[:, None] * change
+    return np.asarray((covariance + covariance.T) / 2)
+
+
+def _focal_direction(position: DoubleArray) -> DoubleArray:
+    """What a focal length longer by the factor e does (6,): x and y stay, z grows, ray and face turn to the axis."""
+    ray = position / np.linalg.norm(position)
+    turn = [ray[2] * ray[1], -ray[2] * ray[0], 0.0]
+    return np.array([0.0, 0.0, position[2], *turn])

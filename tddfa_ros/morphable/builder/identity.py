@@ -1,0 +1,82 @@
+"""The identity basis: principal components of aligned random heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.types import DoubleArray
+
+
+@dataclass(frozen=True)
+class IdentityBasis:
+    """Attributes: mean (n, 3) and basis (n, 3, S), one unit = one standard deviation; explained: share of variance."""
+
+    mean: DoubleArray
+    basis: DoubleArray
+    explained: float
+
+
+def align(heads: DoubleArray, weights: DoubleArray, rounds: int = 4) -> DoubleArray:
+    """Rigidly align (m, n, 3) heads to their mean by generalised Procrustes; sizes stay.
+
+    Args:
+        weights: (n,) how much each vertex counts.
+    """
+    weights = weights / weights.sum()
+    heads = heads - np.einsum("n,mnx->mx", weights, heads)[:, None]
+    mean = heads[0]
+    for _ in range(rounds):
+        covariance = np.einsum("n,mnx,ny->mxy", weights, heads, mean)
+        u, _, vt = np.linalg.svd(covariance)
+        u[:, :, -1] *= np.sign(np.linalg.det(u @ vt))[:, None]
+        heads = heads @ (u @ vt)
+        mean = heads.mean(axis=0)
+    return heads
+
+
+def mirror(heads: DoubleArray, partner: NDArray[np.int64]) -> DoubleArray:
+    """The same people seen in a mirror: x negated and every vertex exchanged with its partner."""
+    return np.asarray(heads[..., partner, :] * np.array([-1.0, 1.0, 1.0]))
+
+
+def mirror_partners(vertices: DoubleArray, tolerance: float = 1e-5) -> NDArray[np.int64]:
+    """For each vertex of a symmetric head, the vertex at its mirror image (n,).
+
+    Raises:
+        ValueError: the head is not symmetric to within ``tolerance`` metres, or the pairing is not one to one.
+    """
+    from scipy.spatial import cKDTree
+
+    distance, partner = cKDTree(vertices).query(vertices * [-1, 1, 1])
+    if distance.max() > tolerance or len(np.unique(partner)) != len(vertices):
+        raise ValueError(f"the head is not symmetric: {1000 * distance.max():.3f} mm off")
+    return np.asarray(partner, dtype=np.int64)
+
+
+def identity_basis(
+    heads: DoubleArray, partner: NDArray[np.int64], face_weights: DoubleArray, count: int
+) -> IdentityBasis:
+    """Principal components of heads (m, n, 3) and their mirror images.
+
+    The subspace is the one that explains most of the *face* (``face_weights``, (n,)), not of scalp and neck, which
+    pictures hardly show; inside it the components are orthogonal and uncorrelated over the whole head. With mirror images in the
+    sample, each component is symmetric or antisymmetric.
+    """
+    both = np.concatenate([heads, mirror(heads, partner)])
+    mean = both.mean(axis=0)
+    centred = (both - mean).reshape(len(both), -1)
+    root = np.sqrt(np.repeat(face_weights / face_weights.mean(), 3))
+    weighted = centred * root
+    variances, vectors = np.linalg.eigh(weighted @ weighted.T)  # smaller than the SVD of all vertices
+    explained = float(variances[-count:].sum() / variances.sum())
+    scores = vectors[:, -count:]  # (2m, count): what the face says about each person
+    # Regress whole heads on the scores, then find orthogonal axes of the regressed heads.
+    directions = np.linalg.lstsq(scores, centred, rcond=None)[0]
+    q, r = np.linalg.qr(directions.T)
+    u, spread, _ = np.linalg.svd(r @ scores.T, full_matrices=False)
+    basis = (q @ u) * (spread / np.sqrt(len(both)))
+    basis *= np.where(basis[np.abs(basis).argmax(axis=0), np.arange(count)] < 0, -1, 1)
+    return IdentityBasis(mean, basis.reshape(-1, 3, count), explained)

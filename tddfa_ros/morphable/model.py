@@ -1,0 +1,310 @@
+"""The 3D morphable model: a mean head, identity and expression bases, and what is known about its vertices.
+
+``head = mean + shape_basis a + expression_basis e``, in metres, in the model frame: x to the person's left, y up, z
+out of the face, origin at the mean of the mean head's 68 landmarks. The file is one ``.npz`` (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ModelError
+from tddfa_ros.morphable.validation import check_model
+from tddfa_ros.types import FloatArray, IntArray, ParamLayout
+
+FORMAT = "tddfa-morphable-1"
+SELLION = 27
+"""Index of the sellion (nasion), the origin of the face frame, among the 68 landmarks."""
+
+_NEGLIGIBLE = 1e-6  # m per unit of expression; smaller entries are left out of the sparse basis
+_SPARSE_BELOW = 0.5  # above this density a dense product is faster
+_HASHED = (
+    *("mean", "shape_basis", "expression_basis", "triangles", "coarse_indices", "coarse_triangles"),
+    *(
+        "uv",
+        "landmark_triangles",
+        "landmark_weights",
+        "regions",
+        "region_names",
+        "expression_names",
+    ),
+)
+
+Linear: TypeAlias = Callable[[FloatArray], FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class MorphableModel:
+    """A morphable head model. Make one with :meth:`load` or :meth:`create`.
+
+    Attributes:
+        mean: (N, 3) float32, m.
+        shape_basis: (N, 3, S) float32, m per standard deviation of the identity coefficient.
+        expression_basis: (N, 3, E) float32, m per unit of expression (ARKit's blend shapes: 0..1).
+        triangles: (T, 3) int32, counter-clockwise seen from outside.
+        coarse_indices: (M,) int32, the dense vertex of every coarse vertex.
+        coarse_triangles: (C, 3) int32 into the coarse vertices.
+        uv: (N, 2) float32, v up.
+        landmark_triangles, landmark_weights: (68,) int32 and (68, 3) float32, iBUG-68 order, barycentric.
+        regions: (N,) uint8 into ``region_names``.
+        expression_names: E names.
+        name, licence, provenance: for people.
+        topology_id: :func:`topology_hash` of everything numeric.
+    """
+
+    mean: FloatArray
+    shape_basis: FloatArray
+    expression_basis: FloatArray
+    triangles: IntArray
+    coarse_indices: IntArray
+    coarse_triangles: IntArray
+    uv: FloatArray
+    landmark_triangles: IntArray
+    landmark_weights: FloatArray
+    regions: NDArray[np.uint8]
+    region_names: tuple[str, ...]
+    expression_names: tuple[str, ...]
+    name: str
+    licence: str
+    provenance: str
+    topology_id: str
+
+    def __post_init__(self) -> None:
+        check_model(self)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    @classmethod
+    def create(cls, *, half: bool = True, **values: Any) -> MorphableModel:
+        """Build a model from plain arrays: all attributes but ``topology_id``, any numeric dtype.
+
+        Args:
+            half: round the bases to what a float16 file holds, so that the ``topology_id`` survives :meth:`save`.
+
+        Raises:
+            ModelError: arrays do not fit together, or hold NaN.
+        """
+        values = dict(values)
+        for key in ("mean", "uv", "landmark_weights", "shape_basis", "expression_basis"):
+            values[key] = np.array(values[key], dtype=np.float32, order="C")
+        for key in ("triangles", "coarse_indices", "coarse_triangles", "landmark_triangles"):
+            values[key] = np.array(values[key], dtype=np.int32, order="C")
+        values["regions"] = np.array(values["regions"], dtype=np.uint8)
+        for key in ("region_names", "expression_names"):
+            values[key] = tuple(str(name) for name in values[key])
+        if half:
+            for key in ("shape_basis", "expression_basis"):
+                values[key] = _dequantise(*_quantise(values[key], np.float16))
+        return cls(topology_id=topology_hash(**{key: values[key] for key in _HASHED}), **values)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> MorphableModel:
+        """Read and check a model file.
+
+        Raises:
+            ModelError: the file is missing, not a model, damaged, or its content does not match its ``topology_id``.
+        """
+        values = _read(Path(path))
+        stored_id = str(values.pop("topology_id"))
+        model = cls.create(half=False, **values)
+        if model.topology_id != stored_id:
+            raise ModelError(
+                f"{path} is damaged: its content hashes to {model.topology_id}, not to {stored_id}"
+            )
+        return model
+
+    def save(self, path: str | PathLike[str], half: bool = True) -> None:
+        """Write the model as a compressed ``.npz``; ``half=False`` keeps bases in float32 (twice the size).
+
+        Raises:
+            ModelError: ``half`` would change the model (it was created with ``half=False``).
+        """
+        dtype: type[np.floating[Any]] = np.float16 if half else np.float32
+        stored: dict[str, Any] = {"format": FORMAT}
+        for field in fields(self):
+            stored[field.name] = getattr(self, field.name)
+        for kind in ("shape", "expression"):
+            basis = getattr(self, f"{kind}_basis")
+            packed, scale = _quantise(basis, dtype)
+            if not np.array_equal(_dequantise(packed, scale), basis):
+                if half:
+                    raise ModelError(
+                        f"the {kind} basis of {self.name} has more precision than float16 can hold"
+                    )
+                packed, scale = basis, np.ones_like(scale)
+            stored[f"{kind}_basis"], stored[f"{kind}_scale"] = packed, scale
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, **stored)
+
+    @property
+    def layout(self) -> ParamLayout:
+        return ParamLayout(self.shape_basis.shape[2], self.expression_basis.shape[2])
+
+    @property
+    def vertex_count(self) -> int:
+        return len(self.mean)
+
+    @property
+    def sellion(self) -> tuple[int, FloatArray]:
+        """Triangle index and (3,) barycentric weights of the sellion, the origin of the face frame."""
+        return int(self.landmark_triangles[SELLION]), self.landmark_weights[SELLION]
+
+    def head(self, params: FloatArray) -> FloatArray:
+        """Reconstruct heads (..., N, 3), metres, model frame, from parameter vectors (..., P). Pose plays no part."""
+        return self._evaluate(params, self.mean, self._shape_rows, self._expression_product)
+
+    def head_landmarks(self, params: FloatArray) -> FloatArray:
+        """The 68 landmarks (..., 68, 3) of :meth:`head`, without computing the head."""
+        return self._evaluate(params, *self._landmark_bases)
+
+    def head_coarse(self, params: FloatArray) -> FloatArray:
+        """The M coarse vertices (..., M, 3) of :meth:`head`, without computing the head."""
+        return self._evaluate(params, *self._coarse_bases)
+
+    def landmarks_of(self, vertices: FloatArray) -> FloatArray:
+        """The 68 landmarks (..., 68, 3) of given vertices (..., N, 3), in the frame of the vertices."""
+        corners = vertices[..., self.triangles[self.landmark_triangles], :]
+        return np.einsum("...lcx,lc->...lx", corners, self.landmark_weights).astype(np.float32)
+
+    def _evaluate(
+        self, params: FloatArray, mean: FloatArray, shape_rows: FloatArray, expression: Linear
+    ) -> FloatArray:
+        params = np.asarray(params, dtype=np.float32)
+        if params.ndim == 0 or params.shape[-1] != self.layout.size:
+            raise ModelError(
+                f"{self.name} takes {self.layout.size} parameters, got an array of shape {params.shape}"
+            )
+        _, shape, coefficients = self.layout.split(params.reshape(-1, self.layout.size))
+        # One face is a matrix-vector product, which BLAS does faster when it is told so.
+        out = (shape_rows @ shape[0])[None] if len(shape) == 1 else shape @ shape_rows.T
+        out += mean.reshape(-1)
+        for row, weights in zip(out, coefficients, strict=True):
+            if weights.any():
+                row += expression(weights)
+        return out.reshape(*params.shape[:-1], len(mean), 3)
+
+    @cached_property
+    def _shape_rows(self) -> FloatArray:
+        return self.shape_basis.reshape(-1, self.layout.shape)
+
+    @cached_property
+    def _expression_product(self) -> Linear:
+        """Expression coefficients (E,) to displacements (3N,): sparse, for blend shapes are local."""
+        rows = self.expression_basis.reshape(-1, self.layout.expression)
+        kept = np.abs(rows) > _NEGLIGIBLE
+        if not kept.any() or kept.mean() > _SPARSE_BELOW:
+            return rows.__matmul__
+        from scipy.sparse import csr_array  # imported late: it takes a tenth of a second
+
+        product: Linear = csr_array(np.where(kept, rows, np.float32(0))).__matmul__
+        return product
+
+    @cached_property
+    def _landmark_bases(self) -> tuple[FloatArray, FloatArray, Linear]:
+        corners = self.triangles[self.landmark_triangles]
+        weights = self.landmark_weights
+
+        def at_landmarks(basis: FloatArray) -> FloatArray:
+            return np.einsum("lcxk,lc->lxk", basis[corners], weights).astype(np.float32)
+
+        mean = at_landmarks(self.mean[..., None])[..., 0]
+        return self._small_bases(
+            mean, at_landmarks(self.shape_basis), at_landmarks(self.expression_basis)
+        )
+
+    @cached_property
+    def _coarse_bases(self) -> tuple[FloatArray, FloatArray, Linear]:
+        chosen = self.coarse_indices
+        return self._small_bases(
+            self.mean[chosen], self.shape_basis[chosen], self.expression_basis[chosen]
+        )
+
+    def _small_bases(
+        self, mean: FloatArray, shape: FloatArray, expression: FloatArray
+    ) -> tuple[FloatArray, FloatArray, Linear]:
+        rows = np.ascontiguousarray(expression.reshape(mean.size, -1))
+        return mean, np.ascontiguousarray(shape.reshape(mean.size, -1)), rows.__matmul__
+
+
+def topology_hash(
+    *,
+    mean: FloatArray,
+    shape_basis: FloatArray,
+    expression_basis: FloatArray,
+    triangles: IntArray,
+    coarse_indices: IntArray,
+    coarse_triangles: IntArray,
+    uv: FloatArray,
+    landmark_triangles: IntArray,
+    landmark_weights: FloatArray,
+    regions: NDArray[np.uint8],
+    region_names: tuple[str, ...],
+    expression_names: tuple[str, ...],
+) -> str:
+    """First 16 hex digits of a SHA-256 over all that gives parameters and vertices their meaning.
+
+    Two models with the same id can be exchanged; names, licence and provenance do not count. Arrays are hashed as
+    little-endian float32, int32 or uint8 with their shapes, bases after de-quantisation.
+    """
+    values: dict[str, Any] = dict(locals())
+    digest = hashlib.sha256()
+    for key in _HASHED:
+        value = values[key]
+        if isinstance(value, tuple):
+            digest.update(f"{key}:{len(value)}:".encode() + "\0".join(value).encode())
+            continue
+        array = np.asarray(value)
+        kind = {"f": "<f4", "i": "<i4", "u": "u1"}[array.dtype.kind]
+        digest.update(f"{key}:{kind}:{array.shape}:".encode())
+        digest.update(np.ascontiguousarray(array, dtype=kind).data)
+    return digest.hexdigest()[:16]
+
+
+def _quantise(basis: FloatArray, dtype: type[np.floating[Any]]) -> tuple[NDArray[Any], FloatArray]:
+    """Bring every component to a largest value of 1 and store it as ``dtype``; idempotent on its own output."""
+    scale = np.abs(basis).max(axis=(0, 1)).astype(np.float32)
+    scale[~(scale > 0)] = 1.0
+    return (basis / scale).astype(dtype), scale
+
+
+def _dequantise(packed: NDArray[Any], scale: FloatArray) -> FloatArray:
+    return np.ascontiguousarray(packed.astype(np.float32) * scale.astype(np.float32))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """All fields of a model file as arrays and strings, bases de-quantised."""
+    if not path.is_file():
+        raise ModelError(f"the morphable model {path} does not exist")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = {key: file[key] for key in file.files}
+    except Exception as error:  # zip, zlib and NumPy each have their own
+        raise ModelError(f"{path} is not a readable .npz file: {error}") from error
+    if str(stored.get("format", "")) != FORMAT:
+        raise ModelError(f"{path} is not a morphable model of format {FORMAT}")
+    wanted = [field.name for field in fields(MorphableModel)] + ["shape_scale", "expression_scale"]
+    missing = [key for key in wanted if key not in stored]
+    if missing:
+        raise ModelError(f"{path} lacks {', '.join(missing)}")
+    values: dict[str, Any] = {key: stored[key] for key in wanted}
+    for kind in ("shape", "expression"):
+        basis, scale = values[f"{kind}_basis"], values.pop(f"{kind}_scale")
+        if basis.ndim != 3 or scale.shape != basis.shape[2:] or basis.dtype.kind != "f":
+            raise ModelError(f"{path} has a {kind} basis and scale that do not fit together")
+        values[f"{kind}_basis"] = _dequantise(basis, scale)
+    for key in ("name", "licence", "provenance"):
+        values[key] = str(values[key])
+    for key in ("region_names", "expression_names"):
+        values[key] = tuple(str(name) for name in np.ravel(values[key]))
+    return values

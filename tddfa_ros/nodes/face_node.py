@@ -1,0 +1,212 @@
+"""``face_node``: images in, tracked faces out."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo
+from std_srvs.srv import SetBool, Trigger
+
+from tddfa_msgs.msg import FaceMeshArray
+from tddfa_ros.nodes.camera_state import CameraState
+from tddfa_ros.nodes.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
+from tddfa_ros.nodes.images import to_bgr
+from tddfa_ros.nodes.mailbox import Worker
+from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, stamp_seconds
+from tddfa_ros.nodes.options import FaceNodeOptions
+from tddfa_ros.nodes.parameters import Parameters
+from tddfa_ros.nodes.runner import run
+from tddfa_ros.nodes.subscriptions import SENSOR_QOS, image_topic, subscribe_images
+from tddfa_ros.nodes.throttle import ThrottledLog
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.tracking.tracker import FaceTracker
+
+
+class FaceNode(Node):
+    """Perception: detection, tracking and regression of every face in the newest image.
+
+    The image callback only puts the message into a one-slot mailbox; one worker thread does everything else, so that
+    what is published is never older than the picture that was newest when work on it began.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("face_node", **kwargs)
+        self._log = ThrottledLog(self.get_logger())
+        self._settings = Parameters(self, FaceNodeOptions(), self._apply)
+        options = self._settings.config
+        self._pipeline = FacePipeline(options.pipeline())
+        # Made now, not at the first image: what is wrong with its model has to be said at the start.
+        _ = self._pipeline.detector
+        self._tracker = FaceTracker(self._pipeline)
+        self._pending: FaceNodeOptions | None = None
+        self._fresh = threading.Event()
+
+        self._camera = CameraState(
+            self._log,
+            self.resolve_topic_name("camera_info"),
+            options.camera.assumed_fov_deg,
+        )
+        self._raw = self.create_publisher(FaceMeshArray, "face_mesh_raw", OUTPUT_QOS)
+        self._publisher = (
+            FacePublisher(self, self._pipeline.model, options)
+            if options.publish_face_mesh
+            else None
+        )
+        self._statistics = Statistics()
+        self._diagnostics = Diagnostics(
+            self,
+            self._statistics,
+            options=lambda: self._settings.config.diagnostics,
+            inputs=[image_topic(self, options.image_transport)],
+            facts=self._facts,
+            state=self._state,
+            warnings=self._warnings,
+        )
+        self._worker: Worker[Any] = Worker(self._process, self._on_error, "face_node")
+        self._idle = False
+        self._images: Any = None
+        self._camera_info = self.create_subscription(
+            CameraInfo, "camera_info", self._camera.update, SENSOR_QOS
+        )
+        self._enable(True)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self._announce()
+
+    def close(self) -> None:
+        """Stop the worker; the node publishes nothing more."""
+        self._worker.stop()
+
+    def _on_image(self, message: Any) -> None:
+        self._statistics.received(dropped=self._worker.put(message))
+
+    def _process(self, message: Any) -> None:
+        """One image from message to messages; in the worker thread."""
+        if self._skip():
+            return
+        self._settle()
+        start = time.perf_counter()
+        image = to_bgr(message)
+        decoded = time.perf_counter()
+        header = message.header
+        if not header.frame_id:
+            header.frame_id = self._settings.config.fallback_frame_id
+            self._log.once(
+                "frame_id",
+                f"images have no frame_id; '{header.frame_id}' is used instead",
+            )
+        intrinsics, camera_info = self._camera.model_for(image.shape[1], image.shape[0], header)
+        faces = self._tracker.update(image, stamp_seconds(header.stamp), intrinsics)
+        tracked = time.perf_counter()
+        if self._publisher is not None:
+            self._publisher.publish(faces, header, camera_info)
+        if self._raw.get_subscription_count():
+            dense = self._settings.config.raw_vertices
+            self._raw.publish(
+                face_mesh_array(faces, header, camera_info, vertices=dense, image_vertices=dense)
+            )
+        stages = {
+            "decode": 1e3 * (decoded - start),
+            **self._pipeline.timings,
+            "track": 1e3 * (tracked - decoded),
+            "publish": 1e3 * (time.perf_counter() - tracked),
+        }
+        latency = (self.get_clock().now().nanoseconds - stamp_ns(header.stamp)) / NANOSECONDS
+        self._statistics.processed(latency, stages, len(faces))
+
+    def _skip(self) -> bool:
+        """Whether this image is not worth the work; forgets the tracks when work resumes after a pause."""
+        if self._images is None:
+            return True
+        idle = self._settings.config.lazy and not self._wanted()
+        if self._idle and not idle:
+            self._fresh.set()
+        self._idle = idle
+        return idle
+
+    def _wanted(self) -> bool:
+        return self._raw.get_subscription_count() > 0 or (
+            self._publisher is not None and self._publisher.wanted
+        )
+
+    def _settle(self) -> None:
+        """Between two images: take over what services and parameters asked for."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._tracker.configure(pending.pipeline())
+        if self._fresh.is_set():
+            self._fresh.clear()
+            self._tracker.reset()
+
+    def _apply(self, options: FaceNodeOptions) -> None:
+        """Parameters changed at run time."""
+        self._camera.assumed_fov_deg = options.camera.assumed_fov_deg
+        if self._publisher is not None:
+            self._publisher.options = options
+        self._pending = options
+
+    def _enable(self, enable: bool) -> None:
+        """Subscribe to images or stop doing so: a disabled node costs neither bandwidth nor CPU."""
+        if enable and self._images is None:
+            self._fresh.set()
+            transport = self._settings.config.image_transport
+            self._images = subscribe_images(self, transport, self._on_image)
+        elif not enable and self._images is not None:
+            images, self._images = self._images, None
+            self.destroy_subscription(images)
+            self._worker.mailbox.clear()
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enable(request.data)
+        response.success = True
+        response.message = "enabled" if request.data else "disabled"
+        return response
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._fresh.set()
+        response.success = True
+        response.message = "all tracks are forgotten; identities start anew"
+        return response
+
+    def _on_error(self, error: Exception) -> None:
+        self._statistics.failed(str(error))
+        self._log.exception("processing an image", error)
+
+    def _state(self) -> str:
+        if self._images is None:
+            return "disabled"
+        return "idle: nobody subscribes to the faces" if self._idle else ""
+
+    def _facts(self) -> dict[str, str]:
+        facts = {
+            "provider": self._pipeline.provider,
+            "camera": self._camera.description,
+        }
+        return facts | {f"note {i + 1}": n for i, n in enumerate(self._pipeline.notes)}
+
+    def _warnings(self) -> list[str]:
+        wants_gpu = self._settings.config.regression.device == "cuda"
+        return list(self._pipeline.notes) if wants_gpu and "CPU" in self._pipeline.provider else []
+
+    def _announce(self) -> None:
+        config = self._settings.config
+        self.get_logger().info(
+            f"looking for faces in {image_topic(self, config.image_transport)} with "
+            f"{config.detection.detector} and {config.regression.model} on {self._pipeline.provider}"
+        )
+        for note in self._pipeline.notes:
+            self.get_logger().warning(note)
+
+
+def main() -> None:
+    """Console script ``face_node``."""
+    sys.exit(run(FaceNode))
+
+
+if __name__ == "__main__":
+    main()

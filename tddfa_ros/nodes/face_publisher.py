@@ -1,0 +1,124 @@
+"""Everything that leaves a node about faces: face_mesh, face_landmarks, face_mesh/topology and /tf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from geometry_msgs.msg import TransformStamped
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+
+from tddfa_msgs.msg import FaceLandmarksArray, FaceMeshArray, FaceTopology
+from tddfa_ros.face import TrackedFace
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.nodes.messages import (
+    face_landmarks_message,
+    face_mesh_message,
+    pose_message,
+    topology_message,
+)
+from tddfa_ros.nodes.options import PublishOptions
+
+OUTPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED_QOS = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+class FacePublisher:
+    """The outputs that ``face_node`` and ``smoothing_node`` share; each is filled only while somebody subscribes to it.
+
+    Attributes:
+        options: may be replaced at any time; read once for each image.
+    """
+
+    def __init__(self, node: Node, model: MorphableModel, options: PublishOptions) -> None:
+        self.options = options
+        self._mesh = node.create_publisher(FaceMeshArray, "face_mesh", OUTPUT_QOS)
+        self._landmarks = node.create_publisher(FaceLandmarksArray, "face_landmarks", OUTPUT_QOS)
+        self._topology = node.create_publisher(FaceTopology, "face_mesh/topology", LATCHED_QOS)
+        # Absolute, as tf2_ros has it: there is one TF tree; remap /tf to give a robot its own.
+        self._tf = node.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
+        self._topology.publish(topology_message(model, node.get_clock().now().to_msg()))
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody subscribes to what changes from image to image."""
+        publishers = [self._mesh, self._landmarks, *([self._tf] if self.options.publish_tf else [])]
+        return any(publisher.get_subscription_count() > 0 for publisher in publishers)
+
+    def publish(
+        self, faces: Sequence[TrackedFace], header: Header, camera_info: CameraInfo
+    ) -> None:
+        """Publish the faces of one image, also when there are none.
+
+        Args:
+            faces: oldest track first.
+            header: stamp and frame of the image.
+            camera_info: the camera model behind every metric value.
+        """
+        options = self.options
+        # Poses and landmarks first: they are small, and control loops wait for them.
+        if options.publish_tf and faces and self._tf.get_subscription_count():
+            self._tf.publish(TFMessage(transforms=[transform(face, header) for face in faces]))
+        if self._landmarks.get_subscription_count():
+            self._landmarks.publish(face_landmarks_array(faces, header, camera_info))
+        if self._mesh.get_subscription_count():
+            self._mesh.publish(
+                face_mesh_array(
+                    faces,
+                    header,
+                    camera_info,
+                    vertices=options.publish_vertices,
+                    image_vertices=options.publish_image_vertices,
+                )
+            )
+
+
+def face_mesh_array(
+    faces: Sequence[TrackedFace],
+    header: Header,
+    camera_info: CameraInfo,
+    *,
+    vertices: bool = True,
+    image_vertices: bool = True,
+) -> FaceMeshArray:
+    """All faces of one image as one message."""
+    return FaceMeshArray(
+        header=header,
+        camera_info=camera_info,
+        faces=[
+            face_mesh_message(face, header, vertices=vertices, image_vertices=image_vertices)
+            for face in faces
+        ],
+    )
+
+
+def face_landmarks_array(
+    faces: Sequence[TrackedFace], header: Header, camera_info: CameraInfo
+) -> FaceLandmarksArray:
+    """The same without parameters and vertices."""
+    return FaceLandmarksArray(
+        header=header,
+        camera_info=camera_info,
+        faces=[face_landmarks_message(face, header) for face in faces],
+    )
+
+
+def transform(face: TrackedFace, header: Header) -> TransformStamped:
+    """Head pose as the transform from the camera optical frame to ``face_<id>``."""
+    pose = pose_message(face.head_pose)
+    message = TransformStamped(header=header, child_frame_id=f"face_{face.id}")
+    translation = message.transform.translation
+    translation.x, translation.y, translation.z = (
+        pose.position.x,
+        pose.position.y,
+        pose.position.z,
+    )
+    message.transform.rotation = pose.orientation
+    return message

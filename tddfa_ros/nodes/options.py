@@ -1,0 +1,151 @@
+"""What can be configured on each node, as frozen dataclasses; they become ROS parameters, dots between levels.
+
+No ROS in here: tables of parameters are generated from these classes on machines without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tddfa_ros.config import (
+    CameraConfig,
+    DetectionConfig,
+    PipelineConfig,
+    RegressionConfig,
+    SmoothingConfig,
+    TrackingConfig,
+    option,
+)
+
+MODEL_HELP = "morphable model of the meshes, a name from the model list; the same as in face_node"
+
+
+@dataclass(frozen=True)
+class DiagnosticsOptions:
+    """When /diagnostics turns from OK to WARN."""
+
+    min_fps: float = option(
+        5.0,
+        "warn when fewer frames per second are processed; 0 = never",
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    max_latency_ms: float = option(
+        150.0,
+        "warn when the median latency from image stamp to publication is higher",
+        minimum=0.0,
+        maximum=100000.0,
+    )
+    max_drop_ratio: float = option(
+        0.6,
+        "warn when a larger share of the arriving frames is dropped",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    silence: float = option(
+        3.0,
+        "warn when nothing has arrived for this many seconds",
+        minimum=0.1,
+        maximum=3600.0,
+    )
+
+
+@dataclass(frozen=True)
+class PublishOptions:
+    """What goes into face_mesh, and whether head poses go to /tf."""
+
+    publish_vertices: bool = option(
+        True,
+        "fill FaceMesh.vertices (metres): 12 bytes per vertex",
+    )
+    publish_image_vertices: bool = option(
+        True,
+        "fill FaceMesh.vertices_image (px): 12 bytes per vertex",
+    )
+    publish_tf: bool = option(
+        True,
+        "send the head pose of every face to /tf",
+    )
+    fallback_frame_id: str = option(
+        "camera_optical_frame",
+        "frame of images that come without a frame_id",
+    )
+
+
+@dataclass(frozen=True)
+class FaceNodeOptions(PublishOptions):
+    """Parameters of ``face_node``."""
+
+    image_transport: str = option(
+        "raw",
+        "raw subscribes to image_raw, compressed to image_raw/compressed",
+        choices=("raw", "compressed"),
+        runtime=False,
+    )
+    publish_face_mesh: bool = option(
+        True,
+        "publish face_mesh, face_landmarks, topology and /tf; false when smoothing_node does",
+        runtime=False,
+    )
+    raw_vertices: bool = option(
+        False,
+        "fill the vertices of face_mesh_raw too, not only its parameters",
+    )
+    lazy: bool = option(
+        True,
+        "do no work while nobody subscribes to any output (a TF listener counts)",
+    )
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    regression: RegressionConfig = field(default_factory=RegressionConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    diagnostics: DiagnosticsOptions = field(default_factory=DiagnosticsOptions)
+
+    def pipeline(self) -> PipelineConfig:
+        """The part of the options that the pipeline and the tracker are made from."""
+        return PipelineConfig(
+            detection=self.detection,
+            regression=self.regression,
+            camera=self.camera,
+            tracking=self.tracking,
+        )
+
+
+@dataclass(frozen=True)
+class SmoothingNodeOptions(PublishOptions):
+    """Parameters of ``smoothing_node``."""
+
+    morphable_model: str = option("tddfa-head", MODEL_HELP, runtime=False)
+    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
+    diagnostics: DiagnosticsOptions = field(default_factory=DiagnosticsOptions)
+
+
+@dataclass(frozen=True)
+class VisualizationNodeOptions:
+    """Parameters of ``visualization_node``."""
+
+    image_transport: str = option(
+        "raw",
+        "raw subscribes to image_raw, compressed to image_raw/compressed",
+        choices=("raw", "compressed"),
+        runtime=False,
+    )
+    morphable_model: str = option("tddfa-head", MODEL_HELP, runtime=False)
+    marker_rate: float = option(
+        15.0,
+        "markers and points are sent at most this often, Hz of the image stamps; 0 = every frame",
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    marker_lifetime: float = option(
+        0.5,
+        "seconds after which RViz drops a marker that is not renewed",
+        minimum=0.0,
+        maximum=60.0,
+    )
+    image_buffer: int = option(
+        8,
+        "pictures kept until the meshes of the same stamp arrive",
+        minimum=1,
+        maximum=100,
+    )

@@ -1,0 +1,109 @@
+"""``smoothing_node``: face_mesh_raw in, face_mesh out, steadier."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+from tddfa_msgs.msg import FaceMeshArray
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.nodes.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher
+from tddfa_ros.nodes.mailbox import Worker
+from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, tracked_faces
+from tddfa_ros.nodes.options import SmoothingNodeOptions
+from tddfa_ros.nodes.parameters import Parameters
+from tddfa_ros.nodes.runner import run
+from tddfa_ros.nodes.throttle import ThrottledLog
+from tddfa_ros.runtime.store import default_store
+from tddfa_ros.smoothing.smoother import FaceSmoother
+
+
+class SmoothingNode(Node):
+    """Filters the parameters of every track over time and rebuilds the meshes from them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("smoothing_node", **kwargs)
+        self._log = ThrottledLog(self.get_logger())
+        self._settings = Parameters(self, SmoothingNodeOptions(), self._apply)
+        options = self._settings.config
+        self._model = MorphableModel.load(default_store().path(options.morphable_model))
+        self._smoother = FaceSmoother(options.smoothing)
+        self._pending: SmoothingNodeOptions | None = None
+        self._fresh = threading.Event()
+        self._publisher = FacePublisher(self, self._model, options)
+        self._statistics = Statistics()
+        self._diagnostics = Diagnostics(
+            self,
+            self._statistics,
+            options=lambda: self._settings.config.diagnostics,
+            inputs=[self.resolve_topic_name("face_mesh_raw")],
+            facts=lambda: {"method": self._settings.config.smoothing.method},
+        )
+        self._worker: Worker[FaceMeshArray] = Worker(
+            self._process, self._on_error, "smoothing_node"
+        )
+        self._subscription = self.create_subscription(
+            FaceMeshArray, "face_mesh_raw", self._on_faces, OUTPUT_QOS
+        )
+        self.create_service(Trigger, "~/reset", self._on_reset)
+
+    def close(self) -> None:
+        """Stop the worker; the node publishes nothing more."""
+        self._worker.stop()
+
+    def _on_faces(self, message: FaceMeshArray) -> None:
+        self._statistics.received(dropped=self._worker.put(message))
+
+    def _process(self, message: FaceMeshArray) -> None:
+        """One set of faces; in the worker thread."""
+        self._settle()
+        start = time.perf_counter()
+        faces = self._smoother(tracked_faces(message, self._model))
+        smoothed = time.perf_counter()
+        self._publisher.publish(faces, message.header, message.camera_info)
+        stages = {
+            "smooth": 1e3 * (smoothed - start),
+            "publish": 1e3 * (time.perf_counter() - smoothed),
+        }
+        now = self.get_clock().now().nanoseconds
+        latency = (now - stamp_ns(message.header.stamp)) / NANOSECONDS
+        self._statistics.processed(latency, stages, len(faces))
+
+    def _settle(self) -> None:
+        """Between two messages: take over what services and parameters asked for."""
+        pending, self._pending = self._pending, None
+        if pending is not None and pending.smoothing != self._smoother.config:
+            self._smoother = FaceSmoother(pending.smoothing)
+        if self._fresh.is_set():
+            self._fresh.clear()
+            self._smoother.reset()
+
+    def _apply(self, options: SmoothingNodeOptions) -> None:
+        """Parameters changed at run time."""
+        self._publisher.options = options
+        self._pending = options
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._fresh.set()
+        response.success = True
+        response.message = "the filters start anew"
+        return response
+
+    def _on_error(self, error: Exception) -> None:
+        self._statistics.failed(str(error))
+        self._log.exception("smoothing faces", error)
+
+
+def main() -> None:
+    """Console script ``smoothing_node``."""
+    sys.exit(run(SmoothingNode))
+
+
+if __name__ == "__main__":
+    main()

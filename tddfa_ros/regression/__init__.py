@@ -1,0 +1,1 @@
+"""From crops of faces to the coefficients of the morphable model."""

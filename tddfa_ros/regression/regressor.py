@@ -1,0 +1,153 @@
+"""The regression network: crops in, parameters of the morphable model out, with a confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ImageError, ModelError
+from tddfa_ros.geometry.pose import to_crop
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.runtime.session import OnnxSession
+from tddfa_ros.types import FloatArray, ParamLayout
+
+LANDMARKS = 68
+
+
+@dataclass(frozen=True)
+class RegressionResult:
+    """What the network says about n crops; positions are px of the 120-px crop frame, x right, y down.
+
+    Attributes:
+        params: (n, P) parameters in the morphable model's layout.
+        landmarks: (n, 68, 3) landmarks of the mesh that ``params`` give; z nearer = larger.
+        landmarks_direct: (n, 68, 2) landmarks that the network regresses without the morphable model.
+        confidence: (n,) in 0..1: how well both agree. They do on faces and do not on anything else.
+    """
+
+    params: FloatArray
+    landmarks: FloatArray
+    landmarks_direct: FloatArray
+    confidence: FloatArray
+
+
+@dataclass(frozen=True)
+class RegressorMetadata:
+    """What a regressor's ONNX file says about itself in its metadata (keys ``tddfa.layout`` ...).
+
+    Attributes:
+        layout: numbers of identity and expression coefficients, written ``40,52``.
+        input_size: side S of the crops in px.
+        midpoint, width: of the logistic curve that turns the disagreement d of the two sets of landmarks (mean
+            distance, crop px) into a confidence ``1 / (1 + exp((d - midpoint) / width))``; written ``1.2,0.2``.
+        topology_id: of the morphable model the network was trained for.
+    """
+
+    layout: ParamLayout
+    input_size: int
+    midpoint: float
+    width: float
+    topology_id: str
+
+    @classmethod
+    def parse(cls, metadata: Mapping[str, str], name: str) -> RegressorMetadata:
+        """Read the metadata of the file ``name``; ModelError where something is missing or is not a number."""
+        try:
+            shape, expression = (int(v) for v in metadata["tddfa.layout"].split(","))
+            midpoint, width = (float(v) for v in metadata["tddfa.confidence"].split(","))
+            input_size, topology_id = (
+                int(metadata["tddfa.input_size"]),
+                metadata["tddfa.topology_id"],
+            )
+        except KeyError as error:
+            raise ModelError(
+                f"{name} is not a face regressor: its metadata lack {error.args[0]}"
+            ) from error
+        except ValueError as error:
+            raise ModelError(f"{name} has metadata that cannot be read: {error}") from error
+        if input_size <= 0 or not width > 0 or not np.isfinite([midpoint, width]).all():
+            raise ModelError(
+                f"{name} has metadata out of range: input size {input_size}, confidence width {width}"
+            )
+        return cls(ParamLayout(shape, expression), input_size, midpoint, width, topology_id)
+
+
+class Regressor:
+    """A regression network for one morphable model.
+
+    Args:
+        path: ONNX file; input ``image`` (n, 3, S, S) float32 ``(bgr - 127.5) / 128``; outputs ``params`` (n, P) and
+            ``landmarks`` (n, 68, 2).
+        morphable: the model that its parameters belong to.
+        device, threads: see `OnnxSession`.
+
+    Raises:
+        ModelError: the file is not such a network, or was trained for another morphable model.
+    """
+
+    def __init__(
+        self, path: str | Path, morphable: MorphableModel, device: str = "auto", threads: int = 1
+    ) -> None:
+        self.morphable = morphable
+        self.session = OnnxSession(path, device, threads)
+        name = Path(path).name
+        self.metadata = RegressorMetadata.parse(self.session.metadata, name)
+        missing = {"image", "params", "landmarks"} - {
+            *self.session.input_names,
+            *self.session.output_names,
+        }
+        if missing:
+            raise ModelError(
+                f"{name} is not a face regressor: it has no {', '.join(sorted(missing))}"
+            )
+        trained_for = (self.metadata.layout, self.metadata.topology_id)
+        if trained_for != (morphable.layout, morphable.topology_id):
+            raise ModelError(
+                f"{name} was trained for another morphable model ({self.metadata.topology_id}) than {morphable.name} "
+                f"({morphable.topology_id})"
+            )
+
+    @property
+    def input_size(self) -> int:
+        """Side S of the crops, px."""
+        return self.metadata.input_size
+
+    def __call__(self, crops: NDArray[np.uint8]) -> RegressionResult:
+        """Regress n faces in one batch.
+
+        Args:
+            crops: (n, S, S, 3) uint8 BGR; n may be 0.
+
+        Raises:
+            ImageError: crops of another shape or type.
+        """
+        size = self.input_size
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (size, size, 3):
+            raise ImageError(
+                f"expected crops (n, {size}, {size}, 3) uint8, got {crops.shape} {crops.dtype}"
+            )
+        params = np.zeros((0, self.morphable.layout.size), np.float32)
+        direct = np.zeros((0, LANDMARKS, 2), np.float32)
+        if len(crops):
+            params, direct = self.session.run({"image": _to_tensor(crops)}, ("params", "landmarks"))
+        pose = self.morphable.layout.split(params)[0]
+        landmarks = to_crop(self.morphable.head_landmarks(params), pose)
+        return RegressionResult(params, landmarks, direct, self._confidence(landmarks, direct))
+
+    def _confidence(self, landmarks: FloatArray, direct: FloatArray) -> FloatArray:
+        distance = np.linalg.norm(landmarks[..., :2] - direct, axis=-1).mean(axis=-1)
+        # The clip keeps exp() in float32's range; both ends are 0 and 1 to seven digits.
+        logit = np.clip((distance - self.metadata.midpoint) / self.metadata.width, -80.0, 80.0)
+        return (1.0 / (1.0 + np.exp(logit))).astype(np.float32)
+
+
+def _to_tensor(crops: NDArray[np.uint8]) -> FloatArray:
+    """(n, S, S, 3) uint8 to (n, 3, S, S) float32 in about -1..1, as 3DDFA_V2 scales it."""
+    tensor = np.ascontiguousarray(crops.transpose(0, 3, 1, 2)).astype(np.float32)
+    tensor -= 127.5
+    tensor *= 1 / 128
+    return tensor

@@ -1,0 +1,288 @@
+"""Faces drawn on the image they were found in: translucent mesh, 68 landmarks, pose and a caption."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ImageError
+from tddfa_ros.geometry.pose import FACE_FROM_MODEL, rotation_from_yaw_pitch_roll
+from tddfa_ros.rendering.captions import draw_caption, draw_text, face_size
+from tddfa_ros.rendering.raster import HAS_OPENCV_RASTERIZER, rasterize
+from tddfa_ros.rendering.shading import image_normals, lambert
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, IntArray
+
+SELLION_LANDMARK = 27
+
+IBUG_GROUPS: dict[str, tuple[tuple[int, ...], bool]] = {
+    "jaw": (tuple(range(17)), False),
+    "right_brow": (tuple(range(17, 22)), False),
+    "left_brow": (tuple(range(22, 27)), False),
+    "nose_bridge": (tuple(range(27, 31)), False),
+    "nostrils": (tuple(range(31, 36)), False),
+    "right_eye": (tuple(range(36, 42)), True),
+    "left_eye": (tuple(range(42, 48)), True),
+    "outer_lips": (tuple(range(48, 60)), True),
+    "inner_lips": (tuple(range(60, 68)), True),
+}
+"""The iBUG-68 points as polylines: name -> (indices, closed)."""
+
+# BGR, chosen to stay apart from each other and from skin.
+_TINTS = (
+    (235, 190, 90),
+    (120, 205, 130),
+    (205, 140, 220),
+    (90, 190, 245),
+    (215, 215, 110),
+    (150, 160, 250),
+)
+_AXES = ((80, 80, 245), (90, 220, 90), (245, 160, 60))  # x red, y green, z blue, as in RViz
+# Longest side, px, of the map of light on a mesh: what the rasteriser at hand draws in a few milliseconds.
+_LIGHT_RESOLUTION = 240 if HAS_OPENCV_RASTERIZER else 112
+_SHIFT = 3  # binary digits of sub-pixel positions for OpenCV's drawing functions
+
+
+class MeshTopology(Protocol):
+    """What the overlay needs to know about the morphable model; a ``MorphableModel`` fits."""
+
+    @property
+    def triangles(self) -> IntArray: ...
+
+    @property
+    def coarse_triangles(self) -> IntArray: ...
+
+
+class DrawableFace(Protocol):
+    """What the overlay needs to know about a face; ``Face``, ``TrackedFace`` and ``OverlayFace`` fit."""
+
+    @property
+    def confidence(self) -> float: ...
+
+    @property
+    def landmarks68(self) -> FloatArray: ...
+
+    @property
+    def vertices(self) -> FloatArray: ...
+
+    @property
+    def coarse_vertices(self) -> FloatArray: ...
+
+    @property
+    def yaw_pitch_roll(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class OverlayFace:
+    """A face to draw, from wherever its numbers come (a message, a file).
+
+    Attributes:
+        landmarks68: (68, 3) image px. vertices: (N, 3) image px; empty = no dense mesh at hand.
+        coarse_vertices: (M, 3) image px; empty = no mesh is drawn. yaw_pitch_roll: (3,) degrees.
+        distance: of the sellion from the camera in metres; None = not shown.
+    """
+
+    id: str
+    confidence: float
+    landmarks68: FloatArray
+    yaw_pitch_roll: Any
+    coarse_vertices: FloatArray = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    vertices: FloatArray = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    distance: float | None = None
+
+
+@dataclass(frozen=True)
+class OverlayOptions:
+    """What to draw. ``opacity`` is that of the mesh, 0..1; ``fps`` is shown in the corner when it is given."""
+
+    mesh: Literal["coarse", "dense", "none"] = "coarse"
+    opacity: float = 0.5
+    landmarks: bool = True
+    axes: bool = True
+    box: bool = True
+    caption: bool = True
+    fps: float | None = None
+    note: str = ""
+
+
+def draw_overlay(
+    image_bgr: ImageBGR,
+    faces: Sequence[DrawableFace],
+    model: MeshTopology | None = None,
+    options: OverlayOptions | None = None,
+) -> ImageBGR:
+    """Return a copy of the image with the faces drawn on it.
+
+    Args:
+        image_bgr: (H, W, 3) uint8.
+        faces: drawn from the smallest (farthest) to the largest, so near faces cover far ones.
+        model: gives the triangles; without it no mesh is drawn.
+        options: what to draw.
+
+    Raises:
+        ImageError: the image is not (H, W, 3) uint8.
+    """
+    if image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.dtype != np.uint8:
+        raise ImageError(
+            f"an overlay needs an (H, W, 3) uint8 image, not {image_bgr.shape} {image_bgr.dtype}"
+        )
+    options = options or OverlayOptions()
+    canvas: ImageBGR = image_bgr.copy()
+    drawable = [f for f in faces if np.isfinite(f.landmarks68).all()]
+    drawable.sort(key=lambda face: face_size(face.landmarks68))
+    scale = _line_scale(canvas)
+    for face in drawable:
+        tint = tint_of(getattr(face, "id", ""))
+        if model is not None and options.mesh != "none":
+            _draw_mesh(canvas, face, model, options, tint)
+        if options.box:
+            _draw_pose_box(canvas, face, tint, scale)
+        if options.landmarks:
+            _draw_landmarks(canvas, face.landmarks68, scale)
+        if options.axes:
+            _draw_axes(canvas, face, scale)
+    if options.caption:
+        placed: list[tuple[int, int, int, int]] = []
+        for face in reversed(drawable):  # the nearest face gets the best place
+            draw_caption(canvas, face, tint_of(getattr(face, "id", "")), scale, placed)
+    corner = f"{options.fps:.1f} fps" if options.fps is not None else ""
+    corner = "  ".join(part for part in (corner, options.note) if part)
+    if corner:
+        draw_text(canvas, [corner], (round(10 * scale), round(10 * scale)), scale, (235, 235, 235))
+    return canvas
+
+
+def tint_of(face_id: str) -> tuple[int, int, int]:
+    """The BGR colour of a face: fixed for an id, different for ids that follow each other (f1, f2 ...)."""
+    digits = "".join(c for c in face_id if c.isdigit())
+    number = int(digits) - 1 if digits else zlib.crc32(face_id.encode())
+    return _TINTS[number % len(_TINTS)]
+
+
+def head_axes(yaw_pitch_roll: Any) -> DoubleArray:
+    """Image directions of the face frame's axes, (3, 3): row i = axis i as (right, down, towards the viewer).
+
+    The face frame is that of TF: x out of the face, y to the person's left, z up.
+    """
+    rotation = rotation_from_yaw_pitch_roll(np.asarray(yaw_pitch_roll, dtype=np.float64))
+    upright: DoubleArray = FACE_FROM_MODEL @ rotation.T  # row i: axis i, y up
+    return upright * np.array([1, -1, 1])
+
+
+def _draw_mesh(
+    canvas: ImageBGR,
+    face: DrawableFace,
+    model: MeshTopology,
+    options: OverlayOptions,
+    tint: tuple[int, int, int],
+) -> None:
+    dense = options.mesh == "dense" and len(face.vertices) > 0
+    vertices = face.vertices if dense else face.coarse_vertices
+    triangles = model.triangles if dense else model.coarse_triangles
+    if len(vertices) == 0 or not np.isfinite(vertices).all():
+        return
+    height, width = canvas.shape[:2]
+    low = np.maximum(np.floor(vertices[:, :2].min(0)).astype(int), 0)
+    high = np.minimum(np.ceil(vertices[:, :2].max(0)).astype(int) + 1, [width, height])
+    if (high - low < 2).any():
+        return
+    normals = image_normals(vertices, triangles)
+    # Brightness comes from the key light; opacity falls where the surface turns away, so the mesh ends softly.
+    light = np.ones((len(vertices), 3), dtype=np.float32)
+    light[:, 0] = lambert(normals, ambient=0.22, specular=0.3)
+    light[:, 1] = np.clip(normals[:, 2] * 2.5, 0.15, 1)
+    extent = high - low
+    # Light is smooth: a large face is lit at a lower resolution, which bounds the time and softens the outline.
+    shrink = max(1.0, float(extent.max()) / _LIGHT_RESOLUTION)
+    size = np.maximum(np.ceil(extent / shrink).astype(int), 2)
+    local = (vertices - np.array([low[0] - 0.5, low[1] - 0.5, 0], np.float32)) * np.float32(
+        1 / shrink
+    )
+    local -= np.array([0.5, 0.5, 0], np.float32)  # centres of the larger pixels
+    raster = rasterize(local, triangles, light, (int(size[1]), int(size[0])), cull_backfaces=True)
+    lit: Any = raster.values
+    if shrink > 1:
+        full = np.ceil(size * shrink).astype(int)
+        lit = cv2.resize(lit, (int(full[0]), int(full[1])))[: extent[1], : extent[0]]
+    _blend(canvas[low[1] : high[1], low[0] : high[0]], lit, tint, options.opacity)
+
+
+def _blend(
+    region: NDArray[np.uint8], light: FloatArray, tint: tuple[int, int, int], opacity: float
+) -> None:
+    """Mix the tint into the picture; colours come from a table of 256 brightnesses, which saves float images."""
+    level = (light[..., 0] * 255).astype(np.uint8)
+    ramp = np.arange(256, dtype=np.float32)[:, None] / 255
+    bright = np.clip((ramp - 0.7) / 0.3, 0, 1)
+    table = np.asarray(tint, np.float32) * ramp * (1 - bright) + bright * 255 * (0.5 + 0.5 * ramp)
+    colours = cv2.LUT(cv2.merge([level] * 3), table.clip(0, 255).astype(np.uint8)[:, None, :])
+    weight = light[..., 1] * np.float32(opacity)
+    region[:] = cv2.blendLinear(colours, region, weight, 1 - weight)
+
+
+def _draw_landmarks(canvas: ImageBGR, landmarks: FloatArray, scale: float) -> None:
+    points = np.round(landmarks[:, :2] * (1 << _SHIFT)).astype(np.int32)
+    bounded = np.clip(points, -(1 << 20), 1 << 20)
+    for indices, closed in IBUG_GROUPS.values():
+        line = bounded[list(indices)].reshape(-1, 1, 2)
+        thickness = max(1, round(scale))
+        cv2.polylines(canvas, [line], closed, (250, 250, 250), thickness, cv2.LINE_AA, _SHIFT)
+    radius = round(min(1.5 * scale, max(0.6, face_size(landmarks) / 110)) * (1 << _SHIFT))
+    for x, y in bounded.tolist():
+        cv2.circle(canvas, (x, y), radius, (70, 230, 255), -1, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_axes(canvas: ImageBGR, face: DrawableFace, scale: float) -> None:
+    if not np.isfinite(face.yaw_pitch_roll).all():
+        return
+    origin = face.landmarks68[SELLION_LANDMARK, :2]
+    length = 0.45 * face_size(face.landmarks68)
+    axes = head_axes(face.yaw_pitch_roll)
+    for i in np.argsort(axes[:, 2]):  # the axis that points at the viewer is drawn last
+        tip = origin + length * axes[i, :2]
+        a, b = _fixed(origin), _fixed(tip)
+        thick = max(2, round(2.2 * scale))
+        cv2.line(canvas, a, b, (30, 30, 30), thick + 2, cv2.LINE_AA, _SHIFT)
+        cv2.line(canvas, a, b, _AXES[i], thick, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_pose_box(
+    canvas: ImageBGR, face: DrawableFace, tint: tuple[int, int, int], scale: float
+) -> None:
+    """A wire cube around the head that turns with it: the quickest way to read a pose."""
+    if not np.isfinite(face.yaw_pitch_roll).all():
+        return
+    landmarks = face.landmarks68
+    out, left, up = head_axes(face.yaw_pitch_roll)[:, :2]
+    half = 0.42 * face_size(landmarks)
+    centre = landmarks[:, :2].mean(0)
+    corners = np.array(
+        [
+            centre + depth * out + half * (sl * left + su * up)
+            for depth in (-1.2 * half, 0.7 * half)
+            for sl, su in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+        ]
+    )
+    overlay = np.clip(np.round(corners * (1 << _SHIFT)), -(1 << 20), 1 << 20).astype(np.int32)
+    thickness = max(1, round(scale))
+    back, front = overlay[:4], overlay[4:]
+    edges = [np.stack([a, b]) for a, b in zip(back, front, strict=True)]
+    dim = tuple(int(0.6 * c) for c in tint)
+    cv2.polylines(canvas, [back], True, dim, thickness, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(canvas, edges, False, dim, thickness, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(canvas, [front], True, tint, thickness + 1, cv2.LINE_AA, _SHIFT)
+
+
+def _fixed(point: NDArray[Any]) -> tuple[int, int]:
+    scaled = np.clip(np.round(np.asarray(point) * (1 << _SHIFT)), -(1 << 20), 1 << 20)
+    return int(scaled[0]), int(scaled[1])
+
+
+def _line_scale(canvas: ImageBGR) -> float:
+    """1 at 640x480; lines and letters grow with the picture."""
+    return float(np.clip(min(canvas.shape[0] / 480, canvas.shape[1] / 640), 0.75, 4))

@@ -1,0 +1,39 @@
+"""Which box is which track."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.types import DoubleArray
+
+
+def iou(a: RealArray, b: RealArray) -> DoubleArray:
+    """Intersection over union (n, m), 0..1, of boxes (n, 4) and (m, 4) ``x0, y0, x1, y1``; 0 for boxes without area."""
+    first = np.asarray(a, dtype=np.float64).reshape(-1, 1, 4)
+    second = np.asarray(b, dtype=np.float64).reshape(1, -1, 4)
+    low = np.maximum(first[..., :2], second[..., :2])
+    high = np.minimum(first[..., 2:], second[..., 2:])
+    shared = _area(low, high)
+    union = _area(first[..., :2], first[..., 2:]) + _area(second[..., :2], second[..., 2:]) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def associate(a: RealArray, b: RealArray, min_iou: float) -> list[tuple[int, int]]:
+    """Pair boxes (n, 4) with boxes (m, 4) so that the total IoU of the pairs is largest (Hungarian method).
+
+    Pairs under ``min_iou``, and pairs that do not overlap, are never made, not even to make room for a better one elsewhere.
+
+    Returns:
+        Index pairs, sorted; every index occurs at most once.
+    """
+    overlap = iou(a, b)
+    overlap[overlap < min_iou] = 0.0
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if overlap[i, j] > 0.0]
+
+
+def _area(low: DoubleArray, high: DoubleArray) -> DoubleArray:
+    sides = np.maximum(high - low, 0.0)
+    return np.asarray(sides[..., 0] * sides[..., 1])

@@ -1,0 +1,1 @@
+"""Fitting labels, data, networks, losses, the trainer, evaluation and ONNX export (build time; needs torch)."""

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tddfa_ros.cli import main
+from tddfa_ros.errors import ConfigError
+
+
+def test_help_names_every_subcommand(capsys: pytest.CaptureFixture[str], repo_root: Path) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for path in (repo_root / "tddfa_ros" / "cli").glob("[a-z]*.py"):
+        assert f"  {path.stem.replace('_', '-')} " in shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["models", "nonsense"], ["models", "list", "--nonsense"]]
+)
+def test_wrong_usage_is_one_sentence(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    assert "nonsense" in captured.err
+
+
+def test_errors_of_the_package_are_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ConfigError("the sky is green")
+
+    monkeypatch.setattr("tddfa_ros.cli.models._store", fail)
+    assert main(["models", "list"]) == 2
+    assert capsys.readouterr().err == "error: the sky is green\n"
+
+
+def test_the_program_starts_without_heavy_imports() -> None:
+    code = (
+        "import sys; from tddfa_ros.cli import main; main(['models', '--help']); "
+        "assert not {'onnxruntime', 'cv2', 'torch', 'onnx', 'rclpy', 'scipy'} & set(sys.modules), sys.modules.keys()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "fetch" in done.stdout

@@ -1,0 +1,122 @@
+"""The demo itself, short: real processes, DDS between them, real models, real files."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from tddfa_ros.demo.__main__ import main, parse
+from tddfa_ros.errors import TddfaError
+
+SECONDS = 3.5
+
+
+def missing():
+    """Why the demo cannot run here; None when it can."""
+    from tddfa_ros.runtime.store import default_store
+
+    for module in ("rclpy", "tddfa_msgs.msg", "skimage.data"):
+        try:
+            __import__(module)
+        except ImportError as error:
+            return f"{module} cannot be imported: {error}"
+    store = default_store()
+    for name in ("centerface", "tddfa-head", "tddfa-mb05"):
+        try:
+            store.path(name)
+        except TddfaError as error:
+            return str(error)
+    return None
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    out = tmp_path_factory.mktemp("demo")
+    command = [
+        sys.executable,
+        "-m",
+        "tddfa_ros.demo",
+        "--duration",
+        str(SECONDS),
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out, json.loads((out / "report.json").read_text()), done.stdout
+
+
+@pytest.mark.ros
+def test_meshes_come_out_for_the_frames_that_go_in(results):
+    _, report, _ = results
+    assert report["frames_in"] > 10 * SECONDS
+    assert report["meshes_out"] > 0.5 * report["frames_in"]
+    assert report["matched_with_image"] > 0.5 * report["meshes_out"]
+    assert report["identities"] == ["f1"]
+    assert report["faces"] == report["meshes_out"]
+    assert (report["image"]["width"], report["image"]["height"]) == (640, 480)
+
+
+@pytest.mark.ros
+def test_jitter_and_stages_are_measured(results):
+    _, report, _ = results
+    smooth, raw = report["jitter"]["face_mesh"], report["jitter"]["face_mesh_raw"]
+    # Against the known camera motion landmarks stay within a few percent of the eye distance.
+    assert 0 < smooth["wander_percent"] < 10
+    assert 0 < smooth["tremble_px"] < raw["tremble_px"]
+    assert {"face_node", "smoothing_node"} <= set(report["stages_ms"])
+    assert report["stages_ms"]["face_node"]["regression"] > 0
+    assert {"face_node", "image_source_node", "recorder"} <= set(report["cpu_percent"])
+
+
+@pytest.mark.ros
+def test_video_still_and_mesh_are_there(results):
+    out, report, _ = results
+    reader = cv2.VideoCapture(str(out / "demo.mp4"))
+    frames = 0
+    while reader.grab():
+        frames += 1
+    assert frames == report["video_frames"] > 10 * SECONDS
+    still = cv2.imread(str(out / "demo.png"))
+    assert still.shape[0] == 480 and still.shape[1] > 640 + 150
+    lines = (out / "face.obj").read_text().splitlines()
+    vertices = np.array([line.split()[1:] for line in lines if line.startswith("v ")], float)
+    height = np.ptp(vertices[:, 1])
+    assert 0.1 < height < 0.5, "a head, in metres"
+    assert cv2.imread(str(out / "face.png")).std() > 10
+    assert (out / "face.mtl").is_file()
+    assert not (out / "recording").exists()
+
+
+@pytest.mark.ros
+def test_the_report_is_printed_and_says_where_the_files_are(results):
+    out, _, printed = results
+    assert (out / "report.txt").read_text() in printed
+    assert str(out / "demo.mp4") in printed
+
+
+def test_a_source_that_is_not_there_is_one_sentence(tmp_path, capsys):
+    assert main(["--source", "/no/such/video.mp4", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        "error: there is no picture, video, folder or camera at /no/such/video.mp4\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--duration", "0"], ["--duration", "1e9"], ["--rate", "0"], ["--width", "3"]]
+)
+def test_values_out_of_range_are_refused(arguments, capsys):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith("error: --")
+
+
+def test_command_line_becomes_options(tmp_path):
+    options = parse(["--source", "0", "--duration", "4", "--out", str(tmp_path), "--no-smoothing"])
+    assert (options.source, options.duration, options.smoothing) == ("0", 4.0, False)
+    assert parse([]).source == "demo"

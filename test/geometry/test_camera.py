@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from support.synthetic_model import frontal_params, synthetic_model
+
+from tddfa_ros.errors import CameraError
+from tddfa_ros.geometry import camera, pose
+from tddfa_ros.geometry.rotation import angle_between, exp
+from tddfa_ros.types import Intrinsics
+
+PLAIN = np.zeros(0)
+BARREL = np.array([-0.32, 0.12, 0.001, -0.0008, -0.02])
+RATIONAL = np.array([3.1, 1.9, 1e-4, 2e-4, 0.08, 3.4, 2.9, 0.5])
+
+
+def intrinsics(d: np.ndarray = PLAIN, assumed: bool = False) -> Intrinsics:
+    k = np.array([[600.0, 0, 322.5], [0, 610.0, 236.0], [0, 0, 1]])
+    return Intrinsics(640, 480, k, d, assumed)
+
+
+def landmarks() -> np.ndarray:
+    model = synthetic_model()
+    return model.head_landmarks(frontal_params(model)).astype(np.float64)
+
+
+def scene(angles: list[float], at: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """True camera <- model rotation and translation."""
+    r = pose.CAMERA_FROM_CROP @ pose.rotation_from_yaw_pitch_roll(np.array(angles))
+    return r, np.array(at)
+
+
+def seen(head: np.ndarray, r: np.ndarray, t: np.ndarray, cam: Intrinsics) -> np.ndarray:
+    """Pixels by OpenCV itself, independent of the module under test."""
+    d = cam.d if len(cam.d) else None
+    points, _ = cv2.projectPoints(head, cv2.Rodrigues(r)[0], t, cam.k, d)
+    return points.reshape(-1, 2)
+
+
+def weak_pose(head: np.ndarray, pixels: np.ndarray) -> pose.Similarity:
+    """What a network would say at best: the weak-perspective pose that fits the pixels."""
+    centred, picture = head - head.mean(0), (pixels - pixels.mean(0)) * [1, -1]
+    rows = np.linalg.lstsq(centred, picture, rcond=None)[0].T
+    p = np.concatenate([np.vstack([rows, np.cross(*rows)]), np.zeros((3, 1))], axis=1)
+    scale, rotation, _ = pose.decompose(p)
+    x, y = pixels.mean(0)
+    return pose.Similarity(float(scale), rotation, np.array([x, y, 0.0]))
+
+
+SCENES = [
+    ([0, 0, 0], [0.0, 0.0, 0.6]),
+    ([25, -15, 20], [0.1, -0.05, 0.5]),
+    ([-70, 10, -30], [-0.3, 0.1, 1.0]),
+    ([85, 0, 0], [0.2, 0.1, 0.7]),
+    ([10, 40, 5], [0.0, 0.0, 0.25]),  # very close: perspective changes the face's shape
+    ([-20, 10, 175], [0.5, 0.2, 3.0]),  # upside down, far
+]
+
+
+@pytest.mark.parametrize("d", [PLAIN, BARREL, RATIONAL], ids=["pinhole", "plumb_bob", "rational"])
+@pytest.mark.parametrize(("angles", "at"), SCENES)
+def test_recovers_the_true_pose(angles: list[float], at: list[float], d: np.ndarray) -> None:
+    cam, head = intrinsics(d), landmarks()
+    r, t = scene(angles, at)
+    pixels = seen(head, r, t, cam)
+    fit = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam)
+    assert np.degrees(float(angle_between(fit.rotation, r))) < 0.02
+    assert np.linalg.norm(fit.translation - t) < 2e-4 * t[2]
+    assert fit.head_pose.reprojection_error < 0.01
+    sellion = r @ head[27] + t
+    np.testing.assert_allclose(fit.head_pose.position, sellion, atol=2e-4 * t[2])
+    np.testing.assert_allclose(fit.head_pose.rotation, fit.rotation @ pose.FACE_FROM_MODEL.T)
+
+
+def test_face_frame_of_a_frontal_face() -> None:
+    """REP-155: x out of the face (to the camera, -z), y to the person's left (image right, +x), z up (-y)."""
+    cam, head = intrinsics(), landmarks()
+    pixels = seen(head, *scene([0, 0, 0], [0, 0, 0.7]), cam)
+    rotation = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam).head_pose.rotation
+    np.testing.assert_allclose(rotation, [[0, 1, 0], [0, 0, -1], [-1, 0, 0]], atol=1e-5)
+
+
+def test_skewed_camera_matrix() -> None:
+    cam = Intrinsics(
+        640, 480, np.array([[500.0, 12.0, 100.0], [0, 800.0, 500.0], [0, 0, 1]]), BARREL / 4
+    )
+    head = landmarks()
+    r, t = scene([20, 10, 5], [0.1, 0.05, 0.8])
+    pixels = camera.project(head @ r.T + t, cam)
+    fit = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam)
+    assert np.degrees(float(angle_between(fit.rotation, r))) < 0.02
+    np.testing.assert_allclose(fit.translation, t, atol=2e-4)
+
+
+@pytest.mark.parametrize("d", [PLAIN, BARREL, RATIONAL], ids=["pinhole", "plumb_bob", "rational"])
+def test_project_is_opencvs(d: np.ndarray) -> None:
+    cam, head = intrinsics(d), landmarks()
+    r, t = scene([30, 20, 10], [0.1, 0.1, 0.5])
+    np.testing.assert_allclose(
+        camera.project(head @ r.T + t, cam), seen(head, r, t, cam), atol=1e-6
+    )
+
+
+def test_odd_numbers_of_distortion_coefficients_are_padded() -> None:
+    cam, padded = intrinsics(np.array([-0.2, 0.05])), intrinsics(np.array([-0.2, 0.05, 0, 0]))
+    points = np.array([[0.1, 0.2, 1.0], [-0.3, 0.1, 0.9]])
+    np.testing.assert_allclose(camera.project(points, cam), camera.project(points, padded))
+
+
+def test_landmarks_without_an_undistorted_place_do_not_take_part() -> None:
+    """Far outside a barrel-distorted image the polynomial folds back; half of this face lies there."""
+    cam, head = intrinsics(np.array([-0.45, 0.0, 0.0, 0.0])), landmarks()
+    r, t = scene([0, 0, 0], [0.52, 0.0, 0.75])
+    pixels = seen(head, r, t, cam)
+    outside = pixels.copy()
+    outside[pixels[:, 0] > np.median(pixels[:, 0]), 0] += 600.0
+    fit = camera.metric_fit(head, outside, weak_pose(head, pixels), cam)
+    assert np.isfinite(fit.head_pose.covariance).all()
+    assert np.degrees(float(angle_between(fit.rotation, r))) < 3
+    assert np.linalg.norm(fit.translation - t) < 0.05
+
+
+def test_face_partly_outside_the_image() -> None:
+    cam, head = intrinsics(), landmarks()
+    r, t = scene([30, 0, 0], [-0.45, 0.0, 0.7])
+    pixels = seen(head, r, t, cam)
+    assert (pixels[:, 0] < 0).sum() > 20
+    fit = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam)
+    np.testing.assert_allclose(fit.translation, t, atol=1e-3)
+
+
+def test_weak_perspective_along_the_ray_is_the_answer_when_refinement_leads_astray(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pose that contradicts its own landmarks: the fit must keep the pose, not flip the head."""
+    cam, head = intrinsics(), landmarks()
+    pixels = seen(head, *scene([60, 0, 0], [0.0, 0.0, 0.6]), cam)
+    wrong = weak_pose(head, seen(head, *scene([-30, 0, 0], [0.0, 0.0, 0.6]), cam))
+    fit = camera.metric_fit(head, pixels, wrong, cam)
+    assert (
+        np.degrees(float(angle_between(pose.CAMERA_FROM_CROP @ fit.rotation, wrong.rotation))) < 5
+    )
+    good = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam)
+    assert fit.head_pose.reprojection_error > 5
+    assert np.trace(fit.head_pose.covariance[3:, 3:]) > 2 * np.trace(
+        good.head_pose.covariance[3:, 3:]
+    )
+
+
+def test_noise_does_not_throw_the_fit_far_off() -> None:
+    cam, head = intrinsics(), landmarks()
+    rng = np.random.default_rng(3)
+    r, t = scene([35, 5, 0], [0.1, 0.0, 0.8])
+    pixels = seen(head, r, t, cam)
+    for _ in range(20):
+        noisy = pixels + rng.normal(scale=2.0, size=pixels.shape)
+        fit = camera.metric_fit(head, noisy, weak_pose(head, noisy), cam)
+        assert np.degrees(float(angle_between(fit.rotation, r))) < 5
+        assert fit.head_pose.reprojection_error == pytest.approx(2.0 * np.sqrt(2), rel=0.3)
+
+
+def test_covariance_of_distance_is_the_spread_of_head_sizes() -> None:
+    """Heads of other sizes than believed: the errors must be as large as the covariance says."""
+    cam, head = intrinsics(), landmarks()
+    r, t = scene([10, 0, 0], [0.25, -0.1, 0.8])
+    rng = np.random.default_rng(4)
+    true = r @ head[27] + t
+    errors = []
+    for size in 1 + camera.HEAD_SIZE_SIGMA * rng.normal(size=80):
+        pixels = seen(head, r, t / size, cam)  # a head of `size` times ours at t looks just so
+        fit = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam)
+        errors.append((fit.head_pose.position - true) @ true / np.linalg.norm(true))
+    ray = true / np.linalg.norm(true)
+    stated = np.sqrt(ray @ fit.head_pose.covariance[:3, :3] @ ray)
+    assert np.std(errors) == pytest.approx(stated, rel=0.25)
+    assert stated > camera.HEAD_SIZE_SIGMA * np.linalg.norm(true)
+
+
+def test_covariance_of_rotation_and_place_covers_correlated_landmark_noise() -> None:
+    """Noise as stated (2.4 % of the face, 7 independent patches): mean Mahalanobis distance squared near 5.
+
+    Five, not six: the distance along the ray is held by the size prior, which this noise does not exercise.
+    """
+    cam, head = intrinsics(), landmarks()
+    r, t = scene([15, 5, 0], [0.1, 0.05, 0.7])
+    pixels = seen(head, r, t, cam)
+    face_size = np.sqrt(np.prod(np.ptp(pixels, axis=0)))
+    rng = np.random.default_rng(5)
+    true = r @ head[27] + t
+    # Independent noise blown up by sqrt(68 / 7) moves the pose as 7 independent points' worth of noise would.
+    spread = camera.LANDMARK_SIGMA * face_size * np.sqrt(68 / camera.INDEPENDENT_LANDMARKS)
+    stated = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam).head_pose.covariance
+    distances = []
+    for _ in range(150):
+        noisy = pixels + rng.normal(scale=spread, size=pixels.shape)
+        fit = camera.metric_fit(head, noisy, weak_pose(head, pixels), cam)
+        turn = cv2.Rodrigues(fit.rotation @ r.T)[0].ravel()
+        error = np.concatenate([fit.head_pose.position - true, turn])
+        distances.append(error @ np.linalg.solve(stated, error))
+    assert 3.5 < np.mean(distances) < 7
+
+
+def test_covariance_is_a_covariance_and_grows_for_an_assumed_camera() -> None:
+    head = landmarks()
+    r, t = scene([15, 5, 0], [0.2, 0.05, 0.7])
+    pixels = seen(head, r, t, intrinsics())
+    known = camera.metric_fit(head, pixels, weak_pose(head, pixels), intrinsics()).head_pose
+    assumed = camera.metric_fit(
+        head, pixels, weak_pose(head, pixels), intrinsics(assumed=True)
+    ).head_pose
+    for covariance in (known.covariance, assumed.covariance):
+        assert (np.linalg.eigvalsh(covariance) > 0).all()
+        np.testing.assert_array_equal(covariance, covariance.T)
+    ratio = np.sqrt(np.diag(assumed.covariance) / np.diag(known.covariance))
+    np.testing.assert_allclose(
+        ratio[:2], 1.0, atol=1e-9
+    )  # x and y do not depend on the focal length
+    assert ratio[2] > 3
+    degrees = np.degrees(np.sqrt(np.diag(known.covariance)[3:]))
+    assert (degrees > 0.5).all()
+    assert (degrees < 6).all()
+
+
+def test_what_a_wrong_focal_length_does_is_what_the_covariance_says() -> None:
+    """Fit with a focal length that is 10 % too long; compare with the assumed-camera direction of the covariance."""
+    head = landmarks()
+    r, t = scene([0, 0, 0], [0.4, 0.1, 1.2])
+    true_cam = intrinsics()
+    k = true_cam.k.copy()
+    k[0, 0] *= 1.1
+    k[1, 1] *= 1.1
+    pixels = seen(head, r, t, true_cam)
+    wrong = camera.metric_fit(head, pixels, weak_pose(head, pixels), Intrinsics(640, 480, k))
+    right = camera.metric_fit(head, pixels, weak_pose(head, pixels), true_cam)
+    moved = wrong.head_pose.position - right.head_pose.position
+    assert moved[2] == pytest.approx(0.1 * 1.2, rel=0.1)
+    assert np.abs(moved[:2]).max() < 0.01
+    turned = cv2.Rodrigues(wrong.rotation @ right.rotation.T)[0].ravel()
+    assumed = camera.metric_fit(head, pixels, weak_pose(head, pixels), intrinsics(assumed=True))
+    added = assumed.head_pose.covariance - right.head_pose.covariance
+    direction = added[2] / np.sqrt(added[2, 2]) / camera.ASSUMED_FOCAL_SIGMA
+    assert turned[1] == pytest.approx(0.1 * direction[4], rel=0.5)
+
+
+def test_unusable_input_is_a_camera_error() -> None:
+    head = landmarks()
+    pixels = seen(head, *scene([0, 0, 0], [0, 0, 0.7]), intrinsics())
+    weak = weak_pose(head, pixels)
+    broken = pixels.copy()
+    broken[5] = np.nan
+    with pytest.raises(CameraError, match="NaN"):
+        camera.metric_fit(head, broken, weak, intrinsics())
+    with pytest.raises(CameraError, match="extent"):
+        camera.metric_fit(head, np.full((68, 2), 7.0), weak, intrinsics())
+    with pytest.raises(CameraError, match="extent"):
+        camera.metric_fit(np.zeros((68, 3)), pixels, weak, intrinsics())
+    with pytest.raises(CameraError, match="form"):
+        camera.metric_fit(head, pixels, weak, Intrinsics(640, 480, np.diag([600.0, 600.0, 0.0])))
+    with pytest.raises(CameraError, match="14"):
+        camera.project(np.ones((1, 3)), intrinsics(np.full(15, 0.01)))
+
+
+def test_camera_points_apply_rotation_and_translation() -> None:
+    r, t = exp(np.array([0.1, 0.2, 0.3])), np.array([1.0, 2.0, 3.0])
+    points = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    placed = camera.camera_points(points, r, t)
+    assert placed.dtype == np.float32
+    np.testing.assert_allclose(placed, points @ r.T + t, atol=1e-6)

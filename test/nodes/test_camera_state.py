@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from support.faces import calibration
+
+pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `make test`")
+
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from tddfa_ros.nodes.camera_state import PATIENCE, CameraState
+from tddfa_ros.nodes.throttle import ThrottledLog
+
+HEADER = Header(frame_id="camera")
+
+
+class Logger:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, line: str) -> None:
+        self.lines.append(f"I {line}")
+
+    def error(self, line: str) -> None:
+        self.lines.append(f"E {line}")
+
+
+@pytest.fixture
+def logger() -> Logger:
+    return Logger()
+
+
+@pytest.fixture
+def camera(logger: Logger) -> CameraState:
+    return CameraState(ThrottledLog(logger), "/camera_info", 60.0)
+
+
+def test_an_assumed_field_of_view_is_said_once_and_not_at_once(
+    camera: CameraState, logger: Logger
+) -> None:
+    for i in range(3 * PATIENCE):
+        intrinsics, info = camera.model_for(640, 480, HEADER)
+        assert bool(logger.lines) == (i + 1 >= PATIENCE)
+    assert intrinsics.assumed
+    assert intrinsics.k[0, 0] == pytest.approx(320 / math.tan(math.radians(30)))
+    assert (info.width, info.height, info.k[0]) == (640, 480, intrinsics.k[0, 0])
+    assert len(logger.lines) == 1
+    assert "no camera calibration on /camera_info" in logger.lines[0]
+    assert "60 degrees" in logger.lines[0]
+
+
+def test_a_calibration_is_passed_on_with_the_header_of_the_image(
+    camera: CameraState, logger: Logger
+) -> None:
+    received = calibration(640, 480, 555.0)
+    received.header.frame_id = "somewhere else"
+    camera.update(received)
+    intrinsics, info = camera.model_for(640, 480, HEADER)
+    assert not intrinsics.assumed
+    assert info.header == HEADER
+    assert received.header.frame_id == "somewhere else"
+    assert info.k[0] == intrinsics.k[0, 0] == 555.0
+    assert camera.description == "calibrated (/camera_info)"
+    assert logger.lines == []
+
+
+def test_a_calibration_for_another_size_is_not_used(camera: CameraState, logger: Logger) -> None:
+    camera.update(calibration(1280, 720))
+    assert camera.model_for(640, 480, HEADER)[0].assumed
+    assert "1280x720" in logger.lines[0]
+    assert "640x480" in logger.lines[0]
+    assert camera.description.startswith("assumed")
+
+
+def test_a_calibration_without_size_is_used(camera: CameraState) -> None:
+    camera.update(calibration(0, 0, 500.0))
+    intrinsics, info = camera.model_for(640, 480, HEADER)
+    assert (intrinsics.width, intrinsics.height, intrinsics.assumed) == (640, 480, False)
+    assert (info.width, info.height) == (640, 480)
+
+
+def test_an_uncalibrated_camera_is_told_apart_from_a_missing_one(
+    camera: CameraState, logger: Logger
+) -> None:
+    camera.update(CameraInfo(width=640, height=480))
+    assert camera.model_for(640, 480, HEADER)[0].assumed
+    assert logger.lines[0].startswith("I /camera_info is not calibrated")
+
+
+def test_nan_is_an_error_said_once_and_a_later_calibration_heals_it(
+    camera: CameraState, logger: Logger
+) -> None:
+    broken = calibration(640, 480)
+    broken.k[4] = math.nan
+    for _ in range(10):
+        camera.update(broken)
+        assert camera.model_for(640, 480, HEADER)[0].assumed
+    assert len(logger.lines) == 1
+    assert logger.lines[0].startswith("E /camera_info: ")
+    assert "NaN" in logger.lines[0]
+    camera.update(calibration(640, 480))
+    assert not camera.model_for(640, 480, HEADER)[0].assumed

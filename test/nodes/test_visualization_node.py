@@ -1,0 +1,111 @@
+"""``face_node`` and ``visualization_node`` in two processes, over DDS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from support.faces import Camera, model_parameters
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: run through `make test`")
+pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `make test`")
+
+from sensor_msgs.msg import Image, PointCloud2
+from visualization_msgs.msg import Marker, MarkerArray
+
+from tddfa_msgs.msg import FaceMeshArray
+
+pytestmark = pytest.mark.ros
+
+
+def start_both(graph: Any) -> tuple[Any, Any]:
+    perception = model_parameters() | {"regression.device": "cpu"}
+    drawing = model_parameters(perception=False)
+    return (
+        graph.start("face_node", parameters=perception, wait_for="/face_node"),
+        graph.start("visualization_node", parameters=drawing, wait_for="/visualization_node"),
+    )
+
+
+def actions(messages: list[Any], action: int) -> list[Any]:
+    return [marker for m in messages for marker in m.markers if marker.action == action]
+
+
+def key(message: Any) -> tuple[int, int]:
+    return message.header.stamp.sec, message.header.stamp.nanosec
+
+
+def test_markers_come_with_a_face_and_go_with_it(graph: Any, astronaut: np.ndarray) -> None:
+    processes = start_both(graph)
+    markers = graph.collect(MarkerArray, "face_markers")
+    meshes = graph.collect(FaceMeshArray, "face_mesh")
+    camera = Camera(graph, astronaut)
+    camera.until(lambda: actions(markers, Marker.ADD))
+    assert graph.node.count_subscribers("/image_raw") == 1, "markers need no pictures"
+
+    first = next(m for m in markers if m.markers)
+    kinds = {m.id: m.type for m in first.markers}
+    assert set(kinds.values()) == {
+        Marker.TRIANGLE_LIST,
+        Marker.SPHERE_LIST,
+        Marker.LINE_LIST,
+        Marker.TEXT_VIEW_FACING,
+    }
+    assert {m.ns for m in first.markers} == {"face_f1"}
+    mesh = next(m for m in first.markers if m.type == Marker.TRIANGLE_LIST)
+    assert 100 < len(mesh.points) <= 3 * 2000
+    assert len(mesh.points) % 3 == 0
+    assert all(m.scale.x > 0 or m.type == Marker.TEXT_VIEW_FACING for m in first.markers)
+    assert 0 < mesh.lifetime.sec + mesh.lifetime.nanosec * 1e-9 < 2.0
+    assert mesh.header.frame_id == "camera_optical_frame"
+    face = next(f for m in meshes if key(m) == key(mesh) for f in m.faces)
+    dots = next(m for m in first.markers if m.type == Marker.SPHERE_LIST)
+    np.testing.assert_allclose(
+        [[p.x, p.y, p.z] for p in dots.points], np.asarray(face.landmarks).reshape(68, 3), atol=1e-4
+    )
+
+    camera.image = np.zeros_like(astronaut)
+    camera.until(lambda: actions(markers, Marker.DELETE))
+    assert {(m.ns, m.id) for m in actions(markers, Marker.DELETE)} == {
+        (m.ns, m.id) for m in first.markers
+    }
+    assert [p.stop() for p in processes] == [0, 0]
+
+
+def test_overlay_and_points_show_the_picture_of_the_same_stamp(
+    graph: Any, astronaut: np.ndarray
+) -> None:
+    start_both(graph)
+    graph.spin(1.0)
+    assert graph.node.count_subscribers("/face_mesh") == 0, "nobody looks"
+    assert graph.node.count_subscribers("/image_raw") == 1
+
+    overlays = graph.collect(Image, "face_overlay")
+    clouds = graph.collect(PointCloud2, "face_points")
+    meshes = graph.collect(FaceMeshArray, "face_mesh")
+    camera = Camera(graph, astronaut)
+    camera.until(lambda: overlays and any(c.width for c in clouds), timeout=40.0)
+
+    cloud = next(c for c in clouds if c.width)
+    face = next(f for m in meshes if key(m) == key(cloud) for f in m.faces)
+    vertices = np.asarray(face.vertices).reshape(-1, 3)
+    assert [field.name for field in cloud.fields] == ["x", "y", "z", "rgb"]
+    data = np.frombuffer(bytes(cloud.data), np.float32).reshape(-1, 4)
+    assert cloud.width == len(vertices)
+    np.testing.assert_allclose(data[:, :3], vertices, atol=1e-4)
+    pixels = np.rint(np.asarray(face.vertices_image).reshape(-1, 3)[:, :2]).astype(int)
+    inside = ((pixels >= 2) & (pixels < 510)).all(axis=1)
+    colours = data[:, 3].copy().view(np.uint32)[inside]
+    x, y = pixels[inside].T
+    blue, green, red = astronaut[y, x].astype(np.uint32).T
+    agree = colours == (red << 16 | green << 8 | blue)
+    assert agree.mean() > 0.98, "rounding at half pixels may differ"
+
+    overlay = overlays[-1]
+    assert (overlay.encoding, overlay.width, overlay.height) == ("bgr8", 512, 512)
+    drawn = np.frombuffer(bytes(overlay.data), np.uint8).reshape(512, 512, 3)
+    changed = (drawn != astronaut).any(axis=2)
+    assert changed[80:180, 170:270].mean() > 0.1
+    assert changed[300:, 400:].mean() < 0.01
+    graph.wait_until(lambda: any(key(o) in {key(m) for m in meshes} for o in overlays))

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tddfa_ros.errors import ImageError, ModelError
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx", reason="needed to build the network under test")
+
+from support.synthetic_model import synthetic_model
+from support.tiny_regressor import MIDPOINT, WIDTH, write_tiny_regressor
+
+from tddfa_ros.regression.regressor import Regressor
+
+
+@pytest.fixture
+def regressor(tmp_path: Path) -> Regressor:
+    return Regressor(
+        write_tiny_regressor(tmp_path / "tiny.onnx", synthetic_model()), synthetic_model(), "cpu"
+    )
+
+
+def blob(
+    x: int, y: int, side: int, colour: tuple[int, int, int] = (255, 255, 255), size: int = 120
+) -> np.ndarray:
+    """A bright square on black; its centroid is at (x, y) plus (side - 1) / 2."""
+    image = np.zeros((size, size, 3), np.uint8)
+    image[y : y + side, x : x + side] = colour
+    return image
+
+
+def test_a_batch_is_what_its_crops_are_one_by_one(regressor: Regressor) -> None:
+    crops = np.stack([blob(30, 40, 41), blob(10, 20, 51), blob(50, 50, 21, (255, 100, 50))])
+    batch = regressor(crops)
+    assert batch.params.shape == (3, regressor.morphable.layout.size)
+    assert batch.landmarks_direct.shape == (3, 68, 2)
+    for i, crop in enumerate(crops):
+        single = regressor(crop[None])
+        np.testing.assert_allclose(single.params[0], batch.params[i], rtol=1e-5)
+        np.testing.assert_allclose(single.landmarks[0], batch.landmarks[i], rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(single.confidence[0], batch.confidence[i], rtol=1e-4)
+
+
+def test_scaling_channels_and_frames_are_the_contracts(regressor: Regressor) -> None:
+    """The tiny network computes centroid and area of light exactly, so a wrong scale or frame shows."""
+    result = regressor(blob(30, 40, 41)[None])
+    mean = result.landmarks[0].mean(axis=0)
+    np.testing.assert_allclose(mean[:2], [50, 60], atol=0.1)
+    assert np.ptp(result.landmarks[0, :, :2], axis=0).max() == pytest.approx(41, rel=0.01)
+    assert (
+        result.landmarks[0, 8, 1] > result.landmarks[0, 27, 1]
+    )  # the chin is below the nose: y points down
+    np.testing.assert_allclose(result.landmarks[0, :, :2], result.landmarks_direct[0], atol=0.1)
+
+
+def test_confidence_is_the_logistic_curve_of_the_disagreement(regressor: Regressor) -> None:
+    crops = np.stack([blob(30, 40, 41, (128 + d, 128 - d, 128)) for d in (0, 8, 16, 60)])
+    result = regressor(crops)
+    distance = np.linalg.norm(result.landmarks[..., :2] - result.landmarks_direct, axis=-1).mean(
+        axis=-1
+    )
+    np.testing.assert_allclose(
+        result.confidence, 1 / (1 + np.exp((distance - MIDPOINT) / WIDTH)), rtol=1e-4
+    )
+    assert result.confidence[0] > 0.99
+    assert (np.diff(result.confidence) < 0).all()
+    assert 0 <= result.confidence[3] < 1e-6
+
+
+def test_no_crops_give_no_faces(regressor: Regressor) -> None:
+    result = regressor(np.zeros((0, 120, 120, 3), np.uint8))
+    assert result.params.shape == (0, regressor.morphable.layout.size)
+    assert (result.landmarks.shape, result.landmarks_direct.shape) == ((0, 68, 3), (0, 68, 2))
+    assert result.confidence.shape == (0,)
+
+
+def test_another_input_size_keeps_the_120_px_frame(tmp_path: Path) -> None:
+    model = synthetic_model()
+    path = write_tiny_regressor(tmp_path / "small.onnx", model, size=60)
+    small = Regressor(path, model, "cpu")
+    assert small.input_size == 60
+    result = small(blob(15, 20, 21, size=60)[None])
+    np.testing.assert_allclose(result.landmarks[0].mean(axis=0)[:2], [50, 60], atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "crops",
+    [
+        np.zeros((1, 100, 100, 3), np.uint8),
+        np.zeros((120, 120, 3), np.uint8),
+        np.zeros((1, 120, 120, 3), np.float32),
+        np.zeros((1, 3, 120, 120), np.uint8),
+    ],
+)
+def test_wrong_crops_are_refused(regressor: Regressor, crops: np.ndarray) -> None:
+    with pytest.raises(ImageError, match="expected crops"):
+        regressor(crops)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("tddfa.layout", "", "metadata lack tddfa.layout"),
+        ("tddfa.layout", "40", "cannot be read"),
+        ("tddfa.layout", "40,10", "trained for another morphable model"),
+        ("tddfa.topology_id", "0123456789abcdef", "trained for another morphable model"),
+        ("tddfa.confidence", "1,0", "out of range"),
+        ("tddfa.confidence", "1,nan", "out of range"),
+        ("tddfa.input_size", "big", "cannot be read"),
+    ],
+)
+def test_a_file_with_other_metadata_is_refused(
+    tmp_path: Path, key: str, value: str, sentence: str
+) -> None:
+    path = write_tiny_regressor(tmp_path / "tiny.onnx", synthetic_model(), **{key: value})
+    with pytest.raises(ModelError, match=sentence) as caught:
+        Regressor(path, synthetic_model(), "cpu")
+    assert "tiny.onnx" in str(caught.value)

@@ -1,0 +1,66 @@
+"""The picture of the model: complete, readable back, and showing what it says."""
+
+import cv2
+import numpy as np
+import pytest
+from support.synthetic_model import synthetic_model
+
+from tddfa_ros.errors import TddfaError
+from tddfa_ros.rendering.model_sheet import (
+    model_sheet,
+    region_colours,
+    render_head,
+    write_model_sheet,
+)
+
+
+def render(model, vertices, yaw=0.0):
+    colours = np.full((len(model.mean), 3), 0.8, np.float32)
+    centre = model.mean.mean(0)
+    return render_head(
+        vertices, model.triangles, colours, (120, 120), metres=0.3, centre=centre, yaw_deg=yaw
+    )
+
+
+def test_head_has_its_size_in_metres():
+    model = synthetic_model()
+    picture = render(model, model.mean)
+    rows, columns = np.nonzero((picture != picture[0, 0]).any(axis=2))
+    extent = np.ptp(model.mean, axis=0) * 120 / 0.3
+    np.testing.assert_allclose([np.ptp(columns), np.ptp(rows)], extent[:2], atol=2.5)
+
+
+def test_yaw_turns_the_nose_to_the_right():
+    model = synthetic_model()
+    nose = model.mean[np.argmax(model.mean[:, 2])]
+    marked = np.linalg.norm(model.mean - nose, axis=1) < 0.02
+    colours = np.where(marked[:, None], [0, 0, 1.0], [0.6, 0.6, 0.6]).astype(np.float32)
+    arguments = {"metres": 0.3, "centre": model.mean.mean(0)}
+    columns = []
+    for yaw in (0.0, 40.0):
+        picture = render_head(
+            model.mean, model.triangles, colours, (120, 120), yaw_deg=yaw, **arguments
+        ).astype(int)
+        columns.append(np.nonzero(picture[..., 2] - picture[..., 1] > 60)[1].mean())
+    assert columns[1] > columns[0] + 10
+
+
+def test_sheet_holds_a_cell_for_every_expression(tmp_path):
+    model = synthetic_model()
+    sheet = model_sheet(model)
+    few = model_sheet(synthetic_model(expressions=9))
+    assert sheet.shape[1] == few.shape[1]
+    assert sheet.shape[0] - few.shape[0] == 5 * (176 + 22)  # 6 rows of nine against one
+    path = write_model_sheet(model, tmp_path / "docs" / "sheet.png")
+    np.testing.assert_array_equal(cv2.imread(str(path)), sheet)
+
+
+def test_regions_are_coloured_by_name():
+    colours = region_colours(synthetic_model())
+    assert colours.shape == (len(synthetic_model().mean), 3)
+    assert (colours > 0.2).all()
+
+
+def test_a_suffix_that_is_no_picture_is_named(tmp_path):
+    with pytest.raises(TddfaError, match="picture"):
+        write_model_sheet(synthetic_model(), tmp_path / "sheet.nothing")

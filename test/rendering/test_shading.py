@@ -1,0 +1,38 @@
+"""Normals and light."""
+
+import numpy as np
+from support.synthetic_model import synthetic_model
+
+from tddfa_ros.rendering.shading import image_normals, lambert, vertex_normals
+
+
+def test_normals_of_a_closed_head_point_outwards():
+    model = synthetic_model()
+    normals = vertex_normals(model.mean, model.triangles)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
+    outwards = model.mean - model.mean.mean(0)
+    assert ((normals * outwards).sum(1) > 0).mean() > 0.97
+
+
+def test_image_normals_face_the_viewer_where_the_face_does():
+    model = synthetic_model()
+    pixels = model.mean * np.array([1000, -1000, 1000], np.float32)
+    np.testing.assert_allclose(
+        image_normals(pixels, model.triangles),
+        vertex_normals(model.mean, model.triangles),
+        atol=1e-4,
+    )
+
+
+def test_a_surface_towards_the_light_is_brighter():
+    key, side, away = lambert(
+        np.array([[0.35, 0.45, 0.82], [0.9, -0.4, 0], [0, 0, -1]], np.float32)
+    )
+    assert key > side > 0
+    assert away < 0.5 < key <= 1
+
+
+def test_unused_vertices_get_no_normal():
+    vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [9, 9, 9]], np.float32)
+    normals = vertex_normals(vertices, np.array([[0, 1, 2]], np.int32))
+    np.testing.assert_allclose(normals, [[0, 0, 1]] * 3 + [[0, 0, 0]], atol=1e-6)

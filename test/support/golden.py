@@ -1,0 +1,28 @@
+"""What the original 3DDFA_V2 program computes on two photos; the files lie outside the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+
+def golden(data_dir: Path, name: str) -> dict[str, NDArray[np.float64]]:
+    """All arrays recorded for one photo, or skip."""
+    path = data_dir / "3ddfa_v2" / "golden" / f"{name}.npz"
+    if not path.is_file():
+        pytest.skip(f"3DDFA_V2's golden values are not in {path.parent}")
+    with np.load(path) as file:
+        return {key: file[key] for key in file.files}
+
+
+def bfm68_landmarks(data_dir: Path, params62: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The 68 landmarks (68, 3) of the official morphable model before its pose, or skip."""
+    path = data_dir / "3ddfa_v2" / "bfm68.npz"
+    if not path.is_file():
+        pytest.skip(f"the official morphable model's landmark bases are not in {path.parent}")
+    with np.load(path) as file:
+        shape = file["w_shp"] @ params62[12:52, None] + file["w_exp"] @ params62[52:, None]
+        return np.asarray((file["u"] + shape).reshape(68, 3), dtype=np.float32)

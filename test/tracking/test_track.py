@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.scripted_pipeline import Person, ScriptedPipeline, image_of, still
+
+from tddfa_ros.tracking.track import Track
+
+ROI = np.array([100.0, 100.0, 200.0, 200.0])
+FACE = ScriptedPipeline([Person(still(150, 150))]).regress(image_of(0), ROI[None])[0]
+
+
+def moving(step: float, dt: float = 0.1) -> Track:
+    """A track that has just moved right by ``step`` px in ``dt`` seconds."""
+    track = Track(FACE, ROI, 10.0)
+    track.begin_frame()
+    track.hit(FACE, ROI + [step, 0, step, 0], 10.0 + dt)
+    track.end_frame()
+    return track
+
+
+@pytest.mark.parametrize(
+    ("step", "dt", "shift"),
+    [
+        (10.0, 0.1, 8.0),  # 80 % of the motion
+        (10.0, 0.05, 4.0),  # for half the time
+        (-10.0, 0.2, -16.0),
+        (2.0, 0.1, 0.0),  # 1.6 % of the ROI: noise
+        (40.0, 0.2, 50.0),  # never more than half the ROI
+        (10.0, 0.3, 0.0),  # too long ago
+        (10.0, 0.0, 0.0),
+    ],
+)
+def test_prediction(step: float, dt: float, shift: float):
+    track = moving(step)
+    expected = ROI + [step + shift, 0, step + shift, 0]
+    np.testing.assert_allclose(track.predicted_roi(10.1 + dt), expected)
+
+
+def test_a_coasting_track_waits_where_the_face_was():
+    track = moving(10.0)
+    track.begin_frame()
+    track.end_frame()
+    assert track.coasting
+    np.testing.assert_array_equal(track.predicted_roi(10.2), track.roi)
+
+
+def test_a_resumed_track_does_not_take_the_jump_for_speed():
+    track = moving(10.0)
+    track.begin_frame()
+    track.end_frame()
+    track.begin_frame()
+    track.hit(FACE, ROI + 80, 10.3)
+    track.end_frame()
+    np.testing.assert_array_equal(track.predicted_roi(10.4), ROI + 80)
+
+
+def test_misses_are_counted_in_a_row_and_age_in_frames():
+    track = Track(FACE, ROI, 0.0)
+    counted = []
+    for i, seen in enumerate([True, False, False, True, False]):
+        track.begin_frame()
+        if seen:
+            track.hit(FACE, ROI, 0.1 * (i + 1))
+        track.end_frame()
+        counted.append((track.age, track.hits, track.misses))
+    assert counted == [(1, 2, 0), (2, 2, 1), (3, 2, 2), (4, 3, 0), (5, 3, 1)]

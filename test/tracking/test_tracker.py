@@ -1,0 +1,371 @@
+"""The tracker in scenes where the place of every face in every frame is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.scripted_pipeline import (
+    HZ,
+    WIDTH,
+    Person,
+    ScriptedPipeline,
+    image_of,
+    play,
+    still,
+)
+
+from tddfa_ros.config import PipelineConfig, TrackingConfig
+from tddfa_ros.errors import ImageError
+from tddfa_ros.tracking.tracker import FaceTracker
+
+LEFT, RIGHT = Person(still(150, 240)), Person(still(450, 240))
+
+
+def tracker_of(*people: Person, **options: object) -> tuple[FaceTracker, ScriptedPipeline]:
+    pipeline = ScriptedPipeline(list(people))
+    return FaceTracker(pipeline, replace(TrackingConfig(), **options)), pipeline  # type: ignore[arg-type]
+
+
+def names(frames: list[list]) -> list[list[str]]:
+    return [[face.id for face in faces] for faces in frames]
+
+
+def gone(*frames: range):
+    """Visible but in these frames."""
+    return lambda i: not any(i in f for f in frames)
+
+
+def middle(face) -> np.ndarray:
+    return face.box.reshape(2, 2).mean(axis=0)
+
+
+def test_a_face_is_reported_from_its_second_frame_on():
+    tracker, _ = tracker_of(LEFT)
+    assert names(play(tracker, range(4))) == [[], ["f1"], ["f1"], ["f1"]]
+
+
+@pytest.mark.parametrize("min_hits", [1, 2, 5])
+def test_min_hits_is_the_number_of_frames_before_a_report(min_hits: int):
+    tracker, _ = tracker_of(LEFT, min_hits=min_hits)
+    reported = names(play(tracker, range(8)))
+    assert reported == [[]] * (min_hits - 1) + [["f1"]] * (9 - min_hits)
+
+
+def test_what_is_reported():
+    tracker, _ = tracker_of(LEFT)
+    face = play(tracker, range(4))[-1][0]
+    assert (face.id, face.stamp, face.age) == ("f1", 3 / HZ, 3)
+    np.testing.assert_allclose(face.roi, LEFT.roi(3), atol=1e-3)
+    np.testing.assert_allclose(middle(face), [150, 240], atol=1e-3)
+
+
+def test_faces_come_oldest_first_and_go_through_one_batch():
+    tracker, pipeline = tracker_of(RIGHT, LEFT, Person(still(300, 100)), detect_interval=1000)
+    reported = play(tracker, range(5))
+    assert names(reported)[-1] == ["f1", "f2", "f3"]
+    np.testing.assert_allclose([middle(f)[0] for f in reported[-1]], [450, 150, 300], atol=1e-3)
+    assert pipeline.calls("regress") == [3] * 4
+    assert pipeline.calls("align") == [3]
+
+
+def test_detection_runs_in_every_frame_while_nothing_is_seen():
+    tracker, pipeline = tracker_of()
+    play(tracker, range(5))
+    assert pipeline.log == [("detect", 0)] * 5
+
+
+@pytest.mark.parametrize("interval", [1, 3, 8])
+def test_detection_otherwise_runs_every_detect_interval_frames(interval: int):
+    tracker, pipeline = tracker_of(LEFT, detect_interval=interval)
+    play(tracker, range(1 + 2 * interval))
+    assert pipeline.calls("detect") == [1] * 3
+    assert pipeline.calls("align") == [1], "a face that is followed is not aligned again"
+
+
+def test_a_newcomer_is_found_at_the_next_search():
+    late = replace(RIGHT, visible=lambda i: i >= 3)
+    tracker, _ = tracker_of(LEFT, late)
+    reported = names(play(tracker, range(12)))
+    assert reported[8] == ["f1"]  # found in the search of frame 8
+    assert reported[9] == ["f1", "f2"]
+
+
+def test_a_missed_face_is_not_reported_and_comes_back_under_its_name():
+    blinked = replace(LEFT, visible=gone(range(10, 14)))
+    tracker, _ = tracker_of(blinked, RIGHT)
+    reported = names(play(tracker, range(20)))
+    assert reported[9] == ["f1", "f2"]
+    assert reported[10:14] == [["f2"]] * 4
+    assert reported[14:] == [["f1", "f2"]] * 6
+
+
+def test_a_lost_face_that_moved_on_is_taken_up_again_by_a_detection():
+    def path(i: int):
+        return (200, 240) if i < 10 else (260, 240)  # half a ROI: too far for the regressor
+
+    moved = Person(path, visible=gone(range(10, 12)))
+    tracker, pipeline = tracker_of(moved)
+    reported = names(play(tracker, range(16)))
+    assert reported[12:] == [["f1"]] * 4
+    assert pipeline.calls("align") == [1, 1]
+
+
+@pytest.mark.parametrize("max_misses", [0, 1, 10])
+def test_a_track_ends_after_max_misses_frames(max_misses: int):
+    """Gone one frame less, the name stays; gone that long, it is used up."""
+    for absent, expected in ((max_misses - 1, "f1"), (max(max_misses, 1), "f2")):
+        if absent < 1:
+            continue
+        person = replace(LEFT, visible=gone(range(5, 5 + absent)))
+        tracker, _ = tracker_of(person, max_misses=max_misses)
+        assert names(play(tracker, range(5 + absent + 3)))[-1] == [expected]
+
+
+def test_low_confidence_is_a_miss():
+    doubtful = replace(LEFT, confidence=lambda i: 0.39 if 5 <= i < 8 else 0.41)
+    tracker, _ = tracker_of(doubtful, RIGHT)
+    reported = names(play(tracker, range(10)))
+    assert reported[5:8] == [["f2"]] * 3
+    assert reported[8] == ["f1", "f2"]
+
+
+def test_a_detection_that_is_no_face_starts_nothing():
+    tracker, _ = tracker_of(replace(LEFT, confidence=lambda _: 0.2))
+    assert names(play(tracker, range(5))) == [[]] * 5
+
+
+def test_a_false_start_uses_up_no_name():
+    flash = replace(RIGHT, visible=lambda i: i == 0)
+    late = replace(LEFT, visible=lambda i: i > 3)
+    tracker, _ = tracker_of(flash, late)
+    assert names(play(tracker, range(8)))[-1] == ["f1"]
+
+
+def test_a_face_that_leaves_the_picture_is_missed():
+    leaving = Person(lambda i: (500 + 10 * i, 240))
+    tracker, _ = tracker_of(leaving)
+    reported = play(tracker, range(30))
+    last = max(i for i, faces in enumerate(reported) if faces)
+    assert leaving.path(last)[0] <= WIDTH - 1 < leaving.path(last + 1)[0]
+
+
+def test_a_face_at_the_border_is_tracked():
+    tracker, _ = tracker_of(Person(still(5, 5)))
+    assert names(play(tracker, range(3)))[-1] == ["f1"]
+
+
+def test_a_face_that_becomes_too_small_is_missed():
+    shrinking = Person(still(300, 240), side=lambda i: 40 - i)
+    tracker, _ = tracker_of(shrinking, min_roi_px=20.0)
+    reported = play(tracker, range(30))
+    assert [bool(f) for f in reported[18:22]] == [True, True, True, False]
+
+
+def test_a_roi_that_bursts_is_a_miss():
+    bursting = Person(
+        still(300, 240), side=lambda i: 120.0 if i < 5 else 400.0, detectable=lambda i: i < 5
+    )
+    tracker, _ = tracker_of(bursting)
+    assert names(play(tracker, range(7)))[4:] == [["f1"], [], []]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_parameters_that_are_not_finite_are_a_miss(bad: float, monkeypatch: pytest.MonkeyPatch):
+    tracker, pipeline = tracker_of(LEFT, RIGHT)
+    play(tracker, range(3))
+    regress = pipeline.regress
+
+    def broken(image, rois, intrinsics=None):
+        faces = regress(image, rois, intrinsics)
+        params = faces[0].params.copy()
+        params[20] = bad
+        return [replace(faces[0], params=params), *faces[1:]]
+
+    monkeypatch.setattr(pipeline, "regress", broken)
+    assert names(play(tracker, range(3, 5))) == [["f2"]] * 2
+    monkeypatch.undo()
+    assert names(play(tracker, range(5, 6))) == [["f1", "f2"]]
+
+
+def test_two_tracks_on_one_face_become_one_and_the_older_goes_on():
+    """The right head passes behind the left one, and its track slides onto the face in front."""
+
+    def path(i: int):
+        return (max(150.0, 450 - 10 * i), 240.0)
+
+    behind = Person(path, visible=lambda i: path(i)[0] > 190, detectable=lambda i: path(i)[0] > 190)
+    tracker, _ = tracker_of(LEFT, behind)
+    reported = play(tracker, range(45))
+    assert names(reported)[20] == ["f1", "f2"]
+    assert names(reported)[-1] == ["f1"]
+    assert all(len(ids) == len(set(ids)) for ids in names(reported))
+
+
+def test_a_lost_track_that_finds_another_s_face_stays_lost():
+    """f1 vanishes beside f2, which then walks over the place where f1 was: f2 keeps its name."""
+    vanishing = Person(still(300, 240), visible=lambda i: i < 10)
+    walking = Person(lambda i: (450 - 8 * max(0, i - 10), 240.0))
+    tracker, _ = tracker_of(vanishing, walking, max_misses=40)
+    reported = names(play(tracker, range(40)))
+    assert reported[9] == ["f1", "f2"]
+    assert reported[10:] == [["f2"]] * 30
+
+
+def test_two_faces_that_touch_stay_two():
+    pair = Person(still(280, 240)), Person(still(340, 240))  # half a ROI apart
+    tracker, _ = tracker_of(*pair)
+    assert names(play(tracker, range(20)))[-1] == ["f1", "f2"]
+
+
+def test_names_are_never_given_twice():
+    coming_and_going = replace(LEFT, visible=lambda i: i % 30 < 10)
+    tracker, _ = tracker_of(coming_and_going)
+    seen = []
+    for ids in names(play(tracker, range(120))):
+        seen += [i for i in ids if i not in seen]
+    assert seen == ["f1", "f2", "f3", "f4"]
+
+
+def test_reset_ends_all_tracks_but_names_go_on():
+    tracker, pipeline = tracker_of(LEFT, RIGHT)
+    play(tracker, range(3))
+    tracker.reset()
+    pipeline.log.clear()
+    assert names(play(tracker, range(3, 5))) == [[], ["f3", "f4"]]
+    assert pipeline.log[0] == ("detect", 2)
+
+
+def test_a_stamp_that_goes_back_resets():
+    tracker, _ = tracker_of(LEFT)
+    play(tracker, range(100, 104))
+    assert names(play(tracker, range(3))) == [[], ["f2"], ["f2"]]
+
+
+def test_a_stamp_that_repeats_is_a_frame_like_any_other():
+    tracker, _ = tracker_of(Person(lambda i: (200 + 5 * i, 240)))
+    play(tracker, range(5))
+    again = tracker.update(image_of(5), 4 / HZ)
+    assert [f.id for f in again] == ["f1"]
+    np.testing.assert_allclose(middle(again[0]), [225, 240], atol=0.1)
+    assert names(play(tracker, range(6, 8))) == [["f1"]] * 2
+
+
+@pytest.mark.parametrize("stamp", [math.nan, math.inf])
+def test_a_stamp_that_is_no_number_is_refused_and_tracks_stay(stamp: float):
+    tracker, _ = tracker_of(LEFT)
+    play(tracker, range(3))
+    with pytest.raises(ImageError, match="stamp"):
+        tracker.update(image_of(3), stamp)
+    assert names(play(tracker, range(3, 4))) == [["f1"]]
+
+
+def test_a_bad_image_is_refused_and_tracks_stay():
+    tracker, _ = tracker_of(LEFT)
+    play(tracker, range(3))
+    with pytest.raises(ImageError):
+        tracker.update(np.zeros((0, 0, 3), dtype=np.uint8), 3 / HZ)
+    assert names(play(tracker, range(3, 4))) == [["f1"]]
+
+
+def swing(peak: float, hz: float) -> Person:
+    """A face that swings with a peak speed of ``peak`` ROI sides per frame."""
+    amplitude = peak * 120 * HZ / (2 * math.pi * hz)
+    return Person(lambda i: (320 + amplitude * math.sin(2 * math.pi * hz * i / HZ), 240.0))
+
+
+def test_a_face_that_speeds_up_is_followed_beyond_what_the_regressor_reaches():
+    """At 0.53 ROI sides per frame it is outside the last ROI's reach of 0.45: only the prediction finds it."""
+    xs = 40 + np.cumsum(4.0 * np.arange(17))
+    assert xs[-1] - xs[-2] > 0.5 * 120
+    tracker, pipeline = tracker_of(Person(lambda i: (xs[i], 240.0)), detect_interval=1000)
+    reported = play(tracker, range(17))
+    assert names(reported)[1:] == [["f1"]] * 16
+    assert len(pipeline.calls("detect")) == 1
+
+
+def test_a_sudden_start_gets_a_second_look():
+    """0.35 ROI sides in one frame: the first look is 4 px off, the second is not."""
+    tracker, pipeline = tracker_of(
+        Person(lambda i: (200 if i < 5 else 242, 240.0)), detect_interval=1000
+    )
+    reported = play(tracker, range(6))
+    np.testing.assert_allclose(middle(reported[5][0]), [242, 240], atol=0.1)
+    assert pipeline.calls("regress") == [1] * 6
+
+
+@pytest.mark.parametrize("peak", [0.1, 0.3, 0.42])
+def test_fast_motion_is_followed(peak: float):
+    """A swing, with its turning points, where a prediction overshoots."""
+    person = swing(peak, 1.5)
+    # It starts at full speed; the detector catches it until the motion is known.
+    tracker, _ = tracker_of(person, min_hits=1, detect_interval=1000)
+    reported = play(tracker, range(60))
+    assert {i for ids in names(reported)[1:] for i in ids} == {"f1"}
+    errors = [np.hypot(*(middle(f[0]) - person.path(i))) for i, f in enumerate(reported) if f]
+    assert len(errors) == 60
+    assert max(errors[5:]) < 3.0
+
+
+def test_a_resting_face_has_a_resting_roi():
+    rng = np.random.default_rng(0)
+    jitter = rng.normal(scale=0.5, size=(60, 2))
+    tracker, _ = tracker_of(Person(lambda i: (300 + jitter[i, 0], 240 + jitter[i, 1])))
+    reported = play(tracker, range(60))
+    rois = np.stack([f[0].roi for f in reported[10:]])
+    np.testing.assert_allclose(rois[:, :2] + 60, 300 - np.array([0, 60]) + jitter[9:59], atol=1e-3)
+
+
+def test_prediction_uses_stamps():
+    """The same motion with every second frame dropped: the prediction must reach twice as far."""
+    person = Person(lambda i: (100 + 6 * i, 240))
+    tracker, _ = tracker_of(person, detect_interval=1000)
+    for i in [*range(10), *range(10, 60, 2)]:
+        faces = tracker.update(image_of(i), i / HZ)
+        if i > 20:
+            shift = faces[0].roi.reshape(2, 2).mean(axis=0)[0] - person.path(i - 2)[0]
+            assert shift == pytest.approx(0.8 * 12, abs=0.1)
+
+
+def test_after_a_pause_nothing_is_predicted():
+    tracker, _ = tracker_of(Person(lambda i: (100 + 6 * min(i, 20), 240)))
+    play(tracker, range(20))
+    faces = tracker.update(image_of(20), 20 / HZ + 5)
+    np.testing.assert_allclose(faces[0].roi.reshape(2, 2).mean(axis=0), [214, 240], atol=0.1)
+
+
+def test_timings_of_the_whole_frame_are_left_in_the_pipeline():
+    tracker, pipeline = tracker_of(LEFT, detect_interval=1)
+    play(tracker, range(3))
+    assert pipeline.timings == {"regress": 1.0, "detect": 1.0}
+
+
+def test_configure_reaches_tracker_and_pipeline():
+    tracker, pipeline = tracker_of(LEFT)
+    config = PipelineConfig(tracking=TrackingConfig(min_confidence=0.95))
+    tracker.configure(config)
+    assert pipeline.config is config
+    assert names(play(tracker, range(3))) == [[]] * 3
+
+
+def test_twenty_faces():
+    people = [
+        Person(still(60 + 120 * (k % 5), 50 + 110 * (k // 5)), side=lambda _: 80.0)
+        for k in range(20)
+    ]
+    tracker, pipeline = tracker_of(*people)
+    reported = names(play(tracker, range(10)))
+    assert reported[-1] == [f"f{i + 1}" for i in range(20)]
+    assert pipeline.calls("regress") == [20] * 9
+
+
+def test_the_same_video_gives_the_same_tracks():
+    def once() -> list:
+        tracker, _ = tracker_of(swing(0.2, 1.0), replace(LEFT, visible=gone(range(5, 9))))
+        return [
+            (f.id, f.age, f.params.tobytes()) for faces in play(tracker, range(40)) for f in faces
+        ]
+
+    assert once() == once()
