@@ -42,7 +42,7 @@ model: setup ## rebuild the default morphable model (installs the extra [model],
 
 train: setup ## train a regression network (installs the extra [training]); ARGS="--help" shows how
 	@$(ENV) python -m pip install --quiet --disable-pip-version-check -r requirements/training.txt
-	@$(ENV) python -m tddfa_ros.training $(ARGS)
+	@$(ENV) tddfa train $(ARGS)
 
 clean: ## remove everything that make wrote, except out/ and runs/
 	rm -rf .venv .setup build install log .pytest_cache .ruff_cache .mypy_cache

@@ -26,6 +26,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
         shared("config", "*.yaml", "*.xml", "*.rviz"),
+        shared("config/training", "*.yaml"),
         shared("launch", "*.launch.py"),
         shared("models", "*.yaml", "*.onnx", "*.npz", "*.md"),
     ],
@@ -42,7 +43,7 @@ setup(
     ],
     extras_require={
         "gpu": ["onnxruntime-gpu>=1.16"],
-        "model": ["anny==0.6.2", "torch==2.13.0"],
+        "model": ["anny==0.6.2", "fast-simplification>=0.1.7", "torch==2.13.0"],
         "training": ["torch==2.13.0", "onnxscript>=0.1"],
         "dev": ["mypy>=1.10", "pre-commit>=3.0", "pytest>=7.0", "rosbags-image>=0.9", "ruff>=0.6"],
     },

@@ -62,11 +62,11 @@ def tuning(config: SmoothingConfig) -> Tuning:
 def filters() -> dict[str, Callable[[], MotionFilter]]:
     """Name in the table -> maker of a fresh filter."""
     ours = SmoothingConfig()
-    design = SmoothingConfig(min_cutoff=0.05, beta=10.0, d_cutoff=1.0, lag_gain=0.0)
-    casiez = SmoothingConfig(min_cutoff=1.0, beta=0.0, d_cutoff=1.0, lag_gain=0.0)
+    design = SmoothingConfig(min_cutoff=0.05, beta=10.0, d_cutoff=1.0, lag_cutoff=0.0)
+    casiez = SmoothingConfig(min_cutoff=1.0, beta=0.0, d_cutoff=1.0, lag_cutoff=0.0)
 
     def one_euro(config: SmoothingConfig) -> Callable[[], MotionFilter]:
-        return lambda: OneEuroFilter(tuning(config), config.d_cutoff, config.lag_gain)
+        return lambda: OneEuroFilter(tuning(config), config.d_cutoff, config.lag_cutoff)
 
     noise = tuning(ours).noise
     acceleration = np.full_like(noise, ours.kalman_acceleration)

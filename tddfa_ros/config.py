@@ -31,7 +31,7 @@ def option(
     """Declare one option of a stage.
 
     Args:
-        default: its default; its type (bool, int, float or str) is the type of the option.
+        default: its default; its type (bool, int, float, str, or a tuple of these) is the type of the option.
         description: one line with the unit; shown as ROS parameter description and in the README.
         minimum, maximum: inclusive range of a number.
         choices: all allowed values of a string.
@@ -167,10 +167,9 @@ class SmoothingConfig(_Stage):
     d_cutoff: float = option(
         1.0, "one_euro: cutoff frequency of the speed itself, Hz", minimum=0.01, maximum=100.0
     )
-    lag_gain: float = option(
-        10.0,
-        "one_euro: Hz of cutoff per standard deviation by which the filter trails more than noise explains; "
-        "0 = the original filter",
+    lag_cutoff: float = option(
+        30.0,
+        "one_euro: cutoff frequency at which motion beyond what noise explains is made up, Hz; 0 = the original filter",
         minimum=0.0,
         maximum=1000.0,
     )
@@ -286,13 +285,18 @@ def load_config(
         return source
     if source is None:
         return PipelineConfig()
-    values = source if isinstance(source, Mapping) else _read_yaml(Path(source))
+    values = source if isinstance(source, Mapping) else read_yaml(Path(source))
     if any(isinstance(v, Mapping) and "ros__parameters" in v for v in values.values()):
         values = _stages_of_ros_parameters(values)
     return from_dict(PipelineConfig, values)
 
 
-def _read_yaml(path: Path) -> Mapping[str, Any]:
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """Read a YAML file that holds a mapping; an empty file is an empty mapping.
+
+    Raises:
+        ConfigError: the file cannot be read, or is something else.
+    """
     import yaml
 
     try:
@@ -304,7 +308,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{path} must hold a mapping of stages, such as 'detection:'")
+        raise ConfigError(f"{path} must hold a mapping of options to values")
     return values
 
 
@@ -323,6 +327,11 @@ def _stages_of_ros_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(name: str, value: Any, default: Any, limits: Mapping[str, Any]) -> Any:
     """Return ``value`` with the type of ``default``, or raise ConfigError."""
     kind = type(default)
+    if kind is tuple:
+        if not isinstance(value, (list, tuple)) or len(value) != len(default):
+            raise ConfigError(f"{name} must be a list of {len(default)} values, not {value!r}")
+        pairs = enumerate(zip(value, default, strict=True))
+        return tuple(_checked(f"{name}[{i}]", v, d, limits) for i, (v, d) in pairs)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)):

@@ -60,7 +60,7 @@ class ParamLayout:
         return pose, params[..., self.shape_slice], params[..., self.expression_slice]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Intrinsics:
     """A pinhole camera with optional Brown-Conrady or rational distortion (OpenCV's, ROS's ``plumb_bob``).
 
@@ -91,11 +91,13 @@ class Intrinsics:
     def from_fov(cls, width: int, height: int, fov_deg: float = DEFAULT_FOV_DEG) -> Intrinsics:
         """Assume a distortion-free camera with the given horizontal field of view and a centred axis."""
         f = 0.5 * width / math.tan(math.radians(fov_deg) / 2)
-        k = np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]], dtype=np.float64)
+        k = np.array(
+            [[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]], dtype=np.float64
+        )
         return cls(width, height, k, assumed=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadPose:
     """Rigid pose of the face frame (REP-155: origin at the sellion, x out of the face, z up) in the camera optical frame.
 

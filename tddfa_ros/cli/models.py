@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_option, need_extra
 from tddfa_ros.errors import ModelError, ModelHashError
 
 if TYPE_CHECKING:
@@ -95,7 +95,37 @@ def build(output: Path) -> None:
 
     Needs the extra "model" (anny and torch) and, the first time, several minutes.
     """
-    _builder()(output, click.echo)
+    _need_builder("building a model")
+    from tddfa_ros.morphable.builder import build as build_model
+
+    build_model(output, click.echo)
+
+
+@command.command("locate")
+@click.argument("output", type=_FILE)
+@click.option(
+    "--faces", type=EXISTING_FOLDER, required=True, help="A face collection: <source>.npz files."
+)
+@click.option(
+    "--faces-per-source",
+    type=click.IntRange(min=1),
+    default=120,
+    show_default=True,
+    help="Fewer are faster and less exact.",
+)
+def locate(output: Path, faces: Path, faces_per_source: int) -> None:
+    """Find the landmarks on the mean head anew, from labelled faces, and write them to OUTPUT (.json).
+
+    "tddfa models build" takes them from tddfa_ros/morphable/builder/points.json. Needs the extra "model" (anny and torch).
+    """
+    _need_builder("locating landmarks")
+    from tddfa_ros.morphable.builder.build import dense_head
+    from tddfa_ros.morphable.builder.points import locate_points
+
+    dense = dense_head(click.echo)
+    located = locate_points(faces, dense, click.echo, faces_per_source=faces_per_source)
+    located.save(output)
+    click.echo(f"written: {output}")
 
 
 @command.command("picture")
@@ -106,26 +136,16 @@ def build(output: Path) -> None:
     required=True,
     help="Where it goes; the suffix chooses the format.",
 )
-@click.option(
-    "--model", default="tddfa-head", show_default=True, help="Name in the manifest, or a .npz file."
-)
+@morphable_option
 def picture(output: Path, model: str) -> None:
     """Draw a morphable model: its mean, first identity components and all expressions."""
-    from tddfa_ros.morphable.model import MorphableModel
     from tddfa_ros.rendering.model_sheet import write_model_sheet
 
-    path = Path(model) if model.endswith(".npz") else _store().path(model)
-    click.echo(f"written: {write_model_sheet(MorphableModel.load(path), output)}")
+    click.echo(f"written: {write_model_sheet(load_morphable(model), output)}")
 
 
-def _builder() -> Callable[[Path, Callable[[str], None]], object]:
-    try:
-        from tddfa_ros.morphable.builder import build as build_model
-    except ImportError as error:
-        raise ModelError(
-            f"building a model needs the extra 'model' (pip install 'tddfa_ros[model]'): {error}"
-        ) from error
-    return build_model
+def _need_builder(what: str) -> None:
+    need_extra("model", what, "anny", "torch", "fast_simplification")
 
 
 def _store() -> ModelStore:

@@ -19,7 +19,7 @@ IMAGES, TABLE, DIAGNOSTICS = "images.bin", "meshes.npz", "diagnostics.json"
 _FACE_COLUMNS = ("confidence", "params", "distance", "landmarks", "coarse")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RecordedFace:
     """One face of one message.
 
@@ -37,7 +37,7 @@ class RecordedFace:
     coarse: FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BestFace:
     """The largest frontal face of the recording, dense: ``vertices`` in m (camera frame), ``image_vertices`` in px."""
 
@@ -55,7 +55,7 @@ class Stream:
     faces: list[RecordedFace] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)
 class Recording:
     """A recording in memory; images stay in their file until they are asked for.
 

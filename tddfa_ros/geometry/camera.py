@@ -7,7 +7,7 @@ and refines it by Levenberg-Marquardt on the 68 landmarks' perspective projectio
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,6 +17,8 @@ from tddfa_ros.errors import CameraError
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, Similarity
 from tddfa_ros.geometry.rotation import RealArray
 from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics
+
+_cv2: Any = cv2  # the type stubs know one version's functions only
 
 SELLION = 27  # origin of the face frame among the 68 landmarks
 
@@ -159,6 +161,17 @@ def _opencv_distortion(d: DoubleArray) -> DoubleArray:
     raise CameraError(f"a camera has at most 14 distortion coefficients, got {len(d)}")
 
 
+def _undistorted(uv: DoubleArray, d: DoubleArray) -> DoubleArray:
+    """Inverse of :func:`_distort`; five iterations, OpenCV's default, are too few for a wide lens."""
+    points, camera, coefficients = uv[:, None], np.eye(3), _opencv_distortion(d)
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
+    if hasattr(_cv2, "undistortPointsIter"):  # OpenCV 4; in 5 undistortPoints has taken its place
+        solved = _cv2.undistortPointsIter(points, camera, coefficients, None, None, criteria)
+    else:
+        solved = _cv2.undistortPoints(points, camera, coefficients, criteria=criteria)
+    return np.asarray(solved, dtype=np.float64).reshape(-1, 2)
+
+
 def _undistort(pixels: DoubleArray, intrinsics: Intrinsics) -> _Rays:
     fx, skew, cx, fy, cy = _pinhole(intrinsics)
     v = (pixels[:, 1] - cy) / fy
@@ -166,10 +179,7 @@ def _undistort(pixels: DoubleArray, intrinsics: Intrinsics) -> _Rays:
     focal = np.array([[fx], [fy]])
     if not intrinsics.d.any():
         return _Rays(seen, focal, None)
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
-    coefficients = _opencv_distortion(intrinsics.d)
-    solved = cv2.undistortPoints(seen.T[:, None], np.eye(3), coefficients, criteria=criteria)
-    uv = np.asarray(solved, dtype=np.float64).reshape(-1, 2)
+    uv = _undistorted(seen.T, intrinsics.d)
     # Outside the image a distortion polynomial may have no inverse; such points must not take part.
     with np.errstate(all="ignore"):
         again = _distort(np.nan_to_num(uv, nan=1e6, posinf=1e6, neginf=1e6), intrinsics.d)

@@ -7,26 +7,23 @@ out of the face, origin at the mean of the mean head's 68 landmarks. The file is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ModelError
 from tddfa_ros.morphable.validation import check_model
-from tddfa_ros.types import FloatArray, IntArray, ParamLayout
+from tddfa_ros.types import POSE_SIZE, FloatArray, IntArray, ParamLayout
 
 FORMAT = "tddfa-morphable-1"
 SELLION = 27
 """Index of the sellion (nasion), the origin of the face frame, among the 68 landmarks."""
 
-_NEGLIGIBLE = 1e-6  # m per unit of expression; smaller entries are left out of the sparse basis
-_SPARSE_BELOW = 0.5  # above this density a dense product is faster
 _HASHED = (
     *("mean", "shape_basis", "expression_basis", "triangles", "coarse_indices", "coarse_triangles"),
     *(
@@ -38,8 +35,6 @@ _HASHED = (
         "expression_names",
     ),
 )
-
-Linear: TypeAlias = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +157,7 @@ class MorphableModel:
 
     def head(self, params: FloatArray) -> FloatArray:
         """Reconstruct heads (..., N, 3), metres, model frame, from parameter vectors (..., P). Pose plays no part."""
-        return self._evaluate(params, self.mean, self._shape_rows, self._expression_product)
+        return self._evaluate(params, self.mean, self._basis)
 
     def head_landmarks(self, params: FloatArray) -> FloatArray:
         """The 68 landmarks (..., 68, 3) of :meth:`head`, without computing the head."""
@@ -177,41 +172,27 @@ class MorphableModel:
         corners = vertices[..., self.triangles[self.landmark_triangles], :]
         return np.einsum("...lcx,lc->...lx", corners, self.landmark_weights).astype(np.float32)
 
-    def _evaluate(
-        self, params: FloatArray, mean: FloatArray, shape_rows: FloatArray, expression: Linear
-    ) -> FloatArray:
+    def _evaluate(self, params: FloatArray, mean: FloatArray, basis: FloatArray) -> FloatArray:
         params = np.asarray(params, dtype=np.float32)
         if params.ndim == 0 or params.shape[-1] != self.layout.size:
             raise ModelError(
                 f"{self.name} takes {self.layout.size} parameters, got an array of shape {params.shape}"
             )
-        _, shape, coefficients = self.layout.split(params.reshape(-1, self.layout.size))
-        # One face is a matrix-vector product, which BLAS does faster when it is told so.
-        out = (shape_rows @ shape[0])[None] if len(shape) == 1 else shape @ shape_rows.T
+        out: FloatArray = params.reshape(-1, self.layout.size)[:, POSE_SIZE:] @ basis
         out += mean.reshape(-1)
-        for row, weights in zip(out, coefficients, strict=True):
-            if weights.any():
-                row += expression(weights)
         return out.reshape(*params.shape[:-1], len(mean), 3)
 
     @cached_property
-    def _shape_rows(self) -> FloatArray:
-        return self.shape_basis.reshape(-1, self.layout.shape)
+    def _basis(self) -> FloatArray:
+        """Identity, then expression, (S + E, 3N).
+
+        One dense product, although four fifths of the expression basis are zeros: 92 coefficients of 16,247 vertices take
+        0.6 ms, 0.75 ms with a sparse expression basis; 16 faces 3 ms instead of 9.
+        """
+        return _stacked(self.shape_basis, self.expression_basis)
 
     @cached_property
-    def _expression_product(self) -> Linear:
-        """Expression coefficients (E,) to displacements (3N,): sparse, for blend shapes are local."""
-        rows = self.expression_basis.reshape(-1, self.layout.expression)
-        kept = np.abs(rows) > _NEGLIGIBLE
-        if not kept.any() or kept.mean() > _SPARSE_BELOW:
-            return rows.__matmul__
-        from scipy.sparse import csr_array  # imported late: it takes a tenth of a second
-
-        product: Linear = csr_array(np.where(kept, rows, np.float32(0))).__matmul__
-        return product
-
-    @cached_property
-    def _landmark_bases(self) -> tuple[FloatArray, FloatArray, Linear]:
+    def _landmark_bases(self) -> tuple[FloatArray, FloatArray]:
         corners = self.triangles[self.landmark_triangles]
         weights = self.landmark_weights
 
@@ -219,22 +200,18 @@ class MorphableModel:
             return np.einsum("lcxk,lc->lxk", basis[corners], weights).astype(np.float32)
 
         mean = at_landmarks(self.mean[..., None])[..., 0]
-        return self._small_bases(
-            mean, at_landmarks(self.shape_basis), at_landmarks(self.expression_basis)
-        )
+        return mean, _stacked(at_landmarks(self.shape_basis), at_landmarks(self.expression_basis))
 
     @cached_property
-    def _coarse_bases(self) -> tuple[FloatArray, FloatArray, Linear]:
+    def _coarse_bases(self) -> tuple[FloatArray, FloatArray]:
         chosen = self.coarse_indices
-        return self._small_bases(
-            self.mean[chosen], self.shape_basis[chosen], self.expression_basis[chosen]
-        )
+        return self.mean[chosen], _stacked(self.shape_basis[chosen], self.expression_basis[chosen])
 
-    def _small_bases(
-        self, mean: FloatArray, shape: FloatArray, expression: FloatArray
-    ) -> tuple[FloatArray, FloatArray, Linear]:
-        rows = np.ascontiguousarray(expression.reshape(mean.size, -1))
-        return mean, np.ascontiguousarray(shape.reshape(mean.size, -1)), rows.__matmul__
+
+def _stacked(shape: FloatArray, expression: FloatArray) -> FloatArray:
+    """Bases (n, 3, S) and (n, 3, E) as one contiguous matrix (S + E, 3n)."""
+    both = (basis.reshape(-1, basis.shape[2]) for basis in (shape, expression))
+    return np.ascontiguousarray(np.concatenate(list(both), axis=1).T)
 
 
 def topology_hash(

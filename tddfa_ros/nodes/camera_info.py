@@ -12,12 +12,9 @@ from std_msgs.msg import Header
 from tddfa_ros.errors import CameraError
 from tddfa_ros.types import DoubleArray, Intrinsics
 
-_OPENCV_LENGTHS = {
-    "plumb_bob": (0, 4, 5),
-    "rational_polynomial": (0, 8, 12, 14),
-    "": (0, 4, 5, 8, 12, 14),
-}
-"""Coefficients per distortion model that OpenCV's (and so this package's) pinhole camera takes."""
+_PINHOLE = ("plumb_bob", "rational_polynomial", "")
+_LENGTHS = (4, 5, 8, 12, 14)
+"""Numbers of distortion coefficients that OpenCV's (and so this package's) pinhole camera takes."""
 
 _ASPECT_TOLERANCE = 0.02
 
@@ -44,6 +41,7 @@ def intrinsics_from_message(
     k = np.array(info.k, dtype=np.float64).reshape(3, 3)
     if k[0, 0] == 0:
         return None
+    k[2] = (0.0, 0.0, 1.0)
     coefficients = _distortion(info)
     size = np.array([info.width, info.height], dtype=np.float64)
     roi = info.roi
@@ -113,12 +111,10 @@ def _distortion(info: CameraInfo) -> DoubleArray:
     model = info.distortion_model
     if not values.any() and np.isfinite(values).all():
         return np.zeros(0)
-    if model not in _OPENCV_LENGTHS:
+    if model not in _PINHOLE:
         raise CameraError(
             f"the distortion model '{model}' is not supported; send rectified pictures with their camera_info"
         )
-    if values.size not in _OPENCV_LENGTHS[model]:
-        raise CameraError(
-            f"the distortion model '{model}' cannot have {values.size} coefficients"
-        )
+    if values.size not in _LENGTHS:
+        raise CameraError(f"the distortion model '{model}' cannot have {values.size} coefficients")
     return values

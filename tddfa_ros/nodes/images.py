@@ -41,7 +41,10 @@ class _Layout:
 
 def _layouts() -> dict[str, _Layout]:
     table = {
-        **{f"{order}8": _Layout(f"{order}8", len(order)) for order in ("bgr", "rgb", "bgra", "rgba")},
+        **{
+            f"{order}8": _Layout(f"{order}8", len(order))
+            for order in ("bgr", "rgb", "bgra", "rgba")
+        },
         **{
             f"{order}16": _Layout(f"{order}16", len(order), 2)
             for order in ("bgr", "rgb", "bgra", "rgba")
@@ -73,7 +76,7 @@ LAYOUTS = _layouts()
 _PLANAR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "nv21": cv2.COLOR_YUV2BGR_NV21}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlainImage:
     """A checked picture with tight rows in native byte order, named as in ``sensor_msgs/Image``."""
 
@@ -101,7 +104,9 @@ def to_bgr(message: Image | CompressedImage) -> ImageBGR:
         return _to_bgr(image)
     except ImageError:
         raise
-    except Exception as error:  # cv2.error, CvBridgeError, rosbags' own: what the libraries raise is not specified
+    except (
+        Exception
+    ) as error:  # cv2.error, CvBridgeError, rosbags' own: what the libraries raise is not specified
         reason = " ".join(str(error).split())
         raise ImageError(
             f"a {image.width}x{image.height} picture in '{message.encoding}' cannot be converted: {reason}"

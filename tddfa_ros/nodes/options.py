@@ -149,3 +149,58 @@ class VisualizationNodeOptions:
         minimum=1,
         maximum=100,
     )
+
+
+@dataclass(frozen=True)
+class ImageSourceNodeOptions:
+    """Parameters of ``image_source_node``."""
+
+    source: str = option(
+        "demo",
+        "demo = a photo seen by a moving virtual camera; a camera: 0 or /dev/video0; a stream: rtsp://...; "
+        "the path of a video, a picture or a folder of pictures",
+        runtime=False,
+    )
+    width: int = option(
+        640,
+        "width that a camera is asked for and demo has, px; files are shrunk to fit",
+        minimum=16,
+        maximum=8192,
+        runtime=False,
+    )
+    height: int = option(
+        480,
+        "height that a camera is asked for and demo has, px; files are shrunk to fit",
+        minimum=16,
+        maximum=8192,
+        runtime=False,
+    )
+    rate: float = option(
+        0.0,
+        "pictures per second; 0 = the source's own (30 for demo and pictures)",
+        minimum=0.0,
+        maximum=240.0,
+        runtime=False,
+    )
+    loop: bool = option(
+        True,
+        "start anew at the end; false: show everything once, from the first subscriber on, then end the node",
+        runtime=False,
+    )
+    frame_id: str = option(
+        "camera_optical_frame",
+        "frame of the pictures: x right, y down, z forward",
+        runtime=False,
+    )
+    image_transport: str = option(
+        "raw",
+        "compressed publishes JPEG on image_raw/compressed too",
+        choices=("raw", "compressed"),
+        runtime=False,
+    )
+    jpeg_quality: int = option(
+        90,
+        "quality of the JPEG pictures",
+        minimum=1,
+        maximum=100,
+    )

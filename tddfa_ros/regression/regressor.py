@@ -18,7 +18,7 @@ from tddfa_ros.types import FloatArray, ParamLayout
 LANDMARKS = 68
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RegressionResult:
     """What the network says about n crops; positions are px of the 120-px crop frame, x right, y down.
 

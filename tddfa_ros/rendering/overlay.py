@@ -77,7 +77,7 @@ class DrawableFace(Protocol):
     def yaw_pitch_roll(self) -> Any: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OverlayFace:
     """A face to draw, from wherever its numbers come (a message, a file).
 

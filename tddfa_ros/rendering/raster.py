@@ -20,7 +20,7 @@ _CHUNK_PIXELS = 2_000_000
 _cv2: Any = cv2  # the type stubs of OpenCV 4 do not know the rasteriser
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Raster:
     """What a mesh looks like from the camera.
 
@@ -73,7 +73,8 @@ def _drawable(
     """The triangles that touch the picture and have an area (and face the viewer)."""
     corners = vertices[triangles]
     x, y = corners[..., 0], corners[..., 1]
-    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
+    xab, yab, xac, yac = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0], x[:, 2] - x[:, 0], y[:, 2] - y[:, 0]
+    area: FloatArray = xab * yac - xac * yab
     # y points down, so a triangle that is counter-clockwise in the model frame has a negative area here.
     keep = area < -1e-9 if cull_backfaces else np.abs(area) > 1e-9
     keep &= np.isfinite(corners).all(axis=(1, 2))

@@ -29,11 +29,14 @@ from tddfa_ros.types import DoubleArray
 if TYPE_CHECKING:
     from tddfa_ros.config import SmoothingConfig
 
-LAG_CUTOFF = 4.0
-"""Hz; how long a deviation must last to count as motion that the filter has missed: about 40 ms."""
+DEVIATION_CUTOFF = 2.0
+"""Hz; how long a deviation must last to count as motion that the filter has missed: about 80 ms."""
 
-LAG_SIGNIFICANCE = 3.5
-"""Standard deviations of the filter's low-passed deviation that noise alone almost never reaches."""
+SIGNIFICANT = 2.5
+"""Deviations below so many standard deviations of the noise are left to the low-pass."""
+
+GRADUAL = 3.0
+"""So many standard deviations beyond the significant ones, half of the excess is made up."""
 
 
 class MotionFilter(Protocol):
@@ -44,7 +47,7 @@ class MotionFilter(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tuning:
     """One value per degree of freedom, (D,) each, in the units of :mod:`tddfa_ros.smoothing.state`.
 
@@ -81,7 +84,7 @@ def create_filter(config: SmoothingConfig, expressions: int) -> MotionFilter:
         return WindowFilter(config.window)
     tuning = Tuning.from_config(config, expressions)
     if config.method == "one_euro":
-        return OneEuroFilter(tuning, config.d_cutoff, config.lag_gain)
+        return OneEuroFilter(tuning, config.d_cutoff, config.lag_cutoff)
     if config.method == "kalman":
         return KalmanFilter(tuning.noise, config.kalman_acceleration * tuning.noise / config.noise)
     raise ConfigError(f"unknown smoothing method {config.method!r}")
@@ -92,22 +95,34 @@ def one_euro_alpha(cutoff: float, dt: float) -> float:
     return 1 / (1 + 1 / (2 * math.pi * cutoff * dt))
 
 
+def excess(deviation: DoubleArray, noise: DoubleArray) -> DoubleArray:
+    """What a deviation (D,) has beyond noise of standard deviation ``noise`` (D,), with its sign.
+
+    0 up to SIGNIFICANT standard deviations; from there it grows like a parabola and ends up with slope 1. Without a step in the
+    slope, slow motion glides: a filter that opens at once catches up, closes, and waits for the next deviation.
+    """
+    beyond = np.maximum(np.abs(deviation) - SIGNIFICANT * noise, 0.0)
+    beyond *= beyond / (beyond + GRADUAL * noise)
+    return np.copysign(beyond, deviation)
+
+
 class OneEuroFilter:
-    """One Euro filter (Casiez et al., CHI 2012) with a second reason to hurry: its own lag.
+    """One Euro filter (Casiez et al., CHI 2012) that also makes up for its own lag.
 
     The original opens its low-pass with speed, ``fc = min_cutoff + beta * |dx|``. The speed has to be low-passed much itself, so
     slow motion and motion that turns round soon go unnoticed and the filter trails. Its deviation from the measurements shows
-    that directly: noise alternates, lag stays. So here
+    that directly: noise alternates, lag stays. So after the original's step, the estimate also moves by the larger of
 
-        fc = min_cutoff + beta * |dx| + lag_gain * max(0, |m| / std(m) - LAG_SIGNIFICANCE)
+        excess(e)               a sudden deviation e, too large for noise: a jump, a blink
+        alpha * excess(m)       a lasting one: m is e low-passed at DEVIATION_CUTOFF, its noise is less; alpha is that of lag_cutoff
 
-    with m the deviation, low-passed at LAG_CUTOFF, and std(m) what noise alone would make of it. ``lag_gain`` 0 is the original.
+    but never past the measurement. A steady drift is followed evenly, a constant deviation behind. ``lag_cutoff`` 0 is the original.
     """
 
-    def __init__(self, tuning: Tuning, d_cutoff: float, lag_gain: float) -> None:
+    def __init__(self, tuning: Tuning, d_cutoff: float, lag_cutoff: float) -> None:
         self._tuning = tuning
         self._d_cutoff = d_cutoff
-        self._lag_gain = lag_gain
+        self._lag_cutoff = lag_cutoff
         self._noise = NoiseEstimate(tuning.noise)
         self._speed = np.zeros_like(tuning.noise)
         self._deviation = np.zeros_like(tuning.noise)
@@ -122,24 +137,26 @@ class OneEuroFilter:
         self._measured = measured
         self._speed += one_euro_alpha(self._d_cutoff, dt) * (step / dt - self._speed)
         cutoff = self._tuning.min_cutoff + self._tuning.beta * np.abs(self._speed)
-        error = difference(self._estimate, measured)
-        if self._lag_gain > 0:
-            self._noise.update(step, dt)
-            cutoff += self._lag_gain * self._lag(error, dt, weight)
         # alpha / (1 - alpha) of the low-pass; noisier by 1/weight in amplitude means weight^2 in these odds.
-        cutoff *= 2 * math.pi * dt * weight * weight
-        self._estimate = displaced(self._estimate, error * (cutoff / (1 + cutoff)))
+        odds = 2 * math.pi * dt * weight * weight * cutoff
+        error = difference(self._estimate, measured)
+        move = error * (odds / (1 + odds))
+        if self._lag_cutoff > 0:
+            self._noise.update(step, dt)
+            move += self._missed(error, dt, weight) / (1 + odds)
+        self._estimate = displaced(self._estimate, move)
         return self._estimate
 
-    def _lag(self, error: DoubleArray, dt: float, weight: float) -> DoubleArray:
-        """By how many standard deviations, beyond the significant ones, the estimate (D,) trails the measurements."""
-        alpha = one_euro_alpha(LAG_CUTOFF, dt)
+    def _missed(self, error: DoubleArray, dt: float, weight: float) -> DoubleArray:
+        """The part of the deviation ``error`` (D,) that is motion rather than noise: between 0 and ``error``."""
+        noise = self._noise.std / weight
+        alpha = one_euro_alpha(DEVIATION_CUTOFF, dt)
         self._deviation += alpha * (error - self._deviation)
-        deviations = np.abs(self._deviation)
-        deviations *= weight / math.sqrt(alpha / (2 - alpha))
-        deviations /= self._noise.std
-        deviations -= LAG_SIGNIFICANCE
-        return np.maximum(deviations, 0.0, out=deviations)
+        lasting = excess(self._deviation, noise * math.sqrt(alpha / (2 - alpha)))
+        lasting *= one_euro_alpha(self._lag_cutoff, dt)
+        sudden = excess(error, noise)
+        larger = np.where(np.abs(lasting) > np.abs(sudden), lasting, sudden)
+        return np.clip(larger, np.minimum(error, 0.0), np.maximum(error, 0.0))
 
 
 class KalmanFilter:

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.training.cache import MARGIN
+from tddfa_ros.training.config import AugmentConfig
 from tddfa_ros.training.mirror import ParamMirror
 from tddfa_ros.types import CROP_FRAME, FloatArray, ImageBGR
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Attributes: how strong each disturbance is; 0 turns it off. Probabilities are per face.
-
-    roll_sigma_deg, large_roll: in-plane rotation, and the share drawn from +-60 degrees.
-    scale_sigma, shift_sigma: of the ROI, in ROI widths. mirror: probability. colour, blur, noise, occlude, low_resolution:
-    probabilities.
-    """
-
-    roll_sigma_deg: float = 12.0
-    large_roll: float = 0.1
-    scale_sigma: float = 0.06
-    shift_sigma: float = 0.035
-    mirror: float = 0.5
-    colour: float = 0.8
-    blur: float = 0.15
-    noise: float = 0.15
-    occlude: float = 0.2
-    low_resolution: float = 0.15
 
 
 class Augment:
@@ -48,7 +26,9 @@ class Augment:
         if rng.random() < c.mirror:
             # the stored margin is symmetric about the crop, so flipping the picture mirrors the crop
             image, params = np.ascontiguousarray(image[:, ::-1]), self._mirror(params)
-        roll = rng.uniform(-60, 60) if rng.random() < c.large_roll else rng.normal(0, c.roll_sigma_deg)
+        roll = (
+            rng.uniform(-60, 60) if rng.random() < c.large_roll else rng.normal(0, c.roll_sigma_deg)
+        )
         zoom = float(np.exp(rng.normal(0, c.scale_sigma)))
         shift = rng.normal(0, c.shift_sigma, 2) * CROP_FRAME
         crop, params = reframe(image, params, np.radians(roll), zoom, shift, _border(rng))

@@ -25,7 +25,7 @@ CACHE_SIDE = 160
 MARGIN = (CACHE_SIDE - int(CROP_FRAME)) // 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceCache:
     """Attributes: images (n, 160, 160, 3) uint8 BGR; params (n, P); yaw_deg (n,); source (n,); error (n,) of the fit, %."""
 
@@ -44,6 +44,9 @@ def build_cache(
 ) -> FaceCache:
     """Fit labels and decode crops of all sources into ``folder``; faces whose fit misses the labels by more than ``max_error`` % of
     the face size, and those kept for evaluation, are left out.
+
+    Raises:
+        ConfigError: a source or a picture is missing, or no face is left.
     """
     folder.mkdir(parents=True, exist_ok=True)
     params, yaw, source, error, jobs = [], [], [], [], []
@@ -56,6 +59,8 @@ def build_cache(
         yaw.append(faces.yaw_deg[kept])
         source.append(np.full(len(kept), name))
         jobs += [(str(root / "img" / str(faces.images[i])), faces.roi[i]) for i in kept]
+    if not jobs:
+        raise ConfigError(f"no face of {', '.join(sources)} fits its labels to {max_error} %")
     images = np.lib.format.open_memmap(
         folder / "images.npy", "w+", np.uint8, (len(jobs), CACHE_SIDE, CACHE_SIDE, 3)
     )
@@ -88,9 +93,7 @@ def open_cache(folder: Path, model: MorphableModel) -> FaceCache:
                 f"the training cache {folder} was fitted with model {file['topology_id']}, not {model.topology_id}"
             )
         images = np.load(folder / "images.npy", mmap_mode="r")
-        return FaceCache(
-            images, file["params"], file["yaw_deg"], file["source"], file["error"]
-        )
+        return FaceCache(images, file["params"], file["yaw_deg"], file["source"], file["error"])
 
 
 def _stored_fit(

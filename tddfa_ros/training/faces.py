@@ -18,7 +18,7 @@ from tddfa_ros.types import CROP_FRAME, FloatArray
 SOURCES = ("aflw", "utk", "ytf", "lfw", "cc0", "helen", "afw", "cew", "yawn", "mask")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceLabels:
     """Teacher and human labels of n faces of one source; NaN where there is none.
 

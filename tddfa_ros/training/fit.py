@@ -21,7 +21,7 @@ _POSE_UNKNOWNS = 7
 _DAMPING = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PointBasis:
     """The morphable model at L points: mean (L, 3), shape (L, 3, S), expression (L, 3, E), metres."""
 
@@ -34,7 +34,7 @@ class PointBasis:
         return np.concatenate([self.shape, self.expression], axis=2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Targets:
     """What a batch of faces was observed to be.
 
@@ -61,7 +61,7 @@ class Targets:
         return len(self.points)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """Attributes: params (n, 12 + S + E); points (n, L, 3) where the fitted model puts its points, crop px, y up."""
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.surface import nearest_on_surface
 from tddfa_ros.morphable.builder.build import POINTS_FILE
+from tddfa_ros.morphable.builder.surface import nearest_on_surface
 from tddfa_ros.training.faces import FaceLabels
 from tddfa_ros.training.fit import Fit, PointBasis, Targets, batches, fit
 from tddfa_ros.types import DoubleArray, FloatArray
@@ -68,7 +68,7 @@ class Noise:
     expression: float = 0.30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedFaces:
     """Attributes: params (n, P); error (n,) mean distance of the 68 points to the labels in % of the face size."""
 
@@ -81,7 +81,10 @@ def point_basis(model: MorphableModel) -> PointBasis:
     stored = json.loads(POINTS_FILE.read_text())
     shift = np.array(stored["landmarks68_mm"]).mean(axis=0) / 1000
     mesh: DoubleArray = np.array(stored["mediapipe468_mm"]) / 1000 - shift
-    inner = {model.region_names.index(name) for name in ("inner_mouth", "tongue", "left_eye", "right_eye")}
+    inner = {
+        model.region_names.index(name)
+        for name in ("inner_mouth", "tongue", "left_eye", "right_eye")
+    }
     skin = model.triangles[~np.isin(model.regions[model.triangles], list(inner)).any(axis=1)]
     triangle, weights = nearest_on_surface(mesh, model.mean.astype(np.float64), skin)
     corners = np.concatenate([model.triangles[model.landmark_triangles], skin[triangle]])

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.training.config import LossWeights
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE
 
 _INNER = ("inner_mouth", "tongue", "neck", "scalp")
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the terms: vertices, landmarks of the mesh, landmarks of the direct head, whitened coefficients."""
-
-    vertices: float = 1.0
-    mesh_landmarks: float = 1.0
-    direct_landmarks: float = 1.0
-    coefficients: float = 0.15
-    depth: float = 0.5
 
 
 class PosedPoints(nn.Module):

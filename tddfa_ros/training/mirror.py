@@ -18,7 +18,9 @@ class ParamMirror:
     def __init__(self, model: MorphableModel) -> None:
         partner = _partners(model.mean.astype(np.float64))
         count = model.layout.shape
-        mirrored = (model.shape_basis[partner] * np.array([-1, 1, 1], np.float32)[:, None]).reshape(-1, count)
+        mirrored = (model.shape_basis[partner] * np.array([-1, 1, 1], np.float32)[:, None]).reshape(
+            -1, count
+        )
         basis = model.shape_basis.reshape(-1, count)
         self._shape = np.linalg.lstsq(basis, mirrored, rcond=None)[0].T.astype(np.float32)
         names = list(model.expression_names)

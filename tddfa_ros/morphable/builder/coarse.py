@@ -7,12 +7,18 @@ import numpy as np
 from tddfa_ros.types import DoubleArray, IntArray
 
 MAX_TRIANGLES = 2000
+_FOCUS_RADIUS = 0.06  # m; inside it space keeps its scale, outside it shrinks
 
 
 def coarsen(
-    vertices: DoubleArray, triangles: IntArray, limit: int = MAX_TRIANGLES
+    vertices: DoubleArray,
+    triangles: IntArray,
+    focus: DoubleArray,
+    limit: int = MAX_TRIANGLES,
 ) -> tuple[IntArray, IntArray]:
     """Quadric decimation whose vertices are snapped to vertices of the mesh itself.
+
+    Space is blown up around ``focus`` (3,), the nose, before decimating, so that the face keeps more triangles than the scalp.
 
     Returns:
         Indices (m,) into ``vertices`` and triangles (c, 3) into these, with c < limit.
@@ -20,10 +26,13 @@ def coarsen(
     import fast_simplification
     from scipy.spatial import cKDTree
 
+    offset = vertices - (focus - [0.0, 0.0, 0.03])
+    radius = np.linalg.norm(offset, axis=1, keepdims=True)
+    blown_up = offset / np.sqrt(radius**2 + _FOCUS_RADIUS**2)
     points, faces = fast_simplification.simplify(
-        vertices.astype(np.float32), triangles.astype(np.int32), target_count=limit - 20, agg=3
+        blown_up.astype(np.float32), triangles.astype(np.int32), target_count=limit - 20, agg=3
     )
-    nearest = cKDTree(vertices).query(points)[1][faces]
+    nearest = cKDTree(blown_up).query(points)[1][faces]
     distinct = (nearest != np.roll(nearest, 1, axis=1)).all(axis=1)
     kept = _once(nearest[distinct])
     indices, coarse = np.unique(kept, return_inverse=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tddfa_ros.types import DoubleArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IdentityBasis:
     """Attributes: mean (n, 3) and basis (n, 3, S), one unit = one standard deviation; explained: share of variance."""
 
@@ -70,7 +70,9 @@ def identity_basis(
     centred = (both - mean).reshape(len(both), -1)
     root = np.sqrt(np.repeat(face_weights / face_weights.mean(), 3))
     weighted = centred * root
-    variances, vectors = np.linalg.eigh(weighted @ weighted.T)  # smaller than the SVD of all vertices
+    variances, vectors = np.linalg.eigh(
+        weighted @ weighted.T
+    )  # smaller than the SVD of all vertices
     explained = float(variances[-count:].sum() / variances.sum())
     scores = vectors[:, -count:]  # (2m, count): what the face says about each person
     # Regress whole heads on the scores, then find orthogonal axes of the regressed heads.
@@ -78,5 +80,18 @@ def identity_basis(
     q, r = np.linalg.qr(directions.T)
     u, spread, _ = np.linalg.svd(r @ scores.T, full_matrices=False)
     basis = (q @ u) * (spread / np.sqrt(len(both)))
-    basis *= np.where(basis[np.abs(basis).argmax(axis=0), np.arange(count)] < 0, -1, 1)
     return IdentityBasis(mean, basis.reshape(-1, 3, count), explained)
+
+
+def orthogonal(basis: DoubleArray, mean: DoubleArray) -> DoubleArray:
+    """Rotate a basis (n, 3, S) among its own components so that they are orthogonal; coefficients stay N(0, 1).
+
+    Subdivision and the cut along texture seams disturb orthogonality a little. Signs are fixed too: each component's largest entry on
+    the left half of the head (``mean`` (n, 3), x > 0; both halves together would tie) is positive.
+    """
+    flat = basis.reshape(-1, basis.shape[2])
+    u, spread, _ = np.linalg.svd(flat, full_matrices=False)
+    out = (u * spread).reshape(basis.shape)
+    left = out[mean[:, 0] > 1e-4].reshape(-1, basis.shape[2])
+    largest = left[np.abs(left).argmax(axis=0), np.arange(basis.shape[2])]
+    return np.asarray(out * np.where(largest < 0, -1.0, 1.0))

@@ -76,7 +76,9 @@ def refine(
     for step in range(rounds):
         triangle, weights = nearest_on_surface(positions, vertices, triangles)
         positions = np.einsum("kc,kcx->kx", weights, vertices[triangles[triangle]])
-        residual, error = _mean_residual(basis_at(triangle.astype(np.int32), weights), targets, trusted)
+        residual, error = _mean_residual(
+            basis_at(triangle.astype(np.int32), weights), targets, trusted
+        )
         report(f"round {step + 1}: mean distance {error:.3f} px of 120")
         residual = (residual + residual[mirror] * [-1, 1, 1]) / 2
         chosen = np.arange(len(positions)) if moved is None else moved

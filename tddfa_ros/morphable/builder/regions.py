@@ -16,11 +16,11 @@ REGION_NAMES = (
 _BROW_HALF_HEIGHT = 0.006
 _HAIRLINE_ABOVE_BROWS = 0.050
 _MOVED_BY = {  # region -> local changes; a vertex belongs where one moves it by more than a share of its largest displacement
-    "nose": (("nose-volume-incr", "nose-width2-incr", "nose-point-up", "nose-nostrils-width-incr"), 0.25),
-    "upper_lip": (("mouth-upperlip-volume-incr",), 0.25),
-    "lower_lip": (("mouth-lowerlip-volume-incr",), 0.25),
-    "left_ear": (("l-ear-scale-incr",), 0.08),
-    "right_ear": (("r-ear-scale-incr",), 0.08),
+    "nose": (("nose-volume-incr", "nose-width2-incr", "nose-point-up", "nose-nostrils-width-incr"), 0.5),
+    "upper_lip": (("mouth-upperlip-volume-incr",), 0.3),
+    "lower_lip": (("mouth-lowerlip-volume-incr",), 0.3),
+    "left_ear": (("l-ear-wing-incr", "l-ear-shape-round", "l-ear-lobe-incr"), 0.2),
+    "right_ear": (("r-ear-wing-incr", "r-ear-shape-round", "r-ear-lobe-incr"), 0.2),
 }
 
 

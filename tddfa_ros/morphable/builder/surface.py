@@ -22,6 +22,7 @@ def nearest_on_surface(
     corners = vertices[triangles]
     count = min(_CANDIDATES, len(triangles))
     _, candidates = cKDTree(corners.mean(axis=1)).query(points, k=count)
+    candidates = candidates.reshape(len(points), count)  # a query for one neighbour drops the axis
     weights = _closest_weights(np.repeat(points, count, axis=0), corners[candidates.ravel()])
     found = np.einsum("kc,kcx->kx", weights, corners[candidates.ravel()])
     distance = np.linalg.norm(found - np.repeat(points, count, axis=0), axis=1)
@@ -53,7 +54,9 @@ def _plane_weights(
     points: DoubleArray, a: DoubleArray, b: DoubleArray, c: DoubleArray
 ) -> DoubleArray:
     u, v, w = b - a, c - a, points - a
-    uu, uv, vv, wu, wv = (np.einsum("kx,kx->k", *pair) for pair in ((u, u), (u, v), (v, v), (w, u), (w, v)))
+    uu, uv, vv, wu, wv = (
+        np.einsum("kx,kx->k", *pair) for pair in ((u, u), (u, v), (v, v), (w, u), (w, v))
+    )
     determinant = np.maximum(uu * vv - uv * uv, 1e-24)
     beta = (vv * wu - uv * wv) / determinant
     gamma = (uu * wv - uv * wu) / determinant

@@ -1,0 +1,238 @@
+"""Camera in, face meshes out:  ros2 launch tddfa_ros face.launch.py image_topic:=/camera/image_raw
+
+Without a camera driver:        ros2 launch tddfa_ros face.launch.py source:=demo rviz:=true
+What can be chosen:             ros2 launch tddfa_ros face.launch.py --show-args
+"""
+
+import os
+import tempfile
+
+import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+from launch.event_handlers import OnShutdown
+from launch_ros.actions import Node
+
+PACKAGE = "tddfa_ros"
+SHARE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+BOOLEAN = ["true", "false"]
+AS_IN_FILE = "empty = as params_file says"
+
+
+def arguments():
+    return [
+        DeclareLaunchArgument(
+            "image_topic",
+            default_value="image_raw",
+            description="topic of the pictures, without /compressed",
+        ),
+        DeclareLaunchArgument(
+            "camera_info_topic",
+            default_value="",
+            description="topic of the calibration; empty = camera_info beside image_topic",
+        ),
+        DeclareLaunchArgument(
+            "image_transport",
+            default_value="",
+            choices=["", "raw", "compressed"],
+            description=f"how the pictures come; {AS_IN_FILE}",
+        ),
+        DeclareLaunchArgument(
+            "device",
+            default_value="",
+            choices=["", "auto", "cpu", "cuda"],
+            description=f"where networks run; auto = GPU when it works; {AS_IN_FILE}",
+        ),
+        DeclareLaunchArgument(
+            "detector",
+            default_value="",
+            description=f"face detector, a name in `tddfa models list`; {AS_IN_FILE}",
+        ),
+        DeclareLaunchArgument(
+            "smoothing",
+            default_value="",
+            choices=["", "one_euro", "kalman", "window", "none"],
+            description="filter; none = without smoothing_node, face_node publishes face_mesh itself; "
+            + AS_IN_FILE,
+        ),
+        DeclareLaunchArgument(
+            "rviz", default_value="false", choices=BOOLEAN, description="start RViz"
+        ),
+        DeclareLaunchArgument(
+            "fixed_frame",
+            default_value="camera_optical_frame",
+            description="frame that RViz shows everything in: the frame_id of the pictures",
+        ),
+        DeclareLaunchArgument(
+            "composed",
+            default_value="false",
+            choices=BOOLEAN,
+            description="all nodes in one process (face_system) instead of one process each",
+        ),
+        DeclareLaunchArgument(
+            "source",
+            default_value="none",
+            choices=["none", "webcam", "file", "demo"],
+            description="pictures without a camera driver: none = the driver runs elsewhere; demo = a moving photo",
+        ),
+        DeclareLaunchArgument(
+            "source_path",
+            default_value="",
+            description="webcam: 0 or /dev/video0; file: a video, a picture or a folder of pictures",
+        ),
+        DeclareLaunchArgument(
+            "width", default_value="", description=f"width of the source, px; {AS_IN_FILE}"
+        ),
+        DeclareLaunchArgument(
+            "height", default_value="", description=f"height of the source, px; {AS_IN_FILE}"
+        ),
+        DeclareLaunchArgument(
+            "rate", default_value="", description=f"pictures per second of the source; {AS_IN_FILE}"
+        ),
+        DeclareLaunchArgument(
+            "params_file",
+            default_value=os.path.join(SHARE, "config", "face.yaml"),
+            description="ROS parameters of all nodes",
+        ),
+        DeclareLaunchArgument(
+            "namespace",
+            default_value="",
+            description="namespace of nodes and topics, such as robot1",
+        ),
+    ]
+
+
+def overrides(chosen):
+    """Parameters that follow from launch arguments, by node; what was left empty is not mentioned."""
+    image_transport = {"image_transport": chosen["image_transport"]}
+    source = {
+        "webcam": chosen["source_path"] or "0",
+        "file": chosen["source_path"],
+        "demo": "demo",
+        "none": "",
+    }[chosen["source"]]
+    nodes = {
+        "face_node": {
+            **image_transport,
+            "publish_face_mesh": chosen["smoothing"] == "none",
+            "regression.device": chosen["device"],
+            "detection.detector": chosen["detector"],
+        },
+        "smoothing_node": {"smoothing.method": chosen["smoothing"]},
+        "visualization_node": image_transport,
+        "image_source_node": {
+            **image_transport,
+            "source": source,
+            "width": number(chosen, "width", int),
+            "height": number(chosen, "height", int),
+            "rate": number(chosen, "rate", float),
+        },
+    }
+    return {
+        f"/**/{node}": {"ros__parameters": {k: v for k, v in values.items() if v != ""}}
+        for node, values in nodes.items()
+        if any(v != "" for v in values.values())
+    }
+
+
+def number(chosen, name, kind):
+    try:
+        return kind(chosen[name]) if chosen[name] else ""
+    except ValueError:
+        raise RuntimeError(f"{name} must be a number, not '{chosen[name]}'") from None
+
+
+def start(context):
+    """What to start, once the arguments are known."""
+    chosen = {a.name: context.launch_configurations[a.name] for a in arguments()}
+    check(chosen)
+    parameters = overrides(chosen)
+    # A second parameter file, because it alone reaches each node by its name in any namespace and in one process.
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="face_launch_", suffix=".yaml", delete=False
+    ) as file:
+        yaml.safe_dump(parameters, file)
+    common = {
+        "package": PACKAGE,
+        "namespace": chosen["namespace"],
+        "parameters": [chosen["params_file"], file.name],
+        "remappings": remappings(chosen),
+        "output": "screen",
+        "emulate_tty": True,
+    }
+    ended = Shutdown(reason="the node that finds faces has ended")
+    smoothing, source = chosen["smoothing"] != "none", chosen["source"] != "none"
+    if chosen["composed"] == "true":
+        flags = ["--smoothing" if smoothing else "--no-smoothing"]
+        flags += ["--source" if source else "--no-source"]
+        nodes = [Node(executable="face_system", arguments=flags, on_exit=ended, **common)]
+    else:
+        names = ["smoothing_node"] if smoothing else []
+        names += ["visualization_node"] + (["image_source_node"] if source else [])
+        nodes = [Node(executable="face_node", on_exit=ended, **common)]
+        nodes += [Node(executable=name, **common) for name in names]
+    if chosen["rviz"] == "true":
+        nodes.append(rviz(chosen))
+    clean = OnShutdown(on_shutdown=lambda *_: remove(file.name))
+    return [*dds_profile(), RegisterEventHandler(clean), *nodes]
+
+
+def check(chosen):
+    if chosen["source"] == "file" and not chosen["source_path"]:
+        raise RuntimeError("source:=file needs source_path:=<video, picture or folder>")
+    if not os.path.isfile(chosen["params_file"]):
+        raise RuntimeError(f"there is no params_file {chosen['params_file']}")
+    if chosen["rviz"] == "false":
+        return
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        raise RuntimeError("rviz:=true needs the package rviz2, which is not installed") from None
+
+
+def remappings(chosen):
+    image = chosen["image_topic"]
+    info = chosen["camera_info_topic"] or image.rpartition("/")[0] + "/camera_info" * ("/" in image)
+    return [("image_raw", image), ("camera_info", info or "camera_info")]
+
+
+def rviz(chosen):
+    space = chosen["namespace"].strip("/")
+    topics = ["face_overlay", "face_markers", "face_points"]
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz2",
+        namespace=chosen["namespace"],
+        arguments=[
+            "-d", os.path.join(SHARE, "config", "face.rviz"), "-f", chosen["fixed_frame"],
+        ],
+        remappings=[(f"/{topic}", f"/{space}/{topic}") for topic in topics] if space else [],
+        output="screen",
+    )  # fmt: skip
+
+
+def dds_profile():
+    """Shared-memory segments that hold raw pictures and dense meshes; never in place of a profile of the user."""
+    own = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    if any(name in os.environ for name in (*own, "FASTDDS_BUILTIN_TRANSPORTS")):
+        return []
+    profile = os.path.join(SHARE, "config", "fastdds.xml")
+    # Two names: from Fast DDS 3 and before.
+    return [SetEnvironmentVariable(name, profile) for name in own]
+
+
+def remove(path):
+    if os.path.exists(path):
+        os.remove(path)
+
+
+def generate_launch_description():
+    return LaunchDescription([*arguments(), OpaqueFunction(function=start)])

@@ -1,0 +1,40 @@
+"""What several subcommands need."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tddfa_ros.morphable.model import MorphableModel
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+morphable_option = click.option(
+    "--model",
+    default="tddfa-head",
+    show_default=True,
+    help="Morphable model: a name in the manifest, or a .npz file.",
+)
+
+
+def load_morphable(model: str) -> MorphableModel:
+    """The morphable model of that name in the manifest, or in that .npz file."""
+    from tddfa_ros.morphable.model import MorphableModel
+    from tddfa_ros.runtime.store import default_store
+
+    path = Path(model) if model.endswith(".npz") else default_store().path(model)
+    return MorphableModel.load(path)
+
+
+def need_extra(extra: str, what: str, *modules: str) -> None:
+    """Raise ClickException, naming the extra to install, when a module is not installed; imports none of them."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise click.ClickException(
+            f"{what} needs {', '.join(missing)}: install the extra '{extra}' (pip install 'tddfa_ros[{extra}]')"
+        )

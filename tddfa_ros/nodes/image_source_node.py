@@ -1,0 +1,153 @@
+"""``image_source_node``: pictures from a camera, a file or the demo, for graphs without a camera driver."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from tddfa_ros.errors import ImageError, SourceError
+from tddfa_ros.nodes.camera_info import camera_info_message
+from tddfa_ros.nodes.images import compressed_message, image_message
+from tddfa_ros.nodes.options import ImageSourceNodeOptions
+from tddfa_ros.nodes.parameters import Parameters
+from tddfa_ros.nodes.runner import EXIT_USER_ERROR, run
+from tddfa_ros.nodes.subscriptions import image_topic
+from tddfa_ros.nodes.throttle import ThrottledLog
+from tddfa_ros.sources import Frame, create_source
+
+CAMERA_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+"""A reliable publisher serves subscriptions of both kinds; RViz and most viewers ask for a reliable one."""
+
+_CLOSE_SECONDS = 1.0
+
+
+class ImageSourceNode(Node):
+    """Reads a source in a thread of its own and publishes what it gets, stamped with the time of reading.
+
+    Args:
+        on_end: called from that thread when the source has ended, with the error that ended it or None.
+    """
+
+    def __init__(
+        self, on_end: Callable[[SourceError | None], None] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__("image_source_node", **kwargs)
+        self._log = ThrottledLog(self.get_logger())
+        self._settings = Parameters(self, ImageSourceNodeOptions())
+        options = self._settings.config
+        self._on_end = on_end
+        self._stop = threading.Event()
+        self._source = create_source(
+            options.source, options.width, options.height, options.rate, options.loop
+        )
+        self._raw = self.create_publisher(Image, "image_raw", CAMERA_QOS)
+        self._info = self.create_publisher(CameraInfo, "camera_info", CAMERA_QOS)
+        self._compressed = (
+            self.create_publisher(CompressedImage, image_topic(self, "compressed"), CAMERA_QOS)
+            if options.image_transport == "compressed"
+            else None
+        )
+        self._thread = threading.Thread(target=self._run, name="image_source", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading and release the device."""
+        self._stop.set()
+        self._thread.join(_CLOSE_SECONDS)
+        # A driver that hangs in read() must not be closed under its feet; the end of the process closes it.
+        if not self._thread.is_alive():
+            self._source.close()
+
+    def _run(self) -> None:
+        error: SourceError | None = None
+        try:
+            self._wait_for_audience()
+            self._show()
+        except SourceError as reason:
+            error = reason
+        except Exception as reason:
+            # While the node is being torn down, publishers vanish under the thread's feet.
+            if self._stop.is_set() or not self.context.ok():
+                return
+            error = SourceError(f"unexpected {type(reason).__name__} while publishing: {reason}")
+        if self._stop.is_set():
+            return
+        if error is not None:
+            self.get_logger().error(str(error))
+        else:
+            self.get_logger().info(f"'{self._settings.config.source}' is at its end")
+        if self._on_end is not None:
+            self._on_end(error)
+
+    def _wait_for_audience(self) -> None:
+        """What is shown only once must not be shown to nobody: discovery takes longer than the first pictures."""
+        if self._settings.config.loop or self._source.rate == 0:
+            return
+        self.get_logger().info("waiting for a subscriber")
+        while not self._watched() and not self._stop.wait(0.05):
+            pass
+
+    def _watched(self) -> bool:
+        publishers = (self._raw, self._compressed)
+        return any(p is not None and p.get_subscription_count() > 0 for p in publishers)
+
+    def _show(self) -> None:
+        """Read and publish until the end, at the pace of the source."""
+        start = due = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                frame = self._source.read(time.monotonic() - start)
+                if frame is None:
+                    return
+                self._publish(frame)
+            except ImageError as error:
+                self._log.exception("reading a picture", error)
+            if self._source.rate > 0:
+                # After a stall the pace goes on from now: catching up would flood the subscribers.
+                due = max(due + 1 / self._source.rate, time.monotonic() - 1 / self._source.rate)
+                self._stop.wait(max(due - time.monotonic(), 0.0))
+
+    def _publish(self, frame: Frame) -> None:
+        options = self._settings.config
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=options.frame_id)
+        height, width = frame.image.shape[:2]
+        # First, so that it is there when the picture is looked at.
+        self._info.publish(
+            camera_info_message(frame.intrinsics, header, width=width, height=height)
+        )
+        if self._raw.get_subscription_count():
+            self._raw.publish(image_message(frame.image, header))
+        if self._compressed is not None and self._compressed.get_subscription_count():
+            self._compressed.publish(compressed_message(frame.image, header, options.jpeg_quality))
+        self._log.once(
+            "first",
+            f"publishing {width}x{height} pictures of '{options.source}' on {self._raw.topic_name}",
+        )
+
+
+def main() -> None:
+    """Console script ``image_source_node``; it ends with the source, exit code 2 when that failed."""
+    ended_by: list[SourceError | None] = []
+
+    def on_end(error: SourceError | None) -> None:
+        ended_by.append(error)
+        rclpy.try_shutdown()
+
+    code = run(lambda: ImageSourceNode(on_end))
+    if ended_by and ended_by[0] is not None:
+        print(f"error: {ended_by[0]}", file=sys.stderr, flush=True)
+        code = EXIT_USER_ERROR
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Moving pictures through OpenCV: cameras, network streams and video files."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+import cv2
+import numpy as np
+
+from tddfa_ros.errors import SourceError
+from tddfa_ros.sources.base import DEFAULT_RATE, Frame, fit_within
+
+_PLAUSIBLE_RATE = (1.0, 240.0)
+_MJPG_FROM = 640
+"""Width above which a USB camera is asked for JPEG: uncompressed pictures would not fit through USB 2."""
+
+
+class CameraSource:
+    """A camera or a network stream; :meth:`read` waits for the next picture.
+
+    Args:
+        source: ``0`` or ``/dev/video0``; a URL such as ``rtsp://...``.
+        width, height, rate: what the camera is asked for; it may give something else. rate 0 = its own choice.
+
+    Raises:
+        SourceError: there is no such camera, or it cannot be opened.
+    """
+
+    rate = 0.0
+
+    def __init__(self, source: str, width: int = 640, height: int = 480, rate: float = 0.0) -> None:
+        self._name = f"camera {source}"
+        if "://" in source:
+            self._name = "the stream"  # its address may hold a password
+            self._capture = cv2.VideoCapture(source)
+        else:
+            self._capture = self._open_device(source)
+        if not self._capture.isOpened():
+            raise SourceError(
+                f"{self._name} cannot be opened; is it a camera, and is no other program using it?"
+            )
+        if width > _MJPG_FROM:
+            self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+        self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+        if rate > 0:
+            self._capture.set(cv2.CAP_PROP_FPS, rate)
+        # Drivers queue old pictures otherwise.
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+
+    def read(self, seconds: float) -> Frame | None:
+        """Wait for the next picture; see :meth:`ImageSource.read`."""
+        good, image = self._capture.read()
+        if not good or image is None:
+            raise SourceError(f"{self._name} delivers no more pictures; was it unplugged?")
+        return Frame(_bgr(image))
+
+    def close(self) -> None:
+        """Release the camera for other programs."""
+        self._capture.release()
+
+    def _open_device(self, source: str) -> cv2.VideoCapture:
+        if sys.platform != "linux":
+            return cv2.VideoCapture(int(source) if source.isdigit() else source)
+        device = f"/dev/video{source}" if source.isdigit() else source
+        if not os.path.exists(device):
+            raise SourceError(f"there is no camera {device}")
+        if not os.access(device, os.R_OK | os.W_OK):
+            raise SourceError(
+                f"camera {device} may not be opened by this user; in most systems the group 'video' may"
+            )
+        self._name = f"camera {device}"
+        # Also what /dev/v4l/by-id/... leads to: OpenCV opens devices reliably by number only.
+        number = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device))
+        return cv2.VideoCapture(int(number[1]), cv2.CAP_V4L2) if number else cv2.VideoCapture()
+
+
+class VideoSource:
+    """A video file.
+
+    Args:
+        path: the file.
+        width, height: larger pictures are shrunk to fit into this size, px.
+        rate: pictures per second; 0 = as recorded. loop: start anew at the end.
+
+    Raises:
+        SourceError: the file cannot be read as a video.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        width: int = 640,
+        height: int = 480,
+        rate: float = 0.0,
+        loop: bool = True,
+    ) -> None:
+        self._path = os.fspath(path)
+        self._size = (width, height)
+        self._loop = loop
+        self._capture = self._open()
+        recorded = float(self._capture.get(cv2.CAP_PROP_FPS))
+        low, high = _PLAUSIBLE_RATE
+        self.rate = rate or (recorded if low <= recorded <= high else DEFAULT_RATE)
+        self._count = 0
+
+    def read(self, seconds: float) -> Frame | None:
+        """The next picture; see :meth:`ImageSource.read`."""
+        good, image = self._capture.read()
+        if not good and self._count == 0:
+            raise SourceError(f"the video {self._path} holds no readable picture")
+        if not good and self._loop:
+            # Not by seeking: many containers have no index to seek with.
+            self._capture.release()
+            self._capture = self._open()
+            good, image = self._capture.read()
+        if not good or image is None:
+            return None
+        self._count += 1
+        return Frame(fit_within(_bgr(image), *self._size))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()
+
+    def _open(self) -> cv2.VideoCapture:
+        if not os.access(self._path, os.R_OK):
+            raise SourceError(f"the file {self._path} may not be read")
+        capture = cv2.VideoCapture(self._path)
+        if not capture.isOpened():
+            raise SourceError(f"{self._path} cannot be read as a video or a picture")
+        return capture
+
+
+def _bgr(image: cv2.typing.MatLike) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    if image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    return np.ascontiguousarray(image, dtype=np.uint8)

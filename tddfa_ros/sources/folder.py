@@ -1,0 +1,98 @@
+"""Pictures in files: one, or all of a folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tddfa_ros.errors import ImageError, SourceError
+from tddfa_ros.sources.base import DEFAULT_RATE, Frame, fit_within
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+class PictureSource:
+    """Shows pictures one after the other, in the order of their names, ``2.jpg`` before ``10.jpg``.
+
+    Args:
+        path: a picture or a folder.
+        width, height: larger pictures are shrunk to fit into this size, px.
+        rate: pictures per second; 0 = 30. loop: start anew after the last one.
+
+    Raises:
+        SourceError: there is no picture, or the folder cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        width: int = 640,
+        height: int = 480,
+        rate: float = 0.0,
+        loop: bool = True,
+    ) -> None:
+        self.rate = rate or DEFAULT_RATE
+        self.files = picture_files(Path(path))
+        self._size = (width, height)
+        self._loop = loop
+        self._next = 0
+        self._broken = 0
+        # A single picture is read once, not thirty times a second.
+        self._kept: Frame | None = None
+
+    def read(self, seconds: float) -> Frame | None:
+        """The next picture; see :meth:`ImageSource.read`."""
+        if self._next >= len(self.files):
+            if not self._loop:
+                return None
+            self._next = 0
+        file = self.files[self._next]
+        self._next += 1
+        if self._kept is not None:
+            return self._kept
+        frame = self._load(file)
+        if len(self.files) == 1:
+            self._kept = frame
+        return frame
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _load(self, file: Path) -> Frame:
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        if image is None:
+            self._broken += 1
+            if self._broken < len(self.files):
+                raise ImageError(f"{file} cannot be read as a picture and is left out")
+            if len(self.files) == 1:
+                raise SourceError(f"{file} cannot be read as a picture")
+            raise SourceError(
+                f"none of the {len(self.files)} pictures in {file.parent} can be read"
+            )
+        self._broken = 0
+        return Frame(fit_within(np.asarray(image, dtype=np.uint8), *self._size))
+
+
+def picture_files(path: Path) -> list[Path]:
+    """All pictures of a folder in natural order, or the one file.
+
+    Raises:
+        SourceError: there are none, or the folder cannot be read.
+    """
+    if not path.is_dir():
+        return [path]
+    try:
+        files = [p for p in path.iterdir() if p.name.lower().endswith(SUFFIXES) and p.is_file()]
+    except OSError as error:
+        raise SourceError(f"the folder {path} cannot be read: {error.strerror}") from error
+    if not files:
+        raise SourceError(f"there are no pictures ({', '.join(SUFFIXES)}) in the folder {path}")
+    return sorted(files, key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", path.name.lower())
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]

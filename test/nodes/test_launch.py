@@ -1,0 +1,297 @@
+"""``face.launch.py``: its arguments everywhere; what it starts where ROS's ``launch`` is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH_FILE = ROOT / "launch" / "face.launch.py"
+RVIZ_FILE = ROOT / "config" / "face.rviz"
+
+CONTRACT = {
+    "image_topic", "camera_info_topic", "image_transport", "device", "detector", "smoothing", "rviz", "composed",
+    "source", "source_path", "params_file", "namespace",
+}  # fmt: skip
+EXTRA = {"fixed_frame", "width", "height", "rate"}
+
+
+# --- what needs no launch ---
+
+
+def declared_names() -> list[str]:
+    return re.findall(r'DeclareLaunchArgument\(\s*"(\w+)"', LAUNCH_FILE.read_text())
+
+
+def test_the_arguments_are_those_of_the_contract() -> None:
+    names = declared_names()
+    assert len(names) == len(set(names))
+    assert set(names) == CONTRACT | EXTRA
+
+
+def test_the_readme_names_every_argument() -> None:
+    readme = ROOT / "README.md"
+    if not readme.is_file():
+        pytest.skip("there is no README.md yet")
+    text = readme.read_text(encoding="utf-8")
+    assert [name for name in declared_names() if f"`{name}`" not in text] == []
+
+
+def test_every_executable_is_installed() -> None:
+    started = set(re.findall(r'"((?:face|smoothing|visualization|image_source)_\w+)"', LAUNCH_FILE.read_text()))  # fmt: skip
+    installed = set(re.findall(r'f"(\w+) = ', (ROOT / "setup.py").read_text()))
+    executables = {name for name in started if name.endswith(("_node", "_system"))}
+    assert len(executables) == 5
+    assert executables <= installed
+
+
+def test_rviz_shows_image_markers_points_and_frames_at_once() -> None:
+    manager = yaml.safe_load(RVIZ_FILE.read_text())["Visualization Manager"]
+    shown = {d["Class"].split("/")[1]: d for d in manager["Displays"] if d["Enabled"]}
+    topics = {kind: d["Topic"]["Value"] for kind, d in shown.items() if "Topic" in d}
+    assert topics == {
+        "Image": "/face_overlay",
+        "MarkerArray": "/face_markers",
+        "PointCloud2": "/face_points",
+    }
+    assert "TF" in shown
+    defaults = yaml.safe_load((ROOT / "config" / "face.yaml").read_text())
+    frame = defaults["/**/image_source_node"]["ros__parameters"]["frame_id"]
+    assert manager["Global Options"]["Fixed Frame"] == frame
+
+
+# --- what the launch file builds ---
+
+NO_LAUNCH = "ROS's launch is not installed: it has no wheel"
+
+
+@pytest.fixture
+def describe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Arguments -> the actions that launch would run, each node with its command line."""
+    pytest.importorskip("launch_ros", reason=NO_LAUNCH)
+    from launch import LaunchContext
+    from launch.actions import OpaqueFunction, SetEnvironmentVariable
+    from launch.utilities import perform_substitutions
+    from launch_ros.actions import Node
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    spec = importlib.util.spec_from_file_location("face_launch", LAUNCH_FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def described(**arguments: str) -> dict[str, dict[str, Any]]:
+        context = LaunchContext()
+        context.launch_configurations.update(arguments)
+        actions: list[Any] = []
+        for action in module.generate_launch_description().entities:
+            found = action.execute(context)
+            if isinstance(action, OpaqueFunction):
+                actions += found or []
+        nodes = {}
+        for action in actions:
+            if isinstance(action, SetEnvironmentVariable):
+                action.execute(context)
+            if isinstance(action, Node):
+                action._perform_substitutions(context)
+                # What Node.execute() adds before it starts the process.
+                own = {"ns": f"__ns:={action.expanded_node_namespace}"}
+                context.extend_locals({"ros_specific_arguments": own})
+                program, *command = [perform_substitutions(context, part) for part in action.cmd]
+                nodes[Path(program).name] = Command(command)
+        return nodes
+
+    return described
+
+
+class Command(dict):  # type: ignore[type-arg]
+    """A node's command line, taken apart."""
+
+    def __init__(self, line: list[str]) -> None:
+        flags, _, ros = " ".join(line).partition("--ros-args")
+        self["flags"] = flags.split()
+        self["remap"] = dict(pair.split(":=", 1) for pair in re.findall(r"-r (\S+)", ros))
+        self["files"] = re.findall(r"--params-file (\S+)", ros)
+
+    def parameters(self, node: str) -> dict[str, Any]:
+        """What the launch file sets beyond the params_file."""
+        values = yaml.safe_load(Path(self["files"][1]).read_text())
+        return dict(values.get(f"/**/{node}", {}).get("ros__parameters", {}))
+
+
+SEPARATE = {"face_node", "smoothing_node", "visualization_node"}
+
+
+def test_a_robot_with_a_camera_driver(describe: Any) -> None:
+    nodes = describe(image_topic="/camera/color/image_raw")
+    assert set(nodes) == SEPARATE
+    for node in nodes.values():
+        assert node["remap"]["image_raw"] == "/camera/color/image_raw"
+        assert node["remap"]["camera_info"] == "/camera/color/camera_info"
+        assert Path(node["files"][0]).samefile(ROOT / "config/face.yaml")
+    # What is not chosen is left to the parameter file.
+    assert nodes["face_node"].parameters("face_node") == {"publish_face_mesh": False}
+
+
+def test_topics_and_namespace(describe: Any) -> None:
+    nodes = describe(image_topic="eye", camera_info_topic="calibration", namespace="robot1")
+    for node in nodes.values():
+        assert node["remap"]["image_raw"] == "eye"
+        assert node["remap"]["camera_info"] == "calibration"
+        assert node["remap"]["__ns"].strip("/") == "robot1"
+    assert describe(image_topic="eye")["face_node"]["remap"]["camera_info"] == "camera_info"
+
+
+def test_choices_become_parameters(describe: Any) -> None:
+    nodes = describe(
+        device="cuda",
+        detector="centerface",
+        smoothing="kalman",
+        image_transport="compressed",
+        source="demo",
+        width="1280",
+        rate="15",
+    )
+    assert set(nodes) == SEPARATE | {"image_source_node"}
+    assert nodes["face_node"].parameters("face_node") == {
+        "publish_face_mesh": False,
+        "regression.device": "cuda",
+        "detection.detector": "centerface",
+        "image_transport": "compressed",
+    }
+    assert nodes["smoothing_node"].parameters("smoothing_node") == {"smoothing.method": "kalman"}
+    shown = nodes["visualization_node"].parameters("visualization_node")
+    assert shown == {"image_transport": "compressed"}
+    assert nodes["image_source_node"].parameters("image_source_node") == {
+        "source": "demo",
+        "image_transport": "compressed",
+        "width": 1280,
+        "rate": 15.0,
+    }
+
+
+def test_without_smoothing_face_node_publishes_the_meshes(describe: Any) -> None:
+    nodes = describe(smoothing="none")
+    assert set(nodes) == SEPARATE - {"smoothing_node"}
+    assert nodes["face_node"].parameters("face_node") == {"publish_face_mesh": True}
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "expected"),
+    [
+        ("webcam", "", "0"),
+        ("webcam", "2", "2"),
+        ("webcam", "/dev/video4", "/dev/video4"),
+        ("file", "/data/clip.mp4", "/data/clip.mp4"),
+        ("demo", "", "demo"),
+    ],
+)
+def test_sources(describe: Any, source: str, path: str, expected: str) -> None:
+    node = describe(source=source, source_path=path)["image_source_node"]
+    assert node.parameters("image_source_node") == {"source": expected}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        ({}, ["--smoothing", "--no-source"]),
+        ({"smoothing": "none", "source": "demo"}, ["--no-smoothing", "--source"]),
+    ],
+)
+def test_composed(describe: Any, arguments: Mapping[str, str], flags: list[str]) -> None:
+    nodes = describe(composed="true", device="cpu", **arguments)
+    assert set(nodes) == {"face_system"}
+    system = nodes["face_system"]
+    assert system["flags"] == flags
+    assert system.parameters("face_node")["regression.device"] == "cpu"
+    assert "__node" not in system["remap"], "it would rename every node"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"source": "file"}, "source_path"),
+        ({"params_file": "/nowhere.yaml"}, "/nowhere.yaml"),
+        ({"source": "demo", "width": "wide"}, "width must be a number, not 'wide'"),
+        ({"device": "tpu"}, "tpu"),
+        ({"smoothing": "magic"}, "magic"),
+        ({"source": "camera"}, "camera"),
+        ({"image_transport": "theora"}, "theora"),
+    ],
+)
+def test_what_cannot_be_meant(describe: Any, arguments: Mapping[str, str], sentence: str) -> None:
+    with pytest.raises(RuntimeError, match=re.escape(sentence)):
+        describe(**arguments)
+
+
+@pytest.mark.parametrize("own", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
+def test_a_dds_profile_of_the_user_is_respected(
+    describe: Any, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("FASTDDS_BUILTIN_TRANSPORTS", raising=False)
+    monkeypatch.setenv(own, "mine.xml")
+    describe()
+    assert [os.environ.get(name) for name in names].count("mine.xml") == 1
+    monkeypatch.delenv(own)
+    describe()
+    assert Path(os.environ[own]).samefile(ROOT / "config/fastdds.xml")
+    for name in names:
+        monkeypatch.delenv(name)
+
+
+def test_the_real_command_starts_and_ends_the_graph(graph: Any, tmp_path: Path) -> None:
+    """``ros2 launch`` itself, with the models under test; the whole graph, then SIGINT as Ctrl-C sends it."""
+    import shutil
+
+    if shutil.which("ros2") is None or importlib.util.find_spec("ros2launch") is None:
+        pytest.skip("there is no `ros2 launch` here")
+    pytest.importorskip("skimage", reason="scikit-image carries the picture of the demo")
+    from support.faces import model_parameters
+
+    from tddfa_msgs.msg import FaceMeshArray
+
+    sections = {
+        f"/**/{name}": {"ros__parameters": model_parameters(perception=name == "face_node")}
+        for name in SEPARATE
+        if model_parameters()
+    }
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump(sections) if sections else (ROOT / "config/face.yaml").read_text())  # fmt: skip
+    log = tmp_path / "launch.log"
+    meshes = graph.collect(FaceMeshArray, "/robot/face_mesh")
+    arguments = ["source:=demo", "namespace:=robot", f"params_file:={params}", "width:=320", "height:=240"]  # fmt: skip
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["ros2", "launch", str(LAUNCH_FILE), *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
+    try:
+        graph.wait_until(lambda: len(meshes) >= 3 or process.poll() is not None, 60)
+        assert process.poll() is None, log.read_text()
+        started = {f"/robot/{name}" for name in (*SEPARATE, "image_source_node")}
+        assert started <= graph.node_names()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(10) == 0
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    text = log.read_text()
+    assert "Traceback" not in text
+    assert text.count("process has finished cleanly") == 4, text
+    assert not list(Path(tmp_path).glob("face_launch_*"))

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tddfa_ros.errors import SourceError
+from tddfa_ros.sources import CameraSource, VideoSource, create_source
+
+FRAMES, FPS = 6, 12.0
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Frame i is grey 40 * i; MJPEG, so that each is coded on its own."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no video")
+    for i in range(FRAMES):
+        writer.write(np.full((48, 64, 3), 40 * i, np.uint8))
+    writer.release()
+    return path
+
+
+def shades(source: VideoSource, count: int) -> list[int | None]:
+    frames = [source.read(0.0) for _ in range(count)]
+    return [None if f is None else round(float(f.image.mean()) / 40) for f in frames]
+
+
+def test_a_video_plays_frame_by_frame_and_again(video: Path) -> None:
+    source = create_source(str(video))
+    assert shades(source, 2 * FRAMES + 1) == [*range(FRAMES), *range(FRAMES), 0]
+    source.close()
+
+
+def test_without_a_loop_it_ends(video: Path) -> None:
+    source = VideoSource(video, loop=False)
+    assert shades(source, FRAMES + 2) == [*range(FRAMES), None, None]
+
+
+def test_rate_and_size(video: Path) -> None:
+    assert VideoSource(video).rate == pytest.approx(FPS)
+    assert VideoSource(video, rate=5.0).rate == 5.0
+    frame = VideoSource(video, 32, 32).read(0.0)
+    assert frame is not None
+    assert frame.image.shape == (24, 32, 3)
+    assert frame.intrinsics is None
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no video"])
+def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"a\.mp4 cannot be read as a video") as error:
+        create_source(str(path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_video_that_may_not_be_read(video: Path) -> None:
+    video.chmod(0)
+    with pytest.raises(SourceError, match="may not be read"):
+        VideoSource(video)
+
+
+@pytest.mark.parametrize("source", ["97", "/dev/video97"])
+def test_a_camera_that_is_not_there(source: str) -> None:
+    with pytest.raises(SourceError, match="there is no camera /dev/video97"):
+        create_source(source)
+
+
+@pytest.mark.skipif(not os.access("/dev/null", os.R_OK | os.W_OK), reason="no /dev/null")
+def test_a_device_that_is_no_camera() -> None:
+    with pytest.raises(SourceError, match="camera /dev/null cannot be opened"):
+        create_source("/dev/null")
+
+
+@pytest.mark.parametrize("source", ["", "nowhere.mp4", "/no/such/folder", "demo2"])
+def test_a_source_that_is_nothing(source: str) -> None:
+    with pytest.raises(SourceError, match=f"'{source}'"):
+        create_source(source)
+
+
+class Unplugged:
+    """What cv2.VideoCapture is for a camera that was pulled out: the one thing a test cannot have for real."""
+
+    released = False
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def set(self, *_: object) -> bool:
+        return True
+
+    def read(self) -> tuple[bool, None]:
+        return False, None
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_a_camera_that_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Unplugged()
+    monkeypatch.setattr(CameraSource, "_open_device", lambda *_: device)
+    camera = create_source("0")
+    assert camera.rate == 0, "a camera sets the pace itself"
+    with pytest.raises(SourceError, match="unplugged"):
+        camera.read(0.0)
+    camera.close()
+    assert device.released
+
+
+def test_the_address_of_a_stream_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold a password."""
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Unplugged())
+    with pytest.raises(SourceError) as error:
+        create_source("rtsp://user:secret@camera/1").read(0.0)
+    assert "secret" not in str(error.value)

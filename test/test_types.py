@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tddfa_ros.types import HeadPose, Intrinsics
+
+ARRAYS = ("Array", "Image", "ndarray", "Tensor")
+
+
+def values() -> list[object]:
+    still = HeadPose(np.eye(3), np.zeros(3), np.eye(6), 0.0)
+    return [Intrinsics.from_fov(640, 480), still]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_values_with_arrays_compare_by_identity_and_can_be_keys(index: int) -> None:
+    one, same = values()[index], values()[index]
+    assert one == one
+    assert one != same
+    assert one in [same, one]
+    assert len({one, same}) == 2
+
+
+def _holds_arrays(node: ast.ClassDef) -> bool:
+    annotations = [ast.unparse(f.annotation) for f in node.body if isinstance(f, ast.AnnAssign)]
+    return any(word in annotation for word in ARRAYS for annotation in annotations)
+
+
+def test_no_dataclass_compares_its_arrays(repo_root: Path) -> None:
+    """The ``==`` that dataclasses make up raises ValueError when a field is an array."""
+    checked, wrong = 0, []
+    for path in (repo_root / "tddfa_ros").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and _holds_arrays(node):
+                decorators = [ast.unparse(d) for d in node.decorator_list]
+                made = [d for d in decorators if d.startswith(("dataclass", "dataclasses."))]
+                checked += len(made)
+                wrong += [f"{path.name}: {node.name}" for d in made if "eq=False" not in d]
+    assert checked > 10
+    assert wrong == []
