@@ -51,11 +51,11 @@ setup(
     entry_points={
         "console_scripts": [
             f"tddfa = {NAME}.cli:main",
-            f"face_node = {NAME}.nodes.face_node:main",
-            f"smoothing_node = {NAME}.nodes.smoothing_node:main",
-            f"visualization_node = {NAME}.nodes.visualization_node:main",
-            f"image_source_node = {NAME}.nodes.image_source_node:main",
-            f"face_system = {NAME}.nodes.face_system:main",
+            f"face_node = {NAME}.nodes.main:face_node",
+            f"smoothing_node = {NAME}.nodes.main:smoothing_node",
+            f"visualization_node = {NAME}.nodes.main:visualization_node",
+            f"image_source_node = {NAME}.nodes.main:image_source_node",
+            f"face_system = {NAME}.nodes.main:face_system",
         ],
     },
 )

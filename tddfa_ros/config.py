@@ -143,6 +143,12 @@ class TrackingConfig(_Stage):
         minimum=0.1,
         maximum=1.0,
     )
+    max_unconfirmed: int = option(
+        5,
+        "searches in a row without a detection on a track after which it ends; 0 = never",
+        minimum=0,
+        maximum=1000,
+    )
 
 
 @dataclass(frozen=True)

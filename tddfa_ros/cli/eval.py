@@ -32,11 +32,10 @@ def command(data: Path, suites: tuple[str, ...], model: str | None, output: Path
     if unknown:
         raise ConfigError(f"there is no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
     pipeline = FacePipeline.from_config({"regression": {"model": model}} if model else {})
-    lines = [
-        line for name in (suites or tuple(SUITES)) for line in SUITES[name](pipeline, data)
-    ]
+    lines = [line for name in (suites or tuple(SUITES)) for line in SUITES[name](pipeline, data)]
     click.echo(table(lines))
     if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
 
 

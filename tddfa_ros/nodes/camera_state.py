@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from tddfa_ros.errors import CameraError
-from tddfa_ros.nodes.camera_info import camera_info_message, intrinsics_from_message
+from tddfa_ros.nodes.camera_info import (
+    camera_info_message,
+    intrinsics_from_message,
+    scale_intrinsics,
+)
 from tddfa_ros.nodes.throttle import ThrottledLog
 from tddfa_ros.types import Intrinsics
 
@@ -27,7 +29,7 @@ class CameraState:
         self.assumed_fov_deg = assumed_fov_deg
         self._log = log
         self._topic = topic
-        self._calibrated: tuple[Intrinsics, CameraInfo] | None = None
+        self._calibrated: Intrinsics | None = None
         self._assuming = True
         self._missed = 0
         self._broken = False
@@ -45,31 +47,25 @@ class CameraState:
             self._calibrated = None
             self._reason = f"{self._topic} is not calibrated (K is zero)"
             return
-        self._calibrated = intrinsics, info
+        self._calibrated = intrinsics
 
     def model_for(self, width: int, height: int, header: Header) -> tuple[Intrinsics, CameraInfo]:
-        """Camera model of an image of this size, as the core and as messages want it."""
+        """Camera model of an image of this size, as the core and as messages want it.
+
+        The message describes the picture itself: its size, no binning, no region of interest. Pictures that were resized
+        after the calibration get a resized model; those of another aspect ratio the assumed field of view.
+        """
         calibrated = self._calibrated
-        # Some drivers leave the size out.
-        if calibrated is not None and _size(calibrated[0]) in ((width, height), (0, 0)):
-            self._assuming = False
-            intrinsics, info = calibrated
-            # A copy: the received message may be in use for another image.
-            info = CameraInfo(
-                header=header,
-                height=height,
-                width=width,
-                distortion_model=info.distortion_model,
-                d=info.d,
-                k=info.k,
-                r=info.r,
-                p=info.p,
-                binning_x=info.binning_x,
-                binning_y=info.binning_y,
-                roi=info.roi,
-            )
-            return replace(intrinsics, width=width, height=height), info
-        self._say_assumed(calibrated, width, height)
+        if calibrated is not None:
+            try:
+                intrinsics = scale_intrinsics(calibrated, width, height)
+            except CameraError as error:
+                self._reason = f"{self._topic}: {error}"
+            else:
+                self._assuming = False
+                # Not the received message: its binning and region of interest are worked into these intrinsics.
+                return intrinsics, camera_info_message(intrinsics, header)
+        self._say_assumed()
         intrinsics = Intrinsics.from_fov(width, height, self.assumed_fov_deg)
         return intrinsics, camera_info_message(intrinsics, header)
 
@@ -80,15 +76,10 @@ class CameraState:
             return f"calibrated ({self._topic})"
         return f"assumed field of view {self.assumed_fov_deg:g} deg: {self._reason}"
 
-    def _say_assumed(
-        self, calibrated: tuple[Intrinsics, CameraInfo] | None, width: int, height: int
-    ) -> None:
+    def _say_assumed(self) -> None:
         self._assuming = True
         self._missed += 1
-        if calibrated is not None:
-            size = "{}x{}".format(*_size(calibrated[0]))
-            self._reason = f"{self._topic} is for {size} pictures, but they have {width}x{height}"
-        elif self._missed < PATIENCE and self._reason.startswith("no "):
+        if self._missed < PATIENCE and self._reason.startswith("no "):
             return
         sentence = (
             f"{self._reason}: metric values assume a horizontal field of view of "
@@ -98,7 +89,3 @@ class CameraState:
             self._log.error("camera_info", sentence)
         else:
             self._log.once(f"assumed:{self._reason}", sentence)
-
-
-def _size(intrinsics: Intrinsics) -> tuple[int, int]:
-    return intrinsics.width, intrinsics.height

@@ -174,6 +174,8 @@ class FaceNode(Node):
         return response
 
     def _on_error(self, error: Exception) -> None:
+        if not self.context.ok():
+            return  # The process is being stopped: publishers vanish under the worker's feet.
         self._statistics.failed(str(error))
         self._log.exception("processing an image", error)
 

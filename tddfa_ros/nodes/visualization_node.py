@@ -135,6 +135,8 @@ class VisualizationNode(Node):
         self._matcher.size = options.image_buffer
 
     def _on_error(self, error: Exception) -> None:
+        if not self.context.ok():
+            return  # The process is being stopped: publishers vanish under the worker's feet.
         self._log.exception("drawing faces", error)
 
     @staticmethod

@@ -33,6 +33,7 @@ class Track:
         seen: whether the face was seen in the current frame.
         misses: frames in a row without it.
         age: frames since birth.
+        unconfirmed: searches in a row in which the detector did not find it.
     """
 
     def __init__(self, face: Face, roi: DoubleArray, stamp: float) -> None:
@@ -43,6 +44,7 @@ class Track:
         self.hits = 1
         self.misses = 0
         self.age = 0
+        self.unconfirmed = 0
         self._stamp = stamp
         self._velocity = np.zeros(2)
 

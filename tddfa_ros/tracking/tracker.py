@@ -135,11 +135,10 @@ class FaceTracker:
         boxes = self._pipeline.detect(image)[:, :4]
         self._collect_timings()
         boxes = boxes[[self._worth_a_look(roi, size) for roi in roi_from_box(boxes)]]
-        if not len(boxes):
-            return
         places = [track.roi for track in self._tracks]
         pairs = associate(np.reshape(places, (-1, 4)), roi_from_box(boxes), self.config.min_iou)
         owner = {j: self._tracks[i] for i, j in pairs}
+        self._doubt(confirmed=list(owner.values()))
         wanted = [j for j in range(len(boxes)) if j not in owner or not owner[j].seen]
         if not wanted:
             return
@@ -153,6 +152,16 @@ class FaceTracker:
                 owner[j].hit(face, roi, stamp)
             else:
                 self._tracks.append(Track(face, roi, stamp))
+
+    def _doubt(self, confirmed: Sequence[Track]) -> None:
+        """Stop following what the detector has not seen for several searches: the network sees a face wherever it looks."""
+        for track in self._tracks:
+            if track in confirmed:
+                track.unconfirmed = 0
+            elif track.seen:
+                track.unconfirmed += 1
+        limit = self.config.max_unconfirmed or math.inf
+        self._tracks = [track for track in self._tracks if track.unconfirmed < limit]
 
     def _regress(
         self, image: ImageBGR, rois: Sequence[DoubleArray], intrinsics: Intrinsics | None

@@ -58,9 +58,7 @@ class TrainConfig:
     width: float = option(0.5, "width of MobileNet V1", minimum=0.125, maximum=4.0)
     epochs: int = option(7, "passes over the faces", minimum=1, maximum=10000)
     batch: int = option(64, "faces per step", minimum=2, maximum=65536)
-    learning_rate: float = option(
-        2e-3, "peak of the one-cycle schedule", minimum=1e-7, maximum=1.0
-    )
+    learning_rate: float = option(2e-3, "peak of the one-cycle schedule", minimum=1e-7, maximum=1.0)
     weight_decay: float = option(0.02, "of AdamW", minimum=0.0, maximum=1.0)
     profile_boost: tuple[float, float] = option(
         (1.5, 2.5),

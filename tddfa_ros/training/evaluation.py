@@ -120,9 +120,7 @@ def table(lines: Sequence[Figures]) -> str:
     return "\n".join(rows)
 
 
-def _figures(
-    name: str, found: FloatArray, wanted: FloatArray, extra: dict[str, float]
-) -> Figures:
+def _figures(name: str, found: FloatArray, wanted: FloatArray, extra: dict[str, float]) -> Figures:
     errors, inner = nme(found, wanted), nme(found, wanted, INNER)
     return Figures(name, len(found), float(errors.mean()), float(inner.mean()), extra)
 

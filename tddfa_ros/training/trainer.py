@@ -80,9 +80,8 @@ class Trainer:
         torch.set_num_threads(config.threads)
         self.config, self.folder = config, folder
         folder.mkdir(parents=True, exist_ok=True)
-        rows = np.arange(len(cache))
-        self._held_out = rows[rows % _HOLD_OUT_EVERY == 0]
-        rows = rows[rows % _HOLD_OUT_EVERY != 0]
+        self._held_out = held_out_rows(len(cache))
+        rows = np.setdiff1d(np.arange(len(cache)), self._held_out)
         if len(rows) < config.batch:
             raise ConfigError(
                 f"the cache holds {len(rows)} faces to train on, fewer than one batch of {config.batch}"
@@ -218,6 +217,11 @@ class Trainer:
         self._schedule.last_epoch = self._epoch * len(self._loader) - 1
         self._schedule.step()
         torch.set_rng_state(state["rng"])
+
+
+def held_out_rows(count: int) -> NDArray[np.int64]:
+    """Rows of a cache that are kept for validation and calibration, never trained on."""
+    return np.arange(0, count, _HOLD_OUT_EVERY)
 
 
 def one_cycle(progress: float, warm_up: float = 0.08, floor: float = 1e-3) -> float:

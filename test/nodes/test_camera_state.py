@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from support.faces import calibration
 
@@ -10,6 +11,7 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from tddfa_ros.nodes.camera_info import intrinsics_from_message
 from tddfa_ros.nodes.camera_state import PATIENCE, CameraState
 from tddfa_ros.nodes.throttle import ThrottledLog
 
@@ -66,12 +68,40 @@ def test_a_calibration_is_passed_on_with_the_header_of_the_image(
     assert logger.lines == []
 
 
-def test_a_calibration_for_another_size_is_not_used(camera: CameraState, logger: Logger) -> None:
+def test_a_calibration_for_another_aspect_ratio_is_not_used(
+    camera: CameraState, logger: Logger
+) -> None:
     camera.update(calibration(1280, 720))
     assert camera.model_for(640, 480, HEADER)[0].assumed
     assert "1280x720" in logger.lines[0]
     assert "640x480" in logger.lines[0]
     assert camera.description.startswith("assumed")
+
+
+def test_resized_pictures_get_a_resized_calibration(camera: CameraState, logger: Logger) -> None:
+    camera.update(calibration(1280, 960, 1000.0))
+    intrinsics, info = camera.model_for(640, 480, HEADER)
+    assert not intrinsics.assumed
+    assert (info.width, info.height) == (640, 480)
+    assert info.k[0] == intrinsics.k[0, 0] == pytest.approx(500.0)
+    assert info.k[2] == pytest.approx(319.5)
+    assert logger.lines == []
+
+
+def test_binning_and_region_of_interest_are_applied_once(camera: CameraState) -> None:
+    received = calibration(1600, 1200, 1000.0)
+    received.binning_x = received.binning_y = 2
+    received.roi.x_offset, received.roi.y_offset = 160, 120
+    received.roi.width, received.roi.height = 1280, 960
+    camera.update(received)
+    intrinsics, info = camera.model_for(640, 480, HEADER)
+    assert intrinsics.k[0, 0] == pytest.approx(500.0)
+    assert (info.width, info.height, info.binning_x, info.roi.width) == (640, 480, 0, 0)
+    # What the next node makes of the message is the same camera.
+    again = intrinsics_from_message(info)
+    assert again is not None
+    assert (again.width, again.height) == (640, 480)
+    np.testing.assert_allclose(again.k, intrinsics.k)
 
 
 def test_a_calibration_without_size_is_used(camera: CameraState) -> None:

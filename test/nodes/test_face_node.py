@@ -163,12 +163,17 @@ def test_a_picture_without_faces_gives_an_empty_array(graph: Any) -> None:
     assert meshes[0].header.frame_id == FRAME
 
 
-def bad_pictures(good: np.ndarray) -> dict[str, Any]:
-    """Every kind of broken image message."""
-    messages = {
-        name: image_message(good, 0.0)
-        for name in ("truncated", "step", "zero", "encoding", "short step", "huge")
+def bad_pictures(good: np.ndarray) -> dict[str, tuple[Any, str]]:
+    """Every kind of broken image message, and what has to be said about it."""
+    said = {
+        "truncated": "but 1000 came",
+        "step": "with step 1543 needs",
+        "zero": "the image has zero size (0x0)",
+        "encoding": "unknown image encoding 'not_an_encoding'",
+        "short step": "but step is 10",
+        "huge": "a row of 2147483648 pixels",
     }
+    messages = {name: image_message(good, 0.0) for name in said}
     messages["truncated"].data = messages["truncated"].data[:1000]
     messages["step"].step += 7
     messages["short step"].step = 10
@@ -176,23 +181,38 @@ def bad_pictures(good: np.ndarray) -> dict[str, Any]:
     messages["zero"].data = messages["zero"].data[:0]
     messages["encoding"].encoding = "not_an_encoding"
     messages["huge"].width = messages["huge"].height = 2**31
-    return messages
+    return {name: (messages[name], said[name]) for name in said}
 
 
 def test_bad_input_is_logged_once_per_kind_and_survived(graph: Any, astronaut: np.ndarray) -> None:
     process = start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
     camera = Camera(graph, astronaut)
     camera.until(lambda: faces_in(meshes))
-    for message in bad_pictures(astronaut).values():
-        for _ in range(5):
+
+    def failed() -> int:
+        return int(values_of(diagnostics)["frames failed"]) if diagnostics else 0
+
+    sentences = []
+    for message, sentence in bad_pictures(astronaut).values():
+        # Of the same fault twice and more, whatever a busy machine drops in between. "truncated" and "step" are one kind:
+        # only numbers differ; so are both faults of the step. The first of a kind is the one that is printed.
+        before = failed()
+        for _ in range(600):
             camera.send(stamped(message, time.time()))
-    graph.spin(0.5)
+            if failed() >= before + 2:
+                break
+        assert failed() >= before + 2, f"nobody noticed: {sentence}"
+        sentences.append(sentence)
     assert process.alive
-    errors = [line for line in process.output.splitlines() if "[ERROR]" in line]
-    assert 3 <= len(errors) <= 6, process.output
+    lines = process.output.splitlines()
+    # On a very slow machine a kind may come up again after half a minute, with its count.
+    errors = [line for line in lines if "[ERROR]" in line and "times more since" not in line]
+    kinds = [sentences[0], sentences[2], sentences[3], sentences[4]]
+    assert [sum(kind in line for line in errors) for kind in kinds] == [1, 1, 1, 1], process.output
+    assert len(errors) == len(kinds), process.output
     assert "unexpected" not in process.output
-    assert "not_an_encoding" in process.output
     meshes.clear()
     camera.until(lambda: faces_in(meshes))
     assert faces_in(meshes)[-1].id == "f1"
@@ -205,7 +225,7 @@ def test_stamps_that_go_back_begin_new_tracks(graph: Any, astronaut: np.ndarray)
     camera = Camera(graph, astronaut)
     camera.until(lambda: faces_in(meshes))
     past = time.time() - 1000.0
-    for i in range(40):
+    for i in range(600):
         camera.send(image_message(astronaut, past + 0.05 * i))
         if any(face.id == "f2" for face in faces_in(meshes)):
             break
@@ -217,11 +237,12 @@ def test_a_face_at_the_border_and_images_without_frame(graph: Any, astronaut: np
     process = start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     camera = Camera(graph, np.ascontiguousarray(astronaut[60:, 190:]))
-    end = time.monotonic() + 3.0
-    while time.monotonic() < end:
+    for _ in range(1000):
         camera.send(image_message(camera.image, time.time(), frame=""))
+        if len(meshes) >= 20:
+            break
     assert process.alive
-    assert len(meshes) > 5
+    assert len(meshes) >= 20
     assert {m.header.frame_id for m in meshes} == {"camera_optical_frame"}
     for face in faces_in(meshes):
         assert np.isfinite(face.vertices).all()
@@ -234,7 +255,7 @@ def test_twenty_faces(graph: Any, astronaut: np.ndarray) -> None:
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     tile = astronaut[0:240, 100:340]
     camera = Camera(graph, np.ascontiguousarray(np.tile(tile, (4, 5, 1))), rate=5.0)
-    camera.until(lambda: any(len(m.faces) == 20 for m in meshes), timeout=40.0)
+    camera.until(lambda: any(len(m.faces) == 20 for m in meshes), timeout=90.0)
     faces = next(m.faces for m in meshes if len(m.faces) == 20)
     assert len({face.id for face in faces}) == 20
     middles = np.array([np.asarray(f.landmarks_image).reshape(68, 3).mean(axis=0) for f in faces])
@@ -336,7 +357,7 @@ def test_compressed_pictures(graph: Any, astronaut: np.ndarray) -> None:
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     publisher = graph.publisher(CompressedImage, "/camera/image/compressed")
     jpeg = cv2.imencode(".jpg", astronaut)[1].tobytes()
-    for _ in range(200):
+    for _ in range(1000):
         publisher.publish(stamped(CompressedImage(format="jpeg", data=jpeg), time.time()))
         graph.spin(0.05)
         if faces_in(meshes):
@@ -353,17 +374,16 @@ def test_old_pictures_do_not_queue_up(graph: Any, astronaut: np.ndarray) -> None
     camera.until(lambda: faces_in(meshes))
     camera.period = 0.005
     camera.until(
-        lambda: diagnostics and int(values_of(diagnostics)["frames dropped"]) > 5, timeout=30.0
+        lambda: diagnostics and int(values_of(diagnostics)["frames dropped"]) > 5, timeout=90.0
     )
-    last = camera.stamps[-1]
-    graph.spin(1.5)
-    # The newest picture is the last one to come out, and nothing comes after it.
+    # One of the last few pictures is the last one to come out; the others in between were dropped, not queued.
+    newest = camera.stamps[-3] - 1e-6
+    graph.wait_until(lambda: seconds(meshes[-1].header.stamp) >= newest)
     published = [seconds(m.header.stamp) for m in meshes]
     assert published == sorted(published)
-    assert published[-1] == pytest.approx(last, abs=0.5)
-    meshes.clear()
-    graph.spin(0.3)
-    assert meshes == []
+    assert len(published) < len(camera.stamps) - 5
+    graph.spin(1.0)
+    assert len(meshes) <= len(published) + 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

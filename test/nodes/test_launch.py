@@ -287,7 +287,7 @@ def test_the_real_command_starts_and_ends_the_graph(graph: Any, tmp_path: Path) 
         started = {f"/robot/{name}" for name in (*SEPARATE, "image_source_node")}
         assert started <= graph.node_names()
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

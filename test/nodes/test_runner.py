@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -41,12 +42,14 @@ sys.exit(run(Probe))
 
 
 class Program:
-    def __init__(self, build: str = "pass", close: str = "pass") -> None:
+    def __init__(
+        self, build: str = "pass", close: str = "pass", arguments: Sequence[str] = ()
+    ) -> None:
         source = textwrap.dedent(PROGRAM).replace("BUILD", build).replace("CLOSE", close)
         # The source tree first, whether the package is installed or not.
         tree = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         self.process = subprocess.Popen(
-            [sys.executable, "-c", source],
+            [sys.executable, "-c", source, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -64,7 +67,7 @@ class Program:
         for number in signals:
             self.process.send_signal(number)
             time.sleep(pause)
-        out, err = self.process.communicate(timeout=10)
+        out, err = self.process.communicate(timeout=60)
         return self.process.returncode, out, err
 
 
@@ -113,3 +116,61 @@ def test_a_bug_is_not_hidden() -> None:
     code, _, err = program.end()
     assert code == 1
     assert "KeyError: 'bug'" in err
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--ros-args", "-p", "bad::"], "-p bad::"),
+        (["--ros-args", "--params-file", "/not/here.yaml"], "/not/here.yaml"),
+        (["--ros-args", "--wrong-option"], "--wrong-option"),
+    ],
+)
+def test_ros_arguments_that_cannot_be_read_end_in_one_sentence(
+    arguments: list[str], named: str
+) -> None:
+    program = Program(arguments=arguments)
+    code, out, err = program.end()
+    assert code == 2, err
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, err
+    assert named in errors[0]
+    assert ".c:" not in errors[0]
+    assert "Traceback" not in err
+    assert "building" not in out
+
+
+EARLY = """
+import os, signal, sys
+
+class Finder:
+    # Sends the signal while the first heavy module is being looked for.
+    def find_spec(self, name, path=None, target=None):
+        if name == "HEAVY":
+            os.kill(os.getpid(), NUMBER)
+        return None
+
+assert not {"numpy", "rclpy", "cv2"} & set(sys.modules)
+from tddfa_ros.nodes.main import NODE
+assert not {"numpy", "rclpy", "cv2"} & set(sys.modules), "heavy before the handlers are in place"
+sys.meta_path.insert(0, Finder())
+NODE()
+"""
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("node", "heavy"), [("face_node", "numpy"), ("face_system", "rclpy")])
+def test_a_signal_during_the_imports_is_a_clean_end(node: str, heavy: str, number: int) -> None:
+    source = EARLY.replace("NODE", node).replace("HEAVY", heavy).replace("NUMBER", str(int(number)))
+    tree = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": tree},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""

@@ -63,7 +63,7 @@ def test_the_smoothed_mesh_is_steadier_and_belongs_to_the_same_image(
         add_noise(camera, astronaut, rng)
         return len(pairs(raw, smooth)) >= 20 and bool(light) and bool(transforms)
 
-    camera.until(enough, timeout=40.0)
+    camera.until(enough, timeout=90.0)
     found = pairs(raw, smooth)
     assert all(a.id == b.id == "f1" for a, b in found)
     assert all(len(a.vertices) == 0 for a, _ in found)

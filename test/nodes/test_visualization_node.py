@@ -85,7 +85,7 @@ def test_overlay_and_points_show_the_picture_of_the_same_stamp(
     clouds = graph.collect(PointCloud2, "face_points")
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     camera = Camera(graph, astronaut)
-    camera.until(lambda: overlays and any(c.width for c in clouds), timeout=40.0)
+    camera.until(lambda: overlays and any(c.width for c in clouds), timeout=90.0)
 
     cloud = next(c for c in clouds if c.width)
     face = next(f for m in meshes if key(m) == key(cloud) for f in m.faces)

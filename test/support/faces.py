@@ -97,7 +97,7 @@ class Camera:
         self._publisher.publish(message)
         self.graph.spin(self.period)
 
-    def until(self, condition: Callable[[], object], timeout: float = 20.0) -> None:
+    def until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
         """Publish pictures until ``condition()`` holds."""
         end = time.monotonic() + timeout
         while not condition():

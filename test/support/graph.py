@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-STOP_WITHIN = 3.0
-"""Seconds that a process has to end after SIGINT."""
+STOP_WITHIN = 20.0
+"""Seconds that a process has to end after SIGINT; long, for a busy machine."""
 
 
 class NodeProcess:
@@ -41,7 +41,7 @@ class NodeProcess:
         """What it has printed so far, both streams."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def wait(self, timeout: float = 30.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Wait until it ends by itself; its exit code."""
         return self.process.wait(timeout)
 
@@ -118,7 +118,7 @@ class Graph:
         params_file: Path | None = None,
         arguments: Sequence[str] = (),
         wait_for: str | None = None,
-        timeout: float = 30.0,
+        timeout: float = 60.0,
     ) -> NodeProcess:
         """Start ``python -m tddfa_ros.nodes.<executable>``.
 
@@ -167,7 +167,7 @@ class Graph:
         while (left := end - time.monotonic()) > 0:
             self.executor.spin_once(timeout_sec=min(left, 0.05))
 
-    def wait_until(self, condition: Callable[[], object], timeout: float = 10.0) -> None:
+    def wait_until(self, condition: Callable[[], object], timeout: float = 40.0) -> None:
         """Serve the probe's callbacks until ``condition()`` is true.
 
         Raises:
@@ -194,7 +194,7 @@ class Graph:
         topic: str,
         qos: Any = 10,
         subscribers: int = 1,
-        timeout: float = 15.0,
+        timeout: float = 40.0,
     ) -> Any:
         """A publisher that has already found ``subscribers`` subscriptions (0: do not wait)."""
         publisher = self.node.create_publisher(message_type, topic, qos)
@@ -202,7 +202,7 @@ class Graph:
             self.wait_until(lambda: publisher.get_subscription_count() >= subscribers, timeout)
         return publisher
 
-    def call(self, service_type: Any, name: str, request: Any, timeout: float = 10.0) -> Any:
+    def call(self, service_type: Any, name: str, request: Any, timeout: float = 40.0) -> Any:
         """Call a service and return its response."""
         client = self.node.create_client(service_type, name)
         self.wait_until(client.service_is_ready, timeout)

@@ -132,6 +132,25 @@ def test_low_confidence_is_a_miss():
     assert reported[8] == ["f1", "f2"]
 
 
+def test_what_the_detector_no_longer_sees_is_given_up_after_some_searches():
+    """The network sees a face wherever it looks, so its confidence alone does not end a track on a wall."""
+    ghost = replace(LEFT, detectable=lambda i: i < 10)
+    for limit in (2, 0):
+        tracker, _ = tracker_of(ghost, RIGHT, max_unconfirmed=limit, detect_interval=8)
+        reported = names(play(tracker, range(60)))
+        ended = next((i for i, ids in enumerate(reported) if i > 10 and "f1" not in ids), None)
+        assert (ended is None) == (limit == 0)
+        if ended is not None:
+            assert 10 + 8 < ended <= 10 + 2 * 8
+        assert all("f2" in ids for ids in reported[2:])
+
+
+def test_a_detection_now_and_then_is_enough():
+    shy = replace(LEFT, detectable=lambda i: i < 10 or i % 24 < 8)
+    tracker, _ = tracker_of(shy, RIGHT, max_unconfirmed=4, detect_interval=8)
+    assert names(play(tracker, range(120)))[2:] == [["f1", "f2"]] * 118
+
+
 def test_a_detection_that_is_no_face_starts_nothing():
     tracker, _ = tracker_of(replace(LEFT, confidence=lambda _: 0.2))
     assert names(play(tracker, range(5))) == [[]] * 5

@@ -71,7 +71,9 @@ def dense_head(report: Callable[[str], None]) -> DenseHead:
     report(f"sampling {SAMPLES} heads of {len(mesh.vertices)} vertices")
     heads = source.sample(np.random.default_rng(SEED), SAMPLES)
     identity = _identity(mesh, heads)
-    report(f"{COMPONENTS} identity components explain {100 * identity.explained:.2f} % of the faces")
+    report(
+        f"{COMPONENTS} identity components explain {100 * identity.explained:.2f} % of the faces"
+    )
     matrix = loop_matrix(mesh.triangles, len(mesh.vertices))
     triangles, _ = split_triangles(mesh.triangles, len(mesh.vertices))
 
@@ -127,7 +129,9 @@ def build(output: Path, report: Callable[[str], None] = print) -> MorphableModel
         ),
     )
     model.save(output)
-    report(f"wrote {output}: {model.vertex_count} vertices, {len(model.triangles)} triangles, {model.topology_id}")
+    report(
+        f"wrote {output}: {model.vertex_count} vertices, {len(model.triangles)} triangles, {model.topology_id}"
+    )
     return model
 
 

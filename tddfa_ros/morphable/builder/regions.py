@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,10 @@ REGION_NAMES = (
 _BROW_HALF_HEIGHT = 0.006
 _HAIRLINE_ABOVE_BROWS = 0.050
 _MOVED_BY = {  # region -> local changes; a vertex belongs where one moves it by more than a share of its largest displacement
-    "nose": (("nose-volume-incr", "nose-width2-incr", "nose-point-up", "nose-nostrils-width-incr"), 0.5),
+    "nose": (
+        ("nose-volume-incr", "nose-width2-incr", "nose-point-up", "nose-nostrils-width-incr"),
+        0.5,
+    ),
     "upper_lip": (("mouth-upperlip-volume-incr",), 0.3),
     "lower_lip": (("mouth-lowerlip-volume-incr",), 0.3),
     "left_ear": (("l-ear-wing-incr", "l-ear-shape-round", "l-ear-lobe-incr"), 0.2),
@@ -71,7 +76,7 @@ def _below_jaw(mean: DoubleArray, landmarks: DoubleArray) -> NDArray[np.bool_]:
 def _near_polyline(points: DoubleArray, line: DoubleArray) -> DoubleArray:
     """Distance (n,) of points to a polyline (k, 3)."""
     best = np.full(len(points), np.inf)
-    for a, b in zip(line[:-1], line[1:], strict=True):
+    for a, b in pairwise(line):
         along = np.clip(((points - a) @ (b - a)) / ((b - a) @ (b - a)), 0, 1)
         best = np.minimum(best, np.linalg.norm(points - a - along[:, None] * (b - a), axis=1))
     return best

@@ -1,0 +1,153 @@
+"""Write the tables of ``README.md`` that follow from the source: launch arguments, parameters, messages, subcommands.
+
+python scripts/write_readme_tables.py     # after a change of an option, a launch argument, a message or a subcommand
+
+Each table lies between ``<!-- name -->`` and ``<!-- /name -->``; everything else in the file stays as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from write_config import NODES
+
+from tddfa_ros.cli import tddfa
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "README.md"
+MESSAGES = ("FaceMeshArray", "FaceMesh", "FaceLandmarksArray", "FaceLandmarks", "FaceTopology")
+
+
+def render(text: str) -> str:
+    """``text`` of the README with every generated table renewed.
+
+    Raises:
+        ValueError: the markers of a table are not there exactly once.
+    """
+    blocks = {
+        "launch-arguments": launch_arguments(),
+        "messages": "\n".join(map(message, MESSAGES)),
+        "cli": subcommands(),
+    }
+    blocks |= {f"parameters {name}": parameters(declared()) for name, declared in NODES.items()}
+    for name, block in blocks.items():
+        pattern = rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)"
+        if len(re.findall(pattern, text, re.S)) != 1:
+            raise ValueError(f"README.md needs <!-- {name} --> and <!-- /{name} --> exactly once")
+        text = re.sub(pattern, lambda m, b=block: f"{m[1]}\n{b}\n{m[2]}", text, flags=re.S)
+    return text
+
+
+def launch_arguments() -> str:
+    """Arguments of ``launch/face.launch.py``, read without ``launch``, which has no wheel."""
+    tree = ast.parse((ROOT / "launch" / "face.launch.py").read_text(encoding="utf-8"))
+    names: dict[str, Any] = {"os": os, "SHARE": ""}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.List):
+            names[ast.unparse(node.targets[0])] = ast.literal_eval(node.value)
+    lines = ["| argument | default | meaning |", "|---|---|---|"]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "DeclareLaunchArgument":
+            name = ast.literal_eval(node.args[0])
+            given = {k.arg: eval(ast.unparse(k.value), {}, names) for k in node.keywords}
+            choices = ", ".join(f"`{choice}`" for choice in given.get("choices", []) if choice)
+            meaning = _cell(given["description"] + (f" ({choices})" if choices else ""))
+            lines.append(f"| `{name}` | {_code(given['default_value'])} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def parameters(config: Any) -> str:
+    """Parameters of one node, given the dataclass that declares them."""
+    lines = ["| parameter | default | range | live | meaning |", "|---|---|---|---|---|"]
+    for name, spec, value in _leaves(config):
+        meta = spec.metadata
+        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        live = "yes" if meta["runtime"] else ""
+        lines.append(
+            f"| `{name}` | {_code(shown)} | {_range(meta)} | {live} | {_cell(meta['help'])} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def message(name: str) -> str:
+    """A message with all its fields; the meaning is the first sentence of the comment above the field."""
+    comment: list[str] = []
+    head, rows = "", []
+    text = (ROOT / "tddfa_msgs" / "msg" / f"{name}.msg").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.startswith("#"):
+            comment.append(line.lstrip("# "))
+            continue
+        head = head or " ".join(comment)
+        declared = re.fullmatch(r"(\S+) (\w+)", line)
+        if declared:
+            kind, field = declared.groups()
+            rows.append(f"| `{field}` | `{kind}` | {_cell(_sentence(comment))} |")
+        comment = []
+    lines = [f"**`tddfa_msgs/{name}`**: {_sentence([head])}.", "", "| field | type | meaning |"]
+    return "\n".join([*lines, "|---|---|---|", *rows]) + "\n"
+
+
+def subcommands() -> str:
+    """Every subcommand of ``tddfa`` with its first line of help."""
+    lines = ["| command | what it does |", "|---|---|"]
+    for name, command in _commands(tddfa, ""):
+        lines.append(
+            f"| `tddfa {name}` | {_cell(command.get_short_help_str(200).removesuffix('.'))} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _commands(group: click.Group, prefix: str) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{prefix}{name} ")
+        elif command is not None:
+            yield f"{prefix}{name}", command
+
+
+def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
+    for spec in fields(config):
+        value = getattr(config, spec.name)
+        if is_dataclass(value):
+            yield from _leaves(value, f"{prefix}{spec.name}.")
+        else:
+            yield f"{prefix}{spec.name}", spec, value
+
+
+def _range(meta: Any) -> str:
+    if meta["choices"]:
+        return ", ".join(f"`{choice}`" for choice in meta["choices"])
+    if meta["min"] is None or meta["max"] is None:
+        return ""
+    return f"{meta['min']:g} to {meta['max']:g}"
+
+
+def _sentence(comment: list[str]) -> str:
+    """The first sentence of a comment without its full stop, or what precedes a list in it."""
+    text = " ".join(comment)
+    return re.split(r"(?<!e\.g)(?<!\.\.)\.(?= |$)|:(?= \[)", text, maxsplit=1)[0]
+
+
+def _code(value: str) -> str:
+    return f"`{value}`" if value else ""
+
+
+def _cell(text: str) -> str:
+    """Text that cannot end a cell or be taken for a tag."""
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render(TARGET.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"wrote {TARGET.name}", file=sys.stderr)
