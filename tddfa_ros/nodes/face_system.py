@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.utilities import remove_ros_args
 
-from tddfa_ros.nodes.runner import run
+from tddfa_ros.errors import TddfaError
+from tddfa_ros.nodes.runner import EXIT_USER_ERROR, own_arguments, run
 
 
 def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:
@@ -61,7 +61,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main() -> None:
     """Console script ``face_system``."""
-    options = parse(remove_ros_args(sys.argv)[1:])
+    try:
+        arguments = own_arguments(sys.argv)[1:]
+    except TddfaError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(EXIT_USER_ERROR)
+    options = parse(arguments)
     sys.exit(run(*factories(options)))
 
 

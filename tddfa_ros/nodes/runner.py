@@ -13,6 +13,7 @@ import rclpy
 from rclpy.exceptions import ROSInterruptException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
 
 from tddfa_ros.errors import ConfigError, TddfaError
 from tddfa_ros.nodes.main import release_signals
@@ -93,6 +94,18 @@ class _Interrupt:
         if self.wanted:
             self.wanted = False
             raise KeyboardInterrupt
+
+
+def own_arguments(arguments: Sequence[str]) -> list[str]:
+    """A command line without its ROS arguments.
+
+    Raises:
+        ConfigError: they cannot be understood.
+    """
+    try:
+        return list(remove_ros_args(list(arguments)))
+    except Exception as error:
+        raise ConfigError(f"ROS 2 cannot start: {_reason(error)}") from error
 
 
 def _initialise(args: Sequence[str] | None) -> None:

@@ -106,6 +106,13 @@ def test_an_unusable_source_is_said_in_one_line(graph: Any, tmp_path: Path) -> N
     assert "Traceback" not in process.output
 
 
+def test_ros_arguments_that_cannot_be_read_are_said_in_one_line(graph: Any) -> None:
+    process = graph.start("face_system", arguments=["--ros-args", "--wrong-option", "--"])
+    assert process.wait() == 2
+    assert "--wrong-option" in process.output
+    assert "Traceback" not in process.output
+
+
 def test_defaults_fit_a_robot_with_a_camera_driver() -> None:
     options = parse([])
     assert (options.smoothing, options.visualization, options.source) == (True, True, False)
