@@ -101,7 +101,9 @@ class FaceNode(Node):
                 f"images have no frame_id; '{header.frame_id}' is used instead",
             )
         intrinsics, camera_info = self._camera.model_for(image.shape[1], image.shape[0], header)
-        faces = self._tracker.update(image, stamp_seconds(header.stamp), intrinsics)
+        faces = self._tracker.update(
+            image, stamp_seconds(header.stamp), intrinsics, search_later=True
+        )
         tracked = time.perf_counter()
         if self._publisher is not None:
             self._publisher.publish(faces, header, camera_info)
@@ -118,6 +120,7 @@ class FaceNode(Node):
         }
         latency = (self.get_clock().now().nanoseconds - stamp_ns(header.stamp)) / NANOSECONDS
         self._statistics.processed(latency, stages, len(faces))
+        self._tracker.search_pending()  # after publishing: the detector must not delay what is known
 
     def _skip(self) -> bool:
         """Whether this image is not worth the work; forgets the tracks when work resumes after a pause."""

@@ -18,6 +18,9 @@ from tddfa_ros.types import FloatArray, ParamLayout
 LANDMARKS = 68
 
 
+_LEAST_CONTRAST = 3.0  # grey levels; sensor noise alone gives 1 to 3
+
+
 @dataclass(frozen=True, eq=False)
 class RegressionResult:
     """What the network says about n crops; positions are px of the 120-px crop frame, x right, y down.
@@ -136,13 +139,20 @@ class Regressor:
             params, direct = self.session.run({"image": _to_tensor(crops)}, ("params", "landmarks"))
         pose = self.morphable.layout.split(params)[0]
         landmarks = to_crop(self.morphable.head_landmarks(params), pose)
-        return RegressionResult(params, landmarks, direct, self._confidence(landmarks, direct))
+        confidence = self._confidence(landmarks, direct) * _has_contrast(crops)
+        return RegressionResult(params, landmarks, direct, confidence)
 
     def _confidence(self, landmarks: FloatArray, direct: FloatArray) -> FloatArray:
         distance = np.linalg.norm(landmarks[..., :2] - direct, axis=-1).mean(axis=-1)
         # The clip keeps exp() in float32's range; both ends are 0 and 1 to seven digits.
         logit = np.clip((distance - self.metadata.midpoint) / self.metadata.width, -80.0, 80.0)
         return (1.0 / (1.0 + np.exp(logit))).astype(np.float32)
+
+
+def _has_contrast(crops: NDArray[np.uint8]) -> FloatArray:
+    """1 or 0 (n,): both heads agree on the mean face where there is nothing to see, so a blank crop is no evidence."""
+    spread = crops[:, ::4, ::4].std(axis=(1, 2)).max(axis=-1, initial=0.0)
+    return np.asarray(spread >= _LEAST_CONTRAST, dtype=np.float32)
 
 
 def _to_tensor(crops: NDArray[np.uint8]) -> FloatArray:

@@ -60,9 +60,16 @@ class FaceTracker:
         self._stamp = -math.inf
         self._frames_since_search = 0
         self._timings: dict[str, float] = {}
+        self._carried: dict[str, float] = {}
+        self._pending: tuple[ImageBGR, float, Intrinsics | None] | None = None
 
     def update(
-        self, image: ImageBGR, stamp_s: float, intrinsics: Intrinsics | None = None
+        self,
+        image: ImageBGR,
+        stamp_s: float,
+        intrinsics: Intrinsics | None = None,
+        *,
+        search_later: bool = False,
     ) -> list[TrackedFace]:
         """Faces of the next image, oldest track first.
 
@@ -72,6 +79,8 @@ class FaceTracker:
             image: (H, W, 3) uint8 BGR.
             stamp_s: when it was taken, seconds. One that goes back ends all tracks; one that repeats is a frame like any other.
             intrinsics: of the camera; None assumes the configured field of view.
+            search_later: when something is tracked, leave the search for newcomers to :meth:`search_pending`, so that what is
+                tracked can be published before the detector runs.
 
         Raises:
             ImageError: the image cannot be used, or the stamp is not a finite number. The tracks stay as they were.
@@ -82,7 +91,8 @@ class FaceTracker:
         if stamp_s < self._stamp:
             self.reset()
         self._stamp = stamp_s
-        self._timings = {}
+        self._pending = None
+        self._timings, self._carried = self._carried, {}
         for track in self._tracks:
             track.begin_frame()
         self._follow(image, stamp_s, intrinsics)
@@ -90,11 +100,27 @@ class FaceTracker:
         nothing_seen = not any(track.seen for track in self._tracks)
         if nothing_seen or self._frames_since_search >= self.config.detect_interval:
             self._frames_since_search = 0
-            self._search(image, stamp_s, intrinsics)
+            if search_later and not nothing_seen:
+                self._pending = image, stamp_s, intrinsics
+            else:
+                self._search(image, stamp_s, intrinsics)
         self._merge()
         self._bury()
         self._pipeline.timings = self._timings
         return self._report(stamp_s)
+
+    def search_pending(self) -> None:
+        """Do the search that the last :meth:`update` left for later; newcomers are reported from the next image on.
+
+        Its time counts among the next image's ``pipeline.timings``.
+        """
+        if self._pending is None:
+            return
+        (image, stamp, intrinsics), self._pending = self._pending, None
+        self._timings = {}
+        self._search(image, stamp, intrinsics)
+        self._merge()
+        self._carried = self._timings
 
     def configure(self, config: PipelineConfig) -> None:
         """Take over what may change while running, for the pipeline too; tracks go on."""
@@ -104,6 +130,7 @@ class FaceTracker:
     def reset(self) -> None:
         """End all tracks. Names go on where they were."""
         self._tracks.clear()
+        self._pending = None
         self._stamp = -math.inf
         self._frames_since_search = 0
 

@@ -85,6 +85,27 @@ def test_detection_otherwise_runs_every_detect_interval_frames(interval: int):
     assert pipeline.calls("align") == [1], "a face that is followed is not aligned again"
 
 
+def test_a_search_left_for_later_finds_the_newcomer_one_frame_later():
+    late = replace(RIGHT, visible=lambda i: i >= 10)
+    at_once, _ = tracker_of(LEFT, late)
+    later, pipeline = tracker_of(LEFT, late)
+    expected = names(play(at_once, range(40)))
+    reported = []
+    for i in range(40):
+        before = pipeline.calls("detect")
+        faces = later.update(image_of(i), i / 30, search_later=True)
+        if i > 0:  # something is tracked: the detector waits
+            assert pipeline.calls("detect") == before
+        later.search_pending()
+        later.search_pending()  # nothing is left
+        reported.append([face.id for face in faces])
+    first = next(i for i, ids in enumerate(expected) if "f2" in ids)
+    assert "f2" not in reported[first - 1]
+    assert reported[first] == ["f1", "f2"] == reported[-1]
+    assert len(pipeline.calls("detect")) == len([e for e in pipeline.log if e[0] == "detect"])
+    assert later._pending is None
+
+
 def test_a_newcomer_is_found_at_the_next_search():
     late = replace(RIGHT, visible=lambda i: i >= 3)
     tracker, _ = tracker_of(LEFT, late)
