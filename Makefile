@@ -36,12 +36,12 @@ bench: setup ## speed of every stage, then latency of the graph; ARGS go to the 
 	@$(ENV) python benchmarks/bench.py $(ARGS)
 	@$(ENV) python benchmarks/latency.py
 
-model: setup ## rebuild the default morphable model (installs the extra [model], some minutes)
-	@$(ENV) python -m pip install --quiet --disable-pip-version-check -r requirements/model.txt
+model: ## rebuild the default morphable model (installs the extra [model], some minutes)
+	@TDDFA_EXTRAS=model bash scripts/setup.sh
 	@$(ENV) tddfa models build $(ARGS)
 
-train: setup ## train a regression network (installs the extra [training]); ARGS="--help" shows how
-	@$(ENV) python -m pip install --quiet --disable-pip-version-check -r requirements/training.txt
+train: ## train a regression network (installs the extra [training]); ARGS="--help" shows how
+	@TDDFA_EXTRAS=training bash scripts/setup.sh
 	@$(ENV) tddfa train $(ARGS)
 
 clean: ## remove everything that make wrote, except out/ and runs/

@@ -5,7 +5,8 @@
 #   build/ install/  the workspace, built by colcon
 #   .setup/env.sh    source it: gives a shell all of the above
 #
-# PYTHON=python3.12 chooses an interpreter (3.10 to 3.13); TDDFA_SETUP_VERBOSE=1 shows what the tools say.
+# PYTHON=python3.12 chooses an interpreter (3.10 to 3.13); TDDFA_EXTRAS="training model" installs more (torch);
+# TDDFA_SETUP_VERBOSE=1 shows what the tools say.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -115,6 +116,11 @@ fi
 # --- 2 what is installed in it ---------------------------------------------------------------------------------
 files=(requirements/base.txt requirements/dev.txt)
 [ "$kind" = wheels ] && files+=(requirements/wheels.txt)
+# Extras stay once they are installed, so that a plain `make test` afterwards does not take them away again.
+for extra in ${TDDFA_EXTRAS:-} $(cat "$state/extras" 2>/dev/null); do
+  [ -f "requirements/$extra.txt" ] || die "There is no extra '$extra'; there are training and model."
+  case " ${files[*]} " in *"/$extra.txt "*) ;; *) files+=("requirements/$extra.txt") ;; esac
+done
 requirements_key=$({ printf '%s\n' "$environment_key"; cat "${files[@]}" scripts/wheels/patch_cmake_paths.py "$0"; } | digest)
 
 install_requirements() {
@@ -138,6 +144,10 @@ if ! stamped requirements "$requirements_key"; then
   say "installing Python packages$([ "$kind" = wheels ] && echo " and ROS 2 Kilted") (a minute or two the first time)"
   install_requirements
   stamp requirements "$requirements_key"
+  if [ -n "${TDDFA_EXTRAS:-}" ]; then
+    printf '%s\n' ${TDDFA_EXTRAS} $(cat "$state/extras" 2>/dev/null) | sort -u >"$state/extras.new"
+    mv "$state/extras.new" "$state/extras"
+  fi
 fi
 
 # --- 3 the workspace -------------------------------------------------------------------------------------------

@@ -8,15 +8,43 @@ import click
 
 from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, load_morphable, morphable_option
 
+_LIST = click.Path(path_type=Path, dir_okay=False, exists=True)
+_FORMATS = ("folder", "300w-lp", "aflw2000")
+_POINTS = ("auto", "68", "478", "both")
+_SIZES = ("120", "160", "192", "image")
+
+strict_option = click.option(
+    "--strict", is_flag=True, help="Refuse the whole dataset if one item cannot be used."
+)
+lists_option = click.option(
+    "--list",
+    "lists",
+    type=_LIST,
+    required=True,
+    multiple=True,
+    help="List file of a dataset, such as data/train.list; may be repeated.",
+)
+
+
+def _report(line: str) -> None:
+    click.echo(line, err=True)
+
 
 @click.group("dataset", short_help="Prepare face collections for training.")
 def command() -> None:
-    """Face collections: fit the morphable model to their labels and cut their crops."""
+    """Datasets for training: fit the morphable model to landmarks, draw seg maps and UV position maps, check, and cache crops.
+
+    A dataset is a folder with images/NAME.jpg, params/NAME.npy, perhaps rois/NAME.npy, seg_maps/NAME.png and uv_maps/NAME.png or .npz, and list
+    files with one NAME a line.
+    """
 
 
 @command.command("cache")
 @click.option(
-    "--faces", type=EXISTING_FOLDER, required=True, help="The collection: <source>.npz and img/."
+    "--faces", type=EXISTING_FOLDER, help="A collection with teachers: <source>.npz and img/."
+)
+@click.option(
+    "--list", "lists", type=_LIST, multiple=True, help="Or a dataset's list; may be repeated."
 )
 @click.option("--out", type=FOLDER, required=True, help="Where the cache goes.")
 @click.option(
@@ -29,15 +57,197 @@ def command() -> None:
     show_default=True,
     help="Leave out faces whose fit misses the labels by more, % of the face size.",
 )
+@click.option(
+    "--profiles",
+    type=click.IntRange(min=0),
+    default=8000,
+    show_default=True,
+    help="Of a collection: so many faces are turned to larger yaws, up to 90 degrees.",
+)
+@click.option(
+    "--negatives",
+    type=click.IntRange(min=0),
+    default=12000,
+    show_default=True,
+    help="Of a collection, with --pictures: so many crops without a face.",
+)
+@click.option(
+    "--pictures", type=EXISTING_FOLDER, help="Any pictures that show no faces, for the negatives."
+)
+@strict_option
 @morphable_option
-def cache(faces: Path, out: Path, sources: str | None, max_error: float, model: str) -> None:
-    """Fit the morphable model to all labels and decode all crops into one file.
+def cache(
+    faces: Path | None,
+    lists: tuple[Path, ...],
+    out: Path,
+    sources: str | None,
+    max_error: float,
+    profiles: int,
+    negatives: int,
+    pictures: Path | None,
+    strict: bool,
+    model: str,
+) -> None:
+    """Decode all crops into one file; of a collection, fit the morphable model to its labels first.
 
     Fits of a source are kept in the folder, so that a second run goes on where the first was stopped.
     """
-    from tddfa_ros.training.cache import build_cache
+    if (faces is None) == (not lists):
+        raise click.UsageError("give either --faces or --list")
+    if faces is None:
+        from tddfa_ros.training.data.list_cache import cache_lists
+
+        made = cache_lists(lists, load_morphable(model), out, strict, _report)
+        click.echo(f"{out}: {len(made)} faces")
+        return
+    from tddfa_ros.training.collection import build_cache
     from tddfa_ros.training.faces import SOURCES
 
     chosen = tuple(filter(None, sources.replace(" ", "").split(","))) if sources else SOURCES
-    made = build_cache(faces, chosen, load_morphable(model), out, max_error)
-    click.echo(f"{out}: {len(made)} faces, mean fit error {made.error.mean():.2f} %")
+    made = build_cache(
+        faces,
+        chosen,
+        load_morphable(model),
+        out,
+        max_error=max_error,
+        profiles=profiles,
+        negatives=negatives,
+        pictures=pictures,
+    )
+    for name in dict.fromkeys(made.source.tolist()):
+        rows = made.source == name
+        error = f", mean fit error {made.error[rows].mean():.2f} %" if made.face[rows].all() else ""
+        click.echo(f"{name}: {rows.sum()} crops{error}")
+
+
+@command.command("check")
+@lists_option
+@strict_option
+@morphable_option
+def check(lists: tuple[Path, ...], strict: bool, model: str) -> None:
+    """Report every item that cannot be trained on: missing, truncated, NaN, or of the wrong size."""
+    from tddfa_ros.training.data.items import names_of, read_items
+
+    items = read_items(lists, load_morphable(model), strict, _report)
+    parts = ["images", "params"]
+    if items.has_parsing:
+        parts.append("seg maps")
+    if items.uv_size:
+        parts.append(f"UV position maps of {items.uv_size} px")
+    click.echo(f"{names_of(lists)}: {len(items)} items with {', '.join(parts)}")
+
+
+@command.command("fit")
+@click.option(
+    "--landmarks",
+    type=EXISTING_FOLDER,
+    multiple=True,
+    help="Folder of NAME.npy: (68, 2 or 3) iBUG or (478, 2 or 3) MediaPipe, px of the picture; twice, for both.",
+)
+@click.option("--images", type=EXISTING_FOLDER, required=True, help="Folder of pictures NAME.jpg.")
+@click.option(
+    "--output",
+    type=FOLDER,
+    required=True,
+    help="The dataset: params/, rois/ and a list of what was fitted go here.",
+)
+@click.option("--list", "list_file", type=_LIST, help="Only the items of this list.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(_FORMATS),
+    default="folder",
+    show_default=True,
+    help="folder: --landmarks; 300w-lp, aflw2000: the data set as distributed, .mat files beside the pictures.",
+)
+@click.option(
+    "--points",
+    type=click.Choice(_POINTS),
+    default="auto",
+    show_default=True,
+    help="Which landmarks to use; auto: what an item has.",
+)
+@click.option(
+    "--max-error",
+    type=click.FloatRange(0, min_open=True),
+    help="Leave out items whose fit misses the landmarks by more, % of the face size.",
+)
+@strict_option
+@morphable_option
+def fit(
+    landmarks: tuple[Path, ...],
+    images: Path,
+    output: Path,
+    list_file: Path | None,
+    kind: str,
+    points: str,
+    max_error: float | None,
+    strict: bool,
+    model: str,
+) -> None:
+    """Make params and ROIs from landmarks.
+
+    Two coordinates are taken as clicked on the picture, the jaw on the visible outline; three as those of a 3D face, z in px, nearer = larger.
+    """
+    from tddfa_ros.training.data.fit_folder import fit_source, landmark_source, mat_source
+
+    if (kind == "folder") != bool(landmarks):
+        raise click.UsageError(
+            "--format folder needs --landmarks, the other formats have their own"
+        )
+    if kind == "folder":
+        source = landmark_source(landmarks, list_file, points)
+    else:
+        source = mat_source(kind, images, list_file)
+    done = fit_source(source, images, output, load_morphable(model), max_error, strict, _report)
+    click.echo(
+        f"{done.list_file}: {len(done.faces)} items, mean error {done.mean_error:.2f} % of the face size ({done.table.name} has each)"
+    )
+    worst = ", ".join(f"{face.name} {face.error:.2f} %" for face in done.worst())
+    click.echo(f"worst: {worst}")
+
+
+@command.command("render")
+@lists_option
+@click.option("--output", type=FOLDER, required=True, help="seg_maps/ and uv_maps/ go here.")
+@click.option(
+    "--size",
+    type=click.Choice(_SIZES),
+    default="160",
+    show_default=True,
+    help="Seg maps: px of the crop with the ROI's 120 px in the middle, or the picture's own size.",
+)
+@click.option(
+    "--uv-size",
+    type=click.IntRange(0),
+    default=32,
+    show_default=True,
+    help="Side of UV position maps, px; 0: none.",
+)
+@click.option(
+    "--uv-format",
+    type=click.Choice(("npz", "png")),
+    default="png",
+    show_default=True,
+    help="npz: float32; png: 16 bits, exact to 1/256 px.",
+)
+@strict_option
+@morphable_option
+def render(
+    lists: tuple[Path, ...],
+    output: Path,
+    size: str,
+    uv_size: int,
+    uv_format: str,
+    strict: bool,
+    model: str,
+) -> None:
+    """Draw seg maps and UV position maps from params.
+
+    Seg maps: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck; 255, which is never drawn, is ignored in training.
+    """
+    from tddfa_ros.training.data.render import RenderOptions, render_lists
+
+    options = RenderOptions(size, uv_size, uv_format)
+    count = render_lists(lists, load_morphable(model), output, options, strict, _report)
+    click.echo(f"{output}: maps of {count} items")

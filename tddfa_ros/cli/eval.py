@@ -1,42 +1,89 @@
-"""``tddfa eval``: accuracy on evaluation sets, as a table."""
+"""``tddfa eval``: accuracy on evaluation sets, as tables and plots."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
+
 
 @click.command("eval", short_help="Accuracy on evaluation sets.")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the sets.")
+@click.option(
+    "--data",
+    type=EXISTING_FOLDER,
+    required=True,
+    help="Folder of the sets: eval/ with aflw2000/, helen/ ..., and faces/.",
+)
 @click.option(
     "--suite",
     "suites",
     multiple=True,
-    help="aflw2000, helen or ytf; may be repeated; all by default.",
+    metavar="NAME|PATH",
+    help="aflw2000, pose, helen, ytf, aflw21, expression, confidence, stability, detection; or a folder with photographs and gt.npz "
+    "(name, pts68). May be repeated; without it, all whose data are there.",
 )
-@click.option("--model", help="Regressor: a name of the manifest or an ONNX file.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write FILE.json.")
-def command(data: Path, suites: tuple[str, ...], model: str | None, output: Path | None) -> None:
-    """Measure landmarks on AFLW2000-3D (standard protocol), HELEN and YTF through FacePipeline.
+@click.option(
+    "--regressor",
+    default="tddfa-mb05",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="Regression network: a name in the manifest, or an ONNX file.",
+)
+@morphable_option
+@click.option(
+    "-o", "--output", type=FOLDER, help="Also write report.md, report.json and plots there."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "json"]),
+    default="markdown",
+    show_default=True,
+    help="What is printed.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="At most so many faces of each set, for a quick look.",
+)
+def command(
+    data: Path,
+    suites: tuple[str, ...],
+    regressor: str,
+    model: str,
+    output: Path | None,
+    form: str,
+    limit: int | None,
+) -> None:
+    """Measure landmarks, head pose, expression, confidence, stability and detection through FacePipeline.
 
-    NME: mean distance of the mesh's 68 landmarks in % of sqrt(width * height) of the true box.
+    NME: mean distance of landmarks in % of sqrt(width * height) of the true box. Each table says what else its columns are.
     """
     from tddfa_ros.errors import ConfigError
+    from tddfa_ros.evaluation.pipeline import PipelinePredictor
+    from tddfa_ros.evaluation.report import FORMATS, write
+    from tddfa_ros.evaluation.sets import Sets
+    from tddfa_ros.evaluation.suites import SUITES, available, find, run
     from tddfa_ros.pipeline import FacePipeline
-    from tddfa_ros.training.evaluation import SUITES, table
 
-    unknown = [name for name in suites if name not in SUITES]
-    if unknown:
-        raise ConfigError(f"there is no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
-    pipeline = FacePipeline.from_config({"regression": {"model": model}} if model else {})
-    lines = [line for name in (suites or tuple(SUITES)) for line in SUITES[name](pipeline, data)]
-    click.echo(table(lines))
+    for name in suites:
+        find(name)
+    sets = Sets(data, limit)
+    chosen = suites or tuple(available(sets))
+    if not chosen:
+        raise ConfigError(f"{data} holds the data of no suite")
+    if not suites and len(chosen) < len(SUITES):
+        absent = ", ".join(name for name in SUITES if name not in chosen)
+        click.echo(f"no data for: {absent}", err=True)
+    config = {"regression": {"model": regressor, "morphable_model": model}}
+    predictor = PipelinePredictor(FacePipeline.from_config(config))
+    results = run(predictor, chosen, sets)
+    click.echo(FORMATS[form](predictor.name, results))
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
+        for path in write(predictor.name, results, output):
+            click.echo(f"wrote {path}", err=True)
 
 
 __all__ = ["command"]

@@ -6,29 +6,62 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_option
+from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_option, need_extra
 
 
 @click.command("export", short_help="Write a trained network as ONNX.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True)
 @click.option(
-    "--cache", "folder", type=EXISTING_FOLDER, required=True, help="Faces for the calibration."
+    "--cache",
+    "folder",
+    type=EXISTING_FOLDER,
+    help="Held-out crops to calibrate the confidence on; the folder 'cache' beside the checkpoint by default.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    type=click.Choice(["parsing", "uv_position"]),
+    help="Export this head too (repeatable).",
+)
+@click.option("--half", is_flag=True, help="Store weights as float16: half the size, same speed.")
 @morphable_option
-def command(checkpoint: Path, folder: Path, output: Path, model: str) -> None:
-    """Calibrate the confidence on held-out faces and write the network, checked against ONNX Runtime."""
+def command(
+    checkpoint: Path,
+    folder: Path | None,
+    output: Path,
+    heads: tuple[str, ...],
+    half: bool,
+    model: str,
+) -> None:
+    """Calibrate the confidence on held-out crops and write the network, checked against ONNX Runtime."""
+    need_extra("training", "exporting", "torch")
     from tddfa_ros.training.cache import open_cache
     from tddfa_ros.training.calibration import calibrate
-    from tddfa_ros.training.export import export_onnx, load_network
-    from tddfa_ros.training.trainer import held_out_rows
+    from tddfa_ros.training.checkpoint import load_network
+    from tddfa_ros.training.export import export_onnx
 
     morphable = load_morphable(model)
-    cache = open_cache(folder, morphable)
-    network = load_network(checkpoint, morphable)
-    found = calibrate(network, morphable, cache, held_out_rows(len(cache)))
-    export_onnx(network, morphable, found.confidence, output)
-    click.echo(
-        f"{output}: {output.stat().st_size} bytes; confidence 0.5 at {found.confidence.midpoint:.2f} px, "
-        f"AUC {found.auc:.3f} of faces against wrong crops"
+    network, config = load_network(checkpoint, morphable)
+    cache = open_cache(folder or checkpoint.parent / "cache", morphable)
+    found = calibrate(network, cache, morphable, config.input_size)
+    if found.of_head:
+        heads = ("confidence", *heads)
+        click.echo(f"confidence: AUC {found.auc:.4f} of held-out faces against other crops")
+    else:
+        reason = (
+            "no crops without a face" if config.confidence else "the network has no head for it"
+        )
+        click.echo(f"confidence: how well both sets of landmarks agree ({reason})")
+    export_onnx(
+        network,
+        morphable,
+        output,
+        size=config.input_size,
+        confidence=found.confidence if found.of_head else None,
+        agreement=None if found.of_head else found.confidence,
+        heads=heads,
+        half=half,
     )
+    click.echo(f"{output}: {output.stat().st_size} bytes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,56 +16,184 @@ from tddfa_ros.cli._common import (
     morphable_option,
     need_extra,
 )
-from tddfa_ros.training.config import TrainConfig, load_train_config
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.training.config import AugmentConfig, TrainConfig, load_train_config
+from tddfa_ros.training.loss_weights import parse_loss_decay, parse_loss_weights
+
+if TYPE_CHECKING:
+    from tddfa_ros.morphable import MorphableModel
+    from tddfa_ros.training.cache import FaceCache
 
 _EXIT_INTERRUPTED = 130
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
-def _overrides(function: Callable[..., None]) -> Callable[..., None]:
-    """One flag for every number at the top level of the configuration."""
-    for f in reversed(fields(TrainConfig)):
-        if type(f.default) in (int, float):
-            flag = click.option(
-                f"--{f.name.replace('_', '-')}", type=type(f.default), help=f.metadata["help"] + "."
+def _config_flags(function: Callable[..., None]) -> Callable[..., None]:
+    """One flag for every key of the configuration; sections have flags of their own."""
+    keys = [(f"augment-{f.name}", f"augment.{f.name}", f) for f in fields(AugmentConfig)]
+    keys = [(f.name, f.name, f) for f in fields(TrainConfig) if f.name not in _SECTIONS] + keys
+    for flag, target, f in reversed(keys):
+        name = flag.replace("_", "-")
+        kind: Any = type(f.default)
+        choices = f.metadata["choices"]
+        text = f.metadata["help"] + "."
+        if kind is bool:
+            option = click.option(
+                f"--{name}/--no-{name}", _variable(target), default=None, help=text
             )
-            function = flag(function)
+        else:
+            if choices:
+                kind = click.Choice(choices)
+            elif kind is tuple:
+                kind = (float,) * len(f.default)
+            option = click.option(
+                f"--{name}", _variable(target), type=kind, default=None, help=text
+            )
+        function = option(function)
     return function
+
+
+_SECTIONS = ("augment", "loss")
+
+
+def _variable(target: str) -> str:
+    return "config_" + target.replace(".", "__")
 
 
 @click.command("train", short_help="Train a regression network.")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="YAML file, such as config/training/mb05.yaml; flags replace what it says.",
+    help="YAML file, such as config/training/mb05_phase1.yaml; flags replace what it says.",
 )
-@click.option("--cache", type=EXISTING_FOLDER, required=True, help="From 'tddfa dataset cache'.")
+@click.option(
+    "--training-data",
+    "training_lists",
+    type=_FILE,
+    multiple=True,
+    help="List of a dataset (docs/training.md), such as data/train.list; may be repeated.",
+)
+@click.option(
+    "--val-data",
+    "validation_lists",
+    type=_FILE,
+    multiple=True,
+    help="List to validate on; without it, one face in 47 is held out.",
+)
+@click.option(
+    "--cache", type=EXISTING_FOLDER, help="Instead of --training-data: from 'tddfa dataset cache'."
+)
+@click.option("--strict", is_flag=True, help="Refuse a dataset with an item that cannot be used.")
 @click.option(
     "--checkpoint-dir",
     type=FOLDER,
     required=True,
-    help="Where checkpoint and log go; an unfinished run there goes on.",
+    help="Where checkpoint, logs and pictures go; an unfinished run there goes on.",
+)
+@click.option("--resume", is_flag=True, help="Refuse to begin anew: there must be a run to go on.")
+@click.option(
+    "--init",
+    "start",
+    type=_FILE,
+    help="Begin with the weights of this checkpoint, as far as they fit.",
+)
+@click.option(
+    "--loss-weights",
+    metavar="NAME=W,...",
+    help="Weights of the loss, such as wpdc=1,vdc=0.5,lmk=2.",
+)
+@click.option(
+    "--loss-decay",
+    metavar="GAMMA",
+    help="Share of the weights left at the end: one number, or name=gamma,...",
 )
 @morphable_option
-@_overrides
+@_config_flags
 def command(
-    config: Path | None, cache: Path, checkpoint_dir: Path, model: str, **overrides: Any
+    config: Path | None,
+    training_lists: tuple[Path, ...],
+    validation_lists: tuple[Path, ...],
+    cache: Path | None,
+    strict: bool,
+    checkpoint_dir: Path,
+    resume: bool,
+    start: Path | None,
+    loss_weights: str | None,
+    loss_decay: str | None,
+    model: str,
+    **flags: Any,
 ) -> None:
-    """Train a network on a cache of faces; stop with Ctrl-C, go on with the same command."""
-    given = {name: value for name, value in overrides.items() if value is not None}
-    settings = load_train_config(config, given)
+    """Train a network; stop with Ctrl-C, go on with the same command. For several GPUs: torchrun --nproc-per-node N -m tddfa_ros train ..."""
+    settings = load_train_config(config, _overrides(flags, loss_weights, loss_decay))
+    if (cache is None) == (not training_lists):
+        raise click.UsageError("give either --training-data or --cache")
     need_extra("training", "training", "torch")
-    from tddfa_ros.training.cache import open_cache
+    from tddfa_ros.training.distributed import workers
     from tddfa_ros.training.trainer import Trainer
 
-    morphable = load_morphable(model)
     checkpoint = checkpoint_dir / "checkpoint.pt"
-    try:
-        trainer = Trainer(settings, open_cache(cache, morphable), morphable, checkpoint_dir)
-        trainer.run()
-    except KeyboardInterrupt:
-        state = "nothing to go on from was saved yet"
-        if checkpoint.is_file():
-            state = f"{checkpoint} holds the last full epoch, from which the same command goes on"
-        click.echo(f"\nstopped: {state}", err=True)
-        click.get_current_context().exit(_EXIT_INTERRUPTED)
-    click.echo(f"{checkpoint}: trained for {settings.epochs} epochs")
+    if resume and not checkpoint.is_file():
+        raise ConfigError(f"there is no run to go on with: {checkpoint} does not exist")
+    morphable = load_morphable(model)
+    with workers(settings.device) as all_workers:
+        first = all_workers.first
+
+        def data(lists: tuple[Path, ...], folder: Path) -> FaceCache:
+            return _open_lists(lists, morphable, checkpoint_dir / folder, strict, report=first)
+
+        with all_workers.first_alone():
+            validation = data(validation_lists, Path("val_cache")) if validation_lists else None
+            training = _open(cache, morphable) if cache else data(training_lists, Path("cache"))
+        try:
+            Trainer(
+                settings,
+                training,
+                morphable,
+                checkpoint_dir,
+                validation=validation,
+                start=start,
+                workers=all_workers,
+            ).run()
+        except KeyboardInterrupt:
+            state = "nothing to go on from was saved yet"
+            if checkpoint.is_file():
+                state = f"the same command goes on from {checkpoint}"
+            if first:
+                click.echo(f"\nstopped: {state}", err=True)
+            click.get_current_context().exit(_EXIT_INTERRUPTED)
+        if first:
+            click.echo(f"{checkpoint}: trained for {settings.epochs} epochs")
+
+
+def _overrides(
+    flags: dict[str, Any], loss_weights: str | None, loss_decay: str | None
+) -> dict[str, Any]:
+    """What flags say, in the shape of the configuration."""
+    out: dict[str, Any] = {}
+    for name, value in flags.items():
+        if value is not None:
+            section, _, key = name.removeprefix("config_").rpartition("__")
+            (out.setdefault(section, {}) if section else out)[key] = value
+    if loss_weights is not None:
+        out["loss"] = parse_loss_weights(loss_weights)
+    if loss_decay is not None:
+        out.setdefault("loss", {})["decay"] = parse_loss_decay(loss_decay)
+    return out
+
+
+def _open(folder: Path, model: MorphableModel) -> FaceCache:
+    from tddfa_ros.training.cache import open_cache
+
+    return open_cache(folder, model)
+
+
+def _open_lists(
+    lists: tuple[Path, ...], model: MorphableModel, folder: Path, strict: bool, report: bool
+) -> FaceCache:
+    from tddfa_ros.training.data.list_cache import cache_lists
+
+    def say(line: str) -> None:
+        if report:
+            click.echo(line, err=True)
+
+    return cache_lists(lists, model, folder, strict, say)

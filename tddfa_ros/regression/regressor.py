@@ -29,7 +29,8 @@ class RegressionResult:
         params: (n, P) parameters in the morphable model's layout.
         landmarks: (n, 68, 3) landmarks of the mesh that ``params`` give; z nearer = larger.
         landmarks_direct: (n, 68, 2) landmarks that the network regresses without the morphable model.
-        confidence: (n,) in 0..1: how well both agree. They do on faces and do not on anything else.
+        confidence: (n,) in 0..1 that there is a face where it should be: what the network's own head says; without one, how well
+            both sets of landmarks agree.
     """
 
     params: FloatArray
@@ -45,46 +46,48 @@ class RegressorMetadata:
     Attributes:
         layout: numbers of identity and expression coefficients, written ``40,52``.
         input_size: side S of the crops in px.
-        midpoint, width: of the logistic curve that turns the disagreement d of the two sets of landmarks (mean
-            distance, crop px) into a confidence ``1 / (1 + exp((d - midpoint) / width))``; written ``1.2,0.2``.
+        agreement: midpoint and width of the logistic curve that turns the disagreement d of the two sets of landmarks (mean distance, crop
+            px) into a confidence ``1 / (1 + exp((d - midpoint) / width))``, written ``1.2,0.2``; None for a network with a head for it.
         topology_id: of the morphable model the network was trained for.
     """
 
     layout: ParamLayout
     input_size: int
-    midpoint: float
-    width: float
     topology_id: str
+    agreement: tuple[float, float] | None = None
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str], name: str) -> RegressorMetadata:
         """Read the metadata of the file ``name``; ModelError where something is missing or is not a number."""
         try:
             shape, expression = (int(v) for v in metadata["tddfa.layout"].split(","))
-            midpoint, width = (float(v) for v in metadata["tddfa.confidence"].split(","))
             input_size, topology_id = (
                 int(metadata["tddfa.input_size"]),
                 metadata["tddfa.topology_id"],
             )
+            agreement = None
+            if "tddfa.confidence" in metadata:
+                midpoint, width = (float(v) for v in metadata["tddfa.confidence"].split(","))
+                agreement = (midpoint, width)
         except KeyError as error:
             raise ModelError(
                 f"{name} is not a face regressor: its metadata lack {error.args[0]}"
             ) from error
         except ValueError as error:
             raise ModelError(f"{name} has metadata that cannot be read: {error}") from error
-        if input_size <= 0 or not width > 0 or not np.isfinite([midpoint, width]).all():
-            raise ModelError(
-                f"{name} has metadata out of range: input size {input_size}, confidence width {width}"
-            )
-        return cls(ParamLayout(shape, expression), input_size, midpoint, width, topology_id)
+        if input_size <= 0:
+            raise ModelError(f"{name} has metadata out of range: input size {input_size}")
+        if agreement is not None and not (agreement[1] > 0 and np.isfinite(agreement).all()):
+            raise ModelError(f"{name} has metadata out of range: confidence {agreement}")
+        return cls(ParamLayout(shape, expression), input_size, topology_id, agreement)
 
 
 class Regressor:
     """A regression network for one morphable model.
 
     Args:
-        path: ONNX file; input ``image`` (n, 3, S, S) float32 ``(bgr - 127.5) / 128``; outputs ``params`` (n, P) and
-            ``landmarks`` (n, 68, 2).
+        path: ONNX file; input ``image`` (n, 3, S, S) float32 ``(bgr - 127.5) / 128``; outputs ``params`` (n, P),
+            ``landmarks`` (n, 68, 2) and, if it has a head for it, ``confidence`` (n,) in 0..1.
         morphable: the model that its parameters belong to.
         device, threads: see `OnnxSession`.
 
@@ -106,6 +109,11 @@ class Regressor:
         if missing:
             raise ModelError(
                 f"{name} is not a face regressor: it has no {', '.join(sorted(missing))}"
+            )
+        self._has_confidence = "confidence" in self.session.output_names
+        if not self._has_confidence and self.metadata.agreement is None:
+            raise ModelError(
+                f"{name} is not a face regressor: it tells no confidence, and its metadata lack tddfa.confidence"
             )
         trained_for = (self.metadata.layout, self.metadata.topology_id)
         if trained_for != (morphable.layout, morphable.topology_id):
@@ -135,22 +143,29 @@ class Regressor:
             )
         params = np.zeros((0, self.morphable.layout.size), np.float32)
         direct = np.zeros((0, LANDMARKS, 2), np.float32)
+        told = np.zeros(0, np.float32)
         if len(crops):
-            params, direct = self.session.run({"image": _to_tensor(crops)}, ("params", "landmarks"))
+            names = ("params", "landmarks", "confidence")[: 2 + self._has_confidence]
+            params, direct, *rest = self.session.run({"image": _to_tensor(crops)}, names)
+            told = rest[0] if rest else told
         pose = self.morphable.layout.split(params)[0]
         landmarks = to_crop(self.morphable.head_landmarks(params), pose)
-        confidence = self._confidence(landmarks, direct) * _has_contrast(crops)
-        return RegressionResult(params, landmarks, direct, confidence)
+        if self.metadata.agreement is not None and not self._has_confidence:
+            told = _agreement(landmarks, direct, *self.metadata.agreement)
+        return RegressionResult(params, landmarks, direct, told * _has_contrast(crops))
 
-    def _confidence(self, landmarks: FloatArray, direct: FloatArray) -> FloatArray:
-        distance = np.linalg.norm(landmarks[..., :2] - direct, axis=-1).mean(axis=-1)
-        # The clip keeps exp() in float32's range; both ends are 0 and 1 to seven digits.
-        logit = np.clip((distance - self.metadata.midpoint) / self.metadata.width, -80.0, 80.0)
-        return (1.0 / (1.0 + np.exp(logit))).astype(np.float32)
+
+def _agreement(
+    landmarks: FloatArray, direct: FloatArray, midpoint: float, width: float
+) -> FloatArray:
+    distance = np.linalg.norm(landmarks[..., :2] - direct, axis=-1).mean(axis=-1)
+    # The clip keeps exp() in float32's range; both ends are 0 and 1 to seven digits.
+    logit = np.clip((distance - midpoint) / width, -80.0, 80.0)
+    return (1.0 / (1.0 + np.exp(logit))).astype(np.float32)
 
 
 def _has_contrast(crops: NDArray[np.uint8]) -> FloatArray:
-    """1 or 0 (n,): both heads agree on the mean face where there is nothing to see, so a blank crop is no evidence."""
+    """1 or 0 (n,): a blank crop is no evidence, whatever a network makes of it."""
     spread = crops[:, ::4, ::4].std(axis=(1, 2)).max(axis=-1, initial=0.0)
     return np.asarray(spread >= _LEAST_CONTRAST, dtype=np.float32)
 

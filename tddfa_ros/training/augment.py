@@ -6,33 +6,61 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.training.cache import MARGIN
+from tddfa_ros.geometry.pose import to_crop
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.training.cache import CACHE_SIDE
 from tddfa_ros.training.config import AugmentConfig
+from tddfa_ros.training.data.parsing import IGNORE
 from tddfa_ros.training.mirror import ParamMirror
-from tddfa_ros.types import CROP_FRAME, FloatArray, ImageBGR
+from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, ImageBGR
+
+_CALM = 0.3  # of the usual ROI noise
 
 
 class Augment:
-    """Callable: (stored image, params, rng) -> (crop (120, 120, 3) uint8, params of that crop)."""
+    """Callable: (stored image, params, rng) -> (crop (S, S, 3) uint8, params of that crop, parsing of that crop or None).
 
-    def __init__(self, config: AugmentConfig, mirror: ParamMirror) -> None:
+    A face is framed by its own landmarks, as tracking and the standard protocols frame it, and then disturbed; parameters of zeros mean that
+    there is no face to frame.
+    """
+
+    def __init__(
+        self,
+        config: AugmentConfig,
+        model: MorphableModel,
+        size: int = int(CROP_FRAME),
+    ) -> None:
         self._config = config
-        self._mirror = mirror
+        self._model = model
+        self._mirror = ParamMirror(model)
+        self._size = size
 
     def __call__(
-        self, image: ImageBGR, params: FloatArray, rng: np.random.Generator
-    ) -> tuple[ImageBGR, FloatArray]:
+        self,
+        image: ImageBGR,
+        params: FloatArray,
+        rng: np.random.Generator,
+        parsing: NDArray[np.uint8] | None = None,
+    ) -> tuple[ImageBGR, FloatArray, NDArray[np.uint8] | None]:
         c = self._config
+        is_face = bool(params.any())
         if rng.random() < c.mirror:
             # the stored margin is symmetric about the crop, so flipping the picture mirrors the crop
             image, params = np.ascontiguousarray(image[:, ::-1]), self._mirror(params)
-        roll = (
+            parsing = None if parsing is None else np.ascontiguousarray(parsing[:, ::-1])
+        roll = np.radians(
             rng.uniform(-60, 60) if rng.random() < c.large_roll else rng.normal(0, c.roll_sigma_deg)
         )
-        zoom = float(np.exp(rng.normal(0, c.scale_sigma)))
-        shift = rng.normal(0, c.shift_sigma, 2) * CROP_FRAME
-        crop, params = reframe(image, params, np.radians(roll), zoom, shift, _border(rng))
-        return self._disturb(crop, rng), params
+        noise = _CALM if rng.random() < c.calm else 1.0
+        zoom = float(np.exp(rng.normal(0, c.scale_sigma * noise)))
+        shift = rng.normal(0, c.shift_sigma * noise, 2) * CROP_FRAME
+        if is_face:
+            zoom, shift = about_landmarks(landmark_pixels(self._model, params), roll, zoom, shift)
+        border = _border(rng)
+        crop, params = reframe(image, params, roll, zoom, shift, border, self._size)
+        if parsing is not None:
+            parsing = reframe_parsing(parsing, roll, zoom, shift, self._size)
+        return self._disturb(crop, rng), params, parsing
 
     def _disturb(self, crop: ImageBGR, rng: np.random.Generator) -> ImageBGR:
         c = self._config
@@ -52,6 +80,27 @@ class Augment:
         return crop
 
 
+def about_landmarks(
+    points: FloatArray, roll: float, zoom: float, shift: NDArray[np.float64]
+) -> tuple[float, DoubleArray]:
+    """Magnification and shift for :func:`reframe` that, but for ``zoom`` and ``shift``, bring the ROI of landmarks to the crop.
+
+    Args:
+        points: (L, 2) px of the stored 120-px crop; the ROI is that of the rotated landmarks: their box, sqrt(2) times as wide.
+    """
+    cos, sin = np.cos(roll), np.sin(roll)
+    turned = (points - (CROP_FRAME - 1) / 2) @ np.array([[cos, -sin], [sin, cos]])
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    zoom = zoom * CROP_FRAME / (float((high - low).max()) * np.sqrt(2))
+    return zoom, np.asarray(shift - zoom * (low + high) / 2)
+
+
+def landmark_pixels(model: MorphableModel, params: FloatArray) -> FloatArray:
+    """The 68 landmarks (68, 2) of a face in px of the 120-px crop."""
+    pose = model.layout.split(params)[0]
+    return to_crop(model.head_landmarks(params), pose)[..., :2]
+
+
 def reframe(
     image: ImageBGR,
     params: FloatArray,
@@ -59,25 +108,23 @@ def reframe(
     zoom: float,
     shift: NDArray[np.float64],
     border: tuple[int, int, int] | None = (0, 0, 0),
+    size: int = int(CROP_FRAME),
 ) -> tuple[ImageBGR, FloatArray]:
-    """Cut the 120-px crop rotated by ``roll`` radians (counter-clockwise in the picture), magnified and shifted (px, x right, y down).
+    """Cut the crop rotated by ``roll`` radians (counter-clockwise in the picture), magnified and shifted (px of 120, x right, y down).
 
-    ``border`` None repeats the edge. The pose goes with the picture: V' = zoom * Rz(roll) (V - c) + c + shift.
+    ``border`` None repeats the edge; ``size`` is the crop's side in px. The pose, always in the frame of 120 px, goes with the picture:
+    V' = zoom * Rz(roll) (V - c) + c + shift.
     """
-    size = int(CROP_FRAME)
-    middle = (size - 1) / 2
-    cos, sin = zoom * np.cos(roll), zoom * np.sin(roll)
-    # crop px (x right, y down): counter-clockwise means y down turns the other way
-    linear = np.array([[cos, sin], [-sin, cos]])
-    offset = middle + shift - linear @ (np.full(2, middle + MARGIN))
     crop = cv2.warpAffine(
         image,
-        np.column_stack([linear, offset]),
+        _affine(roll, zoom, shift, size),
         (size, size),
-        flags=cv2.INTER_AREA if zoom < 0.9 else cv2.INTER_LINEAR,
+        flags=cv2.INTER_AREA if zoom * size < 0.9 * CROP_FRAME else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT,
         borderValue=border or 0,
     )
+    middle = (CROP_FRAME - 1) / 2
+    cos, sin = zoom * np.cos(roll), zoom * np.sin(roll)
     turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, zoom]])
     # the middle of the crop in V's frame: x = px + 1, y = 120 - py
     centre = np.array([middle + 1, CROP_FRAME - middle, 0.0])
@@ -87,6 +134,34 @@ def reframe(
     out = np.array(params, dtype=np.float32)
     out[:12] = moved.ravel()
     return np.asarray(crop, dtype=np.uint8), out
+
+
+def reframe_parsing(
+    parsing: NDArray[np.uint8], roll: float, zoom: float, shift: NDArray[np.float64], size: int
+) -> NDArray[np.uint8]:
+    """Class ids (S/4, S/4) under the same view as :func:`reframe`; what lies outside the stored square is to be ignored."""
+    warped = cv2.warpAffine(
+        parsing,
+        _affine(roll, zoom, shift, size),
+        (size, size),
+        flags=cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=IGNORE,
+    )
+    return np.ascontiguousarray(warped[2::4, 2::4])
+
+
+def _affine(roll: float, zoom: float, shift: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Matrix (2, 3) that takes px of the stored square to px of the crop; pixel centres are at whole numbers.
+
+    A pixel u of the 120-px crop is u * size / 120 of this one, as :func:`tddfa_ros.geometry.roi.crop` cuts it at run time.
+    """
+    cos, sin = zoom * np.cos(roll), zoom * np.sin(roll)
+    # px (x right, y down): counter-clockwise means y down turns the other way
+    linear = np.array([[cos, sin], [-sin, cos]])
+    middle = (CROP_FRAME - 1) / 2
+    offset = middle + np.asarray(shift) - linear @ np.full(2, (CACHE_SIDE - 1) / 2)
+    return np.asarray(size / CROP_FRAME * np.column_stack([linear, offset]))
 
 
 def _border(rng: np.random.Generator) -> tuple[int, int, int] | None:

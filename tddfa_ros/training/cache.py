@@ -1,4 +1,4 @@
-"""All crops of a face collection in one memory-mapped array, decoded and resampled once.
+"""All crops of a dataset in one memory-mapped array, decoded and resampled once.
 
 Decoding and warping cost as much as the network, so each face is stored as a square of ``CACHE_SIDE`` px whose middle ``CROP_FRAME`` px
 are the ROI; the rest is the margin that augmentation needs.
@@ -6,83 +6,68 @@ are the ROI; the rest is the margin that augmentation needs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.faces import load_source
-from tddfa_ros.training.labels import fit_faces
-from tddfa_ros.types import CROP_FRAME, FloatArray
+from tddfa_ros.types import CROP_FRAME, FloatArray, ImageBGR
 
 CACHE_SIDE = 160
 MARGIN = (CACHE_SIDE - int(CROP_FRAME)) // 2
+HOLD_OUT_EVERY = 47
+"""One face in so many is kept for validation."""
+_BLACK = 10
+_FEW_PIXELS = 0.03
+_NARROW = 24
 
 
 @dataclass(frozen=True, eq=False)
 class FaceCache:
-    """Attributes: images (n, 160, 160, 3) uint8 BGR; params (n, P); yaw_deg (n,); source (n,); error (n,) of the fit, %."""
+    """Crops and what is known of them.
+
+    Attributes:
+        images: (n, 160, 160, 3) uint8 BGR; the middle 120 px are the ROI.
+        params: (n, P), zeros where there is no face; yaw_deg: (n,); source: (n,); error: (n,) of the fit, % of the face size.
+        face: (n,) False: a crop without a face, to learn confidence from.
+        weight: (n,) how often a crop is drawn, relative to others of its kind.
+        held_out: (n,) True: for validation and calibration, never trained on.
+        parsing: (n, 160, 160) uint8 class ids, or None; uv_position: (n, u, u, 3), or None.
+    """
 
     images: NDArray[np.uint8]
     params: FloatArray
     yaw_deg: FloatArray
     source: NDArray[np.str_]
     error: FloatArray
+    face: NDArray[np.bool_]
+    weight: FloatArray
+    held_out: NDArray[np.bool_]
+    parsing: NDArray[np.uint8] | None = None
+    uv_position: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.params)
 
 
-def build_cache(
-    root: Path, sources: Sequence[str], model: MorphableModel, folder: Path, max_error: float = 4.0
-) -> FaceCache:
-    """Fit labels and decode crops of all sources into ``folder``; faces whose fit misses the labels by more than ``max_error`` % of
-    the face size, and those kept for evaluation, are left out.
-
-    Raises:
-        ConfigError: a source or a picture is missing, or no face is left.
-    """
+def create_images(folder: Path, count: int) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
+    """The memory-mapped array of crops of a new cache, to be filled row by row; what an older cache in the folder held is removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    params, yaw, source, error, jobs = [], [], [], [], []
-    for name in sources:
-        faces = load_source(root, name)
-        fitted = _stored_fit(folder, name, model, root)
-        kept = np.flatnonzero((fitted["error"] < max_error) & ~faces.evaluation)
-        params.append(fitted["params"][kept])
-        error.append(fitted["error"][kept])
-        yaw.append(faces.yaw_deg[kept])
-        source.append(np.full(len(kept), name))
-        jobs += [(str(root / "img" / str(faces.images[i])), faces.roi[i]) for i in kept]
-    if not jobs:
-        raise ConfigError(f"no face of {', '.join(sources)} fits its labels to {max_error} %")
-    images = np.lib.format.open_memmap(
-        folder / "images.npy", "w+", np.uint8, (len(jobs), CACHE_SIDE, CACHE_SIDE, 3)
-    )
-    for row, (path, roi) in enumerate(tqdm(jobs, desc="decode crops", unit="face")):
-        images[row] = _cut(path, roi)
-    images.flush()
-    np.savez(
-        folder / "labels.npz",
-        params=np.concatenate(params),
-        yaw_deg=np.concatenate(yaw),
-        source=np.concatenate(source),
-        error=np.concatenate(error),
-        topology_id=model.topology_id,
-    )
-    return open_cache(folder, model)
+    for name in ("labels.npz", "parsing.npy", "uv_position.npy"):
+        (folder / name).unlink(missing_ok=True)
+    shape = (count, CACHE_SIDE, CACHE_SIDE, 3)
+    return np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
 
 
 def open_cache(folder: Path, model: MorphableModel) -> FaceCache:
-    """Open what :func:`build_cache` wrote.
+    """Open a cache: ``images.npy``, ``labels.npz`` and, where there are any, ``parsing.npy`` and ``uv_position.npy``.
 
     Raises:
-        ConfigError: there is no cache, or it was fitted with another morphable model.
+        ConfigError: there is no cache, it was made with another morphable model, or its parts do not belong together.
     """
     labels = folder / "labels.npz"
     if not labels.is_file():
@@ -90,25 +75,38 @@ def open_cache(folder: Path, model: MorphableModel) -> FaceCache:
     with np.load(labels) as file:
         if str(file["topology_id"]) != model.topology_id:
             raise ConfigError(
-                f"the training cache {folder} was fitted with model {file['topology_id']}, not {model.topology_id}"
+                f"the training cache {folder} was made with model {file['topology_id']}, not {model.topology_id}"
             )
-        images = np.load(folder / "images.npy", mmap_mode="r")
-        return FaceCache(images, file["params"], file["yaw_deg"], file["source"], file["error"])
+        known = {key: file[key] for key in file.files if key != "topology_id"}
+    count = len(known["params"])
+    known.setdefault("face", np.ones(count, dtype=np.bool_))
+    known.setdefault("weight", np.ones(count, dtype=np.float32))
+    known.setdefault("held_out", np.arange(count) % HOLD_OUT_EVERY == 0)
+    for name in ("images", "parsing", "uv_position"):
+        known[name] = _open_array(folder / f"{name}.npy", count)
+    if known["images"] is None:
+        raise ConfigError(f"{folder} has lost its images.npy: make the training cache anew")
+    return FaceCache(**known)
 
 
-def _stored_fit(
-    folder: Path, name: str, model: MorphableModel, root: Path
-) -> dict[str, FloatArray]:
-    """The fit of a source, computed once."""
-    path = folder / f"fit_{name}_{model.topology_id}.npz"
+def _open_array(path: Path, count: int) -> NDArray[np.generic] | None:
     if not path.is_file():
-        fitted = fit_faces(model, load_source(root, name))
-        np.savez(path, params=fitted.params, error=fitted.error)
-    with np.load(path) as file:
-        return {key: file[key] for key in file.files}
+        return None
+    try:
+        array: NDArray[np.generic] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if len(array) != count:
+        raise ConfigError(f"{path} holds {len(array)} rows, labels.npz {count}: make it anew")
+    return array
 
 
-def _cut(path: str, roi: FloatArray) -> NDArray[np.uint8]:
+def cut(path: str, roi: FloatArray) -> NDArray[np.uint8]:
+    """The stored square of a photograph whose region of interest is ``roi`` (4,) px.
+
+    Raises:
+        ConfigError: the picture cannot be read.
+    """
     image = cv2.imread(path, cv2.IMREAD_COLOR)
     if image is None:
         raise ConfigError(f"cannot read the picture {path}")
@@ -124,3 +122,24 @@ def _cut(path: str, roi: FloatArray) -> NDArray[np.uint8]:
         ),
         dtype=np.uint8,
     )
+
+
+def fill_margin(image: ImageBGR, row: int) -> ImageBGR:
+    """Fill what lies outside the photograph (black rows and columns at the edges): most often by reflection, sometimes by its edge, sometimes
+    not at all, so that a black frame tells nothing. ``row`` decides which."""
+    bright = image.max(axis=2) > _BLACK
+    rows, columns = (np.flatnonzero(bright.mean(axis=axis) > _FEW_PIXELS) for axis in (1, 0))
+    if len(rows) < 2 or len(columns) < 2:
+        return image
+    # the outermost pixels are blended with the black beyond
+    top, bottom = rows[0] + (rows[0] > 0), rows[-1] + (rows[-1] == len(image) - 1)
+    left, right = columns[0] + (columns[0] > 0), columns[-1] + (columns[-1] == len(image) - 1)
+    inner = image[top:bottom, left:right]
+    height, width = image.shape[:2]
+    pads = (int(top), int(height - bottom), int(left), int(width - right))
+    kind = row % 20
+    if max(pads) == 0 or kind < 3:
+        return image
+    narrow = max(pads) <= _NARROW  # a wide reflection would show the face once more
+    mode = cv2.BORDER_REFLECT_101 if kind < 15 and narrow else cv2.BORDER_REPLICATE
+    return np.asarray(cv2.copyMakeBorder(inner, *pads, mode), dtype=np.uint8)

@@ -1,4 +1,8 @@
-"""Calibrate the confidence: how far mesh and direct landmarks lie apart on faces, and where there is no face."""
+"""Calibrate the confidence on crops that were held out from training, faces framed as tracking frames them.
+
+A network with a confidence head is calibrated against crops without a face. Where there are none (a user's dataset), or no such head,
+the confidence is how well the two sets of landmarks agree, which needs faces only.
+"""
 
 from __future__ import annotations
 
@@ -8,63 +12,106 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import reframe
+from tddfa_ros.training.augment import about_landmarks, landmark_pixels, reframe
 from tddfa_ros.training.cache import FaceCache
-from tddfa_ros.training.export import Confidence
-from tddfa_ros.training.losses import PosedPoints, crop_pixels
-from tddfa_ros.training.networks import FaceNet
-from tddfa_ros.training.trainer import normalise
+from tddfa_ros.training.dataset import held_out_rows
+from tddfa_ros.training.networks import FaceNet, Predictions, normalise
 from tddfa_ros.types import CROP_FRAME, FloatArray
 
-_FACE_QUANTILE = 0.98  # of usual faces have a confidence over 0.5
+_FACE_QUANTILE = 0.02  # of usual faces have a confidence under 0.5
 _SURE = 0.98  # confidence of the median face
+_ROI_NOISE = (0.06, 0.035)  # logarithm of the size, place in widths
+_LEAST_WIDTH = 1e-3
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """confidence = 1 / (1 + exp((midpoint - score) / width)); score: the head's logit, or the disagreement of both heads' landmarks in
+    crop px, negated."""
+
+    midpoint: float
+    width: float
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Attributes: confidence; faces, others: (n,) distances in crop px; auc: how well the distance tells them apart."""
+    """Attributes: confidence: the curve; of_head: whether the score is the logit of the confidence head; faces, others: (n,) scores."""
 
     confidence: Confidence
+    of_head: bool
     faces: FloatArray
     others: FloatArray
-    auc: float
+
+    @property
+    def auc(self) -> float:
+        """Share of pairs in which the face scores higher; NaN without other crops."""
+        if len(self.others) == 0:
+            return float("nan")
+        return float((self.faces[:, None] > self.others[None]).mean())
 
 
 def calibrate(
-    network: FaceNet,
-    model: MorphableModel,
-    cache: FaceCache,
-    rows: NDArray[np.int64],
-    seed: int = 0,
+    network: FaceNet, cache: FaceCache, model: MorphableModel, size: int, seed: int = 0
 ) -> Calibration:
-    """Compare held-out faces (``rows``) with wrong crops of the same pictures: shifted by a face or so, or far too close.
+    """Find the logistic curve of the confidence.
 
     The midpoint keeps 98 % of the faces above 0.5: losing a face costs a tracker more than following a shadow for some frames. The width
     makes the median face 98 % sure.
+
+    Args:
+        size: side of the network's crops, px.
+
+    Raises:
+        ConfigError: the cache has no held-out faces.
     """
+    faces, others = (held_out_rows(cache, face) for face in (True, False))
+    if len(faces) == 0:
+        raise ConfigError("the confidence is calibrated on held-out faces; the cache has none")
+    of_head = network.confidence_head is not None and len(others) > 0
     rng = np.random.default_rng(seed)
-    points = PosedPoints(model)
-    faces, others = [], []
-    for row in rows:
-        image, params = np.asarray(cache.images[row]), cache.params[row]
-        faces.append(reframe(image, params, 0.0, 1.0, np.zeros(2))[0])
-        angle = rng.uniform(0, 2 * np.pi)
-        shift = np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.8, 1.1) * CROP_FRAME
-        zoom = 1.0 if rng.random() < 0.7 else rng.uniform(3, 5)
-        others.append(reframe(image, params, 0.0, zoom, shift, None)[0])
-    near, far = (_distances(network, points, np.stack(crops)) for crops in (faces, others))
-    midpoint = float(np.quantile(near, _FACE_QUANTILE))
-    width = (midpoint - float(np.median(near))) / float(np.log(_SURE / (1 - _SURE)))
-    auc = float((near[:, None] < far[None]).mean())
-    return Calibration(Confidence(midpoint, width), near, far, auc)
+    crops = [_as_tracked(cache, int(row), model, size, rng) for row in faces]
+    high = _scores(network, np.stack(crops), model, of_head)
+    low = high[:0]
+    if len(others):
+        crops = [_stored(cache, int(row), size) for row in others]
+        low = _scores(network, np.stack(crops), model, of_head)
+    midpoint = float(np.quantile(high, _FACE_QUANTILE))
+    width = (float(np.median(high)) - midpoint) / float(np.log(_SURE / (1 - _SURE)))
+    return Calibration(Confidence(midpoint, max(width, _LEAST_WIDTH)), of_head, high, low)
 
 
-def _distances(network: FaceNet, points: PosedPoints, crops: NDArray[np.uint8]) -> FloatArray:
+def _as_tracked(
+    cache: FaceCache, row: int, model: MorphableModel, size: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    params = cache.params[row]
+    scale, place = _ROI_NOISE
+    zoom, shift = float(np.exp(rng.normal(0, scale))), rng.normal(0, place, 2) * CROP_FRAME
+    zoom, shift = about_landmarks(landmark_pixels(model, params), 0.0, zoom, shift)
+    return reframe(np.asarray(cache.images[row]), params, 0.0, zoom, shift, size=size)[0]
+
+
+def _stored(cache: FaceCache, row: int, size: int) -> NDArray[np.uint8]:
+    image = np.asarray(cache.images[row])
+    return reframe(image, cache.params[row], 0.0, 1.0, np.zeros(2), size=size)[0]
+
+
+def _scores(
+    network: FaceNet, crops: NDArray[np.uint8], model: MorphableModel, of_head: bool
+) -> FloatArray:
     out = []
-    with torch.no_grad():
-        for part in np.array_split(crops, max(1, len(crops) // 128)):
-            params, direct = network(normalise(torch.from_numpy(part).permute(0, 3, 1, 2)))
-            mesh = crop_pixels(points(params)[:, :68])
-            out.append((mesh - direct).norm(dim=2).mean(dim=1))
-    return np.asarray(torch.cat(out).numpy(), dtype=np.float32)
+    for start in range(0, len(crops), _BATCH):
+        part = torch.from_numpy(crops[start : start + _BATCH]).permute(0, 3, 1, 2)
+        with torch.no_grad():
+            found = network(normalise(part))
+        out.append(found.confidence.numpy() if of_head else -_disagreement(found, model))
+    return np.concatenate(out).astype(np.float32)
+
+
+def _disagreement(found: Predictions, model: MorphableModel) -> FloatArray:
+    """Mean distance (n,) of the mesh's landmarks from the direct ones, as the regressor measures it."""
+    mesh = landmark_pixels(model, found.params.numpy())
+    distance = np.linalg.norm(mesh - found.landmarks.numpy(), axis=2).mean(axis=1)
+    return np.asarray(distance, dtype=np.float32)

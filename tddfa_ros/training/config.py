@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tddfa_ros.config import from_dict, option, read_yaml
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.training.loss_weights import LossWeights
 
 
 def _probability(default: float, description: str) -> Any:
@@ -23,62 +25,107 @@ class AugmentConfig:
     )
     large_roll: float = _probability(0.1, "in-plane rotation of up to 60 degrees instead")
     scale_sigma: float = option(
-        0.06, "size of the ROI, standard deviation of its logarithm", minimum=0.0, maximum=0.5
+        0.07, "size of the ROI, standard deviation of its logarithm", minimum=0.0, maximum=0.5
     )
     shift_sigma: float = option(
-        0.035, "place of the ROI, standard deviation in ROI widths", minimum=0.0, maximum=0.5
+        0.04, "place of the ROI, standard deviation in ROI widths", minimum=0.0, maximum=0.5
     )
+    calm: float = _probability(0.6, "only 0.3 of this noise of the ROI")
     mirror: float = _probability(0.5, "mirror image")
-    colour: float = _probability(0.8, "other gain, contrast, brightness and gamma")
-    blur: float = _probability(0.15, "Gaussian blur")
-    noise: float = _probability(0.15, "Gaussian noise")
-    occlude: float = _probability(0.2, "a patch over part of the face")
+    colour: float = _probability(0.7, "other gain, contrast, brightness and gamma")
+    blur: float = _probability(0.12, "Gaussian blur")
+    noise: float = _probability(0.12, "Gaussian noise")
+    occlude: float = _probability(0.15, "a patch over part of the face")
     low_resolution: float = _probability(0.15, "a picture of 28 to 90 px")
-
-
-def _weight(default: float, description: str) -> Any:
-    return option(default, f"weight of {description}", minimum=0.0, maximum=1000.0)
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """How much each term of the loss counts."""
-
-    vertices: float = _weight(1.0, "the vertices")
-    mesh_landmarks: float = _weight(1.0, "the mesh's 68 landmarks")
-    direct_landmarks: float = _weight(1.0, "the direct head's 68 landmarks")
-    coefficients: float = _weight(0.5, "the whitened coefficients")
-    depth: float = _weight(0.5, "z against x and y in the first two terms")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run of the regressor."""
 
-    width: float = option(0.5, "width of MobileNet V1", minimum=0.125, maximum=4.0)
-    epochs: int = option(7, "passes over the faces", minimum=1, maximum=10000)
-    batch: int = option(64, "faces per step", minimum=2, maximum=65536)
+    backbone: str = option("mobilenet_v1", "backbone", choices=("mobilenet_v1",))
+    width: float = option(0.5, "width of the backbone", minimum=0.125, maximum=4.0)
+    net_stride: int = option(
+        32, "px of the crop per cell of the last feature map: 8, 16 or 32", minimum=8, maximum=32
+    )
+    input_size: int = option(120, "side of the crop, px, a multiple of 4", minimum=96, maximum=192)
+    confidence: bool = option(True, "train a head that tells faces from anything else")
+    parsing: bool = option(False, "train a head for face parsing, where the data has it")
+    uv_position: bool = option(False, "train a head for the UV position map, where the data has it")
+    epochs: int = option(18, "passes over the data", minimum=1, maximum=10000)
+    samples: int = option(
+        0, "faces drawn per epoch; 0: as many as there are", minimum=0, maximum=100_000_000
+    )
+    batch: int = option(64, "faces per step and process", minimum=2, maximum=65536)
     learning_rate: float = option(2e-3, "peak of the one-cycle schedule", minimum=1e-7, maximum=1.0)
+    warmup_epochs: float = option(
+        0.7, "epochs in which the learning rate rises to its peak", minimum=0.0, maximum=1000.0
+    )
     weight_decay: float = option(0.02, "of AdamW", minimum=0.0, maximum=1.0)
+    ema_half_life: float = option(
+        345.0,
+        "steps after which a weight counts half in the average that is kept; 0: no average",
+        minimum=0.0,
+        maximum=1e9,
+    )
+    negatives: float = option(
+        0.12, "share of crops without a face, where the data has them", minimum=0.0, maximum=0.9
+    )
     profile_boost: tuple[float, float] = option(
-        (1.5, 2.5),
+        (1.6, 2.5),
         "how much oftener faces beyond 30 and 60 degrees of yaw are drawn",
         minimum=0.0,
         maximum=100.0,
     )
+    meta_joint: int = option(
+        0,
+        "steps of 3DDFA_V2's look-ahead between the losses fwpdc and vdc; 0: none",
+        minimum=0,
+        maximum=100000,
+    )
+    freeze: str = option("none", "what is not trained", choices=("none", "backbone"))
+    train_only: str = option(
+        "all",
+        "parameters that are trained, everything else is kept",
+        choices=("all", "pose", "identity", "expression"),
+    )
+    amp: bool = option(False, "compute in bfloat16 where that is exact enough")
+    device: str = option("auto", "auto, cpu or cuda")
     seed: int = option(0, "of weights, order and disturbances", minimum=0, maximum=2**31 - 1)
     threads: int = option(2, "threads of torch", minimum=1, maximum=256)
+    workers: int = option(1, "processes that augment crops", minimum=0, maximum=256)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if self.net_stride not in (8, 16, 32):
+            raise ConfigError(f"net_stride must be 8, 16 or 32, not {self.net_stride}")
+        if self.input_size % 4:
+            raise ConfigError(f"input_size must be a multiple of 4, not {self.input_size}")
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the optional heads that are trained."""
+        return tuple(n for n in ("confidence", "parsing", "uv_position") if getattr(self, n))
 
 
 def load_train_config(
     path: Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> TrainConfig:
-    """Defaults, replaced by what a YAML file says, replaced by ``overrides`` (top-level options only).
+    """Defaults, replaced by what a YAML file says, replaced by ``overrides``, section by section.
 
     Raises:
         ConfigError: the file cannot be read, or something is unknown, of the wrong type or out of range.
     """
     values = {} if path is None else dict(read_yaml(path))
-    return from_dict(TrainConfig, {**values, **(overrides or {})})
+    return from_dict(TrainConfig, _merged(values, overrides or {}))
+
+
+def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for name, value in overrides.items():
+        inner = merged.get(name)
+        if isinstance(value, Mapping) and isinstance(inner, Mapping):
+            value = _merged(inner, value)
+        merged[name] = value
+    return merged

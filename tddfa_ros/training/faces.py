@@ -17,6 +17,9 @@ from tddfa_ros.types import CROP_FRAME, FloatArray
 
 SOURCES = ("aflw", "utk", "ytf", "lfw", "cc0", "helen", "afw", "cew", "yawn", "mask")
 
+AFLW_KEPT_EVERY = 47
+"""One face of AFLW in so many is kept for measuring its 21 points."""
+
 
 @dataclass(frozen=True, eq=False)
 class FaceLabels:
@@ -28,7 +31,8 @@ class FaceLabels:
         teacher68: (n, 68, 3) 3DDFA_V2; spread: (n,) its own uncertainty in ROI widths; yaw_deg: (n,).
         mesh478: (n, 478, 3) MediaPipe; blendshapes: (n, 52) its scores, :data:`BLENDSHAPES` order.
         human68: (n, 68, 2) iBUG-68, the jaw on the visible silhouette.
-        evaluation: (n,) True: kept for measuring expression, never trained on.
+        human21: (n, 21, 2) AFLW's visible points: brows, eyes, ear, nose, ear, mouth, chin, from the left of the picture to its right.
+        evaluation: (n,) True: kept for measuring expressions or AFLW's 21 points, never trained on.
     """
 
     source: str
@@ -40,6 +44,7 @@ class FaceLabels:
     mesh478: FloatArray
     blendshapes: FloatArray
     human68: FloatArray
+    human21: FloatArray
     evaluation: NDArray[np.bool_]
 
 
@@ -60,6 +65,9 @@ def load_source(root: Path, source: str) -> FaceLabels:
     human = np.full((n, 68, 2), np.nan, dtype=np.float32)
     if "gt68" in data:
         human = to_crop_frame(data["gt68"].astype(np.float32)[..., :2], roi)
+    visible = np.full((n, 21, 2), np.nan, dtype=np.float32)
+    if "gt21" in data:
+        visible = to_crop_frame(data["gt21"].astype(np.float32)[..., :2], roi)
     split = data["split"] if "split" in data else np.full(n, "")
     return FaceLabels(
         source,
@@ -71,8 +79,15 @@ def load_source(root: Path, source: str) -> FaceLabels:
         mesh,
         data["arkit52"].astype(np.float32),
         human,
-        np.asarray(split).astype(str) == "eval",
+        visible,
+        _kept(source, np.asarray(split).astype(str)),
     )
+
+
+def _kept(source: str, split: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """What is for measuring: what the collection marks, and every 47th face of AFLW for its 21 points."""
+    every_so_often = np.arange(len(split)) % AFLW_KEPT_EVERY == 0
+    return np.asarray((split == "eval") | (every_so_often & (source == "aflw")))
 
 
 def to_crop_frame(points: FloatArray, roi: FloatArray) -> FloatArray:

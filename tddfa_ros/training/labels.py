@@ -2,7 +2,8 @@
 
 Two teachers with complementary faults see every face: 3DDFA_V2 (68 points, good contour and pose, blind to closed eyes) and MediaPipe (468
 points and blend shapes, good inside the face, wrong beyond about 40 degrees of yaw). Human points, where there are some, replace the
-first teacher inside the face.
+first teacher inside the face (iBUG-68) or stand beside it (AFLW's visible points, on faces of any yaw; the teacher then counts less, for
+its errors grow with yaw and all its points err together).
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ from tddfa_ros.training.fit import Fit, PointBasis, Targets, batches, fit
 from tddfa_ros.types import DoubleArray, FloatArray
 
 MEDIAPIPE_POINTS = 468
+AFLW_POINTS = np.array([0, 1, 2, 3, 4, 5, 6, 8, 9, 11, 13, 14, 15, 17, 19, 20])
+"""Those of AFLW's 21 that lie on the mesh: without the eyes' centres (the gaze), the ears and the mouth's centre."""
+AFLW_LIKE = np.array([17, 19, 21, 22, 24, 26, 36, 39, 42, 45, 31, 30, 35, 48, 54, 8])
+"""The iBUG-68 landmark that is nearest to each of them."""
+_AFLW_KIND = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 2, 4, 4, 5])  # index into Noise.visible
 _EYELIDS = np.array([37, 38, 40, 41, 43, 44, 46, 47])
 _FINE = np.array(
     # MediaPipe's indices of both eyelid rings and both lip contours
@@ -61,6 +67,9 @@ class Noise:
     Attributes:
         teacher, teacher_z: 3DDFA_V2's points; per_spread: added per unit of its own spread; eyelids: its eyelids.
         human: human points inside the face.
+        visible: AFLW's points of brows, eyes, sides of the nose, its tip, mouth, chin; visible_limit: farther than this from the
+            teacher's landmark such a point is a slip.
+        teacher_beside_visible: 3DDFA_V2's points of faces that have AFLW's, at 0 and at 90 degrees of yaw.
         mesh, mesh_fine: MediaPipe's points, and those of eyelids and lips.
         mesh_yaw: full trust below the first, none above the second, degrees.
         blendshape, expression: prior of expression around MediaPipe's scores, and around 0 without them.
@@ -71,6 +80,9 @@ class Noise:
     per_spread: float = 80.0
     eyelids: float = 4.0
     human: float = 0.8
+    visible: tuple[float, ...] = (2.0, 1.3, 1.6, 1.8, 1.3, 2.5)
+    visible_limit: float = 10.0
+    teacher_beside_visible: tuple[float, float] = (1.3, 2.2)
     mesh: float = 4.0
     mesh_fine: float = 1.5
     mesh_yaw: tuple[float, float] = (25.0, 45.0)
@@ -87,10 +99,11 @@ class FittedFaces:
 
 
 def point_basis(model: MorphableModel) -> PointBasis:
-    """The model at its 68 landmarks followed by MediaPipe's 468 points."""
+    """The model at its 68 landmarks, MediaPipe's 468 points and AFLW's 16, in this order."""
     stored = json.loads(POINTS_FILE.read_text())
     shift = np.array(stored["landmarks68_mm"]).mean(axis=0) / 1000
-    mesh: DoubleArray = np.array(stored["mediapipe468_mm"]) / 1000 - shift
+    both = stored["mediapipe468_mm"] + stored["aflw16_mm"]
+    mesh: DoubleArray = np.array(both) / 1000 - shift
     inner = {
         model.region_names.index(name)
         for name in ("inner_mouth", "tongue", "left_eye", "right_eye")
@@ -109,18 +122,21 @@ def point_basis(model: MorphableModel) -> PointBasis:
 def make_targets(faces: FaceLabels, names: tuple[str, ...], noise: Noise) -> Targets:
     """Points, precisions and expression priors of all faces of a source; ``names``: the model's expressions."""
     n = len(faces.images)
-    points = np.concatenate([faces.teacher68, faces.mesh478[:, :MEDIAPIPE_POINTS]], axis=1)
-    sigma = np.empty((n, 68 + MEDIAPIPE_POINTS, 3), dtype=np.float32)
+    visible = np.full((n, len(AFLW_POINTS), 3), np.nan, dtype=np.float32)
+    visible[..., :2] = faces.human21[:, AFLW_POINTS]
+    mesh = faces.mesh478[:, :MEDIAPIPE_POINTS]
+    points = np.concatenate([faces.teacher68, mesh, visible], axis=1)
+    sigma = np.full(points.shape, np.inf, dtype=np.float32)
     sigma[:, :68, :2] = (noise.teacher + noise.per_spread * faces.spread)[:, None, None]
     sigma[:, :68, 2] = noise.teacher_z
     sigma[:, _EYELIDS, :2] = noise.eyelids
-    sigma[:, 68:] = noise.mesh
-    sigma[:, 68 + _FINE] = noise.mesh_fine
-    sigma[:, 68:, 2] = np.inf
+    sigma[:, 68 : 68 + MEDIAPIPE_POINTS, :2] = noise.mesh
+    sigma[:, 68 + _FINE, :2] = noise.mesh_fine
+    _use_visible_points(points, sigma, faces.yaw_deg, noise)
     _use_human_points(points, sigma, faces.human68, noise)
     trust = _mesh_trust(faces, noise)
-    precision = np.nan_to_num(1 / sigma)
-    precision[:, 68:] *= trust[:, None, None]
+    precision = np.nan_to_num(1 / sigma).astype(np.float32)
+    precision[:, 68 : 68 + MEDIAPIPE_POINTS] *= trust[:, None, None]
     mean, spread = _expression_prior(faces.blendshapes, trust, names, noise)
     return Targets(np.nan_to_num(points), precision, mean, spread)
 
@@ -156,6 +172,21 @@ def _use_human_points(
     landmark = landmark + 17
     points[face, landmark, :2] = human[face, landmark]
     sigma[face, landmark, :2] = noise.human
+
+
+def _use_visible_points(
+    points: FloatArray, sigma: FloatArray, yaw_deg: FloatArray, noise: Noise
+) -> None:
+    """AFLW's points stand beside the teacher's, which count less on these faces, the less the larger the yaw."""
+    start = 68 + MEDIAPIPE_POINTS
+    distance = np.linalg.norm((points[:, start:] - points[:, AFLW_LIKE])[..., :2], axis=2)
+    good = np.nan_to_num(distance, nan=np.inf) < noise.visible_limit
+    wanted = np.array(noise.visible, dtype=np.float32)[_AFLW_KIND]
+    sigma[:, start:, :2] = np.where(good, wanted, np.inf)[..., None]
+    low, high = noise.teacher_beside_visible
+    share = np.clip(np.abs(yaw_deg) / 90, 0, 1)
+    beside = ((low + (high - low) * share) / noise.teacher)[:, None, None]
+    sigma[:, :68, :2] *= np.where(good.any(axis=1)[:, None, None], beside, 1.0)
 
 
 def _mesh_trust(faces: FaceLabels, noise: Noise) -> FloatArray:

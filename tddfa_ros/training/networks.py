@@ -1,9 +1,22 @@
-"""Networks that regress a face from a crop: a backbone, and a head for each thing it tells."""
+"""Networks that regress a face from a crop: a backbone, and a head for each thing it tells.
+
+Another backbone needs three things: ``channels`` and ``strides`` of its feature maps, finest first, and a ``forward`` that returns these
+maps. Register it in :data:`BACKBONES`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from typing import NamedTuple, Protocol
+
 import torch
 from torch import Tensor, nn
+
+from tddfa_ros.types import CROP_FRAME
+
+PARSING_CLASSES = 9
+UV_SIZE = 32
+OPTIONAL_HEADS = ("confidence", "parsing", "uv_position")
 
 # MobileNet V1 (Howard et al. 2017, table 1): output channels at width 1 and stride of each depthwise separable block.
 _MOBILENET_BLOCKS = (
@@ -11,6 +24,21 @@ _MOBILENET_BLOCKS = (
     *((512, 1),) * 5,
     *((1024, 2), (1024, 1)),
 )
+
+
+class Backbone(Protocol):
+    """What heads need to know of a backbone.
+
+    Attributes:
+        channels, strides: of each feature map, finest first; the last one is what parameters are read from.
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def __call__(self, image: Tensor) -> list[Tensor]:
+        """Image (n, 3, S, S) to the maps (n, channels[i], S / strides[i], S / strides[i])."""
+        ...
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1) -> nn.Sequential:
@@ -22,36 +50,80 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1) 
 
 
 class MobileNetV1(nn.Module):
-    """MobileNet V1 at any width: (n, 3, S, S) -> features (n, ``features``)."""
+    """MobileNet V1 at any width.
 
-    def __init__(self, width: float = 0.5) -> None:
+    Args:
+        width: factor of all numbers of channels.
+        net_stride: how many input px a cell of the last map is wide: 32 as published, 16 or 8 for finer (and slower) last layers.
+    """
+
+    def __init__(self, width: float = 0.5, net_stride: int = 32) -> None:
         super().__init__()
-        channels = int(32 * width)
+        channels, total = int(32 * width), 2
         layers: list[nn.Module] = [_conv(3, channels, 3, 2)]
-        for outputs, stride in _MOBILENET_BLOCKS:
+        ends: dict[int, tuple[int, int]] = {}  # stride -> layer after which, channels there
+        for outputs, wanted in _MOBILENET_BLOCKS:
+            stride = wanted if total * wanted <= net_stride else 1
+            total *= stride
             layers.append(_conv(channels, channels, 3, stride, groups=channels))
             layers.append(_conv(channels, int(outputs * width), 1, 1))
             channels = int(outputs * width)
+            ends[total] = (len(layers), channels)
         self.layers = nn.Sequential(*layers)
-        self.features = channels
+        self.strides = tuple(stride for stride in ends if stride >= 4)
+        self.channels = tuple(ends[stride][1] for stride in self.strides)
+        self._ends = tuple(ends[stride][0] for stride in self.strides)
 
-    def forward(self, image: Tensor) -> Tensor:
-        maps: Tensor = self.layers(image)
-        return maps.mean(dim=(2, 3))
+    def forward(self, image: Tensor) -> list[Tensor]:
+        maps, start = [], 0
+        for end in self._ends:
+            image = self.layers[start:end](image)
+            maps.append(image)
+            start = end
+        return maps
+
+
+BACKBONES: dict[str, Callable[[float, int], nn.Module]] = {"mobilenet_v1": MobileNetV1}
+"""Name of a backbone, as configurations write it -> (width, net_stride) -> module that follows :class:`Backbone`."""
+
+
+class Predictions(NamedTuple):
+    """What the network tells about n crops of S px.
+
+    Attributes:
+        params: (n, P), natural units, 120-px crop frame.
+        landmarks: (n, 68, 2) px of the 120-px crop, x right, y down.
+        confidence: (n,) logit of "there is a face", or None.
+        parsing: (n, C, S/4, S/4) logits of the regions, or None.
+        uv_position: (n, 3, u, u) position map, px of the crop frame, or None.
+    """
+
+    params: Tensor
+    landmarks: Tensor
+    confidence: Tensor | None = None
+    parsing: Tensor | None = None
+    uv_position: Tensor | None = None
 
 
 class FaceNet(nn.Module):
-    """Backbone, parameter head and direct landmark head.
+    """A backbone with heads for parameters and direct landmarks, and for what else ``heads`` names (:data:`OPTIONAL_HEADS`).
 
-    ``forward``: image (n, 3, S, S) normalised as (bgr - 127.5) / 128 -> params (n, P) in natural units and landmarks (n, 68, 2) in
-    px of the 120-px crop, x right, y down. Targets are whitened inside, so the heads start at the mean face.
+    Called with crops (n, 3, S, S) normalised as (bgr - 127.5) / 128. Parameters and landmarks do not depend on S: both are in the frame of
+    a 120-px crop. Targets are whitened inside (``mean``, ``std`` (P,)), so the heads start at the mean face.
     """
 
-    def __init__(self, backbone: nn.Module, features: int, mean: Tensor, std: Tensor) -> None:
+    def __init__(
+        self, backbone: nn.Module, mean: Tensor, std: Tensor, heads: Collection[str] = ()
+    ) -> None:
         super().__init__()
+        channels: tuple[int, ...] = backbone.channels  # type: ignore[assignment]
+        features = channels[-1]
         self.backbone = backbone
         self.param_head = nn.Linear(features, len(mean))
         self.landmark_head = nn.Linear(features, 136)
+        self.confidence_head = _ConfidenceHead(features) if "confidence" in heads else None
+        self.parsing_head = _ParsingHead(channels) if "parsing" in heads else None
+        self.uv_head = _UvHead(features) if "uv_position" in heads else None
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         self.mean: Tensor
@@ -65,8 +137,73 @@ class FaceNet(nn.Module):
         with torch.no_grad():
             self.landmark_head.bias.copy_((landmarks.reshape(-1) - 60) / 60)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.backbone(image)
-        params = self.param_head(features) * self.std + self.mean
-        landmarks = self.landmark_head(features).reshape(-1, 68, 2) * 60 + 60
-        return params, landmarks
+    def forward(self, image: Tensor) -> Predictions:
+        maps = self.backbone(image)
+        parsing = None if self.parsing_head is None else self.parsing_head(maps)
+        # half precision resolves 120 px no finer than half a px, so heads that tell places compute in single
+        with torch.autocast(image.device.type, enabled=False):
+            features = maps[-1].float().mean(dim=(2, 3))
+            return Predictions(
+                self.param_head(features) * self.std + self.mean,
+                self.landmark_head(features).reshape(-1, 68, 2) * 60 + 60,
+                None if self.confidence_head is None else self.confidence_head(features),
+                parsing,
+                None if self.uv_head is None else self.uv_head(features),
+            )
+
+
+class _ConfidenceHead(nn.Module):
+    """One hidden layer: whether there is a face is no linear matter of features that tell where it is."""
+
+    def __init__(self, features: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        logit: Tensor = self.layers(features)
+        return logit[:, 0]
+
+
+class _ParsingHead(nn.Module):
+    """A feature pyramid (Lin et al. 2017) down to a quarter of the crop: coarse maps are enlarged and added to finer ones."""
+
+    def __init__(self, channels: tuple[int, ...], width: int = 32) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
+        self.smooth = _conv(width, width, 3, 1)
+        self.classify = nn.Conv2d(width, PARSING_CLASSES, 1)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        merged = self.lateral[-1](maps[-1])
+        for lateral, finer in zip(reversed(self.lateral[:-1]), reversed(maps[:-1]), strict=True):
+            merged = nn.functional.interpolate(merged, size=finer.shape[2:], mode="nearest")
+            merged = merged + lateral(finer)
+        logits: Tensor = self.classify(self.smooth(merged))
+        return logits
+
+
+class _UvHead(nn.Module):
+    """Features to a position map: a linear start of 4 x 4, then upsampling convolutions, as PRNet's decoder but small."""
+
+    def __init__(self, features: int, width: int = 48) -> None:
+        super().__init__()
+        self.width = width
+        self.start = nn.Linear(features, width * 16)
+        steps = (UV_SIZE // 4).bit_length() - 1
+        self.steps = nn.ModuleList(_conv(width, width, 3, 1) for _ in range(steps))
+        self.position = nn.Conv2d(width, 3, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.start(features).reshape(-1, self.width, 4, 4)
+        for step in self.steps:
+            x = step(nn.functional.interpolate(x, scale_factor=2.0, mode="nearest"))
+        centred: Tensor = self.position(x)
+        half = CROP_FRAME / 2
+        middle = torch.tensor([half, half, 0.0], device=x.device).reshape(3, 1, 1)
+        return centred * half + middle
+
+
+def normalise(image: Tensor) -> Tensor:
+    """uint8 BGR (n, 3, S, S) to what the network takes."""
+    scaled: Tensor = (image.float() - 127.5) / 128
+    return scaled.to(memory_format=torch.channels_last)

@@ -1,244 +1,301 @@
-"""Train the regressor: one-cycle AdamW, resumable checkpoints, a CSV log."""
+"""Train a network: one-cycle AdamW, an average of the weights, checkpoints that go on exactly, logs and pictures."""
 
 from __future__ import annotations
 
-import csv
-import math
+import copy
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import Augment, reframe
+from tddfa_ros.training import checkpoint as checkpoints
+from tddfa_ros.training.augment import Augment
 from tddfa_ros.training.cache import FaceCache
+from tddfa_ros.training.clock import Clock, one_cycle
 from tddfa_ros.training.config import TrainConfig
-from tddfa_ros.training.losses import FaceLoss, PosedPoints, crop_pixels
-from tddfa_ros.training.mirror import ParamMirror
-from tddfa_ros.training.networks import FaceNet, MobileNetV1
-from tddfa_ros.types import FloatArray
+from tddfa_ros.training.data.parsing import CLASSES
+from tddfa_ros.training.dataset import Batch, Draws, FaceDataset, held_out_rows, shares
+from tddfa_ros.training.distributed import Workers
+from tddfa_ros.training.ema import Average
+from tddfa_ros.training.interrupt import StopRequest, ignore_interrupts
+from tddfa_ros.training.logs import RunLog
+from tddfa_ros.training.losses import (
+    FaceLoss,
+    MetaJoint,
+    balanced_weights,
+    candidate_weights,
+    crop_pixels,
+    vertex_distance_cost,
+)
+from tddfa_ros.training.networks import FaceNet, normalise
+from tddfa_ros.training.selection import select_trained
+from tddfa_ros.training.uv_target import UvTarget
+from tddfa_ros.training.validation import Validation
 
-_HOLD_OUT_EVERY = 47
-_CLIP = 5.0
-
-
-class FaceDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Augmented crops; the disturbance of a face depends only on seed, epoch and row, so that a run repeats."""
-
-    def __init__(self, cache: FaceCache, augment: Augment | None, seed: int) -> None:
-        self._cache = cache
-        self._augment = augment
-        self._seed = seed
-
-    def __len__(self) -> int:
-        return len(self._cache)
-
-    def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, Tensor]:
-        row, draw = key if isinstance(key, tuple) else (key, 0)
-        image, params = self._cache.images[row], self._cache.params[row]
-        if self._augment is None:
-            crop, params = reframe(np.asarray(image), params, 0.0, 1.0, np.zeros(2))
-        else:
-            rng = np.random.default_rng((self._seed, draw))
-            crop, params = self._augment(np.asarray(image), params, rng)
-        return torch.from_numpy(crop).permute(2, 0, 1), torch.from_numpy(params)
-
-
-class BalancedRows(Sampler[tuple[int, int]]):
-    """Draws rows with replacement in proportion to ``weights``; every draw has its own number, the seed of its disturbance."""
-
-    def __init__(self, rows: NDArray[np.int64], weights: FloatArray, seed: int) -> None:
-        self._rows, self._share, self._seed = rows, weights / weights.sum(), seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        rng = np.random.default_rng((self._seed, self.epoch))
-        drawn = rng.choice(self._rows, len(self._rows), p=self._share)
-        start = self.epoch * len(self._rows)
-        return iter((int(row), start + i) for i, row in enumerate(drawn))
+_CLIP = 5.0  # largest norm of a gradient
+_LOOK_AHEAD_FACES = 512  # on which a look-ahead of the meta-joint optimisation is scored
 
 
 class Trainer:
-    """Owns network, optimiser and schedule; :meth:`run` trains to the last epoch, from a checkpoint if there is one."""
+    """Owns network, optimiser and schedule; :meth:`run` trains to the last epoch, from a checkpoint if there is one.
+
+    Args:
+        cache: what to train on; its held-out rows are for validation, unless ``validation`` is given: then nothing is held out.
+        folder: for the checkpoint, ``log.csv``, TensorBoard's events and pictures.
+        start: a checkpoint whose weights to begin with, where no run is to be gone on with.
+        workers: this process among others; None: alone, on the configured device.
+
+    Raises:
+        ConfigError: too little to train on, or a device or option that is not to be had.
+    """
 
     def __init__(
-        self, config: TrainConfig, cache: FaceCache, model: MorphableModel, folder: Path
+        self,
+        config: TrainConfig,
+        cache: FaceCache,
+        model: MorphableModel,
+        folder: Path,
+        *,
+        validation: FaceCache | None = None,
+        start: Path | None = None,
+        workers: Workers | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
         self.config, self.folder = config, folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._held_out = held_out_rows(len(cache))
-        rows = np.setdiff1d(np.arange(len(cache)), self._held_out)
-        if len(rows) < config.batch:
+        self._workers = workers or Workers(0, 1, torch.device("cpu"))
+        device = self._workers.device
+        if config.amp and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+            raise ConfigError("amp needs bfloat16, which this GPU does not have: train without it")
+        if validation is not None:
+            cache = replace(cache, held_out=np.zeros(len(cache), dtype=np.bool_))
+        share = shares(cache, config.negatives, config.profile_boost)
+        faces = np.flatnonzero(cache.face & (share > 0))
+        samples = config.samples or len(faces)
+        self._draws = Draws(
+            share,
+            samples,
+            config.batch,
+            config.seed,
+            self._workers.rank,
+            self._workers.count,
+        )
+        if self._draws.steps == 0:
             raise ConfigError(
-                f"the cache holds {len(rows)} faces to train on, fewer than one batch of {config.batch}"
+                f"there are {samples} faces to train on, fewer than one batch of {config.batch * self._workers.count}"
             )
-        augment = Augment(config.augment, ParamMirror(model))
-        self._sampler = BalancedRows(rows, self._weights(cache, rows), config.seed)
+        augment = Augment(config.augment, model, config.input_size)
         self._loader = DataLoader(
-            FaceDataset(cache, augment, config.seed),
+            FaceDataset(cache, model, augment, config.seed, config.input_size),
             batch_size=config.batch,
-            sampler=self._sampler,
-            num_workers=1,
-            drop_last=True,
-            persistent_workers=True,
-            prefetch_factor=16,
+            sampler=self._draws,
+            num_workers=config.workers,
+            persistent_workers=config.workers > 0,
+            prefetch_factor=16 if config.workers else None,
+            worker_init_fn=ignore_interrupts,
+            pin_memory=device.type == "cuda",
+            # else every epoch begun, or gone on with, would take a number from torch's own generator
+            generator=torch.Generator().manual_seed(config.seed),
         )
-        self._validation = FaceDataset(cache, None, config.seed)
-        mean, std = _whitening(cache.params[rows])
-        points = PosedPoints(model)
-        backbone = MobileNetV1(config.width)
-        self.network = FaceNet(backbone, backbone.features, mean, std)
-        self.network.start_at(crop_pixels(points(mean[None])[0, :68]))
-        self.network.to(memory_format=torch.channels_last)
-        self._loss = FaceLoss(points, std, config.loss)
-        self._optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        mean, std = whitening(cache.params[faces])
+        self.network = checkpoints.new_network(config, mean, std)
+        classes = _class_weights(cache) if config.parsing else None
+        self._loss = FaceLoss(model, std, config.loss, class_weights=classes)
+        self.network.start_at(crop_pixels(self._loss.points(mean[None])[0, :68]))
+        if start is not None and not self.checkpoint.is_file():
+            left = checkpoints.start_from(self.network, start)
+            if self._workers.first:
+                tqdm.write(f"begun with {start}; new: {', '.join(left) or 'nothing'}")
+        self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._loss.to(device)
+        self._uv = UvTarget(model).to(device) if config.uv_position else None
+        trained = select_trained(self.network, config, model.layout)
+        # what is trained only in part must not decay where it is not
+        decay = config.weight_decay if config.train_only == "all" else 0.0
+        self._optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=decay)
+        self._average = Average(self.network, config.ema_half_life)
+        self._parallel = self._workers.wrap(self.network)
+        self._clock = Clock()
+        self._topology = model.topology_id
+        held = cache if validation is None else validation
+        rows = None if validation is None else np.arange(len(validation))
+        self._validation = Validation(
+            FaceDataset(held, model, None, config.seed, config.input_size),
+            held_out_rows(held, face=True) if rows is None else rows[held.face],
+            held_out_rows(held, face=False) if rows is None else rows[~held.face],
+            self._loss.points,
+            device,
         )
-        total = config.epochs * len(self._loader)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimiser, lambda step: one_cycle(step / total)
-        )
-        self._epoch = 0
+        self._meta = self._meta_joint(model, std) if config.meta_joint else None
+        self._log = RunLog(folder, write=self._workers.first)
 
     @property
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"
 
+    def averaged(self) -> FaceNet:
+        """The network with averaged weights, in evaluation mode."""
+        network = copy.deepcopy(self.network)
+        network.load_state_dict(self._average.weights)
+        return network.eval()
+
     def run(self) -> None:
-        """Train to the last epoch; after each: validation, a line in ``log.csv``, a checkpoint.
+        """Train to the last epoch; after each: validation, a line in ``log.csv``, a picture, a checkpoint.
 
         Raises:
             ConfigError: the checkpoint was begun with another configuration, or is not a checkpoint.
+            KeyboardInterrupt: it was asked to stop, and has saved where it is; running again goes on from there.
         """
         if self.checkpoint.is_file():
             self._restore()
-        for epoch in range(self._epoch, self.config.epochs):
-            started = time.monotonic()
-            figures = self._train_epoch(epoch)
-            self._epoch = epoch + 1
-            figures |= {"epoch": epoch + 1, "nme_validation": self.validate()}
-            figures["minutes"] = (time.monotonic() - started) / 60
-            self._log(figures)
-            self._save()
+        with StopRequest() as stop, self._log:
+            for epoch in range(self._clock.epoch, self.config.epochs):
+                started = time.monotonic()
+                for _ in self._steps(epoch):
+                    if self._workers.any(stop.requested):
+                        self._save()
+                        raise KeyboardInterrupt
+                self._end_epoch(epoch, (time.monotonic() - started) / 60)
 
     def validate(self) -> float:
-        """Mean distance of the mesh's 68 landmarks on held-out faces, % of the face size, ."""
-        network = self.network.eval()
-        errors = []
-        loader = DataLoader(self._validation, batch_size=256, sampler=self._held_out.tolist())
-        with torch.no_grad():
-            for image, target in loader:
-                found, _ = network(normalise(image))
-                points = [crop_pixels(self._loss.points(p)[:, :68]) for p in (found, target)]
-                extent = (points[1].amax(dim=1) - points[1].amin(dim=1)).prod(dim=1).sqrt()
-                errors.append((points[0] - points[1]).norm(dim=2).mean(dim=1) / extent)
-        return 100 * float(torch.cat(errors).mean())
+        """Mean distance of the mesh's 68 landmarks of held-out faces from their labels, % of the face size."""
+        return self._validation(self.averaged())["nme_validation"]
 
-    def _train_epoch(self, epoch: int) -> dict[str, Any]:
-        self.network.train()
-        self._sampler.epoch = epoch
-        sums: dict[str, float] = {}
-        progress = tqdm(self._loader, desc=f"epoch {epoch + 1}/{self.config.epochs}", mininterval=5)
-        for image, target in progress:
-            params, landmarks = self.network(normalise(image))
-            total, terms = self._loss(params, landmarks, target)
-            self._optimiser.zero_grad(set_to_none=True)
-            total.backward()
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
-            self._optimiser.step()
-            self._schedule.step()
-            for name, value in (*terms.items(), ("total", total)):
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-            progress.set_postfix(loss=f"{float(total.detach()):.3f}")
-        return {name: value / len(self._loader) for name, value in sums.items()}
+    def _steps(self, epoch: int) -> Iterator[None]:
+        """One epoch, or what is left of it; yields where it may be stopped."""
+        self._draws.epoch, self._draws.first_step = epoch, self._clock.step
+        progress = tqdm(
+            self._loader,
+            desc=f"epoch {epoch + 1}/{self.config.epochs}",
+            mininterval=2,
+            initial=self._clock.step,
+            total=self._draws.steps,
+            disable=not self._workers.first,
+        )
+        if self._meta is not None:
+            for choice in self._meta.run(progress):
+                progress.set_postfix(chosen=choice.name)
+                self._clock.add(
+                    {f"chosen_{n}": torch.tensor(float(n == choice.name)) for n in choice.scores}
+                )
+                yield
+            return
+        for batch in progress:
+            total = self._step(self._loss, batch)
+            if self._clock.step % 20 == 0:
+                progress.set_postfix(loss=f"{float(total):.3f}")
+            yield
 
-    def _weights(self, cache: FaceCache, rows: NDArray[np.int64]) -> FloatArray:
-        yaw = np.abs(cache.yaw_deg[rows])
-        half, full = self.config.profile_boost
-        return np.where(yaw > 60, full, np.where(yaw > 30, half, 1.0)).astype(np.float64)
+    def _step(self, loss: FaceLoss, batch: Batch) -> Tensor:
+        """One step of the optimiser, and its loss."""
+        config, device = self.config, self._workers.device
+        progress = (self._clock.epoch + self._clock.step / self._draws.steps) / config.epochs
+        rate = config.learning_rate * one_cycle(progress, config.warmup_epochs / config.epochs)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        if self._uv is not None:
+            batch["uv_position"] = self._uv(batch["params"])
+        self._parallel.train()
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
+            predictions = self._parallel(normalise(batch["image"]))
+        total, terms = loss(predictions, batch, progress)
+        self._optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
+        self._optimiser.step()
+        self._average.update(self.network)
+        self._clock.step += 1
+        self._clock.add({**terms, "total": total.detach()})
+        return total.detach()
 
-    def _log(self, figures: dict[str, Any]) -> None:
-        path = self.folder / "log.csv"
-        new = not path.is_file()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(figures))
-            if new:
-                writer.writeheader()
-            writer.writerow(figures)
-        tqdm.write(" ".join(f"{k}={v:.4g}" for k, v in figures.items()))
+    def _meta_joint(self, model: MorphableModel, std: Tensor) -> MetaJoint[Batch]:
+        """3DDFA_V2's look-ahead between fWPDC and VDC, scored by the VDC of held-out faces."""
+        shared = {"points": self._loss.points, "class_weights": self._loss.class_weights}
+        losses = {
+            name: FaceLoss(model, std, weights, **shared).to(self._workers.device)
+            for name, weights in candidate_weights(self.config.loss).items()
+        }
+
+        def score() -> float:
+            found, wanted = self._validation.params(self.network.eval(), _LOOK_AHEAD_FACES)
+            return self._workers.mean(float(vertex_distance_cost(self._loss.points, found, wanted)))
+
+        parts = (self.network, self._optimiser, self._average, self._clock)
+        return MetaJoint(
+            parts,
+            lambda name, batch: self._step(losses[name], batch),
+            score,
+            self.config.meta_joint,
+        )
+
+    def _end_epoch(self, epoch: int, minutes: float) -> None:
+        figures: dict[str, Any] = {"epoch": epoch + 1}
+        means = self._clock.end_epoch()
+        figures |= {name: self._workers.mean(value) for name, value in means.items()}
+        if not self._workers.first:
+            return
+        network = self.averaged()
+        figures |= self._validation(network)
+        figures["minutes"] = minutes
+        self._log.write(figures)
+        self._log.picture(epoch + 1, self._validation.picture(network))
+        self._save()
 
     def _save(self) -> None:
-        state = {
+        """Write the checkpoint; of several processes the first does."""
+        if not self._workers.first:
+            return
+        checkpoints.save(
+            self.checkpoint,
+            {
+                **self._begun_with(),
+                "network": self.network.state_dict(),
+                "average": self._average.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "clock": self._clock.state_dict(),
+                "rng": torch.get_rng_state(),
+            },
+        )
+
+    def _begun_with(self) -> dict[str, Any]:
+        """What must be the same where a run goes on."""
+        return {
             "config": asdict(self.config),
-            "epoch": self._epoch,
-            "network": self.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "steps": self._epoch * len(self._loader),
-            "rng": torch.get_rng_state(),
+            "topology_id": self._topology,
+            "steps_per_epoch": self._draws.steps,
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
 
     def _restore(self) -> None:
-        try:
-            state = torch.load(self.checkpoint, weights_only=True)
-            begun = state["config"]
-        except Exception as error:  # zip, pickle and torch each have their own
-            raise ConfigError(f"{self.checkpoint} is not a readable checkpoint: {error}") from error
-        ours = asdict(self.config)
-        other = [k for k in ours if k not in ("threads", "epochs") and begun.get(k) != ours[k]]
-        if other:
-            name = other[0]
-            raise ConfigError(
-                f"{self.checkpoint} was begun with {name} {begun.get(name)}, not {ours[name]}: "
-                "go on with the same configuration, or begin in another folder"
-            )
-        self._epoch = state["epoch"]
+        state = checkpoints.load(self.checkpoint)
+        checkpoints.check_same_run(self.checkpoint, state, self._begun_with())
         self.network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
-        for group in self._optimiser.param_groups:
-            group["initial_lr"] = self.config.learning_rate
-        # the schedule is a function of progress, so a run may be resumed with more or fewer epochs
-        self._schedule.last_epoch = self._epoch * len(self._loader) - 1
-        self._schedule.step()
+        self._average.load_state_dict(state["average"])
+        # the schedule is a function of progress, so a run may go on with more or fewer epochs
+        self._clock.load_state_dict(state["clock"])
         torch.set_rng_state(state["rng"])
 
 
-def held_out_rows(count: int) -> NDArray[np.int64]:
-    """Rows of a cache that are kept for validation and calibration, never trained on."""
-    return np.arange(0, count, _HOLD_OUT_EVERY)
-
-
-def one_cycle(progress: float, warm_up: float = 0.08, floor: float = 1e-3) -> float:
-    """Share of the peak learning rate at ``progress`` in [0, 1]: cosine up from 0.04, cosine down to ``floor``."""
-    if progress < warm_up:
-        return 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * progress / warm_up))
-    down = min((progress - warm_up) / (1 - warm_up), 1.0)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * down))
-
-
-def normalise(image: Tensor) -> Tensor:
-    """uint8 BGR (n, 3, S, S) to what the network takes."""
-    scaled: Tensor = (image.float() - 127.5) / 128
-    return scaled.to(memory_format=torch.channels_last)
-
-
-def _whitening(params: FloatArray) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each parameter, the latter with a floor for coefficients that hardly vary."""
+def whitening(params: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (P,) of each parameter, the latter with a floor for coefficients that hardly vary."""
     mean, std = params.mean(axis=0), params.std(axis=0)
     return torch.from_numpy(mean), torch.from_numpy(np.maximum(std, 0.02).astype(np.float32))
+
+
+def _class_weights(cache: FaceCache, most: int = 500) -> Tensor | None:
+    """Balance of the parsing classes, from some of the maps."""
+    if cache.parsing is None:
+        return None
+    rows = np.linspace(0, len(cache) - 1, min(most, len(cache))).astype(int)
+    pixels = sum(np.bincount(cache.parsing[row].ravel(), minlength=256) for row in rows)
+    return balanced_weights(np.asarray(pixels)[: len(CLASSES)].tolist())

@@ -15,6 +15,7 @@ from tddfa_ros.morphable.builder.build import POINTS_FILE, DenseHead
 from tddfa_ros.morphable.builder.locate import MIRROR68, align_to_head, mean_face, refine
 from tddfa_ros.morphable.builder.points import LocatedPoints, locate_points
 from tddfa_ros.training.fit import PointBasis, Targets
+from tddfa_ros.training.labels import AFLW_LIKE
 
 MM = 1000.0
 
@@ -92,13 +93,16 @@ def test_refine_finds_points_again(model: MorphableModel, skin: np.ndarray) -> N
 
 def test_points_are_written_as_they_are_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    points = LocatedPoints(rng.normal(size=(68, 3)), rng.normal(size=(468, 3)))
+    points = LocatedPoints(
+        rng.normal(size=(68, 3)), rng.normal(size=(468, 3)), rng.normal(size=(16, 3))
+    )
     points.save(tmp_path / "points.json")
     read, stored = (json.loads(p.read_text()) for p in (tmp_path / "points.json", POINTS_FILE))
     assert list(read) == list(stored)
     assert read["about"] == stored["about"]
     np.testing.assert_allclose(read["landmarks68_mm"], MM * points.landmarks, atol=0.0051)
     np.testing.assert_allclose(read["mediapipe468_mm"], MM * points.mesh, atol=0.0051)
+    np.testing.assert_allclose(read["aflw16_mm"], MM * points.aflw, atol=0.0051)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +127,7 @@ def test_a_few_faces_find_the_stored_landmarks(data_dir: Path, dense: DenseHead)
         dense,
         lines.append,
         sources=("afw", "cc0", "helen"),
-        faces_per_source=24,
+        faces_per_source=14,
     )
     stored = json.loads(POINTS_FILE.read_text())
     expected = np.array(stored["landmarks68_mm"])
@@ -133,7 +137,9 @@ def test_a_few_faces_find_the_stored_landmarks(data_dir: Path, dense: DenseHead)
     mesh = np.linalg.norm(MM * found.mesh + shift - np.array(stored["mediapipe468_mm"]), axis=1)
     assert np.median(mesh) < 1.5
     np.testing.assert_allclose(found.landmarks, found.landmarks[MIRROR68] * [-1, 1, 1], atol=3e-4)
+    np.testing.assert_array_equal(found.aflw, found.landmarks[AFLW_LIKE])  # none of AFLW's faces
     assert any("round 6" in line for line in lines)
+    assert any(line.startswith("slide 2") for line in lines)
 
 
 def test_too_few_faces_are_named(data_dir: Path, dense: DenseHead) -> None:

@@ -23,13 +23,13 @@ def landmarks(model: MorphableModel) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def labels(model: MorphableModel, landmarks: np.ndarray) -> np.ndarray:
-    """Regions by name, where the only local change is one that moves what lies near the tip of the nose."""
+    """Regions by name, where the only local change is one that moves what lies near the middle of the upper lip."""
     names = np.array(model.region_names)[model.regions]
     parts = np.array([PARTS.get(n, "tongue" if n == "tongue" else "head") for n in names])
     still = np.zeros_like(model.mean)
     changes = {label: still for group, _ in _MOVED_BY.values() for label in group}
-    near = np.linalg.norm(model.mean - landmarks[30], axis=1) < 0.01
-    changes[_MOVED_BY["nose"][0][0]] = near[:, None] * np.float32([0, 0, 0.001])
+    near = np.linalg.norm(model.mean - landmarks[51], axis=1) < 0.005
+    changes[_MOVED_BY["upper_lip"][0][0]] = near[:, None] * np.float32([0, 0, 0.001])
     return np.array(REGION_NAMES)[
         label_regions(model.mean.astype(np.float64), parts, changes, landmarks)
     ]
@@ -44,9 +44,21 @@ def test_parts_decide_inside_the_head(model: MorphableModel, labels: np.ndarray)
 def test_changes_decide_outside(
     model: MorphableModel, labels: np.ndarray, landmarks: np.ndarray
 ) -> None:
-    distance = np.linalg.norm(model.mean - landmarks[30], axis=1)
-    np.testing.assert_array_equal(labels == "nose", distance < 0.01)
-    assert not np.isin(labels, ["upper_lip", "left_ear"]).any()  # nothing moved there
+    near = np.linalg.norm(model.mean - landmarks[51], axis=1) < 0.005
+    outer = ~np.isin(labels, ["inner_mouth", "tongue"])
+    assert (labels[near & outer] == "upper_lip").all() and (near & outer).sum() > 10
+    assert "left_ear" not in labels  # nothing moved there
+
+
+def test_nose_is_whole_and_holds_its_landmarks(
+    model: MorphableModel, labels: np.ndarray, landmarks: np.ndarray
+) -> None:
+    nose = model.mean[labels == "nose"]
+    nearest = np.linalg.norm(landmarks[28:36, None] - nose[None], axis=2).min(axis=1)
+    assert nearest.max() < 0.003
+    assert abs(nose[:, 0].mean()) < 1e-3  # symmetric
+    for cheek in (1, 15, 41, 46):  # neither cheeks nor lower eyelids
+        assert np.linalg.norm(nose - landmarks[cheek], axis=1).min() > 0.008
 
 
 def test_brows_follow_their_landmarks(

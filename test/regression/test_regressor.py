@@ -70,7 +70,58 @@ def test_confidence_is_the_logistic_curve_of_the_disagreement(regressor: Regress
     assert 0 <= result.confidence[3] < 1e-6
 
 
-def test_no_crops_give_no_faces(regressor: Regressor) -> None:
+@pytest.fixture
+def with_head(tmp_path: Path) -> Regressor:
+    """A regressor whose network tells its confidence itself."""
+    path = write_tiny_regressor(tmp_path / "head.onnx", synthetic_model(), head=True)
+    return Regressor(path, synthetic_model(), "cpu")
+
+
+def test_a_confidence_head_is_believed(with_head: Regressor) -> None:
+    assert with_head.metadata.agreement is None
+    blues = (-24, -8, 0, 16)
+    crops = np.stack([blob(30, 40, 41, (128 + d, 128 - d, 128)) for d in blues])
+    result = with_head(crops)
+    # the network's move in px is 40 times the blue light's excess over the green one, in units of all three; whatever lies between the heads
+    apart = result.landmarks_direct[..., 0] - result.landmarks[..., 0]
+    expected = 1 / (1 + np.exp(-apart.mean(axis=1) / 40))
+    np.testing.assert_allclose(result.confidence, expected, rtol=1e-3)
+    assert (np.diff(result.confidence) > 0).all(), "more disagreement, and more confidence"
+    single = with_head(crops[2][None])
+    assert single.confidence.shape == (1,) and single.confidence[0] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_the_head_goes_before_the_agreement(tmp_path: Path) -> None:
+    told = {"tddfa.confidence": f"{MIDPOINT},{WIDTH}"}
+    path = write_tiny_regressor(tmp_path / "both.onnx", synthetic_model(), head=True, **told)
+    both = Regressor(path, synthetic_model(), "cpu")
+    assert both.metadata.agreement == (MIDPOINT, WIDTH)
+    assert both(blob(30, 40, 41)[None]).confidence[0] == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_a_blank_crop_is_no_face_whatever_the_network_says(tmp_path: Path, head: bool) -> None:
+    path = write_tiny_regressor(tmp_path / "tiny.onnx", synthetic_model(), head=head)
+    any_regressor = Regressor(path, synthetic_model(), "cpu")
+    noise = np.random.default_rng(0).normal(90, 1.5, (120, 120, 3))  # a sensor's, in the dark
+    blank = np.stack([np.full((120, 120, 3), 200), noise]).astype(np.uint8)
+    assert (any_regressor(blank).confidence == 0).all()
+    stripes = blank[0].copy()
+    stripes[::7] = 180
+    assert any_regressor(np.stack([blank[0], stripes])).confidence[1] > 0.1
+
+
+def test_a_network_without_any_confidence_is_refused(tmp_path: Path) -> None:
+    path = write_tiny_regressor(
+        tmp_path / "tiny.onnx", synthetic_model(), **{"tddfa.confidence": ""}
+    )
+    with pytest.raises(ModelError, match="it tells no confidence"):
+        Regressor(path, synthetic_model(), "cpu")
+
+
+@pytest.mark.parametrize("fixture", ["regressor", "with_head"])
+def test_no_crops_give_no_faces(fixture: str, request: pytest.FixtureRequest) -> None:
+    regressor: Regressor = request.getfixturevalue(fixture)
     result = regressor(np.zeros((0, 120, 120, 3), np.uint8))
     assert result.params.shape == (0, regressor.morphable.layout.size)
     assert (result.landmarks.shape, result.landmarks_direct.shape) == ((0, 68, 3), (0, 68, 2))

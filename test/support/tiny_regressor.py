@@ -18,7 +18,7 @@ DISAGREEMENT = 40.0  # px between both heads per unit of (blue - green) / bright
 
 
 def write_tiny_regressor(
-    path: Path, model: MorphableModel, size: int = 120, **metadata: str
+    path: Path, model: MorphableModel, size: int = 120, *, head: bool = False, **metadata: str
 ) -> Path:
     """Write an ONNX file that keeps the contract of `Regressor`.
 
@@ -26,6 +26,7 @@ def write_tiny_regressor(
     light moves the direct landmarks away from the mesh's, so that the confidence falls.
 
     Args:
+        head: give it a confidence head, whose confidence is the logistic function of 1/40 of that move, and no ``tddfa.confidence``.
         metadata: replaces entries of the file's metadata; an empty value leaves one out.
     """
     landmarks = model.head_landmarks(np.zeros(model.layout.size, np.float32))
@@ -64,6 +65,14 @@ def write_tiny_regressor(
         _node("MatMul", ["features", "to_landmarks"], "rows"),
         _node("Reshape", ["rows", "points"], "landmarks"),
     ]
+    if head:
+        constants |= {"per_move": np.float32(1 / DISAGREEMENT), "channel": np.array([1])}
+        nodes += [
+            _node("Mul", ["hue_shift", "per_move"], "move"),
+            _node("Sigmoid", ["move"], "told"),
+            _node("Squeeze", ["told", "channel"], "confidence"),
+        ]
+    confidence = helper.make_tensor_value_info("confidence", TensorProto.FLOAT, ["n"])
     graph = helper.make_graph(
         nodes,
         "tiny_regressor",
@@ -71,6 +80,7 @@ def write_tiny_regressor(
         [
             helper.make_tensor_value_info("params", TensorProto.FLOAT, ["n", model.layout.size]),
             helper.make_tensor_value_info("landmarks", TensorProto.FLOAT, ["n", 68, 2]),
+            *([confidence] if head else []),
         ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
@@ -78,7 +88,7 @@ def write_tiny_regressor(
     promised = {
         "tddfa.layout": f"{model.layout.shape},{model.layout.expression}",
         "tddfa.input_size": str(size),
-        "tddfa.confidence": f"{MIDPOINT},{WIDTH}",
+        "tddfa.confidence": "" if head else f"{MIDPOINT},{WIDTH}",
         "tddfa.topology_id": model.topology_id,
         **metadata,
     }

@@ -1,32 +1,100 @@
-"""A training cache small enough for a test: bright spots at the landmarks of random faces."""
+"""Training that fits in a test: a cache of pictures that are easily understood, and a configuration of some dozen steps."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from support.posed import pixels, posed, random_faces
 
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
+from tddfa_ros.training.config import AugmentConfig, TrainConfig
+
+HELD_OUT_EVERY = 12
+SKIN, LIPS = 1, 5
+
+TINY = TrainConfig(
+    width=0.125,
+    input_size=96,
+    epochs=2,
+    samples=96,
+    batch=8,
+    learning_rate=5e-3,
+    warmup_epochs=0.5,
+    ema_half_life=4.0,
+    negatives=0.25,
+    device="cpu",
+    threads=1,
+    workers=0,
+    # only what a few dozen steps can learn: upright faces, lightly disturbed
+    augment=AugmentConfig(roll_sigma_deg=0, large_roll=0, mirror=0, occlude=0.1, colour=0),
+)
 
 
-def write_cache(folder: Path, model: MorphableModel, count: int = 96) -> None:
-    """Write what :func:`tddfa_ros.training.cache.build_cache` writes."""
-    rng = np.random.default_rng(3)
+def tiny(**options: Any) -> TrainConfig:
+    """:data:`TINY` with other options."""
+    return replace(TINY, **options)
+
+
+def write_cache(
+    folder: Path,
+    model: MorphableModel,
+    count: int = 96,
+    negatives: int = 0,
+    parsing: bool = False,
+    seed: int = 3,
+) -> None:
+    """Write what ``tddfa dataset cache`` writes: ``count`` faces, then crops without a face; every 12th of both is held out.
+
+    A face is bright spots at its landmarks, on a colour that tells how the head is turned.
+    """
+    rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     params = random_faces(model, rng, count)
     places = pixels(posed(model.head_landmarks(params), params)) + MARGIN
-    images = rng.integers(0, 60, (count, CACHE_SIDE, CACHE_SIDE, 3), dtype=np.uint8)
-    for image, points in zip(images, np.round(places).astype(int), strict=True):
+    total = count + negatives
+    turn = np.concatenate([_turn(params), rng.normal(0, 0.25, (negatives, 3))])
+    colour = np.clip(90 + 150 * turn, 0, 180)[:, None, None]
+    noise = rng.integers(0, 40, (total, CACHE_SIDE, CACHE_SIDE, 3))
+    images = (colour + noise).astype(np.uint8)
+    for image, points in zip(images, np.round(places).astype(int), strict=False):
         for x, y in points:
             image[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = 255
     np.save(folder / "images.npy", images)
+    if parsing:
+        np.save(folder / "parsing.npy", _class_maps(places, total))
+    index = np.arange(total)
+    face = index < count
     np.savez(
         folder / "labels.npz",
-        params=params,
-        yaw_deg=np.linspace(-90, 90, count, dtype=np.float32),
-        source=np.full(count, "toy"),
-        error=np.ones(count, np.float32),
+        params=np.concatenate([params, np.zeros((negatives, params.shape[1]), np.float32)]),
+        yaw_deg=np.linspace(-90, 90, total, dtype=np.float32) * face,
+        source=np.where(face, "toy", "negative"),
+        error=np.ones(total, np.float32),
+        face=face,
+        weight=np.ones(total, np.float32),
+        held_out=np.where(face, index, index - count) % HELD_OUT_EVERY == 0,
         topology_id=model.topology_id,
     )
+
+
+def _turn(params: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Rotation vectors (n, 3)."""
+    pose = params[:, :12].reshape(-1, 3, 4)[:, :, :3].astype(np.float64)
+    scale = np.cbrt(np.linalg.det(pose))[:, None, None]
+    return np.asarray(Rotation.from_matrix(pose / scale).as_rotvec())
+
+
+def _class_maps(places: NDArray[np.floating[Any]], total: int) -> NDArray[np.uint8]:
+    """Skin within the landmarks, lips within the mouth's, background elsewhere."""
+    maps = np.zeros((total, CACHE_SIDE, CACHE_SIDE), np.uint8)
+    for drawn, points in zip(maps, np.round(places).astype(np.int32), strict=False):
+        cv2.fillConvexPoly(drawn, cv2.convexHull(points), SKIN)
+        cv2.fillConvexPoly(drawn, cv2.convexHull(points[48:]), LIPS)
+    return maps

@@ -7,13 +7,22 @@ import numpy as np
 import pytest
 from support.posed import blob, centroid, pixels, posed, random_faces
 
+from tddfa_ros.geometry.roi import crop as cut_at_run_time
+from tddfa_ros.geometry.roi import roi_from_landmarks
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import Augment, reframe
+from tddfa_ros.training.augment import (
+    Augment,
+    about_landmarks,
+    landmark_pixels,
+    reframe,
+    reframe_parsing,
+)
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
 from tddfa_ros.training.config import AugmentConfig
 from tddfa_ros.training.mirror import ParamMirror
 
 OFF = AugmentConfig(**{f.name: 0.0 for f in fields(AugmentConfig)})
+NOT_MOVED = np.zeros(2)
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +38,6 @@ def face(model: MorphableModel) -> np.ndarray:
 @pytest.fixture(scope="module")
 def mirror(model: MorphableModel) -> ParamMirror:
     return ParamMirror(model)
-
-
-def landmark_pixels(model: MorphableModel, params: np.ndarray) -> np.ndarray:
-    return pixels(posed(model.head_landmarks(params)[None], params[None])[0])
 
 
 @pytest.mark.parametrize(
@@ -87,28 +92,132 @@ def test_border() -> None:
     assert (reframe(image, params, **far, border=(1, 2, 3))[0][:, 10] == [1, 2, 3]).all()
 
 
+# -- framing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [96, 120, 160, 192])
+def test_a_pixel_of_any_size_is_where_the_pipeline_cuts_it(size: int) -> None:
+    """What the network learns on must be sampled as what it will see: crop pixel u is u * 120 / size of the 120-px crop."""
+    image = picture()
+    crop, _ = reframe(image, np.zeros(20, np.float32), 0.0, 1.0, NOT_MOVED, size=size)
+    roi = np.array([MARGIN, MARGIN, MARGIN + 120, MARGIN + 120], np.float64)
+    expected = cut_at_run_time(image, roi, size)
+    assert np.abs(crop.astype(int) - expected).mean() < 0.5
+    spot, _ = reframe(blob(CACHE_SIDE, MARGIN + 31, MARGIN + 74), np.zeros(20, np.float32), 0.0, 1.0, NOT_MOVED, size=size)  # fmt: skip
+    np.testing.assert_allclose(centroid(spot), np.array([31, 74]) * size / 120, atol=0.06)
+
+
+@pytest.mark.parametrize("size", [96, 160])
+def test_parameters_do_not_depend_on_the_size(face: np.ndarray, size: int) -> None:
+    image, move = picture(), np.array([3.0, -2.0])
+    _, params = reframe(image, face, 0.3, 1.1, move)
+    _, other = reframe(image, face, 0.3, 1.1, move, size=size)
+    np.testing.assert_array_equal(params, other)
+
+
+@pytest.mark.parametrize("roll_deg", [0.0, 30.0, -75.0])
+def test_a_face_is_framed_by_its_landmarks(
+    model: MorphableModel, face: np.ndarray, roll_deg: float
+) -> None:
+    roll = np.radians(roll_deg)
+    zoom, shift = about_landmarks(landmark_pixels(model, face), roll, 1.0, NOT_MOVED)
+    image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
+    _, params = reframe(image, face, roll, zoom, shift)
+    roi = roi_from_landmarks(landmark_pixels(model, params))
+    np.testing.assert_allclose(roi, [-0.5, -0.5, 119.5, 119.5], atol=0.01)
+
+
+def test_zoom_and_shift_are_those_of_the_framed_face(
+    model: MorphableModel, face: np.ndarray
+) -> None:
+    image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
+    move = np.array([7.0, -4.0])
+    zoom, shift = about_landmarks(landmark_pixels(model, face), 0.0, 1.25, move)
+    _, params = reframe(image, face, 0.0, zoom, shift)
+    roi = roi_from_landmarks(landmark_pixels(model, params))
+    np.testing.assert_allclose((roi[:2] + roi[2:]) / 2, 59.5 + move, atol=0.01)
+    assert roi[2] - roi[0] == pytest.approx(1.25 * 120, abs=0.02)
+
+
+def test_landmark_pixels_are_crop_pixels(model: MorphableModel, face: np.ndarray) -> None:
+    expected = pixels(posed(model.head_landmarks(face)[None], face[None])[0])
+    np.testing.assert_allclose(landmark_pixels(model, face), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [96, 120])
+def test_class_maps_are_sampled_where_the_cells_of_the_network_are(size: int) -> None:
+    parsing = np.zeros((CACHE_SIDE, CACHE_SIDE), np.uint8)
+    parsing[:, MARGIN + 60 :] = 3
+    parsing[MARGIN + 90 :] = 7
+    found = reframe_parsing(parsing, 0.0, 1.0, NOT_MOVED, size)
+    assert found.shape == (size // 4, size // 4)
+    cells = (4 * np.arange(size // 4) + 2) * 120 / size
+    expected = np.where(cells >= 60, 3, 0)[None].repeat(len(cells), axis=0)
+    expected[cells >= 90] = 7
+    np.testing.assert_array_equal(found, expected)
+    far = reframe_parsing(parsing, 0.0, 1.0, np.array([90.0, 0.0]), size)
+    assert (far[:, 0] == 255).all(), "nothing is known beyond the stored square"
+
+
+# -- disturbances ----------------------------------------------------------------------------------------------------
+
+
+def framed(
+    image: np.ndarray, model: MorphableModel, face: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The crop and its parameters without any disturbance."""
+    zoom, shift = about_landmarks(landmark_pixels(model, face), 0.0, 1.0, NOT_MOVED)
+    return reframe(image, face, 0.0, zoom, shift)
+
+
 def picture(seed: int = 0) -> np.ndarray:
     small = np.random.default_rng(seed).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     return np.kron(small, np.ones((8, 8, 1), np.uint8))
 
 
-def test_everything_off_is_the_middle_of_the_picture(mirror: ParamMirror, face: np.ndarray) -> None:
+def test_everything_off_is_the_framed_face(model: MorphableModel, face: np.ndarray) -> None:
     image = picture()
-    crop, params = Augment(OFF, mirror)(image, face, np.random.default_rng(0))
+    crop, params, parsing = Augment(OFF, model)(image, face, np.random.default_rng(3))
+    plain, expected = framed(image, model, face)
+    inside = reframe(np.full_like(image, 255), face, 0.0, *_framing(model, face))[0] == 255
+    np.testing.assert_array_equal(crop[inside], plain[inside])
+    np.testing.assert_allclose(params, expected, atol=1e-4)
+    assert parsing is None
+
+
+def _framing(model: MorphableModel, face: np.ndarray) -> tuple[float, np.ndarray]:
+    return about_landmarks(landmark_pixels(model, face), 0.0, 1.0, NOT_MOVED)
+
+
+def test_without_a_face_it_is_the_middle_of_the_picture(model: MorphableModel) -> None:
+    image, nobody = picture(), np.zeros(model.layout.size, np.float32)
+    crop, _, _ = Augment(OFF, model)(image, nobody, np.random.default_rng(0))
     np.testing.assert_array_equal(crop, image[MARGIN:-MARGIN, MARGIN:-MARGIN])
-    np.testing.assert_allclose(params, face, atol=1e-4)
-
-
-def test_mirror_flips_picture_and_params(mirror: ParamMirror, face: np.ndarray) -> None:
-    image = picture()
-    augment = Augment(replace(OFF, mirror=1.0), mirror)
-    crop, params = augment(image, face, np.random.default_rng(0))
+    crop, _, _ = Augment(replace(OFF, mirror=1.0), model)(image, nobody, np.random.default_rng(0))
     np.testing.assert_array_equal(crop, image[MARGIN:-MARGIN, MARGIN:-MARGIN][:, ::-1])
-    np.testing.assert_allclose(params, mirror(face), atol=1e-4)
 
 
-def test_depends_on_the_generator_alone(mirror: ParamMirror, face: np.ndarray) -> None:
-    augment = Augment(AugmentConfig(), mirror)
+def test_mirror_flips_picture_params_and_classes(
+    model: MorphableModel, mirror: ParamMirror, face: np.ndarray
+) -> None:
+    image = picture()
+    augment = Augment(replace(OFF, mirror=1.0), model)
+    classes = np.zeros((CACHE_SIDE, CACHE_SIDE), np.uint8)
+    classes[:, : CACHE_SIDE // 2] = 4
+    crop, params, parsing = augment(image, face, np.random.default_rng(3), classes)
+    plain, expected = framed(image, model, face)
+    _, mirrored = framed(image, model, mirror(face))
+    np.testing.assert_allclose(params, mirrored, atol=1e-3)
+    # but for what lies beyond the picture, and 0.1 px by which the landmarks are no mirror images
+    difference = np.abs(crop[20:-20, 20:-20].astype(int) - plain[:, ::-1][20:-20, 20:-20])
+    assert (difference > 16).mean() < 0.03
+    np.testing.assert_allclose(params, mirror(expected), atol=1.0)
+    assert parsing is not None
+    assert (parsing[:, -5:] == 4).all() and (parsing[:, :5] == 0).all()
+
+
+def test_depends_on_the_generator_alone(model: MorphableModel, face: np.ndarray) -> None:
+    augment = Augment(AugmentConfig(), model)
     image = picture()
     original = image.copy()
     runs = [augment(image, face, np.random.default_rng(seed)) for seed in (5, 5, 6)]
@@ -120,25 +229,51 @@ def test_depends_on_the_generator_alone(mirror: ParamMirror, face: np.ndarray) -
 
 @pytest.mark.parametrize("name", ["colour", "blur", "noise", "occlude", "low_resolution"])
 def test_a_disturbance_changes_the_picture_and_not_the_face(
-    mirror: ParamMirror, face: np.ndarray, name: str
+    tiny_model: MorphableModel, name: str
 ) -> None:
-    augment = Augment(replace(OFF, **{name: 1.0}), mirror)
-    image = picture()
-    plain = image[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    for seed in range(8):  # occluders and colours have several kinds
-        crop, params = augment(image, face, np.random.default_rng(seed))
-        assert crop.shape == (120, 120, 3) and crop.dtype == np.uint8
-        assert (crop != plain).any(axis=2).mean() > 0.01
-        np.testing.assert_allclose(params, face, atol=1e-4)
+    model, image = tiny_model, picture()
+    face = random_faces(model, np.random.default_rng(2), 1)[0]
+    _, expected = framed(image, model, face)
+    for size in (120, 96):
+        plain, disturbed = (
+            Augment(config, model, size) for config in (OFF, replace(OFF, **{name: 1.0}))
+        )
+        for seed in range(8):  # occluders and colours have several kinds
+            before, _, _ = plain(image, face, np.random.default_rng(seed))
+            crop, params, _ = disturbed(image, face, np.random.default_rng(seed))
+            assert crop.shape == (size, size, 3) and crop.dtype == np.uint8
+            assert (crop != before).any(axis=2).mean() > 0.01
+            np.testing.assert_allclose(params, expected, atol=1e-4)
 
 
-def test_strength_of_the_roll_is_as_configured(mirror: ParamMirror, face: np.ndarray) -> None:
-    augment = Augment(replace(OFF, roll_sigma_deg=12.0), mirror)
+def test_strength_of_the_roll_is_as_configured(tiny_model: MorphableModel) -> None:
+    model, face = tiny_model, random_faces(tiny_model, np.random.default_rng(2), 1)[0]
+    augment = Augment(replace(OFF, roll_sigma_deg=12.0), model)
     image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
     rolls = []
     start = np.arctan2(face[4], face[0])
     for seed in range(300):
-        _, params = augment(image, face, np.random.default_rng(seed))
+        _, params, _ = augment(image, face, np.random.default_rng(seed))
         rolls.append(np.degrees(np.arctan2(params[4], params[0]) - start))
     assert abs(np.mean(rolls)) < 2.5  # three standard errors of the mean
     assert 10.3 < np.std(rolls) < 13.7
+
+
+@pytest.mark.parametrize(("calm", "share"), [(0.0, 1.0), (1.0, 0.3)])
+def test_strength_of_the_rois_noise_is_as_configured(
+    tiny_model: MorphableModel, calm: float, share: float
+) -> None:
+    """Standard deviations of the centre in widths and of the size's logarithm; calm ones have 0.3 of that."""
+    model, face = tiny_model, random_faces(tiny_model, np.random.default_rng(2), 1)[0]
+    augment = Augment(replace(OFF, scale_sigma=0.07, shift_sigma=0.04, calm=calm), model)
+    image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
+    centres, sizes = [], []
+    for seed in range(200):
+        _, params, _ = augment(image, face, np.random.default_rng(seed))
+        roi = roi_from_landmarks(landmark_pixels(model, params))
+        centres.append((roi[:2] + roi[2:]) / 2)
+        sizes.append(np.log((roi[2] - roi[0]) / 120))
+    # three standard errors of a standard deviation from 200 and 400 numbers: 15 and 11 %
+    assert np.std(sizes) == pytest.approx(0.07 * share, rel=0.15)
+    assert np.std(centres) == pytest.approx(0.04 * 120 * share, rel=0.11)
+    assert abs(np.mean(sizes)) < 3 * 0.07 * share / np.sqrt(200)

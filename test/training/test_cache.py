@@ -5,142 +5,174 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.posed import pixels, posed, random_faces
+from support.synthetic_model import synthetic_model
 
-from tddfa_ros.cli import main
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.cache import CACHE_SIDE, MARGIN, FaceCache, build_cache, open_cache
-from tddfa_ros.training.faces import load_source
+from tddfa_ros.training.cache import (
+    CACHE_SIDE,
+    HOLD_OUT_EVERY,
+    MARGIN,
+    create_images,
+    cut,
+    fill_margin,
+    open_cache,
+)
 
-FACES = 6
-CROP = 192
-ROI = np.array([36.0, 36.0, 156.0, 156.0])
-
-
-@pytest.fixture(scope="module")
-def model(repo_root: Path) -> MorphableModel:
-    return MorphableModel.load(repo_root / "models" / "tddfa_head.npz")
-
-
-@pytest.fixture(scope="module")
-def truth(model: MorphableModel) -> np.ndarray:
-    return random_faces(model, np.random.default_rng(1), FACES, expressions=2)
+# -- format ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def collection(
-    model: MorphableModel, truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A collection in the format of the real one: six faces, the last kept for evaluation, the fifth badly labelled."""
-    root = tmp_path_factory.mktemp("faces")
-    points = posed(model.head_landmarks(truth), truth)
-    labels = np.concatenate([pixels(points) + ROI[:2], points[..., 2:]], axis=2)
-    labels[4] += np.random.default_rng(2).normal(0, 15, labels[4].shape)
-    names = np.array([f"toy/{i}.png" for i in range(FACES)])
-    (root / "img" / "toy").mkdir(parents=True)
-    v, u = np.mgrid[:CROP, :CROP]
-    for i, name in enumerate(names):  # blue tells x, green tells y, red tells which face
-        image = np.stack([u, v, np.full_like(u, 10 * i)], axis=2).astype(np.uint8)
-        cv2.imwrite(str(root / "img" / name), image)
-    np.savez(root / "fm478_basis.npz", mean=np.zeros(478 * 3, np.float32), basis=np.zeros((2, 478 * 3), np.float16))  # fmt: skip
+def write(folder: Path, model: MorphableModel, count: int = 3, **more: np.ndarray) -> None:
+    images = create_images(folder, count)
+    images[:] = np.arange(count, dtype=np.uint8)[:, None, None, None]
+    images.flush()
     np.savez(
-        root / "toy.npz",
-        name=names,
-        roi=np.tile(ROI, (FACES, 1)),
-        v2_68=labels,
-        v2_spread=np.full(FACES, 0.005),
-        v2_ypr=np.linspace(-80, 80, 3 * FACES).reshape(FACES, 3),
-        fm478_coef=np.full((FACES, 2), np.nan, np.float16),
-        arkit52=np.full((FACES, 52), np.nan),
-        split=np.array([""] * (FACES - 1) + ["eval"]),
+        folder / "labels.npz",
+        params=np.ones((count, model.layout.size), np.float32),
+        yaw_deg=np.zeros(count, np.float32),
+        source=np.full(count, "toy"),
+        error=np.zeros(count, np.float32),
+        topology_id=model.topology_id,
+        **more,
     )
-    return root
 
 
-@pytest.fixture(scope="module")
-def folder(
-    model: MorphableModel, collection: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    build_cache(collection, ["toy"], model, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def cache(model: MorphableModel, folder: Path) -> FaceCache:
-    return open_cache(folder, model)
-
-
-def test_labels_are_read_into_the_crop_frame(
-    model: MorphableModel, collection: Path, truth: np.ndarray
+def test_defaults_of_what_an_older_or_a_users_cache_lacks(
+    tiny_model: MorphableModel, tmp_path: Path
 ) -> None:
-    faces = load_source(collection, "toy")
-    expected = posed(model.head_landmarks(truth), truth)
-    np.testing.assert_allclose(faces.teacher68[:4], expected[:4], atol=1e-3)
-    assert faces.evaluation.tolist() == [False] * 5 + [True]
-    assert np.isnan(faces.mesh478).all() and np.isnan(faces.human68).all()
+    write(tmp_path, tiny_model, 2 * HOLD_OUT_EVERY)
+    cache = open_cache(tmp_path, tiny_model)
+    assert cache.face.all() and (cache.weight == 1).all()
+    assert np.flatnonzero(cache.held_out).tolist() == [0, HOLD_OUT_EVERY]
+    assert cache.parsing is None and cache.uv_position is None
+    assert isinstance(cache.images, np.memmap) and (cache.images[5] == 5).all()
 
 
-def test_good_faces_are_kept(cache: FaceCache) -> None:
-    assert len(cache) == 4
-    assert cache.source.tolist() == ["toy"] * 4
-    assert cache.error.max() < 1.0  # % of the face
-    np.testing.assert_allclose(cache.yaw_deg, np.linspace(-80, 80, 18)[[0, 3, 6, 9]], rtol=1e-6)
+def test_everything_stored_is_read(tiny_model: MorphableModel, tiny_folder: Path) -> None:
+    cache = open_cache(tiny_folder, tiny_model)
+    assert len(cache) == 132 and cache.face.sum() == 96
+    assert cache.held_out.sum() == 8 + 3
+    assert cache.parsing is not None and cache.parsing.shape == (132, CACHE_SIDE, CACHE_SIDE)
 
 
-def test_the_roi_is_in_the_middle_with_its_margin(cache: FaceCache) -> None:
-    assert cache.images.shape == (4, CACHE_SIDE, CACHE_SIDE, 3)
-    at = np.arange(CACHE_SIDE)
-    for i, image in enumerate(cache.images):
-        np.testing.assert_array_equal(image[50, :, 0], at - MARGIN + 36)
-        np.testing.assert_array_equal(image[:, 50, 1], at - MARGIN + 36)
-        assert (image[..., 2] == 10 * i).all()
+def test_a_new_cache_forgets_the_old_one(tiny_model: MorphableModel, tmp_path: Path) -> None:
+    write(tmp_path, tiny_model)
+    np.save(tmp_path / "parsing.npy", np.zeros((3, CACHE_SIDE, CACHE_SIDE), np.uint8))
+    create_images(tmp_path, 5)  # and then the machine is turned off
+    with pytest.raises(ConfigError, match="no training cache"):
+        open_cache(tmp_path, tiny_model)
+    assert not (tmp_path / "parsing.npy").exists()
 
 
-def test_params_put_landmarks_where_the_labels_are(
-    model: MorphableModel, cache: FaceCache, truth: np.ndarray
+def test_a_cache_of_another_model_is_refused(tiny_model: MorphableModel, tmp_path: Path) -> None:
+    write(tmp_path, tiny_model)
+    with pytest.raises(ConfigError, match=tiny_model.topology_id):
+        open_cache(tmp_path, synthetic_model())
+
+
+def test_parts_that_do_not_belong_together_are_named(
+    tiny_model: MorphableModel, tmp_path: Path
 ) -> None:
-    found = posed(model.head_landmarks(cache.params), cache.params)[..., :2]
-    expected = posed(model.head_landmarks(truth), truth)[:4, :, :2]
-    inner = np.r_[:37, 39, 42, 45, 48:68]  # the teacher's eyelids are hardly believed
-    assert np.linalg.norm(found - expected, axis=2)[:, inner].mean() < 0.6  # px of 120
-
-
-def test_fits_are_kept(model: MorphableModel, collection: Path, folder: Path) -> None:
-    fit = folder / f"fit_toy_{model.topology_id}.npz"
-    before = fit.stat().st_mtime_ns
-    build_cache(collection, ["toy"], model, folder)
-    assert fit.stat().st_mtime_ns == before
-
-
-def test_a_cache_of_another_model_is_refused(
-    model: MorphableModel, folder: Path, tmp_path: Path
-) -> None:
-    from support.synthetic_model import synthetic_model
-
-    with pytest.raises(ConfigError, match=model.topology_id):
-        open_cache(folder, synthetic_model())
     with pytest.raises(ConfigError, match="tddfa dataset cache"):
-        open_cache(tmp_path, model)
+        open_cache(tmp_path, tiny_model)
+    write(tmp_path, tiny_model)
+    np.save(tmp_path / "parsing.npy", np.zeros((2, CACHE_SIDE, CACHE_SIDE), np.uint8))
+    with pytest.raises(ConfigError, match=r"parsing\.npy holds 2 rows, labels\.npz 3"):
+        open_cache(tmp_path, tiny_model)
+    (tmp_path / "parsing.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(ConfigError, match=r"parsing\.npy cannot be read"):
+        open_cache(tmp_path, tiny_model)
+    (tmp_path / "parsing.npy").unlink()
+    (tmp_path / "images.npy").unlink()
+    with pytest.raises(ConfigError, match=r"lost its images\.npy"):
+        open_cache(tmp_path, tiny_model)
 
 
-def test_mistakes_are_named(model: MorphableModel, collection: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nobody\.npz"):
-        build_cache(collection, ["nobody"], model, tmp_path)
-    with pytest.raises(ConfigError, match="no face of toy"):
-        build_cache(collection, ["toy"], model, tmp_path, max_error=1e-6)
+# -- cutting ---------------------------------------------------------------------------------------------------------
 
 
-def test_command(
-    collection: Path, repo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("scale", [1.0, 0.5, 1.5])
+def test_the_roi_is_in_the_middle_with_its_margin(tmp_path: Path, scale: float) -> None:
+    v, u = np.mgrid[:250, :250]
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), np.stack([u, v, 0 * u], axis=2).astype(np.uint8))
+    roi = np.array([31, 33, 31 + 120 * scale, 33 + 120 * scale], np.float32)
+    stored = cut(str(path), roi)
+    at = scale * (np.arange(CACHE_SIDE) - MARGIN)
+    assert stored.shape == (CACHE_SIDE, CACHE_SIDE, 3)
+    np.testing.assert_allclose(stored[70, :, 0], 31 + at, atol=0.51)
+    np.testing.assert_allclose(stored[:, 70, 1], 33 + at, atol=0.51)
+
+
+def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the picture .*nowhere\.png"):
+        cut(str(tmp_path / "nowhere.png"), np.array([0, 0, 10, 10], np.float32))
+
+
+# -- margins ---------------------------------------------------------------------------------------------------------
+
+BLACK, REFLECTED, REPEATED = 0, 7, 17
+"""Rows whose margins are left black, reflected and repeated."""
+
+
+def photo(left: int = 0, top: int = 0, bottom: int = 0) -> np.ndarray:
+    """Bright, with x and y in blue and green; black where the photograph ends, and half black where it is blended with that."""
+    v, u = np.mgrid[:CACHE_SIDE, :CACHE_SIDE]
+    image = np.stack([50 + u, 50 + v, 0 * u + 90], axis=2).astype(np.uint8)
+    image[:, :left], image[:top] = 0, 0
+    if bottom:
+        image[-bottom:] = 0
+    return image
+
+
+def test_a_whole_picture_stays_as_it_is() -> None:
+    for row in range(20):
+        np.testing.assert_array_equal(fill_margin(photo(), row), photo())
+
+
+def test_every_twentieth_rows_decide(  # 3 of 20 black, 12 reflected, 5 repeated
 ) -> None:
-    model = str(repo_root / "models" / "tddfa_head.npz")
-    arguments = ["dataset", "cache", "--faces", str(collection), "--out", str(tmp_path / "out")]
-    arguments += ["--model", model]
-    assert main([*arguments, "--sources", "toy, nobody"]) == 2
-    assert "nobody.npz" in capsys.readouterr().err
-    assert main([*arguments, "--sources", "toy"]) == 0
-    assert "4 faces" in capsys.readouterr().out
-    assert main([*arguments[:3], str(tmp_path / "nowhere"), *arguments[4:]]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    image = photo(left=10)
+    kinds = []
+    for row in range(20):
+        filled = fill_margin(image, row)
+        if (filled[:, 5] == 0).all():
+            kinds.append("black")
+        else:
+            kinds.append("repeated" if (filled[:, 0] == filled[:, 9]).all() else "reflected")
+    assert [kinds.count(k) for k in ("black", "reflected", "repeated")] == [3, 12, 5]
+
+
+def test_reflection_and_repetition() -> None:
+    image = photo(left=10, bottom=6)
+    reflected, repeated = fill_margin(image, REFLECTED), fill_margin(image, REPEATED)
+    # the outermost pixels of the photograph may be blended with the black beyond: they are replaced too
+    first, last = 11, CACHE_SIDE - 8
+    inner = (slice(0, last + 1), slice(first, None))
+    for filled in (reflected, repeated):
+        np.testing.assert_array_equal(filled[inner], image[inner])
+        assert filled.min() > 0
+    np.testing.assert_array_equal(reflected[20, :first, 0], 50 + first + np.arange(first, 0, -1))
+    np.testing.assert_array_equal(reflected[-1, 50], image[last - (CACHE_SIDE - 1 - last), 50])
+    assert (repeated[20, :first, 0] == 50 + first).all()
+    assert (repeated[last:, 50, 1] == 50 + last).all()
+
+
+def test_a_wide_margin_is_never_reflected() -> None:
+    """It would show the face once more."""
+    filled = fill_margin(photo(top=60), REFLECTED)
+    assert (filled[:60, 30] == filled[61, 30]).all()
+
+
+def test_the_black_row_is_kept_and_so_is_a_black_picture() -> None:
+    image = photo(left=10)
+    np.testing.assert_array_equal(fill_margin(image, BLACK), image)
+    black = np.zeros_like(image)
+    for row in (BLACK, REFLECTED, REPEATED):
+        np.testing.assert_array_equal(fill_margin(black, row), black)
+
+
+def test_dark_pixels_inside_a_photograph_are_no_margin() -> None:
+    image = photo()
+    image[40:120, 40:120] = 0
+    np.testing.assert_array_equal(fill_margin(image, REFLECTED), image)

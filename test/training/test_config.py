@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+import ast
+import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,26 @@ from tddfa_ros.training.config import (
     load_train_config,
 )
 
+RECIPES = sorted((Path(__file__).parents[2] / "config" / "training").glob("*.yaml"))
 
-def test_the_default_recipe_says_everything(repo_root: Path) -> None:
-    path = repo_root / "config" / "training" / "mb05.yaml"
-    written = yaml.safe_load(path.read_text())
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_are_whole_and_say_how_to_be_run(path: Path) -> None:
     config = load_train_config(path)
-    for part, cls in ((written, TrainConfig), (written["augment"], AugmentConfig), (written["loss"], LossWeights)):  # fmt: skip
-        assert list(part) == [f.name for f in fields(cls)]
-    # all but the length of the run are the defaults
-    expected = {**asdict(TrainConfig()), "epochs": config.epochs}
-    assert asdict(config) == expected
+    assert config.width == {"mb05": 0.5, "mb1": 1.0}[path.stem.split("_")[0]]
+    written = yaml.safe_load(path.read_text())
+    assert {"width", "epochs", "batch", "learning_rate", "loss"} <= written.keys()
+    for name in re.findall(r"config/training/[\w.]+", path.read_text()):
+        assert (path.parents[2] / name).is_file(), name
+
+
+def test_a_second_phase_goes_on_with_the_same_network() -> None:
+    assert "mb05_phase1" in [path.stem for path in RECIPES]
+    for path in RECIPES:
+        first = path.with_name(path.name.replace("phase2", "phase1"))
+        one, two = load_train_config(first), load_train_config(path)
+        for name in ("backbone", "width", "net_stride", "input_size", "heads"):
+            assert getattr(one, name) == getattr(two, name)
 
 
 def test_overrides_win(tmp_path: Path) -> None:
@@ -37,6 +49,27 @@ def test_overrides_win(tmp_path: Path) -> None:
     assert config.loss == LossWeights()
 
 
+def test_overrides_of_a_section_leave_the_rest_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("augment: {blur: 0.5, noise: 0.4}\nloss: {lmk: 3, decay: {lmk: 0.5}}\n")
+    given = {"augment": {"noise": 0.1}, "loss": {"vdc": 2.0, "decay": {"vdc": 0.8}}}
+    config = load_train_config(path, given)
+    assert config.augment == AugmentConfig(blur=0.5, noise=0.1)
+    assert (config.loss.lmk, config.loss.vdc) == (3.0, 2.0)
+    assert (config.loss.decay.lmk, config.loss.decay.vdc, config.loss.decay.uv) == (0.5, 0.8, 0.9)
+    assert load_train_config(path).augment.noise == 0.4, (
+        "the file's values stay in the file's mapping"
+    )
+
+
+def test_heads_are_named_in_the_order_of_the_network() -> None:
+    assert TrainConfig().heads == ("confidence",)
+    assert TrainConfig(confidence=False, parsing=True, uv_position=True).heads == (
+        "parsing",
+        "uv_position",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -47,6 +80,14 @@ def test_overrides_win(tmp_path: Path) -> None:
         ("augment: {blurr: 0.1}", "augment.blur"),
         ("augment: {blur: 1.5}", "augment.blur must lie between"),
         ("loss: {depth: -1}", "loss.depth"),
+        ("loss: {decay: {lmk: 0}}", "loss.decay.lmk"),
+        ("net_stride: 12", "net_stride must be 8, 16 or 32"),
+        ("input_size: 98", "input_size must be a multiple of 4"),
+        ("input_size: 80", "input_size must lie between 96 and 192"),
+        ("backbone: resnet", "backbone must be one of mobilenet_v1"),
+        ("freeze: all", "freeze must be one of none, backbone"),
+        ("train_only: eyes", "train_only must be one of all, pose, identity, expression"),
+        ("amp: 1", "amp must be true or false"),
         ("profile_boost: 2", "list of 2 values"),
         ("profile_boost: [1]", "list of 2 values"),
         ("profile_boost: [1, -1]", r"profile_boost\[1\] must lie between"),
@@ -74,5 +115,26 @@ def every_option(cls: type) -> list[Any]:
 def test_every_option_has_help_and_a_default_in_range(cls: type) -> None:
     for f in every_option(cls):
         assert f.metadata["help"]
+        low, high, choices = (f.metadata[key] for key in ("min", "max", "choices"))
         values = f.default if isinstance(f.default, tuple) else (f.default,)
-        assert all(f.metadata["min"] <= v <= f.metadata["max"] for v in values)
+        if isinstance(values[0], str):
+            assert choices is None or f.default in choices
+        elif not isinstance(values[0], bool):
+            assert all(low <= v <= high for v in values)
+
+
+def test_backbones_of_the_configuration_are_those_there_are() -> None:
+    pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
+    from tddfa_ros.training.networks import BACKBONES
+
+    (option,) = (f for f in fields(TrainConfig) if f.name == "backbone")
+    assert option.metadata["choices"] == tuple(BACKBONES)
+
+
+def test_the_lists_of_the_extra_agree(repo_root: Path) -> None:
+    """requirements/training.txt and setup.py."""
+    setup = (repo_root / "setup.py").read_text()
+    extra = ast.literal_eval(re.search(r'"training": (\[.*?\])', setup, re.S).group(1))
+    lines = (repo_root / "requirements" / "training.txt").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == extra
+    assert any(line.startswith("tensorboard>=") for line in extra)

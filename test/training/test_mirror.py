@@ -44,8 +44,9 @@ def test_is_the_mirror_image_of_the_picture(
     before = posed(model.head_landmarks(faces), faces)
     after = posed(model.head_landmarks(mirrored), mirrored)
     expected = before[:, MIRROR68] * [-1, 1, 1] + [121, 0, 0]
-    # landmarks are mirror images to 0.1 mm = 0.06 px; the source's two-sided actions differ by up to 4 %
-    assert np.abs(after - expected).max() < 0.15 + share
+    # landmarks are mirror images to 0.1 mm = 0.06 px, those in the middle lie up to 0.4 mm beside it; the source's two-sided actions
+    # differ by up to 4 %
+    assert np.abs(after - expected).max() < 0.5 + share
     assert np.abs(after - expected).mean() < 0.02 + 0.04 * share
 
 

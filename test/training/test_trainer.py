@@ -4,182 +4,247 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from support.synthetic_model import synthetic_model
-from support.tiny_training import write_cache
+from support.tiny_training import tiny, write_cache
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import Augment
-from tddfa_ros.training.cache import MARGIN, FaceCache, open_cache
-from tddfa_ros.training.config import AugmentConfig, TrainConfig
-from tddfa_ros.training.mirror import ParamMirror
+from tddfa_ros.training.cache import FaceCache, open_cache
+from tddfa_ros.training.loss_weights import LossWeights
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.trainer import BalancedRows, FaceDataset, Trainer  # noqa: E402
-
-# Only what a few dozen steps can learn: upright faces, lightly disturbed.
-TINY = TrainConfig(
-    width=0.25,
-    epochs=2,
-    batch=8,
-    learning_rate=5e-3,
-    threads=1,
-    augment=AugmentConfig(roll_sigma_deg=0, large_roll=0, mirror=0, occlude=0.1),
-)
-
-
-@pytest.fixture(scope="module")
-def model() -> MorphableModel:
-    return synthetic_model(shape=4, expressions=6)
-
-
-@pytest.fixture(scope="module")
-def cache(model: MorphableModel, tmp_path_factory: pytest.TempPathFactory) -> FaceCache:
-    folder = tmp_path_factory.mktemp("cache")
-    write_cache(folder, model, 192)
-    return open_cache(folder, model)
-
-
-@pytest.fixture(scope="module")
-def whole_run(
-    model: MorphableModel, cache: FaceCache, tmp_path_factory: pytest.TempPathFactory
-) -> Trainer:
-    """Two epochs without a break."""
-    trainer = Trainer(TINY, cache, model, tmp_path_factory.mktemp("whole"))
-    trainer.run()
-    return trainer
+from tddfa_ros.training.trainer import Trainer, whitening  # noqa: E402
 
 
 def log_of(trainer: Trainer) -> list[dict[str, str]]:
-    with (trainer.folder / "log.csv").open() as file:
+    with (trainer.folder / "log.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-# -- data ----------------------------------------------------------------------------------------------------------
+def state_of(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in trainer.network.state_dict().items()}
 
 
-def test_dataset_repeats_and_every_draw_differs(model: MorphableModel, cache: FaceCache) -> None:
-    augment = Augment(AugmentConfig(), ParamMirror(model))
-    one, two = (FaceDataset(cache, augment, seed=1) for _ in range(2))
-    for row, draw in ((0, 0), (5, 17), (95, 1000)):
-        crop, params = one[row, draw]
-        again, same = two[row, draw]
-        assert torch.equal(crop, again) and torch.equal(params, same)
-        assert crop.shape == (3, 120, 120) and crop.dtype == torch.uint8
-        assert not torch.equal(params, one[row, draw + 1][1])
-        assert not torch.equal(params, FaceDataset(cache, augment, seed=2)[row, draw][1])
-    assert len(one) == len(cache) == 192
+# -- learning --------------------------------------------------------------------------------------------------------
 
 
-def test_dataset_without_augmentation_is_the_stored_crop(cache: FaceCache) -> None:
-    crop, params = FaceDataset(cache, None, seed=0)[7]
-    stored = cache.images[7][MARGIN:-MARGIN, MARGIN:-MARGIN]
-    np.testing.assert_array_equal(crop.permute(1, 2, 0).numpy(), stored)
-    np.testing.assert_allclose(params.numpy(), cache.params[7], atol=1e-4)
-
-
-def test_rows_are_drawn_in_proportion_and_differ_between_epochs() -> None:
-    rows = np.arange(100, 4100)
-    weights = np.where(rows < 2100, 1.0, 3.0)
-    sampler = BalancedRows(rows, weights, seed=0)
-    first, repeated = list(sampler), list(sampler)
-    sampler.epoch = 1
-    second = list(sampler)
-    assert first == repeated
-    assert [row for row, _ in first] != [row for row, _ in second]
-    assert len(first) == len(sampler) == 4000
-    draws = [draw for _, draw in first + second]
-    assert len(set(draws)) == len(draws)
-    share = np.mean([row >= 2100 for row, _ in first + second])
-    assert abs(share - 0.75) < 0.02  # four standard errors
-
-
-# -- training ------------------------------------------------------------------------------------------------------
-
-
-def test_two_epochs_reduce_the_loss(whole_run: Trainer) -> None:
+def test_every_loss_falls(whole_run: Trainer) -> None:
     log = log_of(whole_run)
-    assert [row["epoch"] for row in log] == ["1", "2"]
-    first, second = (float(row["total"]) for row in log)
-    assert second < 0.97 * first
-    assert all(np.isfinite(float(row["nme_validation"])) for row in log)
+    assert [line["epoch"] for line in log] == ["1", "2", "3"]
+    for term in ("total", "lmk", "vertices", "direct", "confidence"):
+        first, second, third = (float(line[term]) for line in log)
+        assert third < second < first, term
+    assert float(log[2]["total"]) < 0.9 * float(log[0]["total"])
 
 
-def test_training_moves_all_heads(
-    model: MorphableModel, cache: FaceCache, whole_run: Trainer, tmp_path: Path
+def test_maps_are_learnt(run_of_all_heads: Trainer) -> None:
+    first, second = log_of(run_of_all_heads)
+    for term in ("seg", "uv"):
+        assert float(second[term]) < 0.8 * float(first[term]), term
+
+
+def test_the_average_has_learnt_to_find_faces(
+    whole_run: Trainer, tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
 ) -> None:
-    fresh = Trainer(TINY, cache, model, tmp_path).network.state_dict()
-    trained = whole_run.network.state_dict()
+    untrained = Trainer(whole_run.config, tiny_cache, tiny_model, tmp_path)
+    before, after = untrained.validate(), whole_run.validate()
+    assert after < 0.9 * before
+    assert after == pytest.approx(float(log_of(whole_run)[-1]["nme_validation"]), rel=1e-4)
+    assert float(log_of(whole_run)[-1]["auc_confidence"]) > 0.8
+
+
+def test_training_moves_all_heads_and_not_the_whitening(
+    run_of_all_heads: Trainer, tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
+) -> None:
+    fresh = Trainer(run_of_all_heads.config, tiny_cache, tiny_model, tmp_path).network.state_dict()
+    trained = run_of_all_heads.network.state_dict()
     assert fresh.keys() == trained.keys()
-    for name in ("param_head.weight", "landmark_head.weight", "backbone.layers.0.0.weight"):
-        assert (trained[name] - fresh[name]).norm() > 0
-    assert torch.equal(trained["mean"], fresh["mean"])
+    for name in (
+        *("param_head.weight", "landmark_head.weight", "backbone.layers.0.0.weight"),
+        *(
+            "confidence_head.layers.0.weight",
+            "parsing_head.classify.weight",
+            "uv_head.start.weight",
+        ),
+    ):
+        assert (trained[name] - fresh[name]).norm() > 0, name
+    mean, std = whitening(tiny_cache.params[tiny_cache.face & ~tiny_cache.held_out])
+    assert torch.equal(trained["mean"], mean) and torch.equal(trained["std"], std)
+
+
+def test_whitening_has_a_floor() -> None:
+    params = np.array([[1.0, 5.0], [3.0, 5.0]], np.float32)
+    mean, std = whitening(params)
+    torch.testing.assert_close(mean, torch.tensor([2.0, 5.0]))
+    torch.testing.assert_close(std, torch.tensor([1.0, 0.02]))
 
 
 def test_an_untrained_network_answers_with_the_mean_face(
-    model: MorphableModel, cache: FaceCache, tmp_path: Path
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
 ) -> None:
-    network = Trainer(TINY, cache, model, tmp_path).network.eval()
+    network = Trainer(tiny(), tiny_cache, tiny_model, tmp_path).network.eval()
     with torch.no_grad():
-        params, landmarks = network(torch.zeros(1, 3, 120, 120))
-    away = (params[0] - network.mean) / network.std
-    assert away.abs().max() < 0.5
-    assert 20 < landmarks.mean() < 100
+        found = network(torch.zeros(1, 3, 120, 120))
+    assert ((found.params[0] - network.mean) / network.std).abs().max() < 0.5
+    low, high = found.landmarks[0].amin(dim=0), found.landmarks[0].amax(dim=0)
+    assert (low > 5).all() and (high < 115).all() and (high - low > 50).all()
+    assert found.parsing is None and found.uv_position is None
 
 
-class Stopped(Trainer):
-    """A run that is stopped in its second epoch."""
-
-    def _train_epoch(self, epoch: int) -> dict[str, object]:
-        if epoch == 1:
-            raise KeyboardInterrupt
-        return super()._train_epoch(epoch)
+# -- repeatability ---------------------------------------------------------------------------------------------------
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(
-    model: MorphableModel, cache: FaceCache, whole_run: Trainer, tmp_path: Path
+def test_seeds_and_processes_that_load(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        Stopped(TINY, cache, model, tmp_path).run()
-    resumed = Trainer(TINY, cache, model, tmp_path)
-    resumed.run()
-    expected = whole_run.network.state_dict()
-    for name, value in resumed.network.state_dict().items():
-        assert torch.equal(value, expected[name]), name
-    assert [row["total"] for row in log_of(resumed)] == [row["total"] for row in log_of(whole_run)]
+    """The same seed gives the same weights, whoever augments the crops; another seed gives others."""
+    short = tiny(epochs=1, samples=16)
+    runs = {}
+    for name, config in {
+        "one": short,
+        "loaded": replace(short, workers=1),
+        "other": replace(short, seed=1),
+    }.items():
+        runs[name] = Trainer(config, tiny_cache, tiny_model, tmp_path / name)
+        runs[name].run()
+    one, loaded, other = (state_of(run) for run in runs.values())
+    assert all(torch.equal(value, loaded[name]) for name, value in one.items())
+    assert not torch.equal(one["param_head.weight"], other["param_head.weight"])
 
 
-def test_a_finished_run_stays_as_it_is(
-    model: MorphableModel, cache: FaceCache, whole_run: Trainer
+# -- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"input_size": 96, "parsing": True, "uv_position": True},
+        {"input_size": 160, "net_stride": 16, "parsing": True},
+        {"amp": True, "parsing": True, "uv_position": True},
+        {"confidence": False, "negatives": 0.0, "ema_half_life": 0.0, "warmup_epochs": 0.0},
+    ],
+    ids=lambda options: ",".join(options),
+)
+def test_options_run(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path, options: dict[str, object]
 ) -> None:
-    before = whole_run.checkpoint.read_bytes()
-    Trainer(TINY, cache, model, whole_run.folder).run()
-    assert whole_run.checkpoint.read_bytes() == before
-    assert len(log_of(whole_run)) == 2
+    trainer = Trainer(tiny(epochs=1, samples=16, **options), tiny_cache, tiny_model, tmp_path)
+    before = state_of(trainer)
+    trainer.run()
+    (line,) = log_of(trainer)
+    figures = {name: float(value) for name, value in line.items()}
+    assert np.isfinite(list(figures.values())).all()
+    assert 0 < figures["nme_validation"] < 100
+    heads = {"confidence": "confidence", "parsing": "seg", "uv_position": "uv"}
+    for head, term in heads.items():
+        assert (term in figures) == getattr(trainer.config, head)
+    assert ("auc_confidence" in figures) == trainer.config.confidence
+    after = trainer.network.state_dict()
+    assert all(value.isfinite().all() for value in after.values())
+    assert not torch.equal(after["param_head.weight"], before["param_head.weight"])
 
 
-def test_another_configuration_does_not_go_on(
-    model: MorphableModel, cache: FaceCache, whole_run: Trainer
+def test_no_average_is_the_network_itself(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
 ) -> None:
-    other = Trainer(replace(TINY, learning_rate=1e-3), cache, model, whole_run.folder)
-    with pytest.raises(ConfigError, match=r"begun with learning_rate 0\.005, not 0\.001"):
-        other.run()
-    Trainer(replace(TINY, threads=2), cache, model, whole_run.folder).run()  # another machine
+    trainer = Trainer(
+        tiny(epochs=1, samples=24, ema_half_life=0.0), tiny_cache, tiny_model, tmp_path
+    )
+    trainer.run()  # three steps, no multiple of four
+    averaged = trainer.averaged().state_dict()
+    assert all(torch.equal(value, averaged[name]) for name, value in state_of(trainer).items())
 
 
-def test_a_damaged_checkpoint_is_named(
-    model: MorphableModel, cache: FaceCache, tmp_path: Path
+def test_meta_joint_chooses_and_says_so(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
 ) -> None:
-    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(ConfigError, match="not a readable checkpoint"):
-        Trainer(TINY, cache, model, tmp_path).run()
+    config = tiny(
+        epochs=1, samples=48, meta_joint=3, loss=LossWeights(vertices=0, fwpdc=1, vdc=0.01)
+    )
+    trainer = Trainer(config, tiny_cache, tiny_model, tmp_path)
+    trainer.run()
+    (line,) = log_of(trainer)
+    shares = [float(line[f"chosen_{name}"]) for name in ("fwpdc", "vdc")]
+    assert sum(shares) == pytest.approx(1)
+    assert all(share in (0, 0.5, 1) for share in shares), "two look-aheads of three steps"
+    for name, share in zip(("fwpdc", "vdc"), shares, strict=True):
+        assert (name in line) == (share > 0)
+    assert "vertices" not in line and "lmk" in line
 
 
-def test_a_cache_smaller_than_a_batch_is_named(
-    model: MorphableModel, cache: FaceCache, tmp_path: Path
+# -- what a run leaves -----------------------------------------------------------------------------------------------
+
+
+def test_pictures_of_every_epoch(whole_run: Trainer) -> None:
+    """All eight held-out faces, doubled, with green lines and red dots on them."""
+    for epoch in (1, 3):
+        picture = cv2.imread(str(whole_run.folder / "overlays" / f"epoch_{epoch:03d}.png"))
+        assert picture.shape == (240, 8 * 240, 3)
+        blue, green, red = np.moveaxis(picture.astype(int), 2, 0)
+        assert ((green - np.maximum(blue, red)) > 60).mean() > 0.005
+        assert ((red - np.maximum(blue, green)) > 60).mean() > 0.005
+
+
+def test_tensorboard_events(whole_run: Trainer) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    (file,) = (whole_run.folder / "tensorboard").iterdir()
+    assert file.stat().st_size > 1000
+
+
+def test_a_run_takes_no_random_numbers_of_others(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="187 faces to train on, fewer than one batch of 256"):
-        Trainer(replace(TINY, batch=256), cache, model, tmp_path)
+    """Beyond setting the seed: so neither loaders nor validation can change what a run that goes on would draw."""
+    trainer = Trainer(tiny(epochs=1, samples=16), tiny_cache, tiny_model, tmp_path)
+    state = torch.get_rng_state()
+    trainer.run()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# -- data ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_validation_cache_frees_the_held_out_faces(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
+) -> None:
+    write_cache(tmp_path / "val", tiny_model, 5, negatives=4, seed=8)
+    validation = open_cache(tmp_path / "val", tiny_model)
+    # one step of all 96 faces, eight of which are held out otherwise
+    config = tiny(epochs=1, samples=0, batch=96, learning_rate=1e-7, ema_half_life=0.0)
+    with pytest.raises(ConfigError, match="88 faces to train on, fewer than one batch of 96"):
+        Trainer(config, tiny_cache, tiny_model, tmp_path / "run")
+    trainer = Trainer(config, tiny_cache, tiny_model, tmp_path / "run", validation=validation)
+    everyone = replace(validation, held_out=np.ones(9, np.bool_))
+    other = Trainer(tiny(), tiny_cache, tiny_model, tmp_path / "other", validation=everyone)
+    other.network.load_state_dict(trainer.network.state_dict())
+    trainer.run()
+    assert len(log_of(trainer)) == 1
+    assert trainer.validate() > 0
+    picture = cv2.imread(str(trainer.folder / "overlays/epoch_001.png"))
+    drawn = [picture[:, 240 * i : 240 * (i + 1)].any() for i in range(8)]
+    assert drawn == [True] * 5 + [False] * 3, "all faces of the validation cache and no others"
+
+
+def test_too_little_data_is_named(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="50 faces to train on, fewer than one batch of 64"):
+        Trainer(tiny(samples=50, batch=64), tiny_cache, tiny_model, tmp_path)
+    nobody = replace(tiny_cache, held_out=np.ones(len(tiny_cache), np.bool_))
+    with pytest.raises(ConfigError, match="no face to train on"):
+        Trainer(tiny(), nobody, tiny_model, tmp_path)
+
+
+def test_a_cache_without_negatives_or_maps_trains_what_it_can(
+    tiny_model: MorphableModel, tmp_path: Path
+) -> None:
+    write_cache(tmp_path / "cache", tiny_model, 24)
+    cache = open_cache(tmp_path / "cache", tiny_model)
+    trainer = Trainer(tiny(epochs=1, samples=8, parsing=True), cache, tiny_model, tmp_path / "run")
+    trainer.run()
+    (line,) = log_of(trainer)
+    assert "seg" not in line and "auc_confidence" not in line
+    assert np.isfinite(float(line["total"]))

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tddfa_ros.morphable.builder.build import DenseHead
 from tddfa_ros.morphable.builder.surface import nearest_on_surface
 from tddfa_ros.training.fit import PointBasis, Targets, batches, fit
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
@@ -86,6 +88,28 @@ def refine(
         positions = (positions + positions[mirror] * [-1, 1, 1]) / 2
     triangle, weights = nearest_on_surface(positions, vertices, triangles)
     return np.asarray(np.einsum("kc,kcx->kx", weights, vertices[triangles[triangle]]))
+
+
+def basis_on(dense: DenseHead) -> Basis:
+    """What gives the head at points of its skin."""
+
+    def basis_at(triangle: IntArray, weights: DoubleArray) -> PointBasis:
+        corners = dense.skin[triangle]
+
+        def at(values: DoubleArray) -> FloatArray:
+            return np.einsum("kc,kc...->k...", weights, values[corners]).astype(np.float32)
+
+        return PointBasis(at(dense.mean), at(dense.shape), at(dense.expression))
+
+    return basis_at
+
+
+def mirror_pairs(points: DoubleArray) -> NDArray[np.int64]:
+    """Mirror partner (L,) of each point of a nearly symmetric set: the assignment of least total distance."""
+    from scipy.optimize import linear_sum_assignment
+
+    distance = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=2)
+    return np.asarray(linear_sum_assignment(distance + distance.T)[1])
 
 
 def _mean_residual(

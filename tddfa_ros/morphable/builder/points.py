@@ -1,6 +1,6 @@
 """Re-derive ``points.json``: where iBUG-68 landmarks and MediaPipe's points lie on the mean head, from a face collection.
 
-The method is :mod:`.locate`'s; here is what it starts from, and on which faces.
+The method is :mod:`.locate`'s, then that of :mod:`.slide` in :mod:`.views`; here is what it starts from, and on which faces.
 """
 
 from __future__ import annotations
@@ -11,16 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable.builder.build import DenseHead
-from tddfa_ros.morphable.builder.locate import MIRROR68, align_to_head, mean_face, refine
+from tddfa_ros.morphable.builder.locate import (
+    MIRROR68,
+    align_to_head,
+    basis_on,
+    mean_face,
+    mirror_pairs,
+    refine,
+)
 from tddfa_ros.morphable.builder.surface import nearest_on_surface
+from tddfa_ros.morphable.builder.views import draw_views, slide_views
 from tddfa_ros.training.faces import SOURCES, FaceLabels, load_source
-from tddfa_ros.training.fit import PointBasis, Targets, batches, fit
+from tddfa_ros.training.fit import Targets, batches, fit
 from tddfa_ros.training.labels import MEDIAPIPE_POINTS
-from tddfa_ros.types import DoubleArray, FloatArray, IntArray
+from tddfa_ros.types import DoubleArray, FloatArray
 
 _ABOUT = (
     "Positions on the mean head before the origin is moved to the landmarks: millimetres, x to the person's left, "
@@ -34,18 +41,24 @@ _MESH_SIGMA = (4.0, 4.0, 12.0)
 _EXPRESSION_SIGMA = 0.35
 _EYE_CORNERS_MESH, _EYE_CORNERS = [33, 133, 362, 263], [36, 39, 42, 45]
 _MIN_FACES = 20
+_USUAL_FACES = 120
 
 
 @dataclass(frozen=True, eq=False)
 class LocatedPoints:
-    """Attributes: landmarks (68, 3) and mesh (468, 3) on the mean head, metres, in the head's own origin."""
+    """Attributes: landmarks (68, 3), MediaPipe's mesh (468, 3), AFLW's points (16, 3) on the mean head, metres, in its own origin."""
 
     landmarks: DoubleArray
     mesh: DoubleArray
+    aflw: DoubleArray
 
     def save(self, path: Path) -> None:
         """Write them as JSON, in millimetres."""
-        blocks = {"landmarks68_mm": self.landmarks, "mediapipe468_mm": self.mesh}
+        blocks = {
+            "landmarks68_mm": self.landmarks,
+            "mediapipe468_mm": self.mesh,
+            "aflw16_mm": self.aflw,
+        }
         lines = [f'{{"about": {json.dumps(_ABOUT)}']
         for name, points in blocks.items():
             rows = (json.dumps(row) for row in np.round(1000 * points, 2).tolist())
@@ -58,13 +71,14 @@ def locate_points(
     dense: DenseHead,
     report: Callable[[str], None] = print,
     sources: Sequence[str] = SOURCES,
-    faces_per_source: int = 120,
+    faces_per_source: int = _USUAL_FACES,
 ) -> LocatedPoints:
     """Find all points on the mean head; the same faces are drawn each time.
 
     Args:
         root: folder of the face collection.
-        faces_per_source: faces for the 68 landmarks; 7/12 of it for MediaPipe's points.
+        faces_per_source: faces for the first places of the 68 landmarks; 7/12 of it for those of MediaPipe's points, and 5/6 of it a
+            source and 30 degrees of yaw for sliding both (of AFLW 25/12 every 15 degrees).
 
     Raises:
         ConfigError: the collection lacks a source, or has too few faces that are certain enough.
@@ -92,7 +106,10 @@ def locate_points(
         np.concatenate([f.mesh for f in faces]),
         report,
     )
-    return LocatedPoints(landmarks, mesh)
+    rng = np.random.default_rng(_SEED)
+    share = faces_per_source / _USUAL_FACES
+    views = [draw_views(load_source(root, s), rng, share) for s in sources]
+    return LocatedPoints(*slide_views(dense, landmarks, mesh, views, report))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +154,7 @@ def _landmarks(
     return refine(
         start,
         _targets(points, None),
-        _basis_at(dense),
+        basis_on(dense),
         dense.mean,
         dense.skin,
         MIRROR68.astype(np.int32),
@@ -158,7 +175,7 @@ def _mesh(
     # MediaPipe's z has an origin of its own: bring its eye corners to the teacher's.
     depth = teacher[:, _EYE_CORNERS, 2].mean(axis=1) - mesh[:, _EYE_CORNERS_MESH, 2].mean(axis=1)
     mesh = mesh + depth[:, None, None] * np.array([0, 0, 1], np.float32)
-    basis_at = _basis_at(dense)
+    basis_at = basis_on(dense)
     triangle, weights = nearest_on_surface(landmarks, dense.mean, dense.skin)
     basis = basis_at(triangle.astype(np.int32), weights)
     targets = _targets(teacher, None)
@@ -166,7 +183,7 @@ def _mesh(
         [fit(basis, targets[rows], 6).params for rows in batches(len(targets), 256)]
     )
     start = np.median(_to_model(mesh, params), axis=0).astype(np.float64)
-    partner = _pairs(start)
+    partner = mirror_pairs(start)
     start = (start + start[partner] * [-1, 1, 1]) / 2
     found = refine(
         np.concatenate([landmarks, start]),
@@ -205,18 +222,6 @@ def _centre(dense: DenseHead, action: str) -> DoubleArray:
     return np.asarray((weight[:, None] * dense.mean).sum(axis=0) / weight.sum())
 
 
-def _basis_at(dense: DenseHead) -> Callable[[IntArray, DoubleArray], PointBasis]:
-    def basis_at(triangle: IntArray, weights: DoubleArray) -> PointBasis:
-        corners = dense.skin[triangle]
-
-        def at(values: DoubleArray) -> FloatArray:
-            return np.einsum("kc,kc...->k...", weights, values[corners]).astype(np.float32)
-
-        return PointBasis(at(dense.mean), at(dense.shape), at(dense.expression))
-
-    return basis_at
-
-
 def _targets(teacher: FloatArray, mesh: FloatArray | None) -> Targets:
     points = teacher if mesh is None else np.concatenate([teacher, mesh], axis=1)
     precision = np.empty(points.shape, dtype=np.float32)
@@ -232,11 +237,3 @@ def _to_model(points: FloatArray, params: FloatArray) -> FloatArray:
     scale = np.linalg.norm(pose[:, 0, :3], axis=1)
     centred = points - pose[:, None, :, 3]
     return np.einsum("nyx,nly->nlx", pose[:, :, :3], centred) / (scale**2)[:, None, None]
-
-
-def _pairs(points: DoubleArray) -> NDArray[np.int64]:
-    """Mirror partner (L,) of each point of a nearly symmetric set: the assignment of least total distance."""
-    from scipy.optimize import linear_sum_assignment
-
-    distance = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=2)
-    return np.asarray(linear_sum_assignment(distance + distance.T)[1])

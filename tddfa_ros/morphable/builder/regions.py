@@ -17,11 +17,9 @@ REGION_NAMES = (
 
 _BROW_HALF_HEIGHT = 0.006
 _HAIRLINE_ABOVE_BROWS = 0.050
+_MOUTH_CORNER = 0.004
+_NOSE_DEPTH = 0.020  # the nose reaches so far behind its root
 _MOVED_BY = {  # region -> local changes; a vertex belongs where one moves it by more than a share of its largest displacement
-    "nose": (
-        ("nose-volume-incr", "nose-width2-incr", "nose-point-up", "nose-nostrils-width-incr"),
-        0.5,
-    ),
     "upper_lip": (("mouth-upperlip-volume-incr",), 0.3),
     "lower_lip": (("mouth-lowerlip-volume-incr",), 0.3),
     "left_ear": (("l-ear-wing-incr", "l-ear-shape-round", "l-ear-lobe-incr"), 0.2),
@@ -56,12 +54,44 @@ def label_regions(
     for name, (labels, share) in _MOVED_BY.items():
         moved = [np.linalg.norm(changes[label], axis=1) for label in labels]
         regions[np.any([m > share * m.max() for m in moved], axis=0)] = index[name]
+    skin = regions == index["skin"]
+    regions[skin & _nose(mean, landmarks)] = index["nose"]
+    for corner in landmarks[[48, 54]]:
+        near = skin & (np.linalg.norm(mean - corner, axis=1) < _MOUTH_CORNER)
+        above_corner = mean[:, 1] >= corner[1]
+        regions[near & above_corner] = index["upper_lip"]
+        regions[near & ~above_corner] = index["lower_lip"]
     regions[parts == "mouth_cavity"] = index["inner_mouth"]
     regions[parts == "tongue"] = index["tongue"]
     eyes = np.char.startswith(parts, "eye")
     regions[eyes & (mean[:, 0] > 0)] = index["left_eye"]
     regions[eyes & (mean[:, 0] < 0)] = index["right_eye"]
     return regions
+
+
+def _nose(mean: DoubleArray, landmarks: DoubleArray) -> NDArray[np.bool_]:
+    """Inside the outline of the nose as seen from the front: root, wings, base."""
+    root, tip, base, wing = landmarks[27], landmarks[30], landmarks[33], landmarks[35]
+    half = [  # on the person's left: x from the middle, y
+        (0.007, root[1]),
+        (wing[0] + 0.008, tip[1]),
+        (wing[0] + 0.009, wing[1]),
+        (wing[0] + 0.002, base[1] - 0.001),
+    ]
+    outline = np.array(half + [(-x, y) for x, y in reversed(half)])
+    return _inside(mean[:, :2], outline) & (mean[:, 2] > root[2] - _NOSE_DEPTH)
+
+
+def _inside(points: DoubleArray, outline: DoubleArray) -> NDArray[np.bool_]:
+    """Whether points (n, 2) lie in a polygon (k, 2): a ray to the right crosses it an odd number of times."""
+    x, y = points.T
+    inside = np.zeros(len(points), dtype=np.bool_)
+    for (ax, ay), (bx, by) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        crosses = (ay > y) != (by > y)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            at = ax + (y - ay) * (bx - ax) / (by - ay)
+        inside ^= crosses & (x < at)
+    return inside
 
 
 def _below_jaw(mean: DoubleArray, landmarks: DoubleArray) -> NDArray[np.bool_]:

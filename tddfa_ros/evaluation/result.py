@@ -1,0 +1,98 @@
+"""What a suite found: rows of figures, and the errors of the single faces behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tddfa_ros.evaluation.metrics import INNER, YAW_BINS, nme, yaw_bins, yaw_groups
+from tddfa_ros.geometry.rotation import RealArray
+
+_FEWEST = 5  # faces in a range of yaw, for its mean to be a figure
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        name: what was measured.
+        count: faces, crops, frames ...: what the figures are the mean of.
+        figures: by column; what a method has no answer for is absent, None or NaN.
+    """
+
+    name: str
+    count: int
+    figures: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Values (n,) of single faces: of an error in %, or of a score in 0..1; ``yaw`` (n,) degrees where it is known."""
+
+    values: RealArray
+    yaw: RealArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SuiteResult:
+    """The figures of one suite.
+
+    Attributes:
+        suite: its name. title: its heading. note: what the columns mean, sentences.
+        rows: of its table. digits: behind the point, by column; 2 where nothing is said.
+        errors: NME68 by row, for the plots of cumulative error and of error against yaw.
+        scores: by group, for the plot of confidences.
+    """
+
+    suite: str
+    title: str
+    rows: Sequence[Row]
+    note: str = ""
+    digits: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[str, Curve] = field(default_factory=dict)
+    scores: Mapping[str, RealArray] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns, in the order in which rows name them."""
+        return list(dict.fromkeys(column for row in self.rows for column in row.figures))
+
+    def figure(self, row: str, column: str) -> float | None:
+        """One figure; None where there is none. KeyError for a row that does not exist."""
+        for candidate in self.rows:
+            if candidate.name == row:
+                value = candidate.figures.get(column)
+                return None if value is None or not math.isfinite(value) else float(value)
+        raise KeyError(row)
+
+
+def landmark_figures(
+    found: RealArray, truth: RealArray, yaw_deg: RealArray
+) -> dict[str, float | None]:
+    """NME68 and NME51 in %: mean over all faces, by range of |yaw|, and the mean of the three ranges.
+
+    A range with fewer than 5 faces has no figure, and then neither has the mean of the ranges.
+
+    Args:
+        found, truth: (n, 68, 2) px; n may be 0. yaw_deg: (n,).
+    """
+    figures: dict[str, float | None] = {}
+    for name, first in (("NME68", 0), ("NME51", INNER)):
+        errors = nme(found, truth, first) if len(found) else np.zeros(0)
+        figures |= binned(name, errors, yaw_deg)
+    return figures
+
+
+def binned(name: str, errors: RealArray, yaw_deg: RealArray) -> dict[str, float | None]:
+    """Mean of errors (n,): ``name``, ``name 0-30`` ..., ``name bins`` (mean of the three ranges of |yaw|)."""
+    means = [
+        mean if group.sum() >= _FEWEST else math.nan
+        for mean, group in zip(yaw_bins(errors, yaw_deg), yaw_groups(yaw_deg), strict=True)
+    ]
+    whole = float(errors.mean()) if len(errors) else math.nan
+    named = {f"{name} {bin_}": mean for bin_, mean in zip(YAW_BINS, means, strict=True)}
+    return {name: whole, **named, f"{name} bins": sum(means) / len(means)}

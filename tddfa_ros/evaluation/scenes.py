@@ -1,0 +1,152 @@
+"""Photographs and where their faces are, for what is cut from beside them: deterministic regions of interest that hold no face."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zlib import crc32
+
+import cv2
+import numpy as np
+
+from tddfa_ros.config import DetectionConfig
+from tddfa_ros.detection import create_detector
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.evaluation.sets import Sets, arrays, picture
+from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
+from tddfa_ros.runtime.store import default_store
+from tddfa_ros.tracking.association import iou
+from tddfa_ros.types import DoubleArray, ImageBGR
+
+LEAST_SIDE = 40.0
+"""Side of the smallest background square, px."""
+
+OBJECTS = (
+    "brick.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png", "grass.png", "gravel.png", "horse.png",
+    "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg", "rocket.jpg",
+)  # fmt: skip
+"""Pictures of scikit-image without a human face (one is of a cat)."""
+
+_SURE = 0.3  # score from which the detector's word is taken that there may be a face
+_TRIES = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A photograph.
+
+    Attributes:
+        name: seeds what is drawn from it.
+        image: (H, W, 3).
+        face: (4,) ROI of its labelled face, image px; None where that is not a good one.
+        others: (n, 4) ROIs of all faces that are labelled or perhaps there.
+    """
+
+    name: str
+    image: ImageBGR
+    face: DoubleArray | None
+    others: DoubleArray
+
+
+def read_aflw2000(sets: Sets) -> Iterator[Scene]:
+    """The photographs of AFLW2000-3D, with the standard crops' ROIs."""
+    folder = sets.folder("aflw2000")
+    labels = sets.some(arrays(folder / "gt.npz", "name", "roi_box"))
+    for name, box in zip(labels["name"], labels["roi_box"].astype(np.float64), strict=True):
+        yield Scene(str(name), picture(folder / "photo" / str(name)), box, box[None])
+
+
+def read_helen(sets: Sets) -> Iterator[Scene]:
+    """The photographs of HELEN, with the ROIs of the labelled points."""
+    folder = sets.folder("helen")
+    labels = sets.some(arrays(folder / "gt.npz", "name", "pts68"))
+    for name, points in zip(labels["name"], labels["pts68"], strict=True):
+        roi = roi_from_landmarks(points)
+        yield Scene(str(name), picture(folder / str(name)), roi, roi[None])
+
+
+def read_groups(sets: Sets) -> Iterator[Scene]:
+    """The photographs of the detection set; no face of theirs is looked at."""
+    folder = sets.folder("detection")
+    boxes = detection_boxes(folder)
+    names = sets.some({"name": np.array(sorted(boxes))})["name"]
+    for name in names:
+        rois = roi_from_box(boxes[str(name)]) if len(boxes[str(name)]) else np.zeros((0, 4))
+        yield Scene(str(name), picture(folder / str(name)), None, rois)
+
+
+def detection_boxes(folder: Path) -> dict[str, DoubleArray]:
+    """Labelled boxes (n, 4) of the detection set by file name; ConfigError where they cannot be read."""
+    path = folder / "boxes.json"
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))
+        return {n: np.array(b, dtype=np.float64).reshape(-1, 4) for n, b in labels.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def with_detections(scenes: Iterator[Scene]) -> Iterator[Scene]:
+    """Add what the default detector takes for a face: photographs show more people than are labelled.
+
+    Always the default detector, so that every method is asked about the same squares.
+    """
+    detector = create_detector(
+        DetectionConfig(score_threshold=_SURE, max_faces=100), default_store()
+    )
+    for scene in scenes:
+        boxes = detector(scene.image)[:, :4]
+        found = roi_from_box(boxes) if len(boxes) else np.zeros((0, 4))
+        yield replace(scene, others=np.concatenate([scene.others, found]))
+
+
+def background(scene: Scene, count: int = 2) -> DoubleArray:
+    """At most ``count`` squares (n, 4) inside the photograph that touch no face's ROI.
+
+    Sides are log-uniform from :data:`LEAST_SIDE` to half the photograph's shorter side; squares may overlap each other.
+    """
+    rng = np.random.default_rng(crc32(scene.name.encode()))
+    height, width = scene.image.shape[:2]
+    largest = min(height, width) / 2
+    found: list[DoubleArray] = []
+    for _ in range(_TRIES):
+        if len(found) == count or largest < LEAST_SIDE:
+            break
+        side = float(np.exp(rng.uniform(np.log(LEAST_SIDE), np.log(largest))))
+        x, y = rng.uniform(0, [width - side, height - side])
+        square = np.array([x, y, x + side, y + side])
+        if not iou(square, scene.others).any():
+            found.append(square)
+    return np.reshape(found, (-1, 4))
+
+
+def shifted(scene: Scene) -> DoubleArray:
+    """The labelled face's ROI moved by half its side in 8 directions (n <= 8, 4); without those that then meet another face."""
+    if scene.face is None:
+        return np.zeros((0, 4))
+    angles = np.arange(8) * (np.pi / 4)
+    steps = np.stack([np.cos(angles), np.sin(angles)], axis=1) * (scene.face[2] - scene.face[0]) / 2
+    rois = scene.face + np.tile(steps, 2)
+    strangers = scene.others[iou(scene.others, scene.face)[:, 0] < 0.3]
+    return np.asarray(rois[~(iou(rois, strangers) > 0.3).any(axis=1)])
+
+
+def scrambled(crop: ImageBGR, name: str, tiles: int = 4) -> ImageBGR:
+    """The crop (S, S, 3) cut into tiles x tiles pieces and put together in another order: a face's colours, but no face."""
+    side = crop.shape[0] // tiles
+    order = np.random.default_rng(crc32(name.encode())).permutation(tiles * tiles)
+    pieces = [crop[side * (i // tiles) :, side * (i % tiles) :][:side, :side] for i in order]
+    lines = [np.hstack(pieces[i * tiles : (i + 1) * tiles]) for i in range(tiles)]
+    return np.ascontiguousarray(np.vstack(lines))
+
+
+def objects() -> Iterator[Scene]:
+    """The pictures :data:`OBJECTS`, as far as scikit-image is installed and brings them."""
+    package = importlib.util.find_spec("skimage")
+    for folder in (package.submodule_search_locations or ()) if package is not None else ():
+        for name in OBJECTS:
+            image = cv2.imread(str(Path(folder) / "data" / name), cv2.IMREAD_COLOR)
+            if image is not None:
+                yield Scene(name, np.asarray(image, dtype=np.uint8), None, np.zeros((0, 4)))

@@ -1,0 +1,91 @@
+"""Where the pictures and labels of the suites lie, and how they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.types import ImageBGR
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """A folder of evaluation sets.
+
+    Attributes:
+        root: holds ``eval/`` (with ``aflw2000/``, ``helen/``, ``ytf/``, ``detection/``, ``video/``) and ``faces/``; or is ``eval/``
+            itself, with ``faces/`` in it or beside it.
+        limit: at most so many faces, pictures or seconds of each set, evenly spread over it; None = all.
+    """
+
+    root: Path
+    limit: int | None = None
+
+    def folder(self, name: str) -> Path:
+        """The folder of a set; ConfigError where there is none."""
+        found = self._find(name)
+        if found is None:
+            raise ConfigError(f"the evaluation set {name} is not in {self.root}")
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether there is a folder of that set."""
+        return self._find(name) is not None
+
+    def some(self, rows: Arrays) -> Arrays:
+        """At most :attr:`limit` rows of arrays (n, ...) that belong together, evenly spread."""
+        count = len(next(iter(rows.values())))
+        if self.limit is None or count <= self.limit:
+            return rows
+        keep = np.linspace(0, count - 1, self.limit).round().astype(int)
+        return {name: column[keep] for name, column in rows.items()}
+
+    def _find(self, name: str) -> Path | None:
+        places = [self.root / "eval" / name, self.root / name]
+        if name == "faces":
+            places.append(self.root.resolve().parent / name)
+        return next((place for place in places if place.is_dir()), None)
+
+
+def arrays(path: Path, *names: str) -> Arrays:
+    """Arrays (n, ...) of an ``.npz``, by name; ConfigError where it is absent, damaged, or lacks one of them."""
+    if not path.is_file():
+        raise ConfigError(f"the evaluation set {path} does not exist")
+    try:
+        with np.load(path) as file:
+            rows = {name: file[name] for name in names}
+    except KeyError as error:
+        raise ConfigError(f"{path} holds no array {error.args[0].split()[0]!r}") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if len({len(column) for column in rows.values()}) != 1:
+        raise ConfigError(f"the arrays {', '.join(names)} of {path} are not of one length")
+    return rows
+
+
+def chosen(rows: Arrays, keep: NDArray[np.bool_]) -> Arrays:
+    """The rows of arrays (n, ...) where ``keep`` (n,) is true."""
+    return {name: column[keep] for name, column in rows.items()}
+
+
+def kept_faces(sets: Sets, source: str, *names: str) -> Arrays:
+    """``name``, ``roi`` and other arrays of the faces of a source of the collection that are marked for evaluation, never trained on."""
+    rows = arrays(sets.folder("faces") / f"{source}.npz", "name", "roi", "split", *names)
+    return chosen(rows, rows.pop("split") == "eval")
+
+
+def picture(path: Path) -> ImageBGR:
+    """A picture (H, W, 3) uint8 BGR; ConfigError where it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ConfigError(f"cannot read the picture {path}")
+    return np.asarray(image, dtype=np.uint8)

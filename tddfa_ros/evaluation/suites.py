@@ -1,0 +1,84 @@
+"""The suites by name, and how they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.evaluation import (
+    aflw21,
+    aflw2000,
+    confidence,
+    detection,
+    expression,
+    head_pose,
+    photos,
+    stability,
+)
+from tddfa_ros.evaluation.prediction import Predictor
+from tddfa_ros.evaluation.result import SuiteResult
+from tddfa_ros.evaluation.sets import Sets
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Something that is measured, and the folders of `Sets` that it needs."""
+
+    evaluate: Callable[[Predictor, Sets], SuiteResult]
+    needs: tuple[str, ...] = ()
+
+
+def _photos(name: str) -> Suite:
+    return Suite(partial(_evaluate_photos, name=name), (name,))
+
+
+def _evaluate_photos(predictor: Predictor, sets: Sets, name: str) -> SuiteResult:
+    return photos.evaluate(predictor, sets.folder(name), sets, name)
+
+
+SUITES: dict[str, Suite] = {
+    "aflw2000": Suite(aflw2000.evaluate, ("aflw2000",)),
+    "pose": Suite(head_pose.evaluate, ("aflw2000",)),
+    "helen": _photos("helen"),
+    "ytf": _photos("ytf"),
+    "aflw21": Suite(aflw21.evaluate, ("faces",)),
+    "expression": Suite(expression.evaluate, ("faces",)),
+    "confidence": Suite(confidence.evaluate, ("aflw2000", "helen", "detection", "faces")),
+    "stability": Suite(stability.evaluate, ("helen", "video")),
+    "detection": Suite(detection.evaluate, ("detection",)),
+}
+"""What is measured, in the order of the report."""
+
+
+def find(name: str) -> Suite:
+    """The suite of that name, or one for a folder of photographs; see `photos.evaluate`.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if name in SUITES:
+        return SUITES[name]
+    folder = Path(name)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"there is no suite {name!r}: it is neither a folder of photographs nor one of {', '.join(SUITES)}"
+        )
+    name = folder.resolve().name
+    return Suite(lambda predictor, sets: photos.evaluate(predictor, folder, sets, name))
+
+
+def available(sets: Sets) -> list[str]:
+    """The names of the suites whose data are there."""
+    return [name for name, suite in SUITES.items() if all(map(sets.has, suite.needs))]
+
+
+def run(predictor: Predictor, names: Sequence[str], sets: Sets) -> list[SuiteResult]:
+    """Run suites, by name or folder, one after the other.
+
+    Raises:
+        ConfigError: a suite is unknown (before anything runs), or its data are absent.
+    """
+    return [suite.evaluate(predictor, sets) for suite in [find(name) for name in names]]

@@ -1,0 +1,156 @@
+"""A user's dataset in the trainer's memory-mapped cache, so that training has one path: lists -> items -> cache -> batches.
+
+Beside what :mod:`tddfa_ros.training.cache` writes there are ``parsing.npy`` (n, 160, 160) uint8 and ``uv_position.npy`` (n, u, u, 3) float32
+where the dataset has such maps, and ``items.json``, by which a later run knows that nothing has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.geometry.pose import angles_3ddfa_v2, decompose
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.training.cache import CACHE_SIDE, FaceCache, create_images, fill_margin, open_cache
+from tddfa_ros.training.data.items import (
+    FolderDataset,
+    ItemReader,
+    Items,
+    Report,
+    in_threads,
+    names_of,
+    read_items,
+    report_bad,
+)
+from tddfa_ros.training.data.layout import BadItem, Entry, ItemError, read_entries
+from tddfa_ros.training.data.parsing import IGNORE
+from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface
+from tddfa_ros.types import POSE_SIZE, FloatArray
+
+_MARK = "items.json"
+_VERSION = 1
+
+
+def cache_lists(
+    lists: Path | Sequence[Path],
+    model: MorphableModel,
+    folder: Path,
+    strict: bool = False,
+    report: Report | None = None,
+) -> FaceCache:
+    """The cache of some lists in ``folder``: made now, or opened if it was made from the same files.
+
+    Raises:
+        ConfigError: as :func:`~tddfa_ros.training.data.items.read_items`.
+    """
+    entries = read_entries(lists)
+    state = fingerprint(entries, model)
+    mark = folder / _MARK
+    known = _known(mark)
+    if known.get("state") == state and (folder / "labels.npz").is_file():
+        bad = [BadItem(**item) for item in known["bad"]]
+        report_bad(bad, len(entries), names_of(lists), strict, report)
+        return open_cache(folder, model)
+    items = read_items(lists, model, strict, report)
+    mark.unlink(missing_ok=True)
+    cache = build_cache_from_items(items, folder)
+    text = json.dumps({"state": state, "bad": [asdict(item) for item in items.bad]}, indent=1)
+    mark.write_text(text + "\n", encoding="utf-8")
+    return cache
+
+
+def build_cache_from_items(items: Items, folder: Path) -> FaceCache:
+    """Write images, params and maps of all usable items into ``folder``; an item without one of the maps gets pixels to ignore, or the UV map of
+    its params. The cache's ``error`` is 0: a user's params are taken as the truth.
+
+    Raises:
+        ConfigError: there is no item, or one has changed since it was checked.
+    """
+    if len(items) == 0:
+        raise ConfigError("there is no item to make a training cache of")
+    count = len(items)
+    images = create_images(folder, count)
+    parsing = uv_position = None
+    for name in ("parsing.npy", "uv_position.npy"):
+        (folder / name).unlink(missing_ok=True)
+    if items.has_parsing:
+        parsing = _memmap(folder / "parsing.npy", np.uint8, (count, CACHE_SIDE, CACHE_SIDE))
+    if items.uv_size:
+        side = items.uv_size
+        uv_position = _memmap(folder / "uv_position.npy", np.float32, (count, side, side, 3))
+        surface = uv_surface(items.model, side)
+    params = np.empty((count, items.model.layout.size), dtype=np.float32)
+    dataset = FolderDataset(items)
+    for row, sample in enumerate(in_threads(dataset.__getitem__, range(count), "cache items")):
+        images[row] = fill_margin(sample.image, row)
+        params[row] = sample.params
+        if parsing is not None:
+            parsing[row] = IGNORE if sample.parsing is None else sample.parsing
+        if uv_position is not None:
+            position = sample.uv_position
+            if position is None:
+                vertices = posed_vertices(items.model, sample.params)
+                position = surface.unroll(items.model, vertices)
+            uv_position[row] = position
+    for array in (images, parsing, uv_position):
+        if array is not None:
+            array.flush()
+    np.savez(
+        folder / "labels.npz",
+        params=params,
+        yaw_deg=_yaw(params),
+        source=np.array([entry.source for entry in items.entries]),
+        error=np.zeros(count, dtype=np.float32),
+        topology_id=items.model.topology_id,
+    )
+    return open_cache(folder, items.model)
+
+
+def fingerprint(entries: Sequence[Entry], model: MorphableModel) -> str:
+    """A hash that changes with the model, the lists, and the size or time of any file of the items."""
+    digest = hashlib.sha256(f"{_VERSION} {model.topology_id}".encode())
+    reader = ItemReader(entries, model)
+    for entry in entries:
+        try:
+            picture = reader.image_path(entry)
+        except ItemError:
+            picture = entry.root / "images" / entry.name
+        files = (picture, entry.params, entry.roi, entry.seg_map, *entry.uv_maps)
+        digest.update(f"{entry.source}\0{entry.name}\0".encode())
+        for file in files:
+            digest.update(_stamp(file).encode())
+    return digest.hexdigest()
+
+
+def _known(mark: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(mark.read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # none, or half written
+        return {}
+
+
+def _stamp(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError:
+        return "-\0"
+    return f"{path.name} {state.st_size} {state.st_mtime_ns}\0"
+
+
+def _memmap(
+    path: Path, dtype: type[np.generic], shape: tuple[int, ...]
+) -> np.memmap[tuple[int, ...], np.dtype[np.generic]]:
+    return np.lib.format.open_memmap(path, "w+", dtype, shape)
+
+
+def _yaw(params: FloatArray) -> FloatArray:
+    """Yaw (n,) in degrees with 3DDFA_V2's sign, as the face collection has it."""
+    _, rotation, _ = decompose(params[:, :POSE_SIZE].reshape(-1, 3, 4))
+    return angles_3ddfa_v2(rotation)[:, 0].astype(np.float32)

@@ -1,0 +1,112 @@
+"""Seg maps and UV position maps of a dataset, drawn from its params."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.geometry.pose import to_crop
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.training.data.frames import MAP_SIDES, map_frame
+from tddfa_ros.training.data.items import ItemReader, Report, in_threads, names_of, report_bad
+from tddfa_ros.training.data.layout import BadItem, Entry, ItemError, read_entries
+from tddfa_ros.training.data.parsing import render_parsing, triangle_classes
+from tddfa_ros.training.data.pictures import read_picture, write_picture
+from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface, write_uv_map
+from tddfa_ros.types import POSE_SIZE, FloatArray
+
+IMAGE_SIZE = "image"
+SIZES = (*(str(side) for side in MAP_SIDES), IMAGE_SIZE)
+UV_FORMATS = ("npz", "png")
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What to draw.
+
+    Attributes:
+        size: of seg maps, one of :data:`SIZES`: px of the crop with the ROI's 120 px in the middle, or the photograph's own size.
+        uv_size: side of UV position maps, px; 0 = none. uv_format: one of :data:`UV_FORMATS`.
+        parsing: whether to draw seg maps at all.
+    """
+
+    size: str = "160"
+    uv_size: int = 32
+    uv_format: str = "png"
+    parsing: bool = True
+
+
+class MapRenderer:
+    """Draws the maps of one morphable model."""
+
+    def __init__(self, model: MorphableModel, options: RenderOptions) -> None:
+        self.options = options
+        self._model = model
+        self._classes = triangle_classes(model) if options.parsing else None
+        self._surface = uv_surface(model, options.uv_size) if options.uv_size else None
+
+    def parsing(
+        self, params: FloatArray, image_shape: tuple[int, int], roi: NDArray[np.float64]
+    ) -> NDArray[np.uint8]:
+        """Class ids of an item with this photograph (h, w) and ROI (4,)."""
+        shape = image_shape
+        if self.options.size != IMAGE_SIZE:
+            shape = (int(self.options.size), int(self.options.size))
+        frame = map_frame(shape, image_shape, roi)
+        vertices = to_crop(self._model.head(params), params[:POSE_SIZE].reshape(3, 4))
+        return render_parsing(self._model, frame.from_crop(vertices), shape, self._classes)
+
+    def write(self, entry: Entry, reader: ItemReader, output: Path) -> None:
+        """Draw and write the maps of one item.
+
+        Raises:
+            ItemError: its picture, params or ROI cannot be used.
+        """
+        image = read_picture(reader.image_path(entry))
+        params = reader.params(entry)
+        shape = (image.shape[0], image.shape[1])
+        roi = reader.roi(entry, shape)
+        target = Entry(output, entry.name, entry.suffix, entry.source)
+        if self._classes is not None:
+            write_picture(target.seg_map, self.parsing(params, shape, roi))
+        if self._surface is None:
+            return
+        for path in target.uv_maps:
+            if path.suffix == f".{self.options.uv_format}":
+                position = self._surface.unroll(self._model, posed_vertices(self._model, params))
+                write_uv_map(path, position, self._surface.mask)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def render_lists(
+    lists: Path | Sequence[Path],
+    model: MorphableModel,
+    output: Path,
+    options: RenderOptions | None = None,
+    strict: bool = False,
+    report: Report | None = None,
+) -> int:
+    """Draw the maps of all items of some lists below ``output``; how many items were drawn.
+
+    Raises:
+        ConfigError: a list or an option is wrong, no item can be used, or ``strict`` and one cannot.
+    """
+    entries = read_entries(lists)
+    reader = ItemReader(entries, model)
+    renderer = MapRenderer(model, options or RenderOptions())
+
+    def work(entry: Entry) -> BadItem | None:
+        try:
+            renderer.write(entry, reader, output)
+        except ItemError as error:
+            return BadItem(entry.name, str(error))
+        return None
+
+    bad = [item for item in in_threads(work, entries, "render") if item is not None]
+    report_bad(bad, len(entries), names_of(lists), strict, report)
+    return len(entries) - len(bad)

@@ -1,0 +1,126 @@
+"""UV position maps: at every texel of the model's texture, where that point of the posed face lies.
+
+A map is (u, u, 3) float32: x, y, z of the crop frame in which the pose is given (y up, x counted from 1; docs/architecture.md), row 0 at v = 1; 0 at texels that
+belong to no triangle. Files: ``.npz`` with the array ``position``, or a 16-bit colour ``.png`` with R, G, B = x, y, z, each coded as
+``round(STEPS * (value - LOWEST))``, which is exact to 1/256 px between -192 and 319 px, and black where there is nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.rendering.raster import rasterize
+from tddfa_ros.rendering.texture import uv_pixels
+from tddfa_ros.training.data.layout import ItemError, shown
+from tddfa_ros.training.data.pictures import read_map, write_picture
+from tddfa_ros.training.fit import PointBasis
+from tddfa_ros.types import FloatArray, IntArray
+
+STEPS = 128.0
+LOWEST = -192.0
+SIDES = (8, 1024)
+
+
+@dataclass(frozen=True, eq=False)
+class UvSurface:
+    """Which point of the surface each texel is, for one model and one size.
+
+    Attributes:
+        mask: (u, u) bool, where there is a surface; triangles: (k,) of the k covered texels, row by row; weights: (k, 3) barycentric.
+    """
+
+    mask: NDArray[np.bool_]
+    triangles: IntArray
+    weights: FloatArray
+
+    def basis(self, model: MorphableModel) -> PointBasis:
+        """The model at the covered texels, so that a map can be computed from parameters alone."""
+        corners = model.triangles[self.triangles]
+
+        def at(values: FloatArray) -> FloatArray:
+            return np.einsum("kc,kc...->k...", self.weights, values[corners]).astype(np.float32)
+
+        return PointBasis(at(model.mean), at(model.shape_basis), at(model.expression_basis))
+
+    def unroll(self, model: MorphableModel, vertices: FloatArray) -> FloatArray:
+        """Map (u, u, 3) of values at the vertices (N, 3)."""
+        out = np.zeros((*self.mask.shape, 3), dtype=np.float32)
+        corners = vertices[model.triangles[self.triangles]]
+        out[self.mask] = np.einsum("kc,kcx->kx", self.weights, corners)
+        return out
+
+
+def uv_surface(model: MorphableModel, size: int) -> UvSurface:
+    """Find the surface point of each texel of a map of ``size`` px.
+
+    Raises:
+        ConfigError: the size is impossible.
+    """
+    if not SIDES[0] <= size <= SIDES[1]:
+        raise ConfigError(f"a UV map has {SIDES[0]} to {SIDES[1]} px, not {size}")
+    corners = uv_pixels(model.uv, size)[model.triangles].reshape(-1, 3)
+    own = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
+    values = np.tile(np.eye(3, dtype=np.float32), (len(own), 1))
+    values[:, 2] = np.repeat(np.arange(len(own)), 3)
+    drawn = rasterize(corners, own, values, (size, size))
+    first, second = drawn.values[drawn.mask][:, :2].T
+    weights = np.stack([first, second, 1 - first - second], axis=1).astype(np.float32)
+    triangles = np.rint(drawn.values[drawn.mask][:, 2]).astype(np.int32)
+    return UvSurface(drawn.mask, triangles, weights)
+
+
+def posed_vertices(model: MorphableModel, params: FloatArray) -> FloatArray:
+    """Vertices (N, 3) in the crop frame, y up: ``s*R head + t``."""
+    pose = params[:12].reshape(3, 4)
+    return np.asarray(model.head(params) @ pose[:, :3].T + pose[:, 3], dtype=np.float32)
+
+
+def write_uv_map(path: Path, position: FloatArray, mask: NDArray[np.bool_]) -> None:
+    """Write a map (u, u, 3) as ``.npz`` or ``.png``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npz":
+        np.savez_compressed(path, position=position.astype(np.float32))
+        return
+    codes = np.clip(np.rint((position - LOWEST) * STEPS), 1, 65535)
+    codes = np.where(mask[..., None], codes, 0).astype(np.uint16)
+    write_picture(path, np.ascontiguousarray(codes[..., ::-1]))
+
+
+def read_uv_map(path: Path) -> FloatArray:
+    """Read a map (u, u, 3) float32.
+
+    Raises:
+        ItemError: the file is damaged, not square, or holds NaN.
+    """
+    name = shown(path)
+    position = _read_npz(path, name) if path.suffix == ".npz" else _read_png(path, name)
+    side = len(position)
+    if position.shape != (side, side, 3) or not SIDES[0] <= side <= SIDES[1]:
+        raise ItemError(f"{name} has the shape {position.shape}, not (u, u, 3)")
+    if not np.isfinite(position).all():
+        raise ItemError(f"{name} holds NaN or infinity")
+    return position.astype(np.float32)
+
+
+def _read_npz(path: Path, name: str) -> FloatArray:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return np.asarray(file["position"])
+    except KeyError as error:
+        raise ItemError(f"{name} has no array 'position'") from error
+    except Exception as error:  # zip, zlib and NumPy each have their own
+        raise ItemError(f"{name} is damaged") from error
+
+
+def _read_png(path: Path, name: str) -> FloatArray:
+    codes = read_map(path)
+    if codes.dtype != np.uint16 or codes.ndim != 3 or codes.shape[2] != 3:
+        raise ItemError(f"{name} is not a colour picture of 16 bits a channel")
+    codes = codes[..., ::-1]
+    return np.where(codes > 0, codes / STEPS + LOWEST, 0).astype(np.float32)

@@ -1,0 +1,134 @@
+"""The loss of a batch: the weighted sum of all terms that count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.training.loss_weights import LossWeights
+from tddfa_ros.training.losses.confidence import confidence_loss
+from tddfa_ros.training.losses.posed import PosedPoints, crop_pixels
+from tddfa_ros.training.losses.robust import coefficient_distance, point_distance, robust
+from tddfa_ros.training.losses.schedule import weights_at
+from tddfa_ros.training.losses.segmentation import segmentation_loss
+from tddfa_ros.training.losses.uv_position import uv_position_loss
+from tddfa_ros.training.losses.vdc import vertex_distance_cost
+from tddfa_ros.training.losses.wpdc import Wpdc
+from tddfa_ros.training.networks import Predictions
+
+_Term = Callable[[], Tensor]
+_TARGETS = ("params", "parsing", "uv_position")
+
+
+class FaceLoss(nn.Module):
+    """``L = sum of lambda_i(t) L_i`` over the terms of :class:`LossWeights` whose weight is not 0.
+
+    ``seg``, ``uv`` and ``confidence`` count only when the network predicts and the batch holds what they compare. All terms but
+    ``confidence`` see only the rows of faces: those whose ``batch["face"]`` is 1, every row when the batch does not tell.
+
+    Attributes:
+        points: the posed landmarks and sampled vertices; share one between losses with ``points=``.
+        weights: as configured.
+    """
+
+    def __init__(
+        self,
+        model: MorphableModel,
+        std: Tensor,
+        weights: LossWeights,
+        *,
+        points: PosedPoints | None = None,
+        class_weights: Tensor | None = None,
+        uv_mask: Tensor | None = None,
+    ) -> None:
+        """Args: std (P,) of the whitening; class_weights (C,) of face parsing; uv_mask (u, u), 1 where a texel holds a point."""
+        super().__init__()
+        self.points = PosedPoints(model) if points is None else points
+        self.weights = weights
+        self.register_buffer("std", std, persistent=False)
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.register_buffer("uv_mask", uv_mask, persistent=False)
+        self.std: Tensor
+        self.class_weights: Tensor | None
+        self.uv_mask: Tensor | None
+        if weights.wpdc > 0:
+            self.wpdc = Wpdc.over_mesh(model, std)
+        if weights.fwpdc > 0:
+            self.fwpdc = Wpdc.over_points(self.points, std)
+
+    def forward(
+        self, predictions: Predictions, batch: Mapping[str, Tensor], progress: float = 0.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total, and every term before its weight, detached, for the log.
+
+        Args:
+            predictions: of the network, for n crops.
+            batch: targets ``params`` (n, P) and, as they are known, ``face`` (n,), ``parsing`` (n, h, w), ``uv_position`` (n, 3, u, u).
+            progress: t / T, the share of the run that is over.
+        """
+        with torch.autocast(predictions.params.device.type, enabled=False):
+            exact = _each(predictions, _exact)
+            choices = self._terms(exact, batch)
+            total, terms = _anchor(exact), {}
+            for name, weight in weights_at(self.weights, progress).items():
+                if name in choices:
+                    value = choices[name]()
+                    total = total + weight * value
+                    terms[name] = value.detach()
+        return total, terms
+
+    def _terms(self, every: Predictions, batch: Mapping[str, Tensor]) -> dict[str, _Term]:
+        """How to compute each term that this batch allows."""
+        found, target = _faces(every, batch)
+        params, wanted = found.params, target["params"]
+        posed, truth = self.points(params), self.points(wanted)
+        depth, std = self.weights.depth, self.std
+        terms: dict[str, _Term] = {
+            "vertices": lambda: point_distance(posed[:, 68:], truth[:, 68:], depth),
+            "lmk": lambda: point_distance(posed[:, :68], truth[:, :68], depth),
+            "direct": lambda: robust(found.landmarks - crop_pixels(truth[:, :68])),
+            "coefficients": lambda: coefficient_distance(params, wanted, std),
+            "vdc": lambda: vertex_distance_cost(self.points, params, wanted),
+            "wpdc": lambda: self.wpdc(params, wanted),
+            "fwpdc": lambda: self.fwpdc(params, wanted),
+        }
+        parsing, maps, logits = found.parsing, found.uv_position, every.confidence
+        if parsing is not None and "parsing" in target:
+            terms["seg"] = lambda: segmentation_loss(parsing, target["parsing"], self.class_weights)
+        if maps is not None and "uv_position" in target:
+            terms["uv"] = lambda: uv_position_loss(maps, target["uv_position"], self.uv_mask)
+        if len(params) == 0:
+            terms = dict.fromkeys(terms, lambda: params.new_zeros(()))
+        if logits is not None and "face" in batch:
+            terms["confidence"] = lambda: confidence_loss(logits, batch["face"])
+        return terms
+
+
+def _each(predictions: Predictions, change: Callable[[Tensor], Tensor]) -> Predictions:
+    return Predictions._make(None if p is None else change(p) for p in predictions)
+
+
+def _exact(prediction: Tensor) -> Tensor:
+    """Half precision to single: 16 bits resolve 120 px no finer than 0.06 px."""
+    half = prediction.dtype in (torch.float16, torch.bfloat16)
+    return prediction.float() if half else prediction
+
+
+def _faces(
+    predictions: Predictions, batch: Mapping[str, Tensor]
+) -> tuple[Predictions, dict[str, Tensor]]:
+    """The rows of predictions and targets that show a face."""
+    targets = {name: batch[name] for name in _TARGETS if name in batch}
+    if "face" not in batch:
+        return predictions, targets
+    rows = batch["face"] > 0.5
+    found = _each(predictions, lambda p: p[rows])
+    return found, {name: target[rows] for name, target in targets.items()}
+
+
+def _anchor(predictions: Predictions) -> Tensor:
+    """Zero that every head has part in: a batch without targets for a head must not leave it out of the backward pass (DDP waits)."""
+    return sum((p.flatten()[0] * 0 for p in predictions if p is not None), torch.zeros(()))

@@ -1,0 +1,114 @@
+"""How good a network is on held-out crops: landmarks, confidence, and a picture to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tddfa_ros.rendering.overlay import IBUG_GROUPS
+from tddfa_ros.training.dataset import Batch, FaceDataset
+from tddfa_ros.training.losses import PosedPoints, crop_pixels
+from tddfa_ros.training.networks import FaceNet, Predictions, normalise
+from tddfa_ros.types import CROP_FRAME, ImageBGR
+
+_BATCH = 256
+_TILES, _COLUMNS, _ZOOM = 24, 8, 2
+_LABEL, _FOUND = (90, 90, 255), (120, 255, 120)  # BGR
+
+
+class Validation:
+    """Callable: network in evaluation mode -> figures.
+
+    ``nme_validation`` and ``nme_direct``: mean distance of the mesh's and of the direct head's 68 landmarks from the labels, % of sqrt(w * h) of
+    their box; ``auc_confidence`` where the network tells it and there are crops without a face.
+    """
+
+    def __init__(
+        self,
+        crops: FaceDataset,
+        faces: NDArray[np.int64],
+        others: NDArray[np.int64],
+        points: PosedPoints,
+        device: torch.device,
+    ) -> None:
+        self._crops, self._faces, self._others = crops, faces, others
+        self._points, self._device = points, device
+
+    def __call__(self, network: FaceNet) -> dict[str, float]:
+        errors, direct, logits = [], [], []
+        for batch, found in self._predict(network, self._faces):
+            wanted = crop_pixels(self._points(batch["params"])[:, :68])
+            mesh = crop_pixels(self._points(found.params)[:, :68])
+            size = (wanted.amax(dim=1) - wanted.amin(dim=1)).prod(dim=1).sqrt()
+            errors.append((mesh - wanted).norm(dim=2).mean(dim=1) / size)
+            direct.append((found.landmarks - wanted).norm(dim=2).mean(dim=1) / size)
+            logits.append(found.confidence)
+        figures = {
+            "nme_validation": 100 * float(torch.cat(errors).mean()),
+            "nme_direct": 100 * float(torch.cat(direct).mean()),
+        }
+        if len(self._others) and logits[0] is not None:
+            wrong = [found.confidence for _, found in self._predict(network, self._others)]
+            figures["auc_confidence"] = _auc(torch.cat(logits), torch.cat(wrong))  # type: ignore[arg-type]
+        return figures
+
+    def params(self, network: FaceNet, most: int) -> tuple[Tensor, Tensor]:
+        """Found and true parameters of at most so many held-out faces."""
+        pairs = [
+            (found.params, batch["params"])
+            for batch, found in self._predict(network, self._faces[:most])
+        ]
+        return torch.cat([p for p, _ in pairs]), torch.cat([p for _, p in pairs])
+
+    def picture(self, network: FaceNet) -> ImageBGR:
+        """Held-out crops of all yaws, with the landmarks of their labels (red dots) and those found (green lines)."""
+        rows = self._faces[
+            np.linspace(0, len(self._faces) - 1, min(_TILES, len(self._faces))).astype(int)
+        ]
+        tiles: list[ImageBGR] = []
+        for batch, found in self._predict(network, rows):
+            wanted = crop_pixels(self._points(batch["params"])[:, :68]).cpu().numpy()
+            mesh = crop_pixels(self._points(found.params)[:, :68]).cpu().numpy()
+            crops = batch["image"].permute(0, 2, 3, 1).cpu().numpy()
+            tiles += [_tile(*args) for args in zip(crops, wanted, mesh, strict=True)]
+        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _COLUMNS)
+        lines = [np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)]
+        return np.vstack(lines)
+
+    def _predict(
+        self, network: FaceNet, rows: NDArray[np.int64]
+    ) -> Iterator[tuple[Batch, Predictions]]:
+        loader = DataLoader(
+            self._crops, batch_size=_BATCH, sampler=rows.tolist(), generator=torch.Generator()
+        )
+        for batch in loader:
+            batch = {name: value.to(self._device) for name, value in batch.items()}
+            with torch.no_grad():
+                found = network(normalise(batch["image"]))
+            yield batch, found
+
+
+def _tile(crop: ImageBGR, wanted: NDArray[np.float32], found: NDArray[np.float32]) -> ImageBGR:
+    side = int(CROP_FRAME) * _ZOOM
+    tile = cv2.resize(crop, (side, side), interpolation=cv2.INTER_CUBIC)
+    half = (
+        side / len(crop) - 1
+    ) / 2  # resizing keeps the pictures' edges, not the centres of their first pixels
+    for points, closed in IBUG_GROUPS.values():
+        line = np.round((found[list(points)] * _ZOOM + half) * 8).astype(np.int32)
+        cv2.polylines(tile, [line], closed, _FOUND, 1, cv2.LINE_AA, 3)
+    for x, y in np.round((wanted * _ZOOM + half) * 8).astype(int):
+        cv2.circle(tile, (int(x), int(y)), 10, _LABEL, -1, cv2.LINE_AA, 3)
+    return np.asarray(tile, dtype=np.uint8)
+
+
+def _auc(faces: Tensor, others: Tensor) -> float:
+    """Share of pairs of a face and another crop in which the face scores higher; a tie counts half."""
+    difference = faces[:, None] - others[None]
+    return float((difference > 0).float().mean() + 0.5 * (difference == 0).float().mean())

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.synthetic_model import synthetic_model
+from support.tiny_training import tiny, write_cache
+
+from tddfa_ros.cli import main
+from tddfa_ros.morphable import MorphableModel
+
+pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
+pytest.importorskip("onnx")
+
+from support.tiny_networks import textures
+
+from tddfa_ros.regression.regressor import Regressor
+from tddfa_ros.training.cache import open_cache
+from tddfa_ros.training.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def model() -> MorphableModel:
+    return synthetic_model(shape=4, expressions=6)
+
+
+@pytest.fixture(scope="module")
+def folder(model: MorphableModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """model.npz, a cache, and runs with all heads and with none."""
+    folder = tmp_path_factory.mktemp("runs")
+    model.save(folder / "model.npz")
+    write_cache(folder / "cache", model, 24, negatives=24)
+    cache = open_cache(folder / "cache", model)
+    short = {"epochs": 1, "samples": 16, "uv_position": True, "parsing": True}
+    Trainer(tiny(**short), cache, model, folder / "run").run()
+    plain = tiny(epochs=1, samples=16, confidence=False)
+    Trainer(plain, cache, model, folder / "plain").run()
+    return folder
+
+
+def export(folder: Path, run: str, *more: str) -> int:
+    arguments = ["export", "--checkpoint", str(folder / run / "checkpoint.pt")]
+    arguments += ["--model", str(folder / "model.npz"), "-o", str(folder / "net.onnx")]
+    return main([*arguments, *more])
+
+
+def test_a_confidence_head_is_calibrated_and_exported(
+    folder: Path, model: MorphableModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(folder, "run", "--cache", str(folder / "cache"), "--half") == 0
+    out = capsys.readouterr().out
+    assert "confidence: AUC " in out and "net.onnx: " in out
+    regressor = Regressor(folder / "net.onnx", model)
+    assert regressor.session.output_names == ("params", "landmarks", "confidence")
+    faces = textures(3, 96)
+    assert ((regressor(faces).confidence > 0) & (regressor(faces).confidence < 1)).all()
+
+
+def test_other_heads_on_demand(folder: Path, model: MorphableModel) -> None:
+    more = ["--head", "uv_position", "--head", "parsing"]
+    assert export(folder, "run", "--cache", str(folder / "cache"), *more) == 0
+    names = Regressor(folder / "net.onnx", model).session.output_names
+    assert names == ("params", "landmarks", "confidence", "parsing", "uv_position")
+
+
+def test_without_a_confidence_head(
+    folder: Path, model: MorphableModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(folder, "plain", "--cache", str(folder / "cache")) == 0
+    assert "agree (the network has no head for it)" in capsys.readouterr().out
+    assert Regressor(folder / "net.onnx", model).metadata.agreement is not None
+
+
+def test_mistakes_are_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["run"], f"{folder / 'run' / 'cache'} holds no training cache"),
+        (["nowhere", "--cache", str(folder / "cache")], "is not a training checkpoint"),
+        (["plain", "--cache", str(folder / "cache"), "--head", "parsing"], "no head 'parsing'"),
+        (["run", "--cache", str(folder / "cache"), "--head", "depth"], "depth"),
+    ):
+        assert export(folder, *arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1
+        assert message in error

@@ -1,0 +1,39 @@
+"""Untrained networks whose answers depend on what they see, and crops that differ."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tddfa_ros.training.networks import FaceNet, normalise
+
+
+def textures(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Crops (n, S, S, 3) of blotches that differ in colour, contrast and coarseness."""
+    rng = np.random.default_rng(seed)
+    crops = []
+    for _ in range(count):
+        cells = int(rng.integers(3, 24))
+        blotches = rng.normal(rng.uniform(60, 190, 3), rng.uniform(15, 80), (cells, cells, 3))
+        picture = cv2.resize(np.clip(blotches, 0, 255), (size, size), interpolation=cv2.INTER_CUBIC)
+        crops.append(np.clip(picture, 0, 255).astype(np.uint8))
+    return np.stack(crops)
+
+
+def as_input(crops: NDArray[np.uint8]) -> torch.Tensor:
+    """What the network takes."""
+    return normalise(torch.from_numpy(crops).permute(0, 3, 1, 2))
+
+
+def settled(network: FaceNet, size: int = 96) -> FaceNet:
+    """Give normalisation layers the statistics of some crops, as training would: with those they are made with, signals die out."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None  # the plain mean over all batches
+    with torch.no_grad():
+        for seed in range(4):
+            network.train()(as_input(textures(8, size, seed)))
+    return network.eval()

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.posed import random_faces
+from support.synthetic_model import frontal_params, synthetic_model
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_crop
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.morphable.builder.regions import REGION_NAMES
+from tddfa_ros.training.data.parsing import (
+    CLASS_NAMES,
+    CLASSES,
+    IGNORE,
+    colourise,
+    render_parsing,
+    triangle_classes,
+    vertex_classes,
+)
+
+SCALE = 4  # the crop of 120 px, drawn larger
+
+
+@pytest.fixture(scope="module")
+def model(repo_root: Path) -> MorphableModel:
+    return MorphableModel.load(repo_root / "models" / "tddfa_head.npz")
+
+
+def draw(model: MorphableModel, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The parsing of a face and its 68 landmarks, px of that picture."""
+    pose = params[:12].reshape(3, 4)
+    vertices = to_crop(model.head(params), pose) * np.float32(SCALE)
+    landmarks = to_crop(model.head_landmarks(params), pose)[:, :2] * SCALE
+    return render_parsing(model, vertices, (120 * SCALE, 120 * SCALE)), landmarks
+
+
+def class_at(parsing: np.ndarray, point: np.ndarray) -> str:
+    x, y = np.round(point).astype(int)
+    return CLASS_NAMES[parsing[y, x]]
+
+
+def test_ids_never_change() -> None:
+    names = ["background", "skin", "brows", "eyes", "nose", "lips", "mouth", "ears", "neck"]
+    assert list(CLASS_NAMES) == names
+    assert IGNORE == 255
+    assert len({kind.colour for kind in CLASSES}) == len(CLASSES)
+
+
+def test_every_region_of_the_default_model_has_one_class(model: MorphableModel) -> None:
+    mapped = [region for kind in CLASSES for region in kind.regions]
+    assert sorted(mapped) == sorted(REGION_NAMES)
+    classes = vertex_classes(model)
+    assert set(classes.tolist()) == set(range(len(CLASSES)))
+    left = model.regions == model.region_names.index("left_ear")
+    assert (classes[left] == CLASS_NAMES.index("ears")).all()
+
+
+def test_an_unknown_region_is_named() -> None:
+    small = synthetic_model(shape=4, expressions=6)
+    values = {
+        name: getattr(small, name)
+        for name in small.__dataclass_fields__
+        if name not in ("topology_id", "region_names")
+    }
+    other = MorphableModel.create(**values, region_names=("skin", "horns", "neck"))
+    with pytest.raises(ConfigError, match="'horns' of synthetic"):
+        triangle_classes(other)
+
+
+@pytest.mark.parametrize("yaw", [0, -30, 40])
+def test_parts_are_where_their_landmarks_are(model: MorphableModel, yaw: float) -> None:
+    params = frontal_params(model, 560)
+    rotation = rotation_from_yaw_pitch_roll(np.array([yaw, 0, 0]))
+    params[:12].reshape(3, 4)[:, :3] = 560 * rotation
+    params[52 + model.expression_names.index("jawOpen")] = 0.5
+    parsing, at = draw(model, params)
+    eyes = {19: slice(36, 42), 24: slice(42, 48)}  # brow landmark -> its eye
+    near = {0: [19, 24], -30: [24], 40: [19]}[int(yaw)]
+    assert class_at(parsing, at[30]) == "nose"
+    assert class_at(parsing, (at[62] + at[66]) / 2) == "mouth"
+    assert class_at(parsing, (at[57] + at[66]) / 2) == "lips"
+    assert class_at(parsing, at[8] - [0, 12]) == "skin"
+    for brow in near:
+        assert class_at(parsing, at[brow]) == "brows"
+        assert class_at(parsing, at[eyes[brow]].mean(axis=0)) == "eyes"
+    assert parsing[2, 2] == 0
+    counts = np.bincount(parsing.ravel(), minlength=9)
+    assert (counts[1:] > 0).all()
+
+
+def test_what_is_behind_is_hidden(model: MorphableModel) -> None:
+    """In profile only one ear and one eye are seen; the far side lies behind the near one."""
+    params = frontal_params(model, 500)
+    params[:12].reshape(3, 4)[:, :3] = 500 * rotation_from_yaw_pitch_roll(np.array([90.0, 0, 0]))
+    parsing, at = draw(model, params)
+    ears = np.argwhere(parsing == CLASS_NAMES.index("ears"))
+    # turned to the person's own left, the nose points to the right of the picture and the right ear is seen
+    assert at[30, 0] > ears[:, 1].max()
+    right = model.regions == model.region_names.index("right_ear")
+    classes = np.where(right, 7, 0)[model.triangles].max(axis=1).astype(np.uint8)
+    vertices = to_crop(model.head(params), params[:12].reshape(3, 4)) * np.float32(SCALE)
+    only = render_parsing(model, vertices, parsing.shape, classes)
+    assert (parsing == 7).sum() == pytest.approx((only == 7).sum(), rel=0.1)
+    eyes = (parsing == CLASS_NAMES.index("eyes")).sum()
+    assert 0 < eyes < 0.7 * (draw(model, frontal_params(model, 500))[0] == 3).sum()
+
+
+def test_all_pixels_of_a_triangle_have_its_class(model: MorphableModel) -> None:
+    params = random_faces(model, np.random.default_rng(0), 1)[0]
+    parsing, _ = draw(model, params)
+    assert set(np.unique(parsing)) <= set(range(len(CLASSES)))
+    everything = np.full(len(model.triangles), 8, np.uint8)
+    vertices = to_crop(model.head(params), params[:12].reshape(3, 4)) * np.float32(SCALE)
+    drawn = render_parsing(model, vertices, parsing.shape, everything)
+    assert set(np.unique(drawn)) == {0, 8}
+
+
+def test_colours() -> None:
+    shown = colourise(np.array([[0, 4, IGNORE]], np.uint8))
+    assert shown[0].tolist() == [[0, 0, 0], list(CLASSES[4].colour), [128, 128, 128]]

@@ -1,0 +1,189 @@
+"""Training with two processes that torchrun starts, on CPUs (gloo)."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.tiny_training import write_cache
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.morphable import MorphableModel
+
+torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
+
+from tddfa_ros.cli import main  # noqa: E402
+from tddfa_ros.training import checkpoint as checkpoints  # noqa: E402
+from tddfa_ros.training.distributed import Workers, workers  # noqa: E402
+from tddfa_ros.training.trainer import Trainer  # noqa: E402
+
+PATIENCE = 300.0  # seconds, on a busy machine
+
+
+# -- alone -----------------------------------------------------------------------------------------------------------
+
+
+def test_alone_nothing_is_shared() -> None:
+    with workers("cpu") as alone:
+        assert (alone.rank, alone.count, alone.first) == (0, 1, True)
+        assert alone.mean(2.5) == 2.5
+        assert alone.any(True) and not alone.any(False)
+        network = torch.nn.Linear(2, 2)
+        assert alone.wrap(network) is network
+        with alone.first_alone():
+            pass
+    assert not torch.distributed.is_initialized()
+
+
+def test_devices_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="finds no usable GPU"), workers("cuda"):
+        pass
+    with pytest.raises(ConfigError, match="auto, cpu or cuda, not 'tpu'"), workers("tpu"):
+        pass
+    with workers("auto") as alone:
+        assert alone.device == torch.device("cpu")
+
+
+def test_of_several_processes_the_first_writes() -> None:
+    assert Workers(0, 3, torch.device("cpu")).first
+    assert not Workers(2, 3, torch.device("cpu")).first
+
+
+# -- two processes ---------------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def arguments(tiny_model: MorphableModel, tmp_path: Path) -> list[str]:
+    """``tddfa train`` with six steps an epoch for each of two processes."""
+    tiny_model.save(tmp_path / "model.npz")
+    write_cache(tmp_path / "cache", tiny_model, 48, negatives=12)
+    arguments = [
+        "train",
+        "--cache",
+        str(tmp_path / "cache"),
+        "--model",
+        str(tmp_path / "model.npz"),
+    ]
+    arguments += ["--checkpoint-dir", str(tmp_path / "run"), "--device", "cpu", "--threads", "1"]
+    arguments += ["--width", "0.125", "--input-size", "96", "--batch", "4", "--samples", "48"]
+    return [*arguments, "--workers", "0", "--ema-half-life", "4"]
+
+
+def interrupted_under_torchrun(arguments: list[str], until: Path) -> str:
+    """Start torchrun, press Ctrl-C when the file ``until`` is there, and return what was printed."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launcher += ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
+    process = subprocess.Popen(
+        [*launcher, "-m", "tddfa_ros", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        end = time.monotonic() + PATIENCE
+        while not until.is_file() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does; torchrun passes it on to both
+        out, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return out
+
+
+def one_of_two(rank: int, port: int, arguments: list[str], folder: Path) -> None:
+    """The command in a process that has what torchrun tells it; its weights go to ``folder``."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    run = Trainer.run
+
+    def run_and_tell(trainer: Trainer) -> None:
+        run(trainer)
+        weights = {name: p.detach() for name, p in trainer.network.named_parameters()}
+        state = trainer.averaged().state_dict()
+        averaged = {name: state[name] for name in weights}
+        torch.save({"weights": weights, "averaged": averaged}, folder / f"rank_{rank}.pt")
+
+    Trainer.run = run_and_tell  # type: ignore[method-assign]
+    sys.exit(main(arguments))
+
+
+def test_ctrl_c_saves_and_both_go_on_to_the_same_weights(
+    arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    out = interrupted_under_torchrun([*arguments, "--epochs", "5000"], until=checkpoint)
+    assert out.count(f"stopped: the same command goes on from {checkpoint}") == 1, out
+    clock = checkpoints.load(checkpoint)["clock"]
+    assert clock["epoch"] >= 1
+    assert 1 <= clock["step"] <= 6, "in the middle of an epoch of 48 / (2 x 4) steps"
+
+    epochs, port = clock["epoch"] + 2, free_port()
+    again = [*arguments, "--epochs", str(epochs), "--resume"]
+    context = multiprocessing.get_context("fork")  # torch is imported already
+    both = [
+        context.Process(target=one_of_two, args=(rank, port, again, tmp_path)) for rank in (0, 1)
+    ]
+    capfd.readouterr()
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(PATIENCE)
+        process.kill()
+    told = capfd.readouterr()
+    assert [process.exitcode for process in both] == [0, 0], told.err
+    assert told.out.count(f"trained for {epochs} epochs") == 1, "the first process alone says so"
+    one, two = (torch.load(tmp_path / f"rank_{rank}.pt", weights_only=True) for rank in (0, 1))
+    for kind in ("weights", "averaged"):
+        assert one[kind].keys() == two[kind].keys()
+        for name, value in one[kind].items():
+            assert torch.equal(value, two[kind][name]), name
+    state = checkpoints.load(checkpoint)
+    assert (state["clock"]["epoch"], state["steps_per_epoch"]) == (epochs, 6)
+    assert all(torch.equal(state["network"][n], v) for n, v in one["weights"].items())
+    with (tmp_path / "run" / "log.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["epoch"] for line in lines] == [str(epoch + 1) for epoch in range(epochs)]
+    assert len(list((tmp_path / "run" / "overlays").iterdir())) == epochs
+
+
+def averages(rank: int, port: int, answers: multiprocessing.Queue[object]) -> None:
+    """What two processes agree on, one of which wants to stop; the first takes its time with the files."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with workers("cpu") as mine:
+        with mine.first_alone():
+            time.sleep(0.3 if mine.first else 0)
+            entered = time.monotonic()
+        answers.put((rank, mine.mean(float(rank)), mine.any(rank == 1), mine.any(False), entered))
+
+
+def test_processes_agree_and_the_first_goes_ahead() -> None:
+    context = multiprocessing.get_context("fork")
+    answers, port = context.Queue(), free_port()
+    both = [context.Process(target=averages, args=(rank, port, answers)) for rank in (0, 1)]
+    for process in both:
+        process.start()
+    first, second = sorted(answers.get(timeout=PATIENCE) for _ in both)
+    for process in both:
+        process.join(PATIENCE)
+    assert first[1:4] == second[1:4] == (0.5, True, False)
+    assert second[4] >= first[4], "the second waits until the first has left"
