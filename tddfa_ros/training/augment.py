@@ -67,9 +67,11 @@ class Augment:
         if rng.random() < c.low_resolution:
             side = int(rng.integers(28, 90))
             small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-            crop = cv2.resize(small, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            large = cv2.resize(small, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            crop = np.asarray(large, dtype=np.uint8)
         if rng.random() < c.blur:
-            crop = cv2.GaussianBlur(crop, (0, 0), float(rng.uniform(0.5, 2.0)))
+            blurred = cv2.GaussianBlur(crop, (0, 0), float(rng.uniform(0.5, 2.0)))
+            crop = np.asarray(blurred, dtype=np.uint8)
         if rng.random() < c.occlude:
             crop = _occlude(crop, rng)
         if rng.random() < c.colour:
@@ -195,7 +197,8 @@ def _occlude(crop: ImageBGR, rng: np.random.Generator) -> ImageBGR:
 def _recolour(crop: ImageBGR, rng: np.random.Generator) -> ImageBGR:
     """Gain per channel, contrast, brightness, gamma, sometimes grey: one look-up table a channel."""
     if rng.random() < 0.1:
-        crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+        crop = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
     levels = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.25))
     gain = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.08, 3))
     table = np.clip(255 * ((levels - 0.5) * gain + 0.5 + rng.normal(0, 0.08)), 0, 255)

@@ -55,7 +55,7 @@ def _freeze(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eval()
-            layer.train = _stay(layer)  # type: ignore[method-assign]
+            layer.train = _stay(layer)  # type: ignore[method-assign, assignment]
 
 
 def _stay(layer: nn.BatchNorm2d) -> Callable[[bool], nn.BatchNorm2d]:

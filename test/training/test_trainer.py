@@ -190,8 +190,8 @@ def test_pictures_of_every_epoch(whole_run: Trainer) -> None:
 
 def test_tensorboard_events(whole_run: Trainer) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
-    (file,) = (whole_run.folder / "tensorboard").iterdir()
-    assert file.stat().st_size > 1000
+    files = (whole_run.folder / "tensorboard").iterdir()  # one each time the run is begun or gone on with
+    assert max(file.stat().st_size for file in files) > 1000
 
 
 def test_a_run_takes_no_random_numbers_of_others(

@@ -92,9 +92,10 @@ def refine(
 
 def basis_on(dense: DenseHead) -> Basis:
     """What gives the head at points of its skin."""
+    skin = dense.skin
 
     def basis_at(triangle: IntArray, weights: DoubleArray) -> PointBasis:
-        corners = dense.skin[triangle]
+        corners = skin[triangle]
 
         def at(values: DoubleArray) -> FloatArray:
             return np.einsum("kc,kc...->k...", weights, values[corners]).astype(np.float32)

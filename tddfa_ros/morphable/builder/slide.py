@@ -16,6 +16,7 @@ from tddfa_ros.morphable.builder.surface import nearest_on_surface
 from tddfa_ros.training.fit import PointBasis
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
 
+_AROUND = 0.02  # m around the places that are tried, in which the nearest surface must lie
 _KNEE = 2.5  # px: labels have outliers, so the cost grows linearly beyond
 
 Basis = Callable[[IntArray, DoubleArray], PointBasis]
@@ -48,17 +49,17 @@ def slide(
 
     What no face shows stays where it is.
     """
+    surface = _Surface(vertices, triangles, reach + _AROUND)
     moved = positions.copy()
     for index, partner in enumerate(mirror.tolist()):
         if partner < index or not seen.weight[:, [index, partner]].any():
             continue
         places = _places(positions[index], reach, step, middle=partner == index)
-        triangle, weights = nearest_on_surface(places, vertices, triangles)
+        triangle, weights = surface.nearest(places)
         places = np.einsum("kc,kcx->kx", weights, vertices[triangles[triangle]])
-        cost = _cost(basis_at(triangle.astype(np.int32), weights), seen, index)
+        cost = _cost(basis_at(triangle, weights), seen, index)
         if partner != index:
-            other, other_weights = nearest_on_surface(places * [-1, 1, 1], vertices, triangles)
-            cost = cost + _cost(basis_at(other.astype(np.int32), other_weights), seen, partner)
+            cost = cost + _cost(basis_at(*surface.nearest(places * [-1, 1, 1])), seen, partner)
         best = places[int(np.argmin(cost))]
         if partner == index:
             best = best * [0, 1, 1]
@@ -67,6 +68,22 @@ def slide(
         else:
             moved[index], moved[partner] = best, best * [-1, 1, 1]
     return moved
+
+
+class _Surface:
+    """The nearest places on a surface of many triangles, for points that lie close together."""
+
+    def __init__(self, vertices: DoubleArray, triangles: IntArray, reach: float) -> None:
+        """Args: reach: farther than this from their middle no triangle is looked at, m."""
+        self._vertices, self._triangles, self._reach = vertices, triangles, reach
+        self._centres = vertices[triangles].mean(axis=1)
+
+    def nearest(self, points: DoubleArray) -> tuple[IntArray, DoubleArray]:
+        """Triangle (k,) and barycentric weights (k, 3)."""
+        distance = np.linalg.norm(self._centres - points.mean(axis=0), axis=1)
+        near = np.flatnonzero(distance < self._reach)
+        triangle, weights = nearest_on_surface(points, self._vertices, self._triangles[near])
+        return near[triangle].astype(np.int32), weights
 
 
 def _places(centre: DoubleArray, reach: float, step: float, middle: bool) -> DoubleArray:
