@@ -29,6 +29,7 @@ class Brightness(nn.Module):
         self._landmarks = torch.from_numpy(landmark_pixels(model, params).astype(np.float32))
 
     def forward(self, image: torch.Tensor) -> Predictions:
+        self.seen = image
         share = 100 * (image > 0.75).float().mean(dim=(1, 2, 3))
         landmarks = self._landmarks.repeat(len(image), 1, 1)
         landmarks = landmarks + torch.stack([3 + share, 0 * share], dim=1)[:, None]
@@ -68,6 +69,26 @@ def test_agreement_where_nothing_else_can_be_calibrated(
     assert found.confidence.midpoint < -3 and found.confidence.width > 0
     assert len(found.others) == (0 if head else 3)
     assert np.isnan(found.auc) if head else found.auc == 0.0, "noise disagrees less here"
+
+
+def test_faces_are_framed_as_tracking_frames_them(
+    tiny_model: MorphableModel, tiny_cache: FaceCache
+) -> None:
+    """By their landmarks, with a little noise, however they are stored."""
+    cache = replace(tiny_cache, held_out=(np.arange(132) % 2 == 0) & tiny_cache.face)
+    network = Brightness(tiny_model, cache.params[0])
+    calibrate(network, cache, tiny_model, 120)
+    extents, middles = [], []
+    for crop in network.seen.numpy():
+        place = np.argwhere(crop.min(axis=0) > 0.6)  # the landmarks are white
+        low, high = place.min(axis=0), place.max(axis=0)
+        extents.append((high - low).max() * np.sqrt(2) / 120)
+        middles.append((high + low) / 2 - 59.5)
+    # noise of 0.06 and 0.035 * 120 = 4.2, the mean of 48; a spot is some px wide
+    assert abs(np.mean(np.log(extents))) < 0.06
+    assert 0.03 < np.std(np.log(extents)) < 0.09
+    assert np.abs(np.mean(middles, axis=0)).max() < 1.9
+    assert 2.8 < np.std(middles) < 5.6
 
 
 def test_it_repeats(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:

@@ -16,6 +16,7 @@ from tddfa_ros.training.loss_weights import LossWeights
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
+from tddfa_ros.training import checkpoint as checkpoints  # noqa: E402
 from tddfa_ros.training.trainer import Trainer, whitening  # noqa: E402
 
 
@@ -173,6 +174,9 @@ def test_meta_joint_chooses_and_says_so(
     for name, share in zip(("fwpdc", "vdc"), shares, strict=True):
         assert (name in line) == (share > 0)
     assert "vertices" not in line and "lmk" in line
+    state = checkpoints.load(trainer.checkpoint)
+    steps = {int(value["step"]) for value in state["optimiser"]["state"].values()}
+    assert (state["average"]["step"], steps) == (6, {6}), "what was not chosen has left no trace"
 
 
 # -- what a run leaves -----------------------------------------------------------------------------------------------
@@ -190,7 +194,9 @@ def test_pictures_of_every_epoch(whole_run: Trainer) -> None:
 
 def test_tensorboard_events(whole_run: Trainer) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
-    files = (whole_run.folder / "tensorboard").iterdir()  # one each time the run is begun or gone on with
+    files = (
+        whole_run.folder / "tensorboard"
+    ).iterdir()  # one each time the run is begun or gone on with
     assert max(file.stat().st_size for file in files) > 1000
 
 
