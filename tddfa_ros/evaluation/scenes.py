@@ -32,6 +32,7 @@ OBJECTS = (
 
 _SURE = 0.3  # score from which the detector's word is taken that there may be a face
 _TRIES = 40
+_SAME = 0.3  # IoU above which two ROIs are of one face
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +130,13 @@ def shifted(scene: Scene) -> DoubleArray:
     angles = np.arange(8) * (np.pi / 4)
     steps = np.stack([np.cos(angles), np.sin(angles)], axis=1) * (scene.face[2] - scene.face[0]) / 2
     rois = scene.face + np.tile(steps, 2)
-    strangers = scene.others[iou(scene.others, scene.face)[:, 0] < 0.3]
-    return np.asarray(rois[~(iou(rois, strangers) > 0.3).any(axis=1)])
+    return np.asarray(rois[~(iou(rois, strangers(scene)) > _SAME).any(axis=1)])
+
+
+def strangers(scene: Scene) -> DoubleArray:
+    """ROIs (n, 4) of all faces but the labelled one, of which there must be one."""
+    assert scene.face is not None
+    return scene.others[iou(scene.others, scene.face)[:, 0] <= _SAME]
 
 
 def scrambled(crop: ImageBGR, name: str, tiles: int = 4) -> ImageBGR:

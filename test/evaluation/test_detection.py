@@ -20,12 +20,14 @@ def test_each_detection_finds_one_face_if_it_overlaps_it_by_half(tmp_path: Path)
     (folder / "boxes.json").write_text(
         json.dumps({"0.png": [NEAR, FAR], "1.png": [NEAR], "2.png": []})
     )
-    exact, twice, off = [*NEAR, 0.9], [10, 10, 52, 52, 0.8], [35, 10, 75, 50, 0.7]
+    exact, twice, off = [*NEAR, 0.9], [10, 10, 52, 52, 0.8], [28, 10, 68, 50, 0.7]
     fake = FakePredictor(boxes=[np.array([exact, twice]), np.array([off]), np.zeros((0, 5))])
     result = evaluate(fake, Sets(tmp_path))
     assert result.figure("all faces", "recall") == pytest.approx(1 / 3)
     assert result.figure("all faces", "precision") == pytest.approx(1 / 3)
     assert result.figure("faces from 64 px", "recall") == 0
+    assert result.figure("all faces", "recall, IoU 0.3") == pytest.approx(2 / 3)
+    assert result.figure("all faces", "precision, IoU 0.3") == pytest.approx(2 / 3)
     assert [row.count for row in result.rows] == [3, 3, 3, 1]
 
 

@@ -15,6 +15,7 @@ from tddfa_ros.evaluation.scenes import (
     objects,
     scrambled,
     shifted,
+    strangers,
 )
 from tddfa_ros.tracking.association import iou
 
@@ -59,6 +60,13 @@ def test_a_shift_onto_another_face_is_left_out() -> None:
     assert 0 < len(rois) < 8
     assert (iou(rois, stranger) <= 0.3).all()
     assert shifted(Scene("b", scene().image, None, stranger[None])).shape == (0, 4)
+
+
+def test_strangers_are_all_but_the_labelled_face() -> None:
+    detected, stranger = FACE + [5, -5, 5, -5], FACE + [120, 0, 120, 0]
+    np.testing.assert_array_equal(
+        strangers(scene(others=np.array([FACE, detected, stranger]))), [stranger]
+    )
 
 
 def test_scrambling_moves_tiles_and_loses_none() -> None:

@@ -212,7 +212,8 @@ def seen_by(
     count = len(params)
     human = np.full((count, 21, 2), np.nan, np.float32)
     human[:, AFLW_POINTS] = projected(dense, aflw, params)[..., :2]
-    human[np.arange(count) % 3 > 0, AFLW_POINTS[3]] += 40
+    slips = np.flatnonzero(np.arange(count) % 3 > 0)
+    human[slips[:, None], AFLW_POINTS[[2, 3]]] += 40
     human[1::4, AFLW_POINTS[8]] = np.nan
     yaw = np.degrees(np.arctan2(params[:, 2], params[:, 10])).astype(np.float32)
     teacher = projected(dense, truth, params)

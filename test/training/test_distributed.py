@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.tiny_training import write_cache
@@ -25,7 +27,7 @@ from tddfa_ros.training import checkpoint as checkpoints  # noqa: E402
 from tddfa_ros.training.distributed import Workers, workers  # noqa: E402
 from tddfa_ros.training.trainer import Trainer  # noqa: E402
 
-PATIENCE = 300.0  # seconds, on a busy machine
+PATIENCE = 200.0  # seconds, on a busy machine
 
 
 # -- alone -----------------------------------------------------------------------------------------------------------
@@ -138,18 +140,10 @@ def test_ctrl_c_saves_and_both_go_on_to_the_same_weights(
 
     epochs, port = clock["epoch"] + 2, free_port()
     again = [*arguments, "--epochs", str(epochs), "--resume"]
-    context = multiprocessing.get_context("fork")  # torch is imported already
-    both = [
-        context.Process(target=one_of_two, args=(rank, port, again, tmp_path)) for rank in (0, 1)
-    ]
     capfd.readouterr()
-    for process in both:
-        process.start()
-    for process in both:
-        process.join(PATIENCE)
-        process.kill()
+    codes = exit_codes_of_two(one_of_two, port, again, tmp_path)
     told = capfd.readouterr()
-    assert [process.exitcode for process in both] == [0, 0], told.err
+    assert codes == [0, 0], told.err
     assert told.out.count(f"trained for {epochs} epochs") == 1, "the first process alone says so"
     one, two = (torch.load(tmp_path / f"rank_{rank}.pt", weights_only=True) for rank in (0, 1))
     for kind in ("weights", "averaged"):
@@ -165,6 +159,20 @@ def test_ctrl_c_saves_and_both_go_on_to_the_same_weights(
     assert len(list((tmp_path / "run" / "overlays").iterdir())) == epochs
 
 
+def exit_codes_of_two(target: Callable[..., None], *arguments: object) -> list[int | None]:
+    """Run ``target(rank, *arguments)`` in two processes; forked, because torch is imported already."""
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=target, args=(rank, *arguments), daemon=True) for rank in (0, 1)]
+    for process in both:
+        process.start()
+    end = time.monotonic() + PATIENCE
+    for process in both:
+        process.join(max(0.0, end - time.monotonic()))
+        process.kill()
+        process.join()
+    return [process.exitcode for process in both]
+
+
 def averages(rank: int, port: int, answers: multiprocessing.Queue[object]) -> None:
     """What two processes agree on, one of which wants to stop; the first takes its time with the files."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
@@ -177,13 +185,8 @@ def averages(rank: int, port: int, answers: multiprocessing.Queue[object]) -> No
 
 
 def test_processes_agree_and_the_first_goes_ahead() -> None:
-    context = multiprocessing.get_context("fork")
-    answers, port = context.Queue(), free_port()
-    both = [context.Process(target=averages, args=(rank, port, answers)) for rank in (0, 1)]
-    for process in both:
-        process.start()
-    first, second = sorted(answers.get(timeout=PATIENCE) for _ in both)
-    for process in both:
-        process.join(PATIENCE)
+    answers: multiprocessing.Queue[Any] = multiprocessing.get_context("fork").Queue()
+    assert exit_codes_of_two(averages, free_port(), answers) == [0, 0]
+    first, second = sorted(answers.get(timeout=10) for _ in range(2))
     assert first[1:4] == second[1:4] == (0.5, True, False)
     assert second[4] >= first[4], "the second waits until the first has left"

@@ -61,8 +61,6 @@ def slide(
         if partner != index:
             cost = cost + _cost(basis_at(*surface.nearest(places * [-1, 1, 1])), seen, partner)
         best = places[int(np.argmin(cost))]
-        if partner == index:
-            best = best * [0, 1, 1]
         if partner == index:  # the surface is symmetric, its triangles are not quite
             moved[index] = best * [0, 1, 1]
         else:
