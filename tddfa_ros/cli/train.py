@@ -17,6 +17,7 @@ from tddfa_ros.cli._common import (
     need_extra,
 )
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.training.allocator import keep_freed_memory
 from tddfa_ros.training.config import AugmentConfig, TrainConfig, load_train_config
 from tddfa_ros.training.loss_weights import parse_loss_decay, parse_loss_weights
 
@@ -134,6 +135,7 @@ def command(
     checkpoint = checkpoint_dir / "checkpoint.pt"
     if resume and not checkpoint.is_file():
         raise ConfigError(f"there is no run to go on with: {checkpoint} does not exist")
+    keep_freed_memory()
     morphable = load_morphable(model)
     with workers(settings.device) as all_workers:
         first = all_workers.first

@@ -48,9 +48,9 @@ class Augment:
             # the stored margin is symmetric about the crop, so flipping the picture mirrors the crop
             image, params = np.ascontiguousarray(image[:, ::-1]), self._mirror(params)
             parsing = None if parsing is None else np.ascontiguousarray(parsing[:, ::-1])
-        roll = np.radians(
-            rng.uniform(-60, 60) if rng.random() < c.large_roll else rng.normal(0, c.roll_sigma_deg)
-        )
+        large = rng.random() < c.large_roll
+        most = c.large_roll_deg
+        roll = np.radians(rng.uniform(-most, most) if large else rng.normal(0, c.roll_sigma_deg))
         noise = _CALM if rng.random() < c.calm else 1.0
         zoom = float(np.exp(rng.normal(0, c.scale_sigma * noise)))
         shift = rng.normal(0, c.shift_sigma * noise, 2) * CROP_FRAME

@@ -23,7 +23,10 @@ class AugmentConfig:
     roll_sigma_deg: float = option(
         12.0, "in-plane rotation, standard deviation in degrees", minimum=0.0, maximum=180.0
     )
-    large_roll: float = _probability(0.1, "in-plane rotation of up to 60 degrees instead")
+    large_roll: float = _probability(0.15, "in-plane rotation of up to large_roll_deg instead")
+    large_roll_deg: float = option(
+        110.0, "largest in-plane rotation in degrees, either way", minimum=0.0, maximum=180.0
+    )
     scale_sigma: float = option(
         0.07, "size of the ROI, standard deviation of its logarithm", minimum=0.0, maximum=0.5
     )

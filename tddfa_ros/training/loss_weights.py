@@ -27,6 +27,8 @@ class LossDecay:
     lmk: float = _decay("lmk")
     direct: float = _decay("direct")
     coefficients: float = _decay("coefficients")
+    gaps: float = _decay("gaps")
+    lids: float = _decay("lids")
     vdc: float = _decay("vdc")
     wpdc: float = _decay("wpdc")
     fwpdc: float = _decay("fwpdc")
@@ -43,6 +45,10 @@ class LossWeights:
     lmk: float = _weight(1.0, "the mesh's 68 landmarks, robust, px")
     direct: float = _weight(1.0, "the direct head's 68 landmarks, robust, px")
     coefficients: float = _weight(0.5, "the whitened coefficients")
+    gaps: float = _weight(4.0, "the gaps of lids and of lips, robust, px")
+    lids: float = _weight(
+        1.0, "the whitened coefficients that close the eyes, where a model has them"
+    )
     vdc: float = _weight(0.0, "the vertex distance cost, px^2")
     wpdc: float = _weight(0.0, "the weighted parameter distance cost over the whole mesh")
     fwpdc: float = _weight(0.0, "the weighted parameter distance cost over a sample of points")

@@ -9,6 +9,7 @@ from tddfa_ros.training.loss_weights import (
 )
 from tddfa_ros.training.losses.confidence import confidence_loss
 from tddfa_ros.training.losses.face_loss import FaceLoss
+from tddfa_ros.training.losses.gaps import GAPS, LIDS, gap_distance, lid_distance
 from tddfa_ros.training.losses.meta_joint import Choice, MetaJoint, Stateful, candidate_weights
 from tddfa_ros.training.losses.posed import PosedPoints, crop_pixels
 from tddfa_ros.training.losses.robust import coefficient_distance, point_distance, robust
@@ -19,6 +20,8 @@ from tddfa_ros.training.losses.vdc import vertex_distance_cost
 from tddfa_ros.training.losses.wpdc import Wpdc
 
 __all__ = [
+    "GAPS",
+    "LIDS",
     "TERMS",
     "Choice",
     "FaceLoss",
@@ -33,6 +36,8 @@ __all__ = [
     "coefficient_distance",
     "confidence_loss",
     "crop_pixels",
+    "gap_distance",
+    "lid_distance",
     "parse_loss_decay",
     "parse_loss_weights",
     "point_distance",

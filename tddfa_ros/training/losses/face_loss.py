@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.loss_weights import LossWeights
 from tddfa_ros.training.losses.confidence import confidence_loss
+from tddfa_ros.training.losses.gaps import LIDS, gap_distance, lid_distance
 from tddfa_ros.training.losses.posed import PosedPoints, crop_pixels
 from tddfa_ros.training.losses.robust import coefficient_distance, point_distance, robust
 from tddfa_ros.training.losses.schedule import weights_at
@@ -26,7 +27,8 @@ _TARGETS = ("params", "parsing", "uv_position")
 class FaceLoss(nn.Module):
     """``L = sum of lambda_i(t) L_i`` over the terms of :class:`LossWeights` whose weight is not 0.
 
-    ``seg``, ``uv`` and ``confidence`` count only when the network predicts and the batch holds what they compare. All terms but
+    ``seg``, ``uv`` and ``confidence`` count only when the network predicts and the batch holds what they compare, ``lids`` where the model
+    closes its eyes. All terms but
     ``confidence`` see only the rows of faces: those whose ``batch["face"]`` is 1, every row when the batch does not tell.
 
     Attributes:
@@ -48,6 +50,9 @@ class FaceLoss(nn.Module):
         super().__init__()
         self.points = PosedPoints(model) if points is None else points
         self.weights = weights
+        names = model.expression_names
+        first = model.layout.expression_slice.start
+        self._lids = [first + names.index(name) for name in LIDS if name in names]
         self.register_buffer("std", std, persistent=False)
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.register_buffer("uv_mask", uv_mask, persistent=False)
@@ -91,10 +96,13 @@ class FaceLoss(nn.Module):
             "lmk": lambda: point_distance(posed[:, :68], truth[:, :68], depth),
             "direct": lambda: robust(found.landmarks - crop_pixels(truth[:, :68])),
             "coefficients": lambda: coefficient_distance(params, wanted, std),
+            "gaps": lambda: gap_distance(posed[:, :68], truth[:, :68]),
             "vdc": lambda: vertex_distance_cost(self.points, params, wanted),
             "wpdc": lambda: self.wpdc(params, wanted),
             "fwpdc": lambda: self.fwpdc(params, wanted),
         }
+        if self._lids:
+            terms["lids"] = lambda: lid_distance(params, wanted, std, self._lids)
         parsing, maps, logits = found.parsing, found.uv_position, every.confidence
         if parsing is not None and "parsing" in target:
             terms["seg"] = lambda: segmentation_loss(parsing, target["parsing"], self.class_weights)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.loss_cases import CASES, case_model, faces, whitening
+from support.synthetic_model import synthetic_model
 
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.data.parsing import IGNORE
@@ -18,6 +19,7 @@ from tddfa_ros.training.losses import (  # noqa: E402
     PosedPoints,
     Wpdc,
     crop_pixels,
+    gap_distance,
     segmentation_loss,
     uv_position_loss,
     vertex_distance_cost,
@@ -26,9 +28,12 @@ from tddfa_ros.training.losses import (  # noqa: E402
 from tddfa_ros.training.networks import Predictions  # noqa: E402
 
 WEIGHTS = LossWeights.only(
-    **dict(zip(TERMS, (0.7, 1.3, 0.9, 0.2, 0.01, 0.6, 0.8, 1.1, 0.05, 0.4), strict=True)), depth=0.4
+    **dict(zip(TERMS, (0.7, 1.3, 0.9, 0.2, 0.5, 0.3, 0.01, 0.6, 0.8, 1.1, 0.05, 0.4), strict=True)),
+    depth=0.4,
 )
-ROBUST = LossWeights.only(vertices=0.7, lmk=1.3, direct=0.9, coefficients=0.2, depth=0.4)
+ROBUST = LossWeights.only(
+    vertices=0.7, lmk=1.3, direct=0.9, coefficients=0.2, gaps=0.5, lids=0.3, depth=0.4
+)
 FACE_TERMS = tuple(name for name in TERMS if name != "confidence")
 COUNT = 3
 
@@ -81,6 +86,12 @@ def slow_distance(found: np.ndarray, wanted: np.ndarray) -> float:
     return slow_huber(flat) + WEIGHTS.depth * slow_huber(depth)
 
 
+def gaps(points: np.ndarray) -> list[float]:
+    """Lengths in the picture between the lids of both eyes and between the lips, in iBUG's numbers from 1."""
+    pairs = [(38, 42), (39, 41), (44, 48), (45, 47), (62, 68), (63, 67), (64, 66)]
+    return [float(np.hypot(*(points[i - 1] - points[j - 1])[:2])) for i, j in pairs]
+
+
 def slow_robust(
     model: MorphableModel, loss: FaceLoss, found: Predictions, wanted: torch.Tensor
 ) -> dict[str, float]:
@@ -93,12 +104,18 @@ def slow_robust(
         for n in range(len(b))
         for k in range(68)
     ]
+    lids = [12 + 40 + model.expression_names.index(f"eyeBlink{side}") for side in ("Left", "Right")]
     scaled = np.abs((found.params - wanted).numpy() / whitening(model))[:, 12:]
     return {
         "vertices": slow_distance(a[:, 68:], b[:, 68:]),
         "lmk": slow_distance(a[:, :68], b[:, :68]),
         "direct": slow_huber([v for pair in pixel for v in pair]),
         "coefficients": float(np.mean([v for r in scaled for v in r])),
+        "gaps": slow_huber(
+            [x - y for n in range(len(b)) for x, y in zip(gaps(a[n]), gaps(b[n]), strict=True)],
+            delta=0.5,
+        ),
+        "lids": float(np.mean([scaled[n, k - 12] for n in range(len(b)) for k in lids])),
     }
 
 
@@ -194,6 +211,20 @@ def test_terms_of_weight_zero_are_not_computed() -> None:
     assert list(terms) == ["lmk"]
 
 
+def test_a_model_that_cannot_blink_has_no_term_for_it() -> None:
+    model = synthetic_model(rows=12, columns=16, expressions=6)
+    assert not any("Blink" in name for name in model.expression_names)
+    found, batch = everything(model)
+    _, terms = make(model)(found, batch)
+    assert set(terms) == set(FACE_TERMS) - {"lids"}
+
+
+def test_the_gap_of_shut_lids_has_a_finite_slope() -> None:
+    shut = torch.zeros(1, 68, 3, dtype=torch.float64, requires_grad=True)
+    gap_distance(shut, torch.ones(1, 68, 3, dtype=torch.float64)).backward()
+    assert shut.grad is not None and shut.grad.isfinite().all()
+
+
 def test_heads_and_targets_that_are_absent_do_not_count() -> None:
     model = case_model("tiny 40+10")
     loss = make(model)
@@ -276,7 +307,7 @@ def test_half_precision_is_compared_in_single() -> None:
 def test_gradients(case: str) -> None:
     model = case_model(case)
     # all terms but WPDC, whose weights are constants by definition: test_wpdc.py
-    loss = make(model, LossWeights.only(vertices=0.7, lmk=1.3, direct=0.9, coefficients=0.2, vdc=0.1, seg=1, uv=0.1, confidence=1))  # fmt: skip
+    loss = make(model, LossWeights.only(vertices=0.7, lmk=1.3, direct=0.9, coefficients=0.2, gaps=0.5, lids=0.3, vdc=0.1, seg=1, uv=0.1, confidence=1))  # fmt: skip
     found, batch = everything(model, seed=6)
     batch["face"] = torch.tensor([1.0, 0.0, 1.0])
     inputs = tuple(p.clone().requires_grad_() for p in found)
