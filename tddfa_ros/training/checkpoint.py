@@ -13,6 +13,7 @@ from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.config import TrainConfig
 from tddfa_ros.training.networks import BACKBONES, FaceNet
+from tddfa_ros.training.widen import widened
 
 _MAY_DIFFER = ("threads", "workers", "epochs", "device")
 """Options that another machine, or a longer run, may change."""
@@ -94,7 +95,8 @@ def _averaged(state: Mapping[str, Any]) -> dict[str, Tensor]:
 def start_from(network: FaceNet, path: Path) -> list[str]:
     """Take over the weights of another checkpoint (a phase before, a narrower task) that fit; names of those that do not.
 
-    Parameters are regressed whitened, so a head trained with another mean and deviation is converted.
+    Parameters are regressed whitened, so a head trained with another mean and deviation is converted. A backbone that is a whole number of
+    times as wide begins where the narrow one ended.
     """
     state = load(path)
     given = dict(_averaged(state))
@@ -105,6 +107,6 @@ def start_from(network: FaceNet, path: Path) -> list[str]:
         shifted = given["param_head.bias"] * given["std"] + given["mean"] - own["mean"]
         given["param_head.bias"] = shifted / own["std"]
         given["mean"], given["std"] = own["mean"], own["std"]
-    fitting = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
+    fitting = widened(given, own)
     network.load_state_dict({**own, **fitting})
     return [name for name in own if name not in fitting]

@@ -105,7 +105,7 @@ def test_another_whitening_gives_the_same_predictions(
 def test_what_does_not_fit_is_new(whole_run: Trainer) -> None:
     mean = whole_run.network.mean.clone()
     torch.manual_seed(5)
-    wider = FaceNet(MobileNetV1(0.25), mean, torch.ones_like(mean), ("confidence",))
+    wider = FaceNet(MobileNetV1(0.1875), mean, torch.ones_like(mean), ("confidence",))
     fresh = {name: value.clone() for name, value in wider.state_dict().items()}
     left = start_from(wider, whole_run.checkpoint)
     assert "backbone.layers.0.0.weight" in left and "param_head.weight" in left
