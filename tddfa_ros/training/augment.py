@@ -12,9 +12,13 @@ from tddfa_ros.training.cache import CACHE_SIDE
 from tddfa_ros.training.config import AugmentConfig
 from tddfa_ros.training.data.parsing import IGNORE
 from tddfa_ros.training.mirror import ParamMirror
+from tddfa_ros.training.occluders import occlude
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, ImageBGR
 
 _CALM = 0.3  # of the usual ROI noise
+# From one frame of a clip to the next, standard deviations: degrees, logarithm of the size, px of 120, grey levels.
+_NEXT_ROLL_DEG, _NEXT_ZOOM, _NEXT_SHIFT, _NEXT_NOISE = 1.0, 0.01, 0.8, 3.0
+_MOTION_BLUR = 0.2
 
 
 class Augment:
@@ -41,7 +45,10 @@ class Augment:
         params: FloatArray,
         rng: np.random.Generator,
         parsing: NDArray[np.uint8] | None = None,
+        motion: np.random.Generator | None = None,
     ) -> tuple[ImageBGR, FloatArray, NDArray[np.uint8] | None]:
+        """One view; with ``motion`` the next frame of a short video that begins with this view (3DDFA_V2's "short-video-synthesis"): a little
+        turned, moved and enlarged, with other noise, perhaps blurred by its motion."""
         c = self._config
         is_face = bool(params.any())
         if rng.random() < c.mirror:
@@ -54,15 +61,28 @@ class Augment:
         noise = _CALM if rng.random() < c.calm else 1.0
         zoom = float(np.exp(rng.normal(0, c.scale_sigma * noise)))
         shift = rng.normal(0, c.shift_sigma * noise, 2) * CROP_FRAME
+        if motion is not None:
+            roll += np.radians(motion.normal(0, _NEXT_ROLL_DEG))
+            zoom *= float(np.exp(motion.normal(0, _NEXT_ZOOM)))
+            moved = motion.normal(0, _NEXT_SHIFT, 2)
+            shift = shift + moved
         if is_face:
             zoom, shift = about_landmarks(landmark_pixels(self._model, params), roll, zoom, shift)
         border = _border(rng)
         crop, params = reframe(image, params, roll, zoom, shift, border, self._size)
         if parsing is not None:
             parsing = reframe_parsing(parsing, roll, zoom, shift, self._size)
-        return self._disturb(crop, rng), params, parsing
+        points = None
+        if is_face:
+            points = landmark_pixels(self._model, params) * (self._size / CROP_FRAME)
+        crop = self._disturb(crop, points, rng)
+        if motion is not None:
+            crop = _next_frame(crop, moved, motion)
+        return crop, params, parsing
 
-    def _disturb(self, crop: ImageBGR, rng: np.random.Generator) -> ImageBGR:
+    def _disturb(
+        self, crop: ImageBGR, points: FloatArray | None, rng: np.random.Generator
+    ) -> ImageBGR:
         c = self._config
         if rng.random() < c.low_resolution:
             side = int(rng.integers(28, 90))
@@ -73,7 +93,7 @@ class Augment:
             blurred = cv2.GaussianBlur(crop, (0, 0), float(rng.uniform(0.5, 2.0)))
             crop = np.asarray(blurred, dtype=np.uint8)
         if rng.random() < c.occlude:
-            crop = _occlude(crop, rng)
+            crop = occlude(crop, points, rng)
         if rng.random() < c.colour:
             crop = _recolour(crop, rng)
         if rng.random() < c.noise:
@@ -177,21 +197,18 @@ def _border(rng: np.random.Generator) -> tuple[int, int, int] | None:
     return (blue, green, red)
 
 
-def _occlude(crop: ImageBGR, rng: np.random.Generator) -> ImageBGR:
-    """Cover part of the face with a patch of noise, a flat colour, or another part of the picture."""
-    size = crop.shape[0]
-    width, height = rng.integers(size // 8, size // 2, 2)
-    x, y = rng.integers(0, size - width), rng.integers(0, size - height)
-    out = crop.copy()
-    kind = rng.random()
-    if kind < 0.4:
-        out[y : y + height, x : x + width] = rng.integers(0, 256, 3)
-    elif kind < 0.6:
-        out[y : y + height, x : x + width] = rng.integers(0, 256, (height, width, 3))
-    else:
-        u, v = rng.integers(0, size - width), rng.integers(0, size - height)
-        out[y : y + height, x : x + width] = crop[v : v + height, u : u + width]
-    return out
+def _next_frame(
+    crop: ImageBGR, moved: NDArray[np.float64], motion: np.random.Generator
+) -> ImageBGR:
+    """Noise that the frame before did not have, and sometimes a blur along the way that the face moved."""
+    if motion.random() < _MOTION_BLUR:
+        kernel = np.zeros((7, 7), np.float32)
+        along = moved / max(float(np.linalg.norm(moved)), 1e-6) * motion.uniform(1, 3)
+        ends = [tuple(np.round(3 + sign * along).astype(int).tolist()) for sign in (-1, 1)]
+        cv2.line(kernel, ends[0], ends[1], 1.0, 1)
+        crop = np.asarray(cv2.filter2D(crop, -1, kernel / kernel.sum()), dtype=np.uint8)
+    noise = motion.normal(0, motion.uniform(0, _NEXT_NOISE), crop.shape)
+    return np.clip(np.round(crop + noise), 0, 255).astype(np.uint8)
 
 
 def _recolour(crop: ImageBGR, rng: np.random.Generator) -> ImageBGR:

@@ -38,7 +38,9 @@ class AugmentConfig:
     colour: float = _probability(0.7, "other gain, contrast, brightness and gamma")
     blur: float = _probability(0.12, "Gaussian blur")
     noise: float = _probability(0.12, "Gaussian noise")
-    occlude: float = _probability(0.15, "a patch over part of the face")
+    occlude: float = _probability(
+        0.15, "something in front of the face: a patch, glasses, a mask, a hand"
+    )
     low_resolution: float = _probability(0.15, "a picture of 28 to 90 px")
 
 
@@ -73,6 +75,12 @@ class TrainConfig:
     )
     negatives: float = option(
         0.12, "share of crops without a face, where the data has them", minimum=0.0, maximum=0.9
+    )
+    clips: float = option(
+        0.0,
+        "share of crops that are pairs of frames of a short synthetic video",
+        minimum=0.0,
+        maximum=1.0,
     )
     profile_boost: tuple[float, float] = option(
         (1.6, 2.5),

@@ -23,7 +23,11 @@ from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.types import CROP_FRAME, DoubleArray
 
 Batch = dict[str, Tensor]
-"""image (n, 3, S, S) uint8 BGR; params (n, P) in the 120-px crop frame; face (n,) 1 or 0; parsing (n, S/4, S/4) where the cache has it."""
+"""image (n, 3, S, S) uint8 BGR; params (n, P) in the 120-px crop frame; face (n,) 1 or 0; parsing (n, S/4, S/4) where the cache has it; clip (n,)
+int64, the same number for neighbours that are two frames of one video, -1 for single pictures."""
+
+Draw = tuple[int, int, int]
+"""Row of the cache, number of the draw, and frame: 0 for a single picture, 1 and 2 for the frames of a clip."""
 
 _NO_SHIFT = np.zeros(2)
 
@@ -49,8 +53,8 @@ class FaceDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self._cache)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> Batch:
-        row, draw = key if isinstance(key, tuple) else (key, 0)
+    def __getitem__(self, key: int | Draw) -> Batch:
+        row, draw, frame = key if isinstance(key, tuple) else (key, 0, 0)
         cache = self._cache
         image, params = np.asarray(cache.images[row]), cache.params[row]
         parsing = None if cache.parsing is None else np.asarray(cache.parsing[row])
@@ -65,32 +69,43 @@ class FaceDataset(Dataset[Batch]):
                 parsing = reframe_parsing(parsing, 0.0, zoom, shift, self._size)
         else:
             rng = np.random.default_rng((self._seed, draw))
-            crop, params, parsing = self._augment(image, params, rng, parsing)
+            motion = np.random.default_rng((self._seed, draw, frame)) if frame > 1 else None
+            crop, params, parsing = self._augment(image, params, rng, parsing, motion)
         face = bool(cache.face[row])
         batch = {
             "image": torch.from_numpy(crop).permute(2, 0, 1),
             "params": torch.from_numpy(params if face else np.zeros_like(params)),
             "face": torch.tensor(float(face)),
+            "clip": torch.tensor(draw if frame else -1),
         }
         if parsing is not None:
             batch["parsing"] = torch.from_numpy(parsing.astype(np.int64))
         return batch
 
 
-class Draws(Sampler[tuple[int, int]]):
+class Draws(Sampler[Draw]):
     """Draws ``samples`` rows an epoch with replacement; every draw has its own number, the seed of its disturbance.
 
-    The order is that of the whole run, whatever the number of processes: each step takes ``batch`` draws for every process.
+    The order is that of the whole run, whatever the number of processes: each step takes ``batch`` draws for every process. With ``clips``,
+    that share of a batch, its beginning, are pairs of frames of one face.
 
     Attributes:
         epoch: which epoch is drawn; first_step: where in it (for a run that goes on).
     """
 
     def __init__(
-        self, share: DoubleArray, samples: int, batch: int, seed: int, rank: int = 0, ranks: int = 1
+        self,
+        share: DoubleArray,
+        samples: int,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        clips: float = 0.0,
     ) -> None:
         self._share, self._seed = share / share.sum(), seed
         self._batch, self._rank, self._ranks = batch, rank, ranks
+        self._paired = 2 * round(clips * batch / 2)
         self.steps = samples // (batch * ranks)
         self.epoch = 0
         self.first_step = 0
@@ -98,15 +113,17 @@ class Draws(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return (self.steps - self.first_step) * self._batch
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng((self._seed, self.epoch))
         step = self._batch * self._ranks
         drawn = rng.choice(len(self._share), self.steps * step, p=self._share)
         start = self.epoch * len(drawn)
         for first in range(self.first_step * step, len(drawn), step):
             mine = first + self._rank * self._batch
-            for index in range(mine, mine + self._batch):
-                yield int(drawn[index]), start + index
+            for place in range(self._batch):
+                frame = 1 + place % 2 if place < self._paired else 0
+                index = mine + place - (frame == 2)
+                yield int(drawn[index]), start + index, frame
 
 
 def shares(cache: FaceCache, negatives: float, profile_boost: tuple[float, float]) -> DoubleArray:

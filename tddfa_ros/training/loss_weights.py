@@ -29,6 +29,7 @@ class LossDecay:
     coefficients: float = _decay("coefficients")
     gaps: float = _decay("gaps")
     lids: float = _decay("lids")
+    steady: float = _decay("steady")
     vdc: float = _decay("vdc")
     wpdc: float = _decay("wpdc")
     fwpdc: float = _decay("fwpdc")
@@ -49,6 +50,7 @@ class LossWeights:
     lids: float = _weight(
         1.0, "the whitened coefficients that close the eyes, where a model has them"
     )
+    steady: float = _weight(1.0, "change of the landmarks' errors within a clip, robust, px")
     vdc: float = _weight(0.0, "the vertex distance cost, px^2")
     wpdc: float = _weight(0.0, "the weighted parameter distance cost over the whole mesh")
     fwpdc: float = _weight(0.0, "the weighted parameter distance cost over a sample of points")

@@ -88,6 +88,7 @@ class Trainer:
             config.seed,
             self._workers.rank,
             self._workers.count,
+            config.clips,
         )
         if self._draws.steps == 0:
             raise ConfigError(
@@ -109,7 +110,8 @@ class Trainer:
         mean, std = whitening(cache.params[faces])
         self.network = checkpoints.new_network(config, mean, std)
         classes = _class_weights(cache) if config.parsing else None
-        self._loss = FaceLoss(model, std, config.loss, class_weights=classes)
+        weights = config.loss if config.clips > 0 else replace(config.loss, steady=0.0)
+        self._loss = FaceLoss(model, std, weights, class_weights=classes)
         self.network.start_at(crop_pixels(self._loss.points(mean[None])[0, :68]))
         if start is not None and not self.checkpoint.is_file():
             left = checkpoints.start_from(self.network, start)

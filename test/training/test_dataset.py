@@ -18,13 +18,16 @@ from tddfa_ros.training.config import AugmentConfig
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.dataset import Draws, FaceDataset, held_out_rows, shares  # noqa: E402
+from tddfa_ros.training.dataset import Draw, Draws, FaceDataset, held_out_rows, shares  # noqa: E402
 
 SHARE = np.linspace(0, 1, 50)
 
 
-def steps_of(draws: Draws, batch: int) -> list[list[tuple[int, int]]]:
-    drawn = list(draws)
+def steps_of(draws: Draws, batch: int) -> list[list[Draw]]:
+    return steps_of_list(list(draws), batch)
+
+
+def steps_of_list(drawn: list[Draw], batch: int) -> list[list[Draw]]:
     return [drawn[i : i + batch] for i in range(0, len(drawn), batch)]
 
 
@@ -61,11 +64,20 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
     draws.epoch = 1
     second = list(draws)
     other = list(Draws(SHARE, 4000, batch=8, seed=2))
-    rows = [[row for row, _ in drawn] for drawn in (first, second, other)]
+    rows = [[row for row, *_ in drawn] for drawn in (first, second, other)]
     assert first == again
     assert rows[0] != rows[1] and rows[0] != rows[2]
-    numbers = [number for _, number in first + second]
+    numbers = [number for _, number, _ in first + second]
     assert numbers == list(range(8000)), "every draw is disturbed in its own way"
+
+
+def test_clips_are_pairs_of_frames_of_one_draw() -> None:
+    single, paired = (list(Draws(SHARE, 80, batch=8, seed=1, clips=c)) for c in (0.0, 0.5))
+    for plain, clip in zip(steps_of_list(single, 8), steps_of_list(paired, 8), strict=True):
+        assert [frame for *_, frame in clip] == [1, 2, 1, 2, 0, 0, 0, 0]
+        assert clip[0][:2] == clip[1][:2] == plain[0][:2]
+        assert clip[2][:2] == clip[3][:2] == plain[2][:2]
+        assert clip[4:] == plain[4:]
 
 
 # -- shares --------------------------------------------------------------------------------------------------------
@@ -109,7 +121,7 @@ def test_no_face_to_draw_is_named(mixed: FaceCache) -> None:
 
 def test_rows_are_drawn_by_their_share_and_held_out_ones_never(mixed: FaceCache) -> None:
     share = shares(mixed, 0.2, (1.5, 2.5))
-    drawn = np.array([row for row, _ in Draws(share, 20000, batch=100, seed=0)])
+    drawn = np.array([row for row, *_ in Draws(share, 20000, batch=100, seed=0)])
     found = np.bincount(drawn, minlength=9) / len(drawn)
     np.testing.assert_allclose(found, share, atol=0.013)  # four standard errors of a share of 0.3
     assert not np.isin(drawn, [4, 5, 8]).any()
@@ -129,14 +141,34 @@ def test_a_disturbance_depends_on_the_seed_and_the_draw(
     augment = Augment(AugmentConfig(), tiny_model)
     one, two, other = (FaceDataset(tiny_cache, tiny_model, augment, seed) for seed in (1, 1, 2))
     for row, draw in ((0, 0), (5, 17), (95, 1000)):
-        item, again = one[row, draw], two[row, draw]
-        assert item.keys() == {"image", "params", "face", "parsing"}
+        item, again = one[row, draw, 0], two[row, draw, 0]
+        assert item.keys() == {"image", "params", "face", "parsing", "clip"}
         assert all(torch.equal(item[name], again[name]) for name in item)
         assert item["image"].shape == (3, 120, 120) and item["image"].dtype == torch.uint8
         assert item["parsing"].shape == (30, 30) and item["parsing"].dtype == torch.int64
-        assert not torch.equal(item["params"], one[row, draw + 1]["params"])
-        assert not torch.equal(item["params"], other[row, draw]["params"])
+        assert not torch.equal(item["params"], one[row, draw + 1, 0]["params"])
+        assert not torch.equal(item["params"], other[row, draw, 0]["params"])
     assert len(one) == len(tiny_cache) == 132
+
+
+def test_frames_of_a_clip_differ_a_little(
+    tiny_model: MorphableModel, tiny_cache: FaceCache
+) -> None:
+    augment = Augment(AugmentConfig(noise=0, occlude=0), tiny_model)
+    dataset = FaceDataset(tiny_cache, tiny_model, augment, 1)
+    moves = []
+    for draw in range(20):
+        alone, first, second = (dataset[7, draw, frame] for frame in (0, 1, 2))
+        assert torch.equal(alone["image"], first["image"])
+        assert (alone["clip"], first["clip"], second["clip"]) == (-1, draw, draw)
+        assert not torch.equal(first["image"], second["image"])
+        before, after = (
+            pixels(posed(tiny_model.head_landmarks(p.numpy())[None], p.numpy()[None])[0])
+            for p in (first["params"], second["params"])
+        )
+        moves.append(np.abs(after - before).mean())
+        assert torch.equal(first["params"][12:], second["params"][12:])
+    assert 0.2 < np.mean(moves) < 2.0  # px
 
 
 @pytest.mark.parametrize("size", [96, 120, 160])
@@ -165,7 +197,7 @@ def test_crops_without_a_face_have_no_parameters(
         FaceDataset(tiny_cache, tiny_model, augment, 0),
         FaceDataset(tiny_cache, tiny_model, None, 0),
     ):
-        item = dataset[row, 3]
+        item = dataset[row, 3, 0]
         assert item["face"] == 0
         assert not item["params"].any()
     stored = tiny_cache.images[row][20:-20, 20:-20].transpose(2, 0, 1)
@@ -184,7 +216,7 @@ def test_parsing_goes_with_the_picture(tiny_model: MorphableModel, tiny_cache: F
     for size in (120, 96):
         dataset = FaceDataset(cache, tiny_model, Augment(plain, tiny_model, size), 0, size)
         for draw in range(6):
-            item = dataset[draw % 4, draw]
+            item = dataset[draw % 4, draw, 0]
             classes = item["parsing"].numpy()
             seen = item["image"].numpy()[0, 2::4, 2::4] / 40
             inside = classes < 255
@@ -197,6 +229,6 @@ def test_the_cache_is_left_as_it_is(tiny_model: MorphableModel, tiny_cache: Face
     before = tiny_cache.params.copy()
     dataset = FaceDataset(tiny_cache, tiny_model, Augment(AugmentConfig(), tiny_model), 0)
     for row in (0, 100):
-        _ = dataset[row, row]
+        _ = dataset[row, row, 0]
     np.testing.assert_array_equal(tiny_cache.params, before)
     assert tiny_cache.images.shape[1] == CACHE_SIDE

@@ -15,6 +15,7 @@ from tddfa_ros.training.losses.posed import PosedPoints, crop_pixels
 from tddfa_ros.training.losses.robust import coefficient_distance, point_distance, robust
 from tddfa_ros.training.losses.schedule import weights_at
 from tddfa_ros.training.losses.segmentation import balanced_weights, segmentation_loss
+from tddfa_ros.training.losses.steady import unsteadiness
 from tddfa_ros.training.losses.uv_position import uv_position_loss
 from tddfa_ros.training.losses.vdc import vertex_distance_cost
 from tddfa_ros.training.losses.wpdc import Wpdc
@@ -43,6 +44,7 @@ __all__ = [
     "point_distance",
     "robust",
     "segmentation_loss",
+    "unsteadiness",
     "uv_position_loss",
     "vertex_distance_cost",
     "weights_at",

@@ -15,13 +15,14 @@ from tddfa_ros.training.losses.posed import PosedPoints, crop_pixels
 from tddfa_ros.training.losses.robust import coefficient_distance, point_distance, robust
 from tddfa_ros.training.losses.schedule import weights_at
 from tddfa_ros.training.losses.segmentation import segmentation_loss
+from tddfa_ros.training.losses.steady import unsteadiness
 from tddfa_ros.training.losses.uv_position import uv_position_loss
 from tddfa_ros.training.losses.vdc import vertex_distance_cost
 from tddfa_ros.training.losses.wpdc import Wpdc
 from tddfa_ros.training.networks import Predictions
 
 _Term = Callable[[], Tensor]
-_TARGETS = ("params", "parsing", "uv_position")
+_TARGETS = ("params", "parsing", "uv_position", "clip")
 
 
 class FaceLoss(nn.Module):
@@ -71,7 +72,7 @@ class FaceLoss(nn.Module):
 
         Args:
             predictions: of the network, for n crops.
-            batch: targets ``params`` (n, P) and, as they are known, ``face`` (n,), ``parsing`` (n, h, w), ``uv_position`` (n, 3, u, u).
+            batch: targets ``params`` (n, P) and, as they are known, ``face`` (n,), ``clip`` (n,), ``parsing`` (n, h, w), ``uv_position`` (n, 3, u, u).
             progress: t / T, the share of the run that is over.
         """
         with torch.autocast(predictions.params.device.type, enabled=False):
@@ -103,6 +104,12 @@ class FaceLoss(nn.Module):
         }
         if self._lids:
             terms["lids"] = lambda: lid_distance(params, wanted, std, self._lids)
+        if "clip" in target:
+            clip, pixels = target["clip"], crop_pixels(truth[:, :68])
+            terms["steady"] = lambda: (
+                unsteadiness(crop_pixels(posed[:, :68]), pixels, clip)
+                + unsteadiness(found.landmarks, pixels, clip)
+            )
         parsing, maps, logits = found.parsing, found.uv_position, every.confidence
         if parsing is not None and "parsing" in target:
             terms["seg"] = lambda: segmentation_loss(parsing, target["parsing"], self.class_weights)

@@ -21,6 +21,7 @@ from tddfa_ros.training.losses import (  # noqa: E402
     crop_pixels,
     gap_distance,
     segmentation_loss,
+    unsteadiness,
     uv_position_loss,
     vertex_distance_cost,
     weights_at,
@@ -28,7 +29,9 @@ from tddfa_ros.training.losses import (  # noqa: E402
 from tddfa_ros.training.networks import Predictions  # noqa: E402
 
 WEIGHTS = LossWeights.only(
-    **dict(zip(TERMS, (0.7, 1.3, 0.9, 0.2, 0.5, 0.3, 0.01, 0.6, 0.8, 1.1, 0.05, 0.4), strict=True)),
+    **dict(
+        zip(TERMS, (0.7, 1.3, 0.9, 0.2, 0.5, 0.3, 0.6, 0.01, 0.6, 0.8, 1.1, 0.05, 0.4), strict=True)
+    ),
     depth=0.4,
 )
 ROBUST = LossWeights.only(
@@ -59,6 +62,7 @@ def everything(model: MorphableModel, seed: int = 1) -> tuple[Predictions, dict[
         "params": torch.from_numpy(faces(model, 10 * seed + 1, COUNT)),
         "parsing": torch.from_numpy(classes),
         "uv_position": torch.from_numpy(rng.uniform(0, 120, (COUNT, 3, 4, 4))),
+        "clip": torch.tensor([4, 4, -1]),
     }
     return found, batch
 
@@ -119,6 +123,16 @@ def slow_robust(
     }
 
 
+def slow_unsteadiness(loss: FaceLoss, found: Predictions, wanted: torch.Tensor) -> float:
+    """The first two faces are a clip."""
+    truth = crop_pixels(loss.points(wanted)[:, :68]).numpy()
+    total = 0.0
+    for landmarks in (crop_pixels(loss.points(found.params)[:, :68]), found.landmarks):
+        error = landmarks.numpy() - truth
+        total += slow_huber([v for pair in error[1] - error[0] for v in pair])
+    return total
+
+
 # -- values ----------------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +159,7 @@ def test_total_is_the_scheduled_sum_of_all_terms(progress: float) -> None:
     std = torch.from_numpy(whitening(model))
     alone = {
         **slow_robust(model, loss, found, batch["params"]),
+        "steady": slow_unsteadiness(loss, found, batch["params"]),
         "vdc": vertex_distance_cost(loss.points, found.params, batch["params"]),
         "wpdc": Wpdc.over_mesh(model, std).double()(found.params, batch["params"]),
         "fwpdc": Wpdc.over_points(loss.points, std).double()(found.params, batch["params"]),
@@ -225,6 +240,19 @@ def test_the_gap_of_shut_lids_has_a_finite_slope() -> None:
     assert shut.grad is not None and shut.grad.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("clip", "pairs"),
+    [([5, 5, 6, 6], [(0, 1), (2, 3)]), ([-1, 5, 5, -1], [(1, 2)]), ([-1, -1, -1, -1], [])],
+)
+def test_only_neighbours_of_one_clip_are_compared(
+    clip: list[int], pairs: list[tuple[int, int]]
+) -> None:
+    found, wanted = torch.randn(2, 4, 68, 2, dtype=torch.float64)
+    error = (found - wanted).numpy()
+    expected = slow_huber([v for i, j in pairs for v in (error[j] - error[i]).ravel()] or [0.0])
+    assert unsteadiness(found, wanted, torch.tensor(clip)).item() == pytest.approx(expected)
+
+
 def test_heads_and_targets_that_are_absent_do_not_count() -> None:
     model = case_model("tiny 40+10")
     loss = make(model)
@@ -233,7 +261,7 @@ def test_heads_and_targets_that_are_absent_do_not_count() -> None:
     plain = Predictions(found.params, found.landmarks)
     assert set(loss(plain, batch)[1]) == set(FACE_TERMS) - {"seg", "uv"}
     only_params = {"params": batch["params"]}
-    assert set(loss(found, only_params)[1]) == set(FACE_TERMS) - {"seg", "uv"}
+    assert set(loss(found, only_params)[1]) == set(FACE_TERMS) - {"seg", "uv", "steady"}
 
 
 def test_negatives_touch_the_confidence_only() -> None:
@@ -307,7 +335,7 @@ def test_half_precision_is_compared_in_single() -> None:
 def test_gradients(case: str) -> None:
     model = case_model(case)
     # all terms but WPDC, whose weights are constants by definition: test_wpdc.py
-    loss = make(model, LossWeights.only(vertices=0.7, lmk=1.3, direct=0.9, coefficients=0.2, gaps=0.5, lids=0.3, vdc=0.1, seg=1, uv=0.1, confidence=1))  # fmt: skip
+    loss = make(model, LossWeights.only(vertices=0.7, lmk=1.3, direct=0.9, coefficients=0.2, gaps=0.5, lids=0.3, steady=0.2, vdc=0.1, seg=1, uv=0.1, confidence=1))  # fmt: skip
     found, batch = everything(model, seed=6)
     batch["face"] = torch.tensor([1.0, 0.0, 1.0])
     inputs = tuple(p.clone().requires_grad_() for p in found)
