@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, load_morphable, morphable_option
+from tddfa_ros.cli._common import (
+    EXISTING_FOLDER,
+    FOLDER,
+    load_morphable,
+    morphable_option,
+    need_extra,
+)
 
 _LIST = click.Path(path_type=Path, dir_okay=False, exists=True)
 _FORMATS = ("folder", "300w-lp", "aflw2000")
@@ -251,3 +257,51 @@ def render(
     options = RenderOptions(size, uv_size, uv_format)
     count = render_lists(lists, load_morphable(model), output, options, strict, _report)
     click.echo(f"{output}: maps of {count} items")
+
+
+@command.command("refine")
+@click.option("--cache", "source", type=EXISTING_FOLDER, required=True, help="A training cache.")
+@click.option(
+    "--network",
+    type=_LIST,
+    required=True,
+    help="Checkpoint of a network trained on it (or on anything alike).",
+)
+@click.option("--out", type=FOLDER, required=True, help="Where the cache with new labels goes.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Of the network in the new labels.",
+)
+@click.option(
+    "--limit",
+    type=click.FloatRange(0, min_open=True),
+    default=6.0,
+    show_default=True,
+    help="Drop faces on which label and network disagree by more, % of the face size.",
+)
+@morphable_option
+def refine(source: Path, network: Path, out: Path, share: float, limit: float, model: str) -> None:
+    """Move labels towards what a trained network sees, and drop those that it cannot confirm.
+
+    Held-out faces keep their labels. Training on the new cache and refining again goes on from there.
+    """
+    need_extra("training", "refining labels", "torch")
+    from tddfa_ros.training.cache import open_cache
+    from tddfa_ros.training.checkpoint import load_network
+    from tddfa_ros.training.refine import refine as look_again
+    from tddfa_ros.training.refine import write_refined
+
+    morphable = load_morphable(model)
+    cached = open_cache(source, morphable)
+    trained, config = load_network(network, morphable)
+    seen = look_again(cached, morphable, trained, size=config.input_size, share=share, limit=limit)
+    write_refined(source, out, cached, seen)
+    for name in dict.fromkeys(cached.source[cached.face].tolist()):
+        rows = cached.face & (cached.source == name)
+        apart = seen.disagreement[rows]
+        click.echo(
+            f"{name}: {rows.sum()} faces, disagreement {apart.mean():.2f} %, {seen.dropped[rows].sum()} dropped"
+        )

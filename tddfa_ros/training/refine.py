@@ -1,0 +1,157 @@
+"""Labels seen again by a trained network: where both agree the label moves towards what the network sees, where they do not it is dropped.
+
+A fit carries the mistakes of its teachers for this one picture. A network that learnt from some ten thousand fits does not repeat them, for it
+cannot remember them; it makes others, and the mean of both is nearer to the truth than either.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.evaluation.metrics import nme
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.training.augment import about_landmarks, landmark_pixels, reframe
+from tddfa_ros.training.cache import FaceCache
+from tddfa_ros.training.mirror import ParamMirror
+from tddfa_ros.training.networks import FaceNet, normalise
+from tddfa_ros.types import CROP_FRAME, POSE_SIZE, FloatArray
+
+_BATCH = 128
+_NO_SHIFT = np.zeros(2)
+_CENTRE = np.array([(CROP_FRAME + 1) / 2, (CROP_FRAME + 1) / 2, 0.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """Attributes: params (n, P); disagreement (n,) of label and network, % of the face size, NaN where there is no face; dropped (n,)."""
+
+    params: FloatArray
+    disagreement: FloatArray
+    dropped: NDArray[np.bool_]
+
+
+def refine(
+    cache: FaceCache,
+    model: MorphableModel,
+    network: FaceNet,
+    *,
+    size: int = int(CROP_FRAME),
+    share: float = 0.5,
+    limit: float = 6.0,
+) -> Refined:
+    """Let ``network`` see every face and its mirror image, with a progress bar.
+
+    Args:
+        size: side of the network's crops, px.
+        share: of the network in the new label, 0..1.
+        limit: faces on which label and network disagree by more, % of the face size, are dropped.
+
+    Faces that are held out keep their labels, so that figures before and after can be compared.
+    """
+    params = cache.params.copy()
+    disagreement = np.full(len(cache), np.nan, dtype=np.float32)
+    faces = np.flatnonzero(cache.face)
+    for rows in tqdm(list(_chunks(faces)), desc="look again", unit="batch"):
+        seen = _look(cache, model, network, rows, size)
+        label = cache.params[rows]
+        truth, found = (
+            np.stack([landmark_pixels(model, p) for p in both]) for both in (label, seen)
+        )
+        disagreement[rows] = nme(found, truth)
+        params[rows] = blend(label, seen, share)
+    keep = cache.held_out | ~cache.face
+    params[keep] = cache.params[keep]
+    return Refined(params, disagreement, np.nan_to_num(disagreement) > limit)
+
+
+def blend(one: FloatArray, other: FloatArray, share: float) -> FloatArray:
+    """Parameters (n, P) between two: ``share`` of the other; the 3 x 3 part of the pose stays a scaled rotation."""
+    mixed = (1 - share) * one.astype(np.float64) + share * other
+    pose = mixed[:, :POSE_SIZE].reshape(-1, 3, 4)
+    left, scales, right = np.linalg.svd(pose[:, :, :3])
+    pose[:, :, :3] = scales.mean(axis=1)[:, None, None] * (left @ right)
+    return mixed.astype(np.float32)
+
+
+def write_refined(source: Path, folder: Path, cache: FaceCache, refined: Refined) -> None:
+    """Write a cache with refined labels beside the old one; pictures are linked where the file system can, else copied.
+
+    Raises:
+        ConfigError: both folders are the same.
+    """
+    if folder.resolve() == source.resolve():
+        raise ConfigError("refined labels go to another folder than that of the cache")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("images.npy", "parsing.npy", "uv_position.npy"):
+        if (source / name).is_file():
+            _link(source / name, folder / name)
+    with np.load(source / "labels.npz") as file:
+        topology = str(file["topology_id"])
+    changed = replace(
+        cache,
+        params=refined.params,
+        weight=np.where(refined.dropped & ~cache.held_out, 0, cache.weight).astype(np.float32),
+    )
+    labels = ("params", "yaw_deg", "source", "error", "face", "weight", "held_out")
+    arrays = {name: getattr(changed, name) for name in labels}
+    np.savez(folder / "labels.npz", topology_id=topology, **arrays)
+
+
+def _look(
+    cache: FaceCache, model: MorphableModel, network: FaceNet, rows: NDArray[np.int64], size: int
+) -> FloatArray:
+    """Mean of what the network sees in crops, framed by their labels, and in their mirror images; params (n, P) as the cache has them."""
+    crops, frames = [], []
+    for row in rows:
+        zoom, shift = about_landmarks(
+            landmark_pixels(model, cache.params[row]), 0.0, 1.0, _NO_SHIFT
+        )
+        image = np.asarray(cache.images[row])
+        crops.append(reframe(image, cache.params[row], 0.0, zoom, shift, size=size)[0])
+        frames.append((zoom, shift))
+    straight = _predict(network, np.stack(crops))
+    mirrored = _predict(network, np.stack(crops)[:, :, ::-1])
+    mirrored = ParamMirror(model)(mirrored)
+    mirrored[:, 3] += (
+        1 - CROP_FRAME / size
+    )  # at other sizes the mirror stands a part of a pixel elsewhere
+    mean = blend(straight, mirrored, 0.5)
+    return np.stack([_stored(p, *frame) for p, frame in zip(mean, frames, strict=True)])
+
+
+def _predict(network: FaceNet, crops: NDArray[np.uint8]) -> FloatArray:
+    batch = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
+    with torch.no_grad():
+        return np.asarray(network(normalise(batch)).params.numpy(), dtype=np.float32)
+
+
+def _stored(params: FloatArray, zoom: float, shift: NDArray[np.float64]) -> FloatArray:
+    """The inverse of :func:`reframe` without roll, for parameters."""
+    out = params.copy()
+    pose = out[:POSE_SIZE].reshape(3, 4)
+    pose[:, 3] -= (1 - zoom) * _CENTRE + [shift[0], -shift[1], 0.0]
+    pose /= zoom
+    return out
+
+
+def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(rows), _BATCH):
+        yield rows[start : start + _BATCH]
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
