@@ -26,7 +26,7 @@ from tddfa_ros.training.negatives import Negatives, find_pictures
 from tddfa_ros.training.profile import Profiler, pose_angles
 from tddfa_ros.types import FloatArray, ImageBGR
 
-WEIGHTS = {"aflw": 1.25, "utk": 0.65, "cew": 2.0, "yawn": 1.5, "afw": 2.0}
+WEIGHTS = {"aflw": 1.25, "utk": 0.65, "cew": 4.0, "yawn": 1.5, "afw": 2.0}
 """How often faces of a source are drawn, relative to the others: rare expressions oftener, the many upright portraits of utk less."""
 DRAWN_ON = ("lfw",)
 """Sources whose photographs carry a box and dlib's landmarks, drawn in green."""

@@ -64,6 +64,9 @@ BLENDSHAPES = (
 class Noise:
     """Standard deviations in px of the 120-px crop, and where MediaPipe is trusted.
 
+    They are half of what the points scatter: a fit takes the points' errors for independent, and with the whole scatter the prior draws
+    every face to the mean one (human points that were left out of the fit are then missed by 2 % more).
+
     Attributes:
         teacher, teacher_z: 3DDFA_V2's points; per_spread: added per unit of its own spread; eyelids: its eyelids.
         human: human points inside the face.
@@ -75,16 +78,16 @@ class Noise:
         blendshape, expression: prior of expression around MediaPipe's scores, and around 0 without them.
     """
 
-    teacher: float = 1.2
-    teacher_z: float = 4.0
-    per_spread: float = 80.0
-    eyelids: float = 4.0
-    human: float = 0.8
-    visible: tuple[float, ...] = (2.0, 1.3, 1.6, 1.8, 1.3, 2.5)
+    teacher: float = 0.6
+    teacher_z: float = 2.0
+    per_spread: float = 40.0
+    eyelids: float = 2.0
+    human: float = 0.4
+    visible: tuple[float, ...] = (1.0, 0.65, 0.8, 0.9, 0.65, 1.25)
     visible_limit: float = 10.0
-    teacher_beside_visible: tuple[float, float] = (1.3, 2.2)
-    mesh: float = 4.0
-    mesh_fine: float = 1.5
+    teacher_beside_visible: tuple[float, float] = (0.65, 1.1)
+    mesh: float = 2.0
+    mesh_fine: float = 0.75
     mesh_yaw: tuple[float, float] = (25.0, 45.0)
     blendshape: float = 0.15
     expression: float = 0.30
