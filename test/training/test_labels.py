@@ -44,10 +44,10 @@ def test_the_teachers_points() -> None:
     np.testing.assert_array_equal(targets.points[:, :68], teacher(2))
     found = sigma(targets)[:, :68]
     others = np.setdiff1d(np.arange(68), EYELIDS)
-    np.testing.assert_allclose(found[0, others, :2], 1.2, rtol=1e-6)
-    np.testing.assert_allclose(found[1, others, :2], 1.2 + 80 * 0.01, rtol=1e-6)
-    np.testing.assert_allclose(found[:, EYELIDS, :2], 4.0, rtol=1e-6)
-    np.testing.assert_allclose(found[..., 2], 4.0, rtol=1e-6)
+    np.testing.assert_allclose(found[0, others, :2], 0.6, rtol=1e-6)
+    np.testing.assert_allclose(found[1, others, :2], 0.6 + 40 * 0.01, rtol=1e-6)
+    np.testing.assert_allclose(found[:, EYELIDS, :2], 2.0, rtol=1e-6)
+    np.testing.assert_allclose(found[..., 2], 2.0, rtol=1e-6)
     assert (targets.precision[:, 68:] == 0).all() and np.isfinite(targets.points).all()
 
 
@@ -61,7 +61,7 @@ def test_human_points_replace_the_teachers_inside_the_face() -> None:
     )  # a jaw is clicked on the silhouette
     assert (targets.points[1, 17:68, :2] == 7.0).all()
     np.testing.assert_array_equal(targets.points[1, :68, 2], teacher(2)[1, :, 2])
-    np.testing.assert_allclose(sigma(targets)[1, 17:68, :2], 0.8, rtol=1e-6)
+    np.testing.assert_allclose(sigma(targets)[1, 17:68, :2], 0.4, rtol=1e-6)
 
 
 def test_mediapipe_is_believed_the_less_the_larger_the_yaw() -> None:
@@ -74,8 +74,8 @@ def test_mediapipe_is_believed_the_less_the_larger_the_yaw() -> None:
     precision = targets.precision[:, MESH]
     trust = precision[:, 10, 0] / precision[0, 10, 0]
     np.testing.assert_allclose(trust, [1, 1, 0.5, 0, 0, 0], atol=1e-6)
-    assert sigma(targets)[0, 68 + 10, 0] == pytest.approx(4.0), "the forehead"
-    assert sigma(targets)[0, 68 + 33, 0] == pytest.approx(1.5), "the corner of an eye"
+    assert sigma(targets)[0, 68 + 10, 0] == pytest.approx(2.0), "the forehead"
+    assert sigma(targets)[0, 68 + 33, 0] == pytest.approx(0.75), "the corner of an eye"
 
 
 def test_blend_shapes_are_a_prior_where_mediapipe_is_believed() -> None:
@@ -116,7 +116,7 @@ def test_visible_points_stand_beside_the_teachers() -> None:
     assert np.isinf(seen[..., 2]).all(), "nobody has clicked on a depth"
     assert np.isinf(seen[1]).all()
     assert np.isinf(seen[0, [4, 7]]).all(), "neither slips nor what is hidden"
-    kinds = [2.0] * 6 + [1.3] * 4 + [1.6, 1.8, 1.6] + [1.3] * 2 + [2.5]
+    kinds = [1.0] * 6 + [0.65] * 4 + [0.8, 0.9, 0.8] + [0.65] * 2 + [1.25]
     np.testing.assert_allclose(seen[2, :, 0], kinds, rtol=1e-6)
     np.testing.assert_allclose(
         targets.points[2, VISIBLE, :2], points[2, AFLW_LIKE, :2] + [2, 0], rtol=1e-6
@@ -126,9 +126,9 @@ def test_visible_points_stand_beside_the_teachers() -> None:
 
 def test_beside_visible_points_the_teacher_counts_less() -> None:
     targets, _ = with_visible([0, 0, 90, -45])
-    plain = 1.2 + 80 * 0.005
+    plain = 0.6 + 40 * 0.005
     found = sigma(targets)[:, 0, 0] / plain
-    np.testing.assert_allclose(found, [1.3 / 1.2, 1.0, 2.2 / 1.2, 1.75 / 1.2], rtol=1e-5)
+    np.testing.assert_allclose(found, [0.65 / 0.6, 1.0, 1.1 / 0.6, 0.875 / 0.6], rtol=1e-5)
 
 
 def test_points_and_landmarks_of_aflw_are_ordered_alike() -> None:
