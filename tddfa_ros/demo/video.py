@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tddfa_ros.demo.recording import RecordedFace, Recording
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.export.obj import write_obj
+from tddfa_ros.export import Mesh, write_obj
 from tddfa_ros.geometry.pose import decompose, yaw_pitch_roll
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.overlay import OverlayFace, OverlayOptions, draw_overlay
@@ -86,7 +86,7 @@ def write_textured_mesh(recording: Recording, path: Path, model: MorphableModel)
     face = SimpleNamespace(vertices=best.image_vertices, model=model)
     texture = sample_texture(image, face, 1024)
     upright = best.vertices * np.array([1, -1, -1], dtype=np.float32)  # camera frame to y up
-    return write_obj(path, upright, recording.triangles, recording.uv, texture)
+    return write_obj(path, Mesh(upright, recording.triangles, recording.uv), texture)
 
 
 def _open_writer(path: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:

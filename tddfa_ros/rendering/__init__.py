@@ -1,17 +1,33 @@
-"""What people look at: overlays on images, rasterised meshes, textures and pictures of the morphable model."""
+"""What people look at: overlays on images, rasterised meshes, derived maps, textures and pictures of the morphable model."""
 
 from __future__ import annotations
 
+from tddfa_ros.rendering.maps import colour_depth, depth_map, pncc
 from tddfa_ros.rendering.overlay import MeshTopology, OverlayFace, OverlayOptions, draw_overlay
-from tddfa_ros.rendering.raster import Raster, rasterize
-from tddfa_ros.rendering.texture import sample_texture
+from tddfa_ros.rendering.parsing import CLASSES, colourise, parsing_map
+from tddfa_ros.rendering.pose_box import draw_pose_box
+from tddfa_ros.rendering.raster import Raster, Surface, rasterize, visible_surface
+from tddfa_ros.rendering.texture import Texture, sample_texture, uv_texture
+from tddfa_ros.rendering.uv_surface import uv_position_map
 
 __all__ = [
+    "CLASSES",
     "MeshTopology",
     "OverlayFace",
     "OverlayOptions",
     "Raster",
+    "Surface",
+    "Texture",
+    "colour_depth",
+    "colourise",
+    "depth_map",
     "draw_overlay",
+    "draw_pose_box",
+    "parsing_map",
+    "pncc",
     "rasterize",
     "sample_texture",
+    "uv_position_map",
+    "uv_texture",
+    "visible_surface",
 ]

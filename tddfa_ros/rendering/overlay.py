@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -11,12 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.errors import ImageError
-from tddfa_ros.geometry.pose import FACE_FROM_MODEL, rotation_from_yaw_pitch_roll
 from tddfa_ros.rendering.captions import draw_caption, draw_text, face_size
-from tddfa_ros.rendering.raster import HAS_OPENCV_RASTERIZER, rasterize
+from tddfa_ros.rendering.pose_box import head_axes, outline_pose_box
+from tddfa_ros.rendering.protocols import check_image
+from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import image_normals, lambert
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, IntArray
+from tddfa_ros.rendering.style import SUBPIXEL_DIGITS, line_scale, tint_of
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 SELLION_LANDMARK = 27
 
@@ -33,19 +33,9 @@ IBUG_GROUPS: dict[str, tuple[tuple[int, ...], bool]] = {
 }
 """The iBUG-68 points as polylines: name -> (indices, closed)."""
 
-# BGR, chosen to stay apart from each other and from skin.
-_TINTS = (
-    (235, 190, 90),
-    (120, 205, 130),
-    (205, 140, 220),
-    (90, 190, 245),
-    (215, 215, 110),
-    (150, 160, 250),
-)
 _AXES = ((80, 80, 245), (90, 220, 90), (245, 160, 60))  # x red, y green, z blue, as in RViz
-# Longest side, px, of the map of light on a mesh: what the rasteriser at hand draws in a few milliseconds.
-_LIGHT_RESOLUTION = 240 if HAS_OPENCV_RASTERIZER else 112
-_SHIFT = 3  # binary digits of sub-pixel positions for OpenCV's drawing functions
+# Longest side, px, of the map of light on a mesh: what the rasteriser draws in a few milliseconds.
+_LIGHT_RESOLUTION = 240
 
 
 class MeshTopology(Protocol):
@@ -127,21 +117,18 @@ def draw_overlay(
     Raises:
         ImageError: the image is not (H, W, 3) uint8.
     """
-    if image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.dtype != np.uint8:
-        raise ImageError(
-            f"an overlay needs an (H, W, 3) uint8 image, not {image_bgr.shape} {image_bgr.dtype}"
-        )
+    check_image(image_bgr, "an overlay")
     options = options or OverlayOptions()
     canvas: ImageBGR = image_bgr.copy()
     drawable = [f for f in faces if np.isfinite(f.landmarks68).all()]
     drawable.sort(key=lambda face: face_size(face.landmarks68))
-    scale = _line_scale(canvas)
+    scale = line_scale(canvas)
     for face in drawable:
         tint = tint_of(getattr(face, "id", ""))
         if model is not None and options.mesh != "none":
             _draw_mesh(canvas, face, model, options, tint)
         if options.box:
-            _draw_pose_box(canvas, face, tint, scale)
+            outline_pose_box(canvas, face, tint, scale)
         if options.landmarks:
             _draw_landmarks(canvas, face.landmarks68, scale)
         if options.axes:
@@ -155,23 +142,6 @@ def draw_overlay(
     if corner:
         draw_text(canvas, [corner], (round(10 * scale), round(10 * scale)), scale, (235, 235, 235))
     return canvas
-
-
-def tint_of(face_id: str) -> tuple[int, int, int]:
-    """The BGR colour of a face: fixed for an id, different for ids that follow each other (f1, f2 ...)."""
-    digits = "".join(c for c in face_id if c.isdigit())
-    number = int(digits) - 1 if digits else zlib.crc32(face_id.encode())
-    return _TINTS[number % len(_TINTS)]
-
-
-def head_axes(yaw_pitch_roll: Any) -> DoubleArray:
-    """Image directions of the face frame's axes, (3, 3): row i = axis i as (right, down, towards the viewer).
-
-    The face frame is that of TF: x out of the face, y to the person's left, z up.
-    """
-    rotation = rotation_from_yaw_pitch_roll(np.asarray(yaw_pitch_roll, dtype=np.float64))
-    upright: DoubleArray = FACE_FROM_MODEL @ rotation.T  # row i: axis i, y up
-    return upright * np.array([1, -1, 1])
 
 
 def _draw_mesh(
@@ -226,15 +196,17 @@ def _blend(
 
 
 def _draw_landmarks(canvas: ImageBGR, landmarks: FloatArray, scale: float) -> None:
-    points = np.round(landmarks[:, :2] * (1 << _SHIFT)).astype(np.int32)
+    points = np.round(landmarks[:, :2] * (1 << SUBPIXEL_DIGITS)).astype(np.int32)
     bounded = np.clip(points, -(1 << 20), 1 << 20)
     for indices, closed in IBUG_GROUPS.values():
         line = bounded[list(indices)].reshape(-1, 1, 2)
         thickness = max(1, round(scale))
-        cv2.polylines(canvas, [line], closed, (250, 250, 250), thickness, cv2.LINE_AA, _SHIFT)
-    radius = round(min(1.5 * scale, max(0.6, face_size(landmarks) / 110)) * (1 << _SHIFT))
+        cv2.polylines(
+            canvas, [line], closed, (250, 250, 250), thickness, cv2.LINE_AA, SUBPIXEL_DIGITS
+        )
+    radius = round(min(1.5 * scale, max(0.6, face_size(landmarks) / 110)) * (1 << SUBPIXEL_DIGITS))
     for x, y in bounded.tolist():
-        cv2.circle(canvas, (x, y), radius, (70, 230, 255), -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, (x, y), radius, (70, 230, 255), -1, cv2.LINE_AA, SUBPIXEL_DIGITS)
 
 
 def _draw_axes(canvas: ImageBGR, face: DrawableFace, scale: float) -> None:
@@ -247,42 +219,10 @@ def _draw_axes(canvas: ImageBGR, face: DrawableFace, scale: float) -> None:
         tip = origin + length * axes[i, :2]
         a, b = _fixed(origin), _fixed(tip)
         thick = max(2, round(2.2 * scale))
-        cv2.line(canvas, a, b, (30, 30, 30), thick + 2, cv2.LINE_AA, _SHIFT)
-        cv2.line(canvas, a, b, _AXES[i], thick, cv2.LINE_AA, _SHIFT)
-
-
-def _draw_pose_box(
-    canvas: ImageBGR, face: DrawableFace, tint: tuple[int, int, int], scale: float
-) -> None:
-    """A wire cube around the head that turns with it: the quickest way to read a pose."""
-    if not np.isfinite(face.yaw_pitch_roll).all():
-        return
-    landmarks = face.landmarks68
-    out, left, up = head_axes(face.yaw_pitch_roll)[:, :2]
-    half = 0.42 * face_size(landmarks)
-    centre = landmarks[:, :2].mean(0)
-    corners = np.array(
-        [
-            centre + depth * out + half * (sl * left + su * up)
-            for depth in (-1.2 * half, 0.7 * half)
-            for sl, su in ((-1, -1), (1, -1), (1, 1), (-1, 1))
-        ]
-    )
-    overlay = np.clip(np.round(corners * (1 << _SHIFT)), -(1 << 20), 1 << 20).astype(np.int32)
-    thickness = max(1, round(scale))
-    back, front = overlay[:4], overlay[4:]
-    edges = [np.stack([a, b]) for a, b in zip(back, front, strict=True)]
-    dim = tuple(int(0.6 * c) for c in tint)
-    cv2.polylines(canvas, [back], True, dim, thickness, cv2.LINE_AA, _SHIFT)
-    cv2.polylines(canvas, edges, False, dim, thickness, cv2.LINE_AA, _SHIFT)
-    cv2.polylines(canvas, [front], True, tint, thickness + 1, cv2.LINE_AA, _SHIFT)
+        cv2.line(canvas, a, b, (30, 30, 30), thick + 2, cv2.LINE_AA, SUBPIXEL_DIGITS)
+        cv2.line(canvas, a, b, _AXES[i], thick, cv2.LINE_AA, SUBPIXEL_DIGITS)
 
 
 def _fixed(point: NDArray[Any]) -> tuple[int, int]:
-    scaled = np.clip(np.round(np.asarray(point) * (1 << _SHIFT)), -(1 << 20), 1 << 20)
+    scaled = np.clip(np.round(np.asarray(point) * (1 << SUBPIXEL_DIGITS)), -(1 << 20), 1 << 20)
     return int(scaled[0]), int(scaled[1])
-
-
-def _line_scale(canvas: ImageBGR) -> float:
-    """1 at 640x480; lines and letters grow with the picture."""
-    return float(np.clip(min(canvas.shape[0] / 480, canvas.shape[1] / 640), 0.75, 4))

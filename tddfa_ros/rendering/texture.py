@@ -1,116 +1,101 @@
-"""The picture of a face unrolled into its UV map, hidden parts taken from the mirrored half."""
+"""The picture of a face unrolled into its UV map; what the picture does not show is mirrored, inpainted or left out."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tddfa_ros.errors import ImageError, ModelError
-from tddfa_ros.rendering.raster import rasterize
-from tddfa_ros.rendering.shading import image_normals
+from tddfa_ros.errors import ConfigError, ImageError
+from tddfa_ros.rendering.fill import fill_gaps
+from tddfa_ros.rendering.protocols import MeshFace, SurfaceModel, check_image
+from tddfa_ros.rendering.uv_surface import UvSurface, uv_pixels, uv_surface
+from tddfa_ros.rendering.visibility import DepthBuffer, vertex_visibility
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
-_DEPTH_TOLERANCE = 0.015  # of the face's extent: coarser than a triangle, finer than a nose
-_DEPTH_PICTURE = 384  # px, longest side of the depth map that visibility is tested against
+__all__ = [
+    "FILLS",
+    "Texture",
+    "mirror_vertices",
+    "sample_texture",
+    "uv_pixels",
+    "uv_texture",
+    "vertex_visibility",
+]
+
+Fill = Literal["mirror", "inpaint", "none"]
+FILLS: tuple[Fill, ...] = ("mirror", "inpaint", "none")
+
+_SMALLEST = 16  # px
+_GAIN = 2.0  # the mirrored half is made at most this much brighter or darker
+_BLACK = (
+    8.0  # grey levels added to both sides of a ratio, which would mean nothing where it is dark
+)
 
 
-class TexturedModel(Protocol):
-    """What texture sampling needs from a ``MorphableModel``."""
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """A texture of a model.
 
-    @property
-    def mean(self) -> FloatArray: ...
+    Attributes:
+        image: (s, s, 3) uint8 BGR; row 0 is v = 1, as OBJ viewers expect.
+        known: (s, s) bool, where the picture shows the surface, at least at a grazing angle.
+    """
 
-    @property
-    def triangles(self) -> IntArray: ...
-
-    @property
-    def uv(self) -> FloatArray: ...
-
-
-class TexturedFace(Protocol):
-    """What texture sampling needs from a ``Face``."""
-
-    @property
-    def vertices(self) -> FloatArray: ...
-
-    @property
-    def model(self) -> Any: ...
+    image: ImageBGR
+    known: NDArray[np.bool_]
 
 
-def sample_texture(image_bgr: ImageBGR, face: TexturedFace, size: int = 512) -> ImageBGR:
-    """Unroll the picture of a face into its UV map.
+def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "mirror") -> Texture:
+    """Unroll the picture of a face into the UV map of its model.
 
-    A texel takes the image where its surface point is visible (nearest in the depth map and not turned away), the
-    mirrored point where only that is visible, and otherwise a smooth continuation of the texels around it.
+    A texel takes the picture's colour where its surface point is seen: not behind another part of the head (z-buffer), not turned away (normal),
+    not beyond the border. Where it is seen at a grazing angle, that colour fades into what ``fill`` puts in its place.
 
     Args:
-        image_bgr: (H, W, 3) uint8, the image the face was found in.
-        face: its ``vertices`` are (N, 3) px of that image; ``face.model`` gives triangles, uv and the mean head.
+        face: its ``vertices`` are px of the picture; ``face.model`` gives triangles, uv and the mean head.
+        image: (H, W, 3) uint8 BGR, the picture that the face was found in.
         size: side of the square texture, px; at least 16.
-
-    Returns:
-        (size, size, 3) uint8 BGR; row 0 is v = 1, as OBJ viewers expect.
+        fill: ``mirror``: the same point of the other half of the head, where that is seen, in the light of this half, and else as ``inpaint``;
+            ``inpaint``: a smooth continuation; ``none``: black.
 
     Raises:
-        ImageError: the image is not (H, W, 3) uint8, or ``size`` is too small. ModelError: the model has no UV map.
+        ImageError: the image is not (H, W, 3) uint8, or ``size`` is too small. ConfigError: ``fill`` is unknown. ModelError: the model has no UV map.
     """
-    if image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.dtype != np.uint8:
-        raise ImageError(
-            f"a texture needs an (H, W, 3) uint8 image, not {image_bgr.shape} {image_bgr.dtype}"
-        )
-    if size < 16:
-        raise ImageError(f"a texture of {size} px is too small, 16 is the least")
-    model, vertices = face.model, np.asarray(face.vertices, dtype=np.float32)
-    if len(model.uv) != len(vertices):
-        raise ModelError(f"the model has {len(model.uv)} uv points for {len(vertices)} vertices")
-    visibility = vertex_visibility(vertices, model.triangles, image_bgr.shape[:2])
-    mirror = mirror_vertices(model.mean)
-    uv = uv_pixels(model.uv, size)
-    own, own_weight = _unroll(image_bgr, vertices, visibility, model.triangles, uv, size)
-    other, other_weight = _unroll(
-        image_bgr, vertices[mirror], visibility[mirror], model.triangles, uv, size
-    )
-    # The own side wins wherever it is seen at all well; the mirrored side fills what is left.
-    mirrored = other_weight * (1 - own_weight)
-    total = own_weight + mirrored
-    colour = (own * own_weight[..., None] + other * mirrored[..., None]) / np.maximum(total, 1e-6)[
-        ..., None
-    ]
-    filled = fill_gaps(colour.astype(np.float32), total)
-    return np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+    check_image(image, "a texture")
+    if size < _SMALLEST:
+        raise ImageError(f"a texture of {size} px is too small, {_SMALLEST} is the least")
+    if fill not in FILLS:
+        raise ConfigError(f"a texture is filled by {', '.join(FILLS)}, not {fill!r}")
+    model = face.model
+    surface = uv_surface(model, size)
+    vertices = np.asarray(face.vertices, dtype=np.float32)
+    buffer = DepthBuffer(vertices, model.triangles, image.shape[:2])
+    own, seen = _unroll(image, vertices, buffer, surface, model)
+    known = seen > 0
+    if fill == "none":
+        return Texture(np.where(known[..., None], own, 0).astype(np.uint8), known)
+    colour, trust = own, seen
+    if fill == "mirror":
+        mirror = _mirror_of(model)
+        other, other_seen = _unroll(image, vertices, buffer, surface, model, mirror)
+        other = _in_light_of(own, other, seen * other_seen)
+        rest = other_seen * (1 - seen)
+        trust = seen + rest
+        mixed = own * seen[..., None] + other * rest[..., None]
+        colour = (mixed / np.maximum(trust, 1e-6)[..., None]).astype(np.float32)
+    filled = np.clip(np.rint(fill_gaps(colour, trust)), 0, 255).astype(np.uint8)
+    return Texture(filled, known)
 
 
-def uv_pixels(uv: FloatArray, size: int) -> FloatArray:
-    """UV coordinates (v up, 0..1) as (N, 3) texture pixels (y down, z = 0)."""
-    flat = np.zeros((len(uv), 3), dtype=np.float32)
-    flat[:, 0] = uv[:, 0] * size - 0.5
-    flat[:, 1] = (1 - uv[:, 1]) * size - 0.5
-    return flat
-
-
-def vertex_visibility(
-    vertices: FloatArray, triangles: IntArray, image_shape: tuple[int, ...]
-) -> FloatArray:
-    """How well each vertex is seen, (N,) float32 in 0..1: 0 hidden, outside the image or turned away."""
-    low, extent = vertices[:, :2].min(0), np.ptp(vertices[:, :2], axis=0)
-    scale = _DEPTH_PICTURE / max(float(extent.max()), 1e-6)
-    local = (vertices - np.append(low, 0)) * np.float32(scale) + np.array([1, 1, 0], np.float32)
-    shape = (int(extent[1] * scale) + 3, int(extent[0] * scale) + 3)
-    depth = rasterize(local.astype(np.float32), triangles, local.astype(np.float32), shape).depth
-    # At a silhouette one pixel holds several surfaces; the farthest of its neighbours decides in favour of "seen".
-    solid = np.where(np.isfinite(depth), depth, 1e9).astype(np.float32)
-    farthest = cv2.erode(solid, np.ones((3, 3)))
-    column = np.clip(np.rint(local[:, 0]).astype(int), 0, shape[1] - 1)
-    row = np.clip(np.rint(local[:, 1]).astype(int), 0, shape[0] - 1)
-    behind = farthest[row, column] - local[:, 2]
-    seen = 1 - np.clip(behind / (_DEPTH_TOLERANCE * _DEPTH_PICTURE) - 1, 0, 1)
-    facing = np.clip((image_normals(vertices, triangles)[:, 2] - 0.15) / 0.25, 0, 1)
-    x, y = vertices[:, 0], vertices[:, 1]
-    inside = (x >= 0) & (x <= image_shape[1] - 1) & (y >= 0) & (y <= image_shape[0] - 1)
-    return (seen * facing * inside).astype(np.float32)
+def sample_texture(image_bgr: ImageBGR, face: MeshFace, size: int = 512) -> ImageBGR:
+    """The picture alone of :func:`uv_texture`, mirrored: (size, size, 3) uint8 BGR."""
+    return uv_texture(face, image_bgr, size).image
 
 
 def mirror_vertices(mean: FloatArray) -> IntArray:
@@ -120,40 +105,44 @@ def mirror_vertices(mean: FloatArray) -> IntArray:
     return np.asarray(index, dtype=np.int32)
 
 
+@lru_cache(maxsize=4)
+def _mirror_of(model: SurfaceModel) -> IntArray:
+    return mirror_vertices(model.mean)
+
+
 def _unroll(
     image: ImageBGR,
     vertices: FloatArray,
-    visibility: FloatArray,
-    triangles: IntArray,
-    uv: FloatArray,
-    size: int,
+    buffer: DepthBuffer,
+    surface: UvSurface,
+    model: SurfaceModel,
+    instead: IntArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Colours (size, size, 3) that the texels see in the image and how much to trust them (size, size)."""
-    where = np.column_stack([vertices[:, :2], visibility]).astype(np.float32)
-    raster = rasterize(uv, triangles, where, (size, size))
-    x = np.ascontiguousarray(raster.values[..., 0])
-    y = np.ascontiguousarray(raster.values[..., 1])
+    """Colours (s, s, 3) that the texels have in the image, and how well they are seen (s, s); vertices are replaced by those ``instead``."""
+    chosen = slice(None) if instead is None else instead
+    points = surface.interpolate(model, vertices[chosen])
+    normals = surface.interpolate(model, buffer.normals[chosen])
+    x, y = np.zeros((2, *surface.mask.shape), dtype=np.float32)
+    x[surface.mask], y[surface.mask] = points[:, 0], points[:, 1]
     colour = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    weight = np.where(raster.mask, raster.values[..., 2], 0).astype(np.float32)
-    return colour.astype(np.float32), weight
+    seen = np.zeros(surface.mask.shape, dtype=np.float32)
+    seen[surface.mask] = buffer.seen(points, normals)
+    return colour.astype(np.float32), seen
 
 
-def fill_gaps(colour: FloatArray, weight: FloatArray) -> FloatArray:
-    """Continue colours smoothly into texels without weight ("pull-push" over an image pyramid).
+def _in_light_of(own: FloatArray, other: FloatArray, both: FloatArray) -> FloatArray:
+    """Colours of the mirrored half in the light of this half.
 
-    Args:
-        colour: (h, w, 3) float32. weight: (h, w) float32 0..1, the trust in each texel.
+    Where both are seen, their ratio, blurred, says how the light differs; it is continued to where only the mirrored half is.
     """
-    if min(weight.shape) <= 2 or float(weight.min()) >= 0.999:
-        total = float(weight.sum())
-        mean = (colour * weight[..., None]).sum((0, 1)) / total if total > 1e-6 else np.full(3, 128)
-        return np.asarray(weight[..., None] * colour + (1 - weight[..., None]) * mean, np.float32)
-    height, width = weight.shape
-    small_size = ((width + 1) // 2, (height + 1) // 2)
-    small_weight = cv2.resize(weight, small_size, interpolation=cv2.INTER_AREA)
-    weighted = cv2.resize(colour * weight[..., None], small_size, interpolation=cv2.INTER_AREA)
-    small = weighted / np.maximum(small_weight, 1e-6)[..., None]
-    trust = np.clip(small_weight * 4, 0, 1).astype(np.float32)
-    coarse = fill_gaps(small.astype(np.float32), trust)
-    background = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(weight[..., None] * colour + (1 - weight[..., None]) * background, np.float32)
+    if not both.any():
+        return other
+    side = max(3, (len(own) // 16) | 1)
+    weight = both[..., None]
+
+    def level(colour: FloatArray) -> FloatArray:
+        return np.asarray(cv2.blur((colour + _BLACK) * weight, (side, side)), dtype=np.float32)
+
+    ratio = level(own) / np.maximum(level(other), 1e-3)
+    gain = fill_gaps(np.clip(ratio, 1 / _GAIN, _GAIN).astype(np.float32), both)
+    return np.asarray(other * gain, dtype=np.float32)

@@ -1,16 +1,15 @@
-"""OBJ files, read back by our own eyes and, where it is installed, by trimesh."""
+"""OBJ files, read back by our own eyes and by trimesh."""
 
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from support.synthetic_model import frontal_params, synthetic_model
+from support.exports import export_face, noise
 
-from tddfa_ros.errors import ModelError, TddfaError
-from tddfa_ros.export import write_face_obj, write_obj
-from tddfa_ros.face import TrackedFace
-from tddfa_ros.types import Intrinsics
+from tddfa_ros.errors import ImageError, ModelError, TddfaError
+from tddfa_ros.export import Mesh, face_mesh, write_face_obj, write_obj
+from tddfa_ros.rendering import uv_texture
 
 
 def read(path):
@@ -29,42 +28,39 @@ def read(path):
 
 @pytest.fixture
 def face():
-    model = synthetic_model()
-    roi = np.array([200.0, 120.0, 440.0, 360.0])
-    return TrackedFace(
-        box=roi,
-        confidence=1.0,
-        params=frontal_params(model),
-        roi=roi,
-        model=model,
-        intrinsics=Intrinsics.from_fov(640, 480),
-        id="f1",
-        stamp=0.0,
-        age=1,
-    )
+    return export_face()
 
 
 @pytest.fixture
 def image():
-    return np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    return noise(480, 640)
 
 
 def test_metric_face_reads_back_with_texture(tmp_path, face, image):
-    files = write_face_obj(tmp_path / "deep" / "face.obj", face, image, texture_size=128)
+    texture = uv_texture(face, image, 128)
+    files = write_obj(tmp_path / "deep" / "face.obj", face, texture)
     assert [f.name for f in files] == ["face.obj", "face.mtl", "face.png"]
     mesh = read(files[0])
-    np.testing.assert_allclose(mesh.v, face.vertices_metric * [1, -1, -1], rtol=2e-6, atol=1e-7)
-    np.testing.assert_allclose(mesh.vt, face.model.uv, atol=1e-6)
+    expected = face.vertices_metric * np.array([1, -1, -1], np.float32)
+    np.testing.assert_array_equal(mesh.v.astype(np.float32), expected)
+    np.testing.assert_array_equal(mesh.vt.astype(np.float32), face.model.uv)
     np.testing.assert_array_equal(mesh.f, np.repeat(face.model.triangles[..., None] + 1, 3, axis=2))
     assert "mtllib face.mtl" in mesh.other and "usemtl face" in mesh.other
     material = files[1].read_text()
     assert "newmtl face" in material and "map_Kd face.png" in material
-    assert cv2.imread(str(files[2])).shape == (128, 128, 3)
+    np.testing.assert_array_equal(cv2.imread(str(files[2])), texture.image)
+
+
+def test_a_face_and_its_picture_are_enough(tmp_path, face, image):
+    one = write_face_obj(tmp_path / "one.obj", face, image, texture_size=64)
+    two = write_obj(tmp_path / "two.obj", face, uv_texture(face, image, 64))
+    assert one[0].read_text().replace("one", "two") == two[0].read_text()
+    assert one[2].read_bytes() == two[2].read_bytes()
 
 
 def test_the_surface_looks_outwards_in_both_units(tmp_path, face, image):
     for units in ("m", "px"):
-        mesh = read(write_face_obj(tmp_path / f"{units}.obj", face, image, units=units)[0])
+        mesh = read(write_face_obj(tmp_path / f"{units}.obj", face, units=units)[0])
         outwards = mesh.v - mesh.v.mean(0)
         assert ((mesh.vn * outwards).sum(1) > 0).mean() > 0.97
         # Counter-clockwise from outside: the triangles' own normals agree with those written.
@@ -74,14 +70,14 @@ def test_the_surface_looks_outwards_in_both_units(tmp_path, face, image):
 
 
 def test_pixel_face_stands_upright_on_the_image(tmp_path, face, image):
-    mesh = read(write_face_obj(tmp_path / "face.obj", face, image, units="px")[0])
-    np.testing.assert_allclose(mesh.v[:, 0], face.vertices[:, 0], rtol=1e-5)
-    np.testing.assert_allclose(mesh.v[:, 1], 479 - face.vertices[:, 1], rtol=1e-4, atol=1e-3)
+    mesh = read(write_obj(tmp_path / "face.obj", face_mesh(face, "px", 480))[0])
+    np.testing.assert_allclose(mesh.v[:, 0], face.vertices[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(mesh.v[:, 1], 479 - face.vertices[:, 1], rtol=1e-5, atol=1e-4)
 
 
 def test_without_uv_and_texture_there_is_one_file(tmp_path):
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
-    files = write_obj(tmp_path / "a.obj", vertices, np.array([[0, 1, 2]], np.int32))
+    files = write_obj(tmp_path / "a.obj", Mesh(vertices, np.array([[0, 1, 2]], np.int32)))
     mesh = read(files[0])
     assert len(files) == 1 and "mtllib" not in files[0].read_text()
     np.testing.assert_array_equal(mesh.f, [[[1, 0, 1], [2, 0, 2], [3, 0, 3]]])
@@ -92,33 +88,36 @@ def test_trimesh_reads_what_we_write(tmp_path, face, image):
     trimesh = pytest.importorskip("trimesh", reason="trimesh is not installed")
     path = write_face_obj(tmp_path / "face.obj", face, image, texture_size=64)[0]
     mesh = trimesh.load(path, process=False, force="mesh")
-    assert len(mesh.faces) == len(face.model.triangles)
-    np.testing.assert_allclose(mesh.extents, np.ptp(face.vertices_metric, axis=0), rtol=1e-4)
+    np.testing.assert_array_equal(mesh.faces, face.model.triangles)
+    np.testing.assert_allclose(mesh.vertices, face.vertices_metric * [1, -1, -1], atol=1e-7)
+    np.testing.assert_allclose(mesh.visual.uv, face.model.uv, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("vertices", "triangles", "extra", "words"),
+    ("vertices", "triangles", "uv", "words"),
     [
-        (np.zeros((3, 2)), np.zeros((1, 3), int), {}, "vertices"),
-        (np.full((3, 3), np.nan), np.zeros((1, 3), int), {}, "NaN"),
-        (np.zeros((3, 3)), np.array([[0, 1, 3]]), {}, "outside"),
-        (np.zeros((3, 3)), np.zeros((1, 4), int), {}, "triangles"),
-        (np.zeros((3, 3)), np.zeros((1, 3), int), {"uv": np.zeros((2, 2))}, "uv"),
-        (
-            np.zeros((3, 3)),
-            np.zeros((1, 3), int),
-            {"texture": np.zeros((4, 4, 3), np.uint8)},
-            "uv",
-        ),
+        (np.zeros((3, 2)), np.zeros((1, 3), int), None, "vertices"),
+        (np.full((3, 3), np.nan), np.zeros((1, 3), int), None, "NaN"),
+        (np.zeros((3, 3)), np.array([[0, 1, 3]]), None, "outside"),
+        (np.zeros((3, 3)), np.zeros((1, 4), int), None, "triangles"),
+        (np.zeros((3, 3)), np.zeros((1, 3), int), np.zeros((2, 2)), "uv"),
     ],
 )
-def test_meshes_that_do_not_fit_together_are_refused(tmp_path, vertices, triangles, extra, words):
+def test_meshes_that_do_not_fit_together_are_refused(vertices, triangles, uv, words):
     with pytest.raises(ModelError, match=words):
-        write_obj(tmp_path / "a.obj", vertices, triangles, **extra)
-    assert not (tmp_path / "a.obj").exists()
+        Mesh(vertices, triangles, uv)
+
+
+def test_textures_that_do_not_fit_are_refused(tmp_path, face):
+    bare = Mesh(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]]))
+    with pytest.raises(ModelError, match="uv"):
+        write_obj(tmp_path / "a.obj", bare, np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(ImageError, match="uint8"):
+        write_obj(tmp_path / "a.obj", face, np.zeros((4, 4, 3), np.float32))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TddfaError, match="cannot write"):
-        write_obj(tmp_path / "file" / "a.obj", np.eye(3, dtype=np.float32), np.array([[0, 1, 2]]))
+        write_obj(tmp_path / "file" / "a.obj", Mesh(np.eye(3), np.array([[0, 1, 2]])))

@@ -1,20 +1,18 @@
-"""Texture sampling: what is seen goes where it belongs, what is hidden comes from the other side."""
+"""Texture sampling: what is seen goes where it belongs, what is hidden is mirrored, inpainted or left out."""
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from support.synthetic_model import synthetic_model
 
-from tddfa_ros.errors import ImageError, ModelError
+from tddfa_ros.errors import ConfigError, ImageError, ModelError
+from tddfa_ros.rendering.fill import fill_gaps
 from tddfa_ros.rendering.raster import rasterize
-from tddfa_ros.rendering.texture import (
-    fill_gaps,
-    mirror_vertices,
-    sample_texture,
-    uv_pixels,
-    vertex_visibility,
-)
+from tddfa_ros.rendering.texture import mirror_vertices, sample_texture, uv_texture
+from tddfa_ros.rendering.uv_surface import uv_pixels, uv_surface
+from tddfa_ros.rendering.visibility import vertex_visibility
 
 SIZE = (320, 320)
 
@@ -27,22 +25,26 @@ def posed(yaw_deg):
     return SimpleNamespace(model=model, vertices=pixels.astype(np.float32))
 
 
-def painted(face):
-    """An image of a head whose colour tells where on the head a pixel lies, symmetric in x; and those colours."""
-    mean = np.abs(face.model.mean)
+def painted(face, mirrored=True):
+    """An image of a head whose colour tells where on the head a pixel lies (symmetric in x or not); and those colours."""
+    mean = np.abs(face.model.mean) if mirrored else face.model.mean - face.model.mean.min(0)
     colours = (mean / mean.max(0)).astype(np.float32)
     image = rasterize(face.vertices, face.model.triangles, colours, SIZE).values
     return (image * 255).astype(np.uint8), colours * 255
+
+
+def at_vertices(picture, model):
+    columns, rows = np.rint(uv_pixels(model.uv, len(picture))[:, :2]).astype(int).T
+    last = len(picture) - 2
+    return picture[rows.clip(1, last), columns.clip(1, last)]
 
 
 @pytest.mark.parametrize("yaw", [0, 25, -50])
 def test_texture_shows_the_colours_of_the_head(yaw):
     face = posed(yaw)
     image, colours = painted(face)
-    texture = sample_texture(image, face, 256)
-    where = uv_pixels(face.model.uv, 256)
-    columns, rows = np.rint(where[:, :2]).astype(int).T.clip(1, 254)
-    error = np.abs(texture[rows, columns].astype(float) - colours).max(axis=1)
+    texture = uv_texture(face, image, 256)
+    error = np.abs(at_vertices(texture.image, face.model).astype(float) - colours).max(axis=1)
     # Judge where the head is well seen, or its mirror image is (the colours are symmetric).
     seen = vertex_visibility(face.vertices, face.model.triangles, SIZE)
     mirrored = seen[mirror_vertices(face.model.mean)]
@@ -50,6 +52,46 @@ def test_texture_shows_the_colours_of_the_head(yaw):
     assert judged.mean() > 0.2
     assert np.percentile(error[judged], 95) < 20
     assert np.median(error[judged]) < 6
+
+
+def test_what_is_known_is_the_same_however_the_rest_is_filled():
+    face = posed(40)
+    image, colours = painted(face, mirrored=False)
+    mirror, inpaint, none = (uv_texture(face, image, 192, f) for f in ("mirror", "inpaint", "none"))
+    np.testing.assert_array_equal(none.known, mirror.known)
+    assert not none.image[~none.known].any()
+    seen = vertex_visibility(face.vertices, face.model.triangles, SIZE)
+    well, hidden = seen > 0.95, seen == 0
+    known = at_vertices(none.known[..., None], face.model)[:, 0]
+    assert known[well].mean() > 0.98 and known[hidden].mean() < 0.1
+    for texture in (mirror, inpaint, none):
+        error = np.abs(at_vertices(texture.image, face.model)[well].astype(float) - colours[well])
+        assert np.median(error) < 6 and np.percentile(error, 95) < 20
+    # the far cheek: mirrored it has the colour of the near one, inpainted that of its own edge
+    mirror_of = mirror_vertices(face.model.mean)
+    cheek = hidden & (seen[mirror_of] > 0.95)
+    assert cheek.sum() > 100
+    near = at_vertices(mirror.image, face.model)[cheek].astype(float)
+    assert np.median(np.abs(near - colours[mirror_of[cheek]])[:, 1:]) < 12
+    assert at_vertices(inpaint.image, face.model)[cheek].any()
+
+
+def test_the_mirrored_half_takes_the_light_of_this_half():
+    """A grey head, its own left half lit by half: what is mirrored there comes out dark as well."""
+    face = posed(-35)  # turned to its right: its left half is seen, the right one hidden
+    left = face.model.mean[:, 0] > 0
+    for dark in (left, ~left):
+        colours = np.where(dark[:, None], 0.35, 0.7).astype(np.float32).repeat(3, axis=1)
+        colours[np.abs(face.model.mean[:, 0]) < 0.004] = 0.5
+        image = rasterize(face.vertices, face.model.triangles, colours, SIZE).values
+        texture = uv_texture(face, (255 * image).astype(np.uint8), 192)
+        seen = vertex_visibility(face.vertices, face.model.triangles, SIZE)
+        mirrored = seen[mirror_vertices(face.model.mean)]
+        near_middle = (seen == 0) & (mirrored > 0.9) & (np.abs(face.model.mean[:, 0]) < 0.05)
+        assert near_middle.sum() > 20
+        level = np.median(at_vertices(texture.image, face.model)[near_middle & ~left])
+        wanted, other = (0.35 * 255, 0.7 * 255) if dark is not left else (0.7 * 255, 0.35 * 255)
+        assert abs(level - wanted) < abs(level - other)
 
 
 def test_visibility_knows_front_back_and_image_border():
@@ -95,16 +137,30 @@ def test_gaps_are_continued_from_their_surroundings():
 def test_nothing_seen_at_all_is_grey_and_no_failure():
     face = posed(0)
     face.vertices = face.vertices + np.array([5000, 0, 0], np.float32)
-    texture = sample_texture(np.full((*SIZE, 3), 255, np.uint8), face, 64)
-    assert texture.std() < 2
+    texture = uv_texture(face, np.full((*SIZE, 3), 255, np.uint8), 64)
+    assert texture.image.std() < 2 and not texture.known.any()
+
+
+@dataclass(frozen=True)
+class NoTexture:
+    """A model without texture coordinates."""
+
+    name = "bare"
+    mean = np.zeros((5, 3), np.float32)
+    triangles = np.zeros((0, 3), np.int32)
+    uv = np.zeros((0, 2), np.float32)
 
 
 def test_wrong_input_is_named():
-    face = posed(0)
+    face, image = posed(0), np.zeros((10, 10, 3), np.uint8)
     with pytest.raises(ImageError, match="uint8"):
         sample_texture(np.zeros((10, 10), np.uint8), face)
     with pytest.raises(ImageError, match="too small"):
-        sample_texture(np.zeros((10, 10, 3), np.uint8), face, 4)
-    face.model = SimpleNamespace(uv=np.zeros((0, 2), np.float32))
+        uv_texture(face, image, 4)
+    with pytest.raises(ConfigError, match="mirror, inpaint, none"):
+        uv_texture(face, image, fill="magic")
+    with pytest.raises(ConfigError, match="8 to 8192"):
+        uv_surface(face.model, 10**6)
+    face.model = NoTexture()
     with pytest.raises(ModelError, match="uv"):
-        sample_texture(np.zeros((10, 10, 3), np.uint8), face)
+        uv_texture(face, image)

@@ -1,98 +1,27 @@
-"""Classes of face parsing: which region of the morphable model is which class, their ids, names and colours.
-
-The ids are written into seg maps and trained into networks: never change one, only add behind the last.
-"""
+"""Seg maps: the classes of :mod:`tddfa_ros.rendering.parsing`, and an id for what is not known."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tddfa_ros.rendering.parsing import (
+    CLASS_NAMES,
+    CLASSES,
+    ParsingClass,
+    colourise,
+    render_parsing,
+    triangle_classes,
+    vertex_classes,
+)
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tddfa_ros.errors import ConfigError
-from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.rendering.raster import rasterize
-from tddfa_ros.types import FloatArray
+__all__ = [
+    "CLASSES",
+    "CLASS_NAMES",
+    "IGNORE",
+    "ParsingClass",
+    "colourise",
+    "render_parsing",
+    "triangle_classes",
+    "vertex_classes",
+]
 
 IGNORE = 255
 """Id of pixels that nothing is known about; no loss looks at them."""
-
-
-@dataclass(frozen=True)
-class ParsingClass:
-    """One class: its name, the model's regions that belong to it, and the colour it is drawn in (B, G, R)."""
-
-    name: str
-    regions: tuple[str, ...]
-    colour: tuple[int, int, int]
-
-
-CLASSES: tuple[ParsingClass, ...] = (
-    # Hair hides the scalp in most photographs, so the scalp hides what is behind it but is no class of its own.
-    ParsingClass("background", ("scalp",), (0, 0, 0)),
-    ParsingClass("skin", ("skin",), (152, 190, 236)),
-    ParsingClass("brows", ("left_brow", "right_brow"), (34, 72, 120)),
-    ParsingClass("eyes", ("left_eye", "right_eye"), (235, 160, 60)),
-    ParsingClass("nose", ("nose",), (90, 200, 240)),
-    ParsingClass("lips", ("upper_lip", "lower_lip"), (90, 60, 215)),
-    ParsingClass("mouth", ("inner_mouth", "tongue"), (60, 20, 110)),
-    ParsingClass("ears", ("left_ear", "right_ear"), (110, 180, 90)),
-    ParsingClass("neck", ("neck",), (190, 130, 170)),
-)
-"""The position is the id: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck."""
-
-CLASS_NAMES = tuple(kind.name for kind in CLASSES)
-_CLASS_OF = {region: index for index, kind in enumerate(CLASSES) for region in kind.regions}
-
-
-def vertex_classes(model: MorphableModel) -> NDArray[np.uint8]:
-    """Class id (N,) of each vertex.
-
-    Raises:
-        ConfigError: the model has a region that belongs to no class.
-    """
-    unknown = [name for name in model.region_names if name not in _CLASS_OF]
-    if unknown:
-        raise ConfigError(
-            f"region {unknown[0]!r} of {model.name} belongs to no parsing class; known are {', '.join(_CLASS_OF)}"
-        )
-    return np.array([_CLASS_OF[name] for name in model.region_names], np.uint8)[model.regions]
-
-
-def triangle_classes(model: MorphableModel) -> NDArray[np.uint8]:
-    """Class id (T,) of each triangle: that of two of its corners, or of the first where all three differ."""
-    a, b, c = vertex_classes(model)[model.triangles].T
-    return np.where(b == c, b, a)
-
-
-def render_parsing(
-    model: MorphableModel,
-    vertices: FloatArray,
-    shape: tuple[int, int],
-    classes: NDArray[np.uint8] | None = None,
-) -> NDArray[np.uint8]:
-    """Draw the class of the nearest surface at every pixel.
-
-    Args:
-        vertices: (N, 3) px of the picture, x right, y down, z nearer = larger.
-        shape: (height, width).
-        classes: :func:`triangle_classes`, if they are at hand.
-
-    Returns:
-        (height, width) uint8 class ids; background where there is no face.
-    """
-    classes = triangle_classes(model) if classes is None else classes
-    corners = np.asarray(vertices, dtype=np.float32)[model.triangles].reshape(-1, 3)
-    own = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
-    values = np.repeat(classes.astype(np.float32), 3)[:, None].repeat(3, axis=1)
-    drawn = rasterize(corners, own, values, shape)
-    found = np.where(drawn.mask, np.rint(drawn.values[..., 0]), 0)
-    return np.asarray(found, dtype=np.uint8)
-
-
-def colourise(parsing: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Class ids (h, w) as a picture (h, w, 3) BGR; what is to be ignored is grey."""
-    palette = np.full((256, 3), 128, dtype=np.uint8)
-    palette[: len(CLASSES)] = [kind.colour for kind in CLASSES]
-    return palette[parsing]

@@ -7,7 +7,6 @@ belong to no triangle. Files: ``.npz`` with the array ``position``, or a 16-bit 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,29 +14,19 @@ from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.rendering.raster import rasterize
-from tddfa_ros.rendering.texture import uv_pixels
+from tddfa_ros.rendering import uv_surface as rendering
 from tddfa_ros.training.data.layout import ItemError, shown
 from tddfa_ros.training.data.pictures import read_map, write_picture
 from tddfa_ros.training.fit import PointBasis
-from tddfa_ros.types import FloatArray, IntArray
+from tddfa_ros.types import FloatArray
 
 STEPS = 128.0
 LOWEST = -192.0
 SIDES = (8, 1024)
 
 
-@dataclass(frozen=True, eq=False)
-class UvSurface:
-    """Which point of the surface each texel is, for one model and one size.
-
-    Attributes:
-        mask: (u, u) bool, where there is a surface; triangles: (k,) of the k covered texels, row by row; weights: (k, 3) barycentric.
-    """
-
-    mask: NDArray[np.bool_]
-    triangles: IntArray
-    weights: FloatArray
+class UvSurface(rendering.UvSurface):
+    """The same, and the morphable model at its texels."""
 
     def basis(self, model: MorphableModel) -> PointBasis:
         """The model at the covered texels, so that a map can be computed from parameters alone."""
@@ -48,13 +37,6 @@ class UvSurface:
 
         return PointBasis(at(model.mean), at(model.shape_basis), at(model.expression_basis))
 
-    def unroll(self, model: MorphableModel, vertices: FloatArray) -> FloatArray:
-        """Map (u, u, 3) of values at the vertices (N, 3)."""
-        out = np.zeros((*self.mask.shape, 3), dtype=np.float32)
-        corners = vertices[model.triangles[self.triangles]]
-        out[self.mask] = np.einsum("kc,kcx->kx", self.weights, corners)
-        return out
-
 
 def uv_surface(model: MorphableModel, size: int) -> UvSurface:
     """Find the surface point of each texel of a map of ``size`` px.
@@ -64,15 +46,8 @@ def uv_surface(model: MorphableModel, size: int) -> UvSurface:
     """
     if not SIDES[0] <= size <= SIDES[1]:
         raise ConfigError(f"a UV map has {SIDES[0]} to {SIDES[1]} px, not {size}")
-    corners = uv_pixels(model.uv, size)[model.triangles].reshape(-1, 3)
-    own = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
-    values = np.tile(np.eye(3, dtype=np.float32), (len(own), 1))
-    values[:, 2] = np.repeat(np.arange(len(own)), 3)
-    drawn = rasterize(corners, own, values, (size, size))
-    first, second = drawn.values[drawn.mask][:, :2].T
-    weights = np.stack([first, second, 1 - first - second], axis=1).astype(np.float32)
-    triangles = np.rint(drawn.values[drawn.mask][:, 2]).astype(np.int32)
-    return UvSurface(drawn.mask, triangles, weights)
+    surface = rendering.uv_surface(model, size)
+    return UvSurface(surface.mask, surface.triangles, surface.weights)
 
 
 def posed_vertices(model: MorphableModel, params: FloatArray) -> FloatArray:

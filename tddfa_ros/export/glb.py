@@ -1,0 +1,165 @@
+"""glTF 2.0 in one binary file: a textured face with its expressions as morph targets, and perhaps a video's motion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.export.animation import FaceAnimation
+from tddfa_ros.export.gltf_buffer import GltfBuffer
+from tddfa_ros.export.mesh import Mesh, png, texture_image, writing
+from tddfa_ros.export.packages import package
+from tddfa_ros.rendering.shading import vertex_normals
+from tddfa_ros.rendering.texture import Texture
+from tddfa_ros.types import FloatArray, ImageBGR
+
+_CLAMP, _LINEAR, _MIPMAPS = 33071, 9729, 9987
+
+
+@runtime_checkable
+class MorphableFace(Protocol):
+    """What the export needs from a ``Face``."""
+
+    @property
+    def params(self) -> FloatArray: ...
+
+    @property
+    def model(self) -> Any: ...
+
+
+def write_glb(
+    path: str | Path,
+    face_or_mesh: MorphableFace | Mesh,
+    texture: Texture | ImageBGR | None = None,
+    animation: FaceAnimation | None = None,
+) -> list[Path]:
+    """Write a face as GLB.
+
+    A face is written as its neutral head in the model frame (metres, y up, looking along +z, as glTF wants it) with one morph target per
+    expression, named in ``mesh.extras.targetNames`` as Blender, Unity and three.js read them; the weights at rest are the face's own expression. Only
+    vertices that an expression moves are stored (sparse accessors). An animation moves the weights, and the node in front of a camera at the
+    origin. A mesh is written as it is.
+
+    Args:
+        path: of the ``.glb``; its folder is made when it is missing.
+        texture: of the model's uv map, BGR, row 0 at v = 1; None = light grey.
+        animation: of the same model.
+
+    Returns:
+        The file written.
+
+    Raises:
+        ModelError: mesh and texture do not fit together. ConfigError: the animation does not fit the model.
+        TddfaError: the file cannot be written, or pygltflib is not installed.
+    """
+    lib = package("pygltflib", "GLB files")
+    path = Path(path)
+    mesh = face_or_mesh if isinstance(face_or_mesh, Mesh) else neutral_mesh(face_or_mesh)
+    image = texture_image(mesh, texture)
+    gltf = lib.GLTF2(asset=lib.Asset(generator="tddfa_ros", version="2.0"))
+    buffer = GltfBuffer(lib)
+    primitive = _primitive(lib, buffer, mesh)
+    drawn = lib.Mesh(name=path.stem, primitives=[primitive])
+    if not isinstance(face_or_mesh, Mesh):
+        _add_expressions(lib, buffer, drawn, face_or_mesh)
+    gltf.meshes, gltf.nodes = [drawn], [lib.Node(name=path.stem, mesh=0)]
+    gltf.scenes, gltf.scene = [lib.Scene(nodes=[0])], 0
+    gltf.materials = [_material(lib, image is not None)]
+    if image is not None:
+        view = buffer.add(png(image))
+        gltf.images = [lib.Image(bufferView=view, mimeType="image/png", name="texture")]
+        gltf.samplers = [
+            lib.Sampler(magFilter=_LINEAR, minFilter=_MIPMAPS, wrapS=_CLAMP, wrapT=_CLAMP)
+        ]
+        gltf.textures = [lib.Texture(source=0, sampler=0)]
+    if animation is not None:
+        gltf.animations = [_animation(lib, buffer, animation, len(drawn.weights or []))]
+        _rest(gltf.nodes[0], animation)
+    buffer.finish(gltf)
+    with writing(path):
+        path.write_bytes(b"".join(gltf.save_to_bytes()))
+    return [path]
+
+
+def neutral_mesh(face: MorphableFace) -> Mesh:
+    """The head of a face without pose and expression, m, model frame."""
+    model = face.model
+    params = np.array(face.params, dtype=np.float32)
+    params[model.layout.expression_slice] = 0
+    return Mesh(model.head(params), model.triangles, model.uv)
+
+
+def _primitive(lib: Any, buffer: GltfBuffer, mesh: Mesh) -> Any:
+    attributes = lib.Attributes(
+        POSITION=buffer.vectors(mesh.vertices, bounds=True),
+        NORMAL=buffer.vectors(_unit_normals(mesh)),
+    )
+    if mesh.uv is not None:
+        # glTF counts v from the top
+        flipped = np.stack([mesh.uv[:, 0], 1 - mesh.uv[:, 1]], axis=1)
+        attributes.TEXCOORD_0 = buffer.vectors(flipped)
+    return lib.Primitive(
+        attributes=attributes, indices=buffer.triangles(mesh.triangles), material=0
+    )
+
+
+def _unit_normals(mesh: Mesh) -> FloatArray:
+    """Normals of length 1, as the format demands, at vertices that no triangle uses, too."""
+    normals = vertex_normals(mesh.vertices, mesh.triangles)
+    normals[~normals.any(axis=1)] = (0, 0, 1)
+    return normals
+
+
+def _add_expressions(lib: Any, buffer: GltfBuffer, drawn: Any, face: MorphableFace) -> None:
+    model = face.model
+    basis = model.expression_basis
+    drawn.primitives[0].targets = [
+        lib.Attributes(POSITION=buffer.sparse_vectors(basis[:, :, i]))
+        for i in range(basis.shape[2])
+    ]
+    drawn.weights = model.layout.split(face.params)[2].astype(float).tolist()
+    drawn.extras = {"targetNames": list(model.expression_names)}
+
+
+def _material(lib: Any, textured: bool) -> Any:
+    surface = lib.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=0.9)
+    if textured:
+        surface.baseColorTexture = lib.TextureInfo(index=0)
+    else:
+        surface.baseColorFactor = [0.8, 0.8, 0.8, 1.0]
+    return lib.Material(
+        name="face", pbrMetallicRoughness=surface, doubleSided=True, alphaCutoff=None
+    )
+
+
+def _animation(lib: Any, buffer: GltfBuffer, animation: FaceAnimation, targets: int) -> Any:
+    """Channels of the weights and, where there are any, of rotation and translation."""
+    if animation.weights.shape[1] != targets:
+        raise ConfigError(
+            f"an animation with {animation.weights.shape[1]} weights does not fit {targets} expressions"
+        )
+    times = buffer.scalars(animation.times, bounds=True)
+    outputs = {"weights": buffer.scalars(animation.weights.ravel())}
+    if animation.rotations is not None:
+        outputs["rotation"] = buffer.vectors(animation.rotations)
+    if animation.translations is not None:
+        outputs["translation"] = buffer.vectors(animation.translations)
+    out = lib.Animation(name="performance")
+    for index, (path, accessor) in enumerate(outputs.items()):
+        out.samplers.append(
+            lib.AnimationSampler(input=times, output=accessor, interpolation="LINEAR")
+        )
+        target = lib.AnimationChannelTarget(node=0, path=path)
+        out.channels.append(lib.AnimationChannel(sampler=index, target=target))
+    return out
+
+
+def _rest(node: Any, animation: FaceAnimation) -> None:
+    """Put the head where the animation begins, for programs that frame the scene before they play."""
+    if animation.rotations is not None:
+        node.rotation = animation.rotations[0].astype(float).tolist()
+    if animation.translations is not None:
+        node.translation = animation.translations[0].astype(float).tolist()

@@ -1,0 +1,127 @@
+"""What is written into mesh files: vertices, triangles, texture coordinates, and where they come from in a face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import cv2
+import numpy as np
+
+from tddfa_ros.errors import ConfigError, ImageError, ModelError, TddfaError
+from tddfa_ros.rendering.texture import Texture
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+
+Units = Literal["m", "px"]
+
+
+class ExportableFace(Protocol):
+    """What the export needs from a ``Face``."""
+
+    @property
+    def vertices(self) -> FloatArray: ...
+
+    @property
+    def vertices_metric(self) -> FloatArray: ...
+
+    @property
+    def model(self) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A triangle mesh to write.
+
+    Attributes:
+        vertices: (N, 3), written as they are; file formats for the web and Blender expect y up.
+        triangles: (T, 3) indices from 0, counter-clockwise seen from outside.
+        uv: (N, 2) texture coordinates, v up; None = none.
+
+    Raises:
+        ModelError: the shapes do not fit together, vertices are not finite, or triangles point at no vertex.
+    """
+
+    vertices: FloatArray
+    triangles: IntArray
+    uv: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        vertices, triangles, uv = self.vertices, self.triangles, self.uv
+        if np.ndim(vertices) != 2 or np.shape(vertices)[1] != 3:
+            raise ModelError(f"a mesh needs (N, 3) vertices, not {np.shape(vertices)}")
+        if not np.isfinite(vertices).all():
+            raise ModelError("a mesh with vertices that are NaN or infinite cannot be written")
+        if np.ndim(triangles) != 2 or np.shape(triangles)[1] != 3:
+            raise ModelError(f"a mesh needs (T, 3) triangles, not {np.shape(triangles)}")
+        if len(triangles) and not (np.min(triangles) >= 0 and np.max(triangles) < len(vertices)):
+            raise ModelError(f"triangles point at vertices outside 0..{len(vertices) - 1}")
+        if uv is not None and np.shape(uv) != (len(vertices), 2):
+            raise ModelError(
+                f"{len(vertices)} vertices need ({len(vertices)}, 2) uv, not {np.shape(uv)}"
+            )
+        object.__setattr__(self, "vertices", np.ascontiguousarray(vertices, dtype=np.float32))
+        object.__setattr__(self, "triangles", np.ascontiguousarray(triangles, dtype=np.int32))
+        if uv is not None:
+            object.__setattr__(self, "uv", np.ascontiguousarray(uv, dtype=np.float32))
+
+
+def face_mesh(face: ExportableFace, units: Units = "m", height: int | None = None) -> Mesh:
+    """The mesh of a face, right-handed with y up, as OpenGL, glTF and Blender have it.
+
+    Args:
+        units: ``m``: metres, camera at the origin looking along -z; ``px``: image pixels, z as in ``face.vertices``.
+        height: of the picture in px, which puts the origin of ``px`` into its lower left corner; without it y is negative.
+
+    Raises:
+        ConfigError: the units are unknown. CameraError: metres of a face without intrinsics.
+    """
+    if units == "m":
+        vertices = face.vertices_metric * np.array([1, -1, -1], dtype=np.float32)
+    elif units == "px":
+        vertices = face.vertices * np.array([1, -1, 1], dtype=np.float32)
+        vertices[:, 1] += 0 if height is None else height - 1
+    else:
+        raise ConfigError(f"units must be 'm' or 'px', not {units!r}")
+    return Mesh(vertices, face.model.triangles, face.model.uv)
+
+
+def as_mesh(face_or_mesh: ExportableFace | Mesh) -> Mesh:
+    """A mesh as it is; that of a face in metres."""
+    return face_or_mesh if isinstance(face_or_mesh, Mesh) else face_mesh(face_or_mesh)
+
+
+def texture_image(mesh: Mesh, texture: Texture | ImageBGR | None) -> ImageBGR | None:
+    """The picture of a texture, checked.
+
+    Raises:
+        ImageError: it is not (H, W, 3) uint8. ModelError: the mesh has no texture coordinates.
+    """
+    if texture is None:
+        return None
+    image = texture.image if isinstance(texture, Texture) else texture
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ImageError(f"a texture is (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    if mesh.uv is None:
+        raise ModelError("a texture needs uv coordinates")
+    return image
+
+
+def png(image: ImageBGR) -> bytes:
+    """A picture as the content of a PNG file."""
+    done, encoded = cv2.imencode(".png", image)
+    if not done:
+        raise TddfaError("cannot encode the texture as PNG")
+    return bytes(encoded.tobytes())
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make the folder of a file; failures of the system become one sentence."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,124 @@
+"""Classes of face parsing: which region of the morphable model is which class, their ids, names and colours.
+
+The ids are written into files and trained into networks: never change one, only add behind the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.rendering.protocols import MeshFace, SurfaceModel, check_shape, far_to_near
+from tddfa_ros.rendering.raster import visible_surface
+from tddfa_ros.types import FloatArray
+
+
+@dataclass(frozen=True)
+class ParsingClass:
+    """One class: its name, the model's regions that belong to it, and the colour it is drawn in (B, G, R)."""
+
+    name: str
+    regions: tuple[str, ...]
+    colour: tuple[int, int, int]
+
+
+CLASSES: tuple[ParsingClass, ...] = (
+    # Hair hides the scalp in most photographs, so the scalp hides what is behind it but is no class of its own.
+    ParsingClass("background", ("scalp",), (0, 0, 0)),
+    ParsingClass("skin", ("skin",), (152, 190, 236)),
+    ParsingClass("brows", ("left_brow", "right_brow"), (34, 72, 120)),
+    ParsingClass("eyes", ("left_eye", "right_eye"), (235, 160, 60)),
+    ParsingClass("nose", ("nose",), (90, 200, 240)),
+    ParsingClass("lips", ("upper_lip", "lower_lip"), (90, 60, 215)),
+    ParsingClass("mouth", ("inner_mouth", "tongue"), (60, 20, 110)),
+    ParsingClass("ears", ("left_ear", "right_ear"), (110, 180, 90)),
+    ParsingClass("neck", ("neck",), (190, 130, 170)),
+)
+"""The position is the id: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck."""
+
+CLASS_NAMES = tuple(kind.name for kind in CLASSES)
+_CLASS_OF = {region: index for index, kind in enumerate(CLASSES) for region in kind.regions}
+
+
+def vertex_classes(model: SurfaceModel) -> NDArray[np.uint8]:
+    """Class id (N,) of each vertex.
+
+    Raises:
+        ConfigError: the model has a region that belongs to no class.
+    """
+    unknown = [name for name in model.region_names if name not in _CLASS_OF]
+    if unknown:
+        raise ConfigError(
+            f"region {unknown[0]!r} of {model.name} belongs to no parsing class; known are {', '.join(_CLASS_OF)}"
+        )
+    return np.array([_CLASS_OF[name] for name in model.region_names], np.uint8)[model.regions]
+
+
+@lru_cache(maxsize=4)
+def triangle_classes(model: SurfaceModel) -> NDArray[np.uint8]:
+    """Class id (T,) of each triangle: that of two of its corners, or of the first where all three differ."""
+    a, b, c = vertex_classes(model)[model.triangles].T
+    return np.where(b == c, b, a)
+
+
+def render_parsing(
+    model: SurfaceModel,
+    vertices: FloatArray,
+    shape: tuple[int, int],
+    classes: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Draw the class of the nearest surface at every pixel.
+
+    Args:
+        vertices: (N, 3) px of the picture, x right, y down, z nearer = larger.
+        shape: (height, width).
+        classes: of the triangles (T,), if they are not :func:`triangle_classes`.
+
+    Returns:
+        (height, width) uint8 class ids; background where there is no face.
+    """
+    out = np.zeros(shape, dtype=np.uint8)
+    _draw(model, vertices, triangle_classes(model) if classes is None else classes, out)
+    return out
+
+
+def parsing_map(faces: Sequence[MeshFace], shape: Sequence[int]) -> NDArray[np.uint8]:
+    """Region of the face at every pixel, as the meshes say.
+
+    Hair, beards, glasses and hands are not in the model, so they count as what is behind them.
+
+    Args:
+        faces: in one picture; near (large) faces hide far ones. shape: of the picture, (height, width) or more.
+
+    Returns:
+        (height, width) uint8 class ids, positions in :data:`CLASSES`; 0 where there is no face.
+
+    Raises:
+        ConfigError: a model has a region that belongs to no class, or the shape is impossible.
+    """
+    out = np.zeros(check_shape(shape), dtype=np.uint8)
+    for face in far_to_near(faces):
+        _draw(face.model, face.vertices, triangle_classes(face.model), out)
+    return out
+
+
+def _draw(
+    model: SurfaceModel,
+    vertices: FloatArray,
+    classes: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+) -> None:
+    surface = visible_surface(vertices, model.triangles, (out.shape[0], out.shape[1]))
+    out[surface.mask] = classes[surface.triangle[surface.mask]]
+
+
+def colourise(parsing: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Class ids (h, w) as a picture (h, w, 3) BGR; ids that are no class are grey."""
+    palette = np.full((256, 3), 128, dtype=np.uint8)
+    palette[: len(CLASSES)] = [kind.colour for kind in CLASSES]
+    return palette[parsing]

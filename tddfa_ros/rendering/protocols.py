@@ -1,0 +1,69 @@
+"""What drawing needs to know about a model and a face; ``MorphableModel`` and ``Face`` fit, and so do simpler things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ConfigError, ImageError
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+
+
+class SurfaceModel(Protocol):
+    """A mesh with texture coordinates and named regions; what follows from it is computed once and kept by its hash."""
+
+    def __hash__(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def mean(self) -> FloatArray: ...
+
+    @property
+    def triangles(self) -> IntArray: ...
+
+    @property
+    def uv(self) -> FloatArray: ...
+
+    @property
+    def regions(self) -> NDArray[np.uint8]: ...
+
+    @property
+    def region_names(self) -> tuple[str, ...]: ...
+
+
+class MeshFace(Protocol):
+    """A face as a mesh in a picture: ``vertices`` (N, 3) px, z nearer = larger; ``model`` is a :class:`SurfaceModel`."""
+
+    @property
+    def vertices(self) -> FloatArray: ...
+
+    @property
+    def model(self) -> Any: ...
+
+
+def far_to_near(faces: Sequence[MeshFace]) -> list[MeshFace]:
+    """Faces in the order to draw them: a smaller face is farther away. Those that are not finite are left out."""
+    drawable = [face for face in faces if np.isfinite(face.vertices).all()]
+    return sorted(drawable, key=lambda face: float(np.prod(np.ptp(face.vertices[:, :2], axis=0))))
+
+
+def check_image(image: ImageBGR, what: str) -> None:
+    """Raise ImageError unless the image is (H, W, 3) uint8; ``what`` begins the sentence."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ImageError(f"{what} needs an (H, W, 3) uint8 image, not {image.shape} {image.dtype}")
+
+
+def check_shape(shape: Sequence[int]) -> tuple[int, int]:
+    """Height and width of a picture to draw, from its shape.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if len(shape) < 2 or shape[0] < 1 or shape[1] < 1:
+        raise ConfigError(f"a map needs a height and a width of at least 1 px, not {tuple(shape)}")
+    return int(shape[0]), int(shape[1])

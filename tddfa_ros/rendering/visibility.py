@@ -1,0 +1,69 @@
+"""How well points of a mesh are seen in the picture: a z-buffer, the angle of the surface, and the border of the picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from tddfa_ros.rendering.raster import visible_surface
+from tddfa_ros.rendering.shading import image_normals
+from tddfa_ros.types import FloatArray, IntArray
+
+_BUFFER = 384  # px, longest side of the z-buffer
+_TOLERANCE = 0.015  # of the mesh's extent: coarser than a triangle, finer than a nose
+_GRAZING = (0.15, 0.40)  # cosine to the line of sight where trust begins, and where it is full
+
+
+class DepthBuffer:
+    """The z-buffer of one mesh in its picture.
+
+    Args:
+        vertices: (N, 3) px. triangles: (T, 3). image_shape: (height, width) or more; beyond it nothing is seen.
+    """
+
+    def __init__(
+        self, vertices: FloatArray, triangles: IntArray, image_shape: tuple[int, ...]
+    ) -> None:
+        self.normals: FloatArray = image_normals(vertices, triangles)
+        """(N, 3) of the vertices, y up, z towards the viewer."""
+        self._image_shape = image_shape
+        low, extent = vertices[:, :2].min(0), np.ptp(vertices[:, :2], axis=0)
+        self._scale = _BUFFER / max(float(extent.max()), 1e-6)
+        self._origin = np.append(low, 0).astype(np.float32)
+        shape = (int(extent[1] * self._scale) + 3, int(extent[0] * self._scale) + 3)
+        surface = visible_surface(self._local(vertices), triangles, shape)
+        # At a silhouette one pixel holds several surfaces; the farthest of its neighbours decides in favour of "seen".
+        solid = np.where(surface.mask, surface.depth, np.float32(1e9))
+        self._farthest = cv2.erode(solid, np.ones((3, 3), np.uint8))
+
+    def seen(self, points: FloatArray, normals: FloatArray) -> FloatArray:
+        """How well points (k, 3) px of the surface are seen, given their normals (k, 3), (k,) float32 0..1.
+
+        0 hidden, turned away or outside the picture; between, what is seen at a grazing angle.
+        """
+        local = self._local(points)
+        height, width = self._farthest.shape
+        column = np.clip(np.rint(local[:, 0]).astype(int), 0, width - 1)
+        row = np.clip(np.rint(local[:, 1]).astype(int), 0, height - 1)
+        behind = self._farthest[row, column] - local[:, 2]
+        open_view = 1 - np.clip(behind / (_TOLERANCE * _BUFFER) - 1, 0, 1)
+        begin, full = _GRAZING
+        length = np.maximum(np.linalg.norm(normals, axis=1), 1e-9)
+        facing = np.clip((normals[:, 2] / length - begin) / (full - begin), 0, 1)
+        x, y = points[:, 0], points[:, 1]
+        inside = (x >= 0) & (x <= self._image_shape[1] - 1)
+        inside &= (y >= 0) & (y <= self._image_shape[0] - 1)
+        return (open_view * facing * inside).astype(np.float32)
+
+    def _local(self, points: FloatArray) -> FloatArray:
+        """Image px as px of the buffer, with a margin of one."""
+        margin = np.array([1, 1, 0], np.float32)
+        return ((points - self._origin) * np.float32(self._scale) + margin).astype(np.float32)
+
+
+def vertex_visibility(
+    vertices: FloatArray, triangles: IntArray, image_shape: tuple[int, ...]
+) -> FloatArray:
+    """How well each vertex is seen, (N,) float32 in 0..1: 0 hidden, outside the image or turned away."""
+    buffer = DepthBuffer(vertices, triangles, image_shape)
+    return buffer.seen(vertices, buffer.normals)

@@ -1,0 +1,135 @@
+"""A GLB in three.js in a headless browser: what it understood, and a picture of what it draws.
+
+Needs Chromium and three (``npm install three``, in the root of the repository or where ``TDDFA_NODE_MODULES`` points); skipped without.
+``TDDFA_BROWSER_PICTURE`` names a file for the picture, ``TDDFA_BROWSER_TIMEOUT`` the seconds to wait on a slow machine.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import threading
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support.exports import export_face
+
+from tddfa_ros.export import FaceAnimation, write_glb
+
+PAGE = Path(__file__).with_name("viewer.html")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"),
+    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--window-size=480,480"),
+)
+TIMEOUT = float(os.environ.get("TDDFA_BROWSER_TIMEOUT", "180"))
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves the page, three and the GLB; takes the page's report."""
+
+    def translate_path(self, path: str) -> str:
+        first, _, rest = path.lstrip("/").partition("/")
+        if first == "three":
+            return str(self.server.three / rest)
+        return super().translate_path(path)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.reports[self.path.strip("/")] = body
+        self.send_response(204)
+        self.end_headers()
+        if self.path == "/report":
+            self.server.done.set()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def three(repo_root: Path) -> Path:
+    folder = Path(os.environ.get("TDDFA_NODE_MODULES", repo_root / "node_modules")) / "three"
+    if not (folder / "build" / "three.module.js").is_file():
+        pytest.skip("three is not installed: npm install three")
+    return folder
+
+
+@pytest.fixture
+def browser() -> str:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("there is no Chromium")
+    return found
+
+
+def show(browser: str, three: Path, folder: Path) -> tuple[dict, np.ndarray]:
+    """What the page reports and draws of ``face.glb`` in the folder."""
+    shutil.copy(PAGE, folder / "index.html")
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=str(folder))
+    )
+    server.three, server.reports, server.done = three, {}, threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    profile = folder / "profile"
+    command = [browser, *FLAGS, f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert server.done.wait(TIMEOUT), f"the page did not report; it sent {list(server.reports)}"
+    finally:
+        process.terminate()
+        process.wait(30)
+        server.shutdown()
+    report = json.loads(server.reports["report"])
+    assert "error" not in report, report["error"]
+    picture = cv2.imdecode(np.frombuffer(server.reports["picture"], np.uint8), cv2.IMREAD_COLOR)
+    return report, picture
+
+
+def test_three_shows_texture_expressions_and_animation(
+    tmp_path: Path, browser: str, three: Path
+) -> None:
+    expression = np.zeros(52)
+    expression[20] = 0.8
+    faces = [export_face(yaw, stamp=i / 2, expression=tuple(expression * i)) for i, yaw in enumerate((0, 30))]  # fmt: skip
+    model = faces[0].model
+    texture = np.zeros((64, 64, 3), np.uint8)
+    texture[:, :32], texture[:, 32:] = (
+        (40, 40, 220),
+        (220, 120, 30),
+    )  # its right half red, its left half blue
+    write_glb(tmp_path / "face.glb", faces[0], texture, FaceAnimation.from_faces(faces))
+    report, picture = show(browser, three, tmp_path)
+    if keep := os.environ.get("TDDFA_BROWSER_PICTURE"):
+        cv2.imwrite(keep, picture)
+
+    assert report["vertices"] == len(model.mean)
+    assert report["triangles"] == len(model.triangles)
+    names = report["targets"]
+    assert sorted(names, key=names.get) == list(model.expression_names)
+    assert report["duration"] == pytest.approx(0.5)
+    assert report["texture"] == [64, 64]
+    # half way through the animation
+    np.testing.assert_allclose(report["weights"], 0.4 * np.eye(52)[20], atol=1e-5)
+    middle = np.array(report["rotation"])
+    np.testing.assert_allclose(np.abs(middle), np.abs(_half_way(faces)), atol=1e-5)
+    # drawn: red on the left of the picture (the person's right), blue on the right
+    shown = picture.max(axis=2) > 30
+    assert 0.15 < shown.mean() < 0.6
+    rows, columns = np.nonzero(shown)
+    left, right = columns < np.percentile(columns, 25), columns > np.percentile(columns, 75)
+    blue, _, red = picture[rows, columns].astype(float).T
+    assert (red[left] > 2 * blue[left]).mean() > 0.9
+    assert (blue[right] > 2 * red[right]).mean() > 0.9
+
+
+def _half_way(faces: list) -> np.ndarray:
+    """Quaternion between the first and the last pose, normalised as three does."""
+    keys = FaceAnimation.from_faces(faces).rotations
+    total = keys[0] + keys[-1]
+    return total / np.linalg.norm(total)
