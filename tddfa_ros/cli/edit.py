@@ -1,0 +1,105 @@
+"""``tddfa edit``: change the face in a photo by named attributes and expressions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("edit", short_help="Change a face by named attributes and expressions.")
+@click.argument("photo", type=_FILE, required=False)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An attribute, added to what the person has (age=+1), or an expression (jawOpen=.5); repeatable.",
+)
+@click.option("-o", "--output", type=_FILE, help="The picture to write.")
+@click.option("--obj", "mesh", type=_FILE, help="Write the edited mesh too, with texture (.obj).")
+@click.option("--face", "number", type=click.IntRange(min=1), default=1, help="1 = the largest.")
+@click.option("--list", "listed", is_flag=True, help="Show names, ranges and units, and stop.")
+@click.option(
+    "--preview",
+    is_flag=True,
+    help="Write a sheet of all attributes, on PHOTO or else on the mean head.",
+)
+def command(
+    photo: Path | None,
+    changes: tuple[str, ...],
+    output: Path | None,
+    mesh: Path | None,
+    number: int,
+    listed: bool,
+    preview: bool,
+) -> None:
+    """Redraw the face in PHOTO with other attributes or another expression.
+
+    The same names work for the mesh alone: --obj without -o.
+    """
+    if listed:
+        _list()
+        return
+    if preview:
+        _preview(photo, output, number)
+        return
+    if photo is None:
+        raise click.UsageError("a PHOTO is needed; 'tddfa edit --list' shows what can be set")
+    if output is None and mesh is None:
+        raise click.UsageError("-o or --obj must say where the result goes")
+    if output is not None and mesh is not None and mesh.with_suffix(".png") == output:
+        raise click.UsageError(f"{output} would be overwritten by the texture of {mesh}")
+    from tddfa_ros.editing.editor import AttributeEditor, parse_changes
+    from tddfa_ros.editing.files import face_of, read_picture, write_picture
+    from tddfa_ros.editing.rerender import rerender
+    from tddfa_ros.export.obj import write_face_obj
+    from tddfa_ros.pipeline import FacePipeline
+
+    wanted = parse_changes(changes)
+    image = read_picture(photo)
+    pipeline = FacePipeline()
+    editor = AttributeEditor(pipeline.model)
+    face = face_of(pipeline, image, str(photo), number)
+    params = editor.edit(face.params, wanted)
+    drawn = rerender(image, face, params)
+    if output is not None:
+        click.echo(f"written: {write_picture(output, drawn)}")
+    if mesh is not None:
+        files = write_face_obj(mesh, replace(face, params=params), drawn)
+        click.echo(f"written: {', '.join(map(str, files))}")
+
+
+def _list() -> None:
+    from tddfa_ros.cli._common import load_morphable
+    from tddfa_ros.config import RegressionConfig
+    from tddfa_ros.editing.editor import AttributeEditor
+
+    model = load_morphable(RegressionConfig().morphable_model)
+    for control in AttributeEditor(model).controls.values():
+        span = f"{control.low:g} .. {control.high:g}"
+        shown = f" ({100 * control.explained:.0f} %)" if control.kind == "attribute" else ""
+        click.echo(f"{control.name:<22} {span:<12} {control.unit:<13} {control.description}{shown}")
+
+
+def _preview(photo: Path | None, output: Path | None, number: int) -> None:
+    if output is None:
+        raise click.UsageError("--preview needs -o")
+    from tddfa_ros.cli._common import load_morphable
+    from tddfa_ros.config import RegressionConfig
+    from tddfa_ros.editing.editor import AttributeEditor
+    from tddfa_ros.editing.files import face_of, read_picture, write_picture
+    from tddfa_ros.editing.preview import mean_preview, photo_preview
+    from tddfa_ros.pipeline import FacePipeline
+
+    if photo is None:
+        sheet = mean_preview(AttributeEditor(load_morphable(RegressionConfig().morphable_model)))
+    else:
+        image = read_picture(photo)
+        pipeline = FacePipeline()
+        face = face_of(pipeline, image, str(photo), number)
+        sheet = photo_preview(AttributeEditor(pipeline.model), image, face)
+    click.echo(f"written: {write_picture(output, sheet)}")

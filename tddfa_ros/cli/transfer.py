@@ -1,0 +1,95 @@
+"""``tddfa transfer``: give the face in a photo the expression of another picture, or of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tddfa_ros.sources.capture import VideoSource
+    from tddfa_ros.types import ImageBGR
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_REGIONS = ("brows", "eyes", "nose", "cheeks", "jaw", "mouth")
+_LARGEST = (1920, 1080)  # px; larger videos are shrunk before faces are looked for
+
+
+@click.command("transfer", short_help="Give a face the expression of another one.")
+@click.option("--source", type=_FILE, required=True, help="A picture, or a video.")
+@click.option("--target", type=_FILE, required=True, help="The photo to redraw.")
+@click.option(
+    "-o", "--output", type=_FILE, required=True, help="A picture; for a video source an .mp4."
+)
+@click.option("--strength", type=float, default=1.0, show_default=True, help="Above 1 exaggerates.")
+@click.option(
+    "--neutral", type=_FILE, help="The source person at rest: only what goes beyond it is taken."
+)
+@click.option(
+    "--relative", is_flag=True, help="The first frame of the video is the person at rest."
+)
+@click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    type=click.Choice(_REGIONS),
+    help="Only this part of the face (repeatable).",
+)
+def command(
+    source: Path,
+    target: Path,
+    output: Path,
+    strength: float,
+    neutral: Path | None,
+    relative: bool,
+    regions: tuple[str, ...],
+) -> None:
+    """Redraw the largest face of a photo with the expression of the largest face of the source."""
+    from tddfa_ros.editing.files import face_of, read_picture, write_picture, write_video
+    from tddfa_ros.editing.rerender import rerender
+    from tddfa_ros.editing.transfer import transfer_expression
+    from tddfa_ros.pipeline import FacePipeline
+    from tddfa_ros.sources.folder import SUFFIXES
+
+    still = source.suffix.lower() in SUFFIXES
+    if still != (output.suffix.lower() in SUFFIXES):
+        wanted = "a picture such as .png" if still else "a video such as .mp4"
+        raise click.UsageError(
+            f"the source is {'a picture' if still else 'a video'}, so -o must be {wanted}"
+        )
+    if relative and (still or neutral is not None):
+        raise click.UsageError("--relative is for videos, and instead of --neutral")
+    pipeline = FacePipeline()
+    photo = read_picture(target)
+    face = face_of(pipeline, photo, str(target))
+    rest = None
+    if neutral is not None:
+        rest = face_of(pipeline, read_picture(neutral), str(neutral))
+    chosen = regions or None
+    if still:
+        other = face_of(pipeline, read_picture(source), str(source))
+        params = transfer_expression(other, face, strength, rest, chosen)
+        click.echo(f"written: {write_picture(output, rerender(photo, face, params))}")
+        return
+    from tqdm import tqdm
+
+    from tddfa_ros.editing.animate import animate
+    from tddfa_ros.sources.capture import VideoSource
+
+    video = VideoSource(source, *_LARGEST, loop=False)
+    frames = animate(
+        photo, face, _frames(video), video.rate, pipeline,
+        strength=strength, neutral=rest, relative=relative, regions=chosen,
+    )  # fmt: skip
+    count = write_video(output, tqdm(frames, desc="drawing", unit="frame"), video.rate)
+    click.echo(f"written: {output}, {count} frames")
+
+
+def _frames(video: VideoSource) -> Iterator[ImageBGR]:
+    try:
+        while (frame := video.read(0.0)) is not None:
+            yield frame.image
+    finally:
+        video.close()

@@ -1,0 +1,25 @@
+"""Edit faces: attributes of the person, expressions of their own or of others, and the photograph redrawn to match."""
+
+from __future__ import annotations
+
+from tddfa_ros.editing.attributes import Attribute, AttributeSet, default_attributes
+from tddfa_ros.editing.editor import AttributeEditor, Control, edit_params, parse_changes
+from tddfa_ros.editing.measures import MEASURES, measure_face
+from tddfa_ros.editing.rerender import Rerenderer, rerender
+from tddfa_ros.editing.transfer import REGIONS, transfer_expression
+
+__all__ = [
+    "MEASURES",
+    "REGIONS",
+    "Attribute",
+    "AttributeEditor",
+    "AttributeSet",
+    "Control",
+    "Rerenderer",
+    "default_attributes",
+    "edit_params",
+    "measure_face",
+    "parse_changes",
+    "rerender",
+    "transfer_expression",
+]

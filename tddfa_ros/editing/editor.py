@@ -1,0 +1,149 @@
+"""Edit parameters by name: attributes of the person, and expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tddfa_ros.editing.attributes import AttributeSet, default_attributes
+from tddfa_ros.editing.measures import measure_face
+from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.types import FloatArray
+
+ARKIT_COUNT = 52
+"""A model with so many expressions, ``jawOpen`` among them, has ARKit's, whose range is known."""
+
+_ARKIT_RANGE = (0.0, 1.2)
+
+
+@dataclass(frozen=True)
+class Control:
+    """Something that can be set.
+
+    Attributes:
+        name: of an attribute or an expression. kind: ``attribute`` or ``expression``.
+        low, high: accepted range. unit, description: for people.
+        explained: share of the generator's change that the identity basis shows; 1 for expressions.
+    """
+
+    name: str
+    kind: str
+    low: float
+    high: float
+    unit: str
+    description: str
+    explained: float = 1.0
+
+
+class AttributeEditor:
+    """Changes parameters of one morphable model by name.
+
+    Args:
+        model: the morphable model.
+        attributes: directions that belong to it; None takes those of this package, if they do, else expressions only.
+
+    Raises:
+        ModelError: ``attributes`` belong to another model.
+    """
+
+    def __init__(self, model: MorphableModel, attributes: AttributeSet | None = None) -> None:
+        if attributes is not None:
+            attributes.check(model)
+        self.model = model
+        self.attributes = attributes or default_attributes(model)
+
+    @property
+    def controls(self) -> Mapping[str, Control]:
+        """All that can be set, attributes first."""
+        return {control.name: control for control in self._controls()}
+
+    def edit(self, params: FloatArray, changes: Mapping[str, float]) -> FloatArray:
+        """Parameters (..., P) with changes; a new array.
+
+        An attribute is added to what the person has (``jaw_width=3`` is 3 mm wider than now); an expression is set.
+
+        Raises:
+            ConfigError: a name is unknown, or a value is outside its range. ModelError: ``params`` do not fit the model.
+        """
+        params = np.array(params, dtype=np.float32)
+        layout = self.model.layout
+        if params.ndim == 0 or params.shape[-1] != layout.size:
+            raise ModelError(
+                f"{self.model.name} takes {layout.size} parameters, got an array of shape {params.shape}"
+            )
+        controls = self.controls
+        for name, value in changes.items():
+            _check(name, value, controls, self.model)
+            if controls[name].kind == "expression":
+                index = self.model.expression_names.index(name)
+                params[..., layout.expression_slice.start + index] = value
+            elif self.attributes is not None:
+                params[..., layout.shape_slice] += (
+                    np.float32(value) * self.attributes[name].direction
+                )
+        return params
+
+    def measure(self, params: FloatArray) -> dict[str, float]:
+        """Lengths of the face (mm) that parameters (P,) describe, without their expression; see ``MEASURES``."""
+        params = np.array(params, dtype=np.float32)
+        params[..., self.model.layout.expression_slice] = 0
+        return measure_face(self.model.head_landmarks(params))
+
+    def _controls(self) -> Iterator[Control]:
+        for a in self.attributes or ():
+            yield Control(a.name, "attribute", a.low, a.high, a.unit, a.description, a.explained)
+        names = self.model.expression_names
+        arkit = len(names) == ARKIT_COUNT and "jawOpen" in names
+        low, high = _ARKIT_RANGE if arkit else (-np.inf, np.inf)
+        unit = "full action" if arkit else "model's own"
+        for name in names:
+            yield Control(name, "expression", low, high, unit, "expression")
+
+
+def edit_params(
+    params: FloatArray,
+    changes: Mapping[str, float],
+    model: MorphableModel,
+    attributes: AttributeSet | None = None,
+) -> FloatArray:
+    """:meth:`AttributeEditor.edit` in one call: ``edit_params(face.params, {"age": 1, "jawOpen": 0.6}, face.model)``."""
+    return AttributeEditor(model, attributes).edit(params, changes)
+
+
+def parse_changes(texts: tuple[str, ...]) -> dict[str, float]:
+    """``("age=+1", "jawOpen=.5")`` as a mapping.
+
+    Raises:
+        ConfigError: a text is not ``name=number``, or a name comes twice.
+    """
+    changes: dict[str, float] = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        name = name.strip()
+        try:
+            value = float(number)
+        except ValueError:
+            value = np.nan
+        if not (name and equals and np.isfinite(value)):
+            raise ConfigError(f"'{text}' is not of the form name=number, such as age=+1")
+        if name in changes:
+            raise ConfigError(f"{name} is set twice")
+        changes[name] = value
+    return changes
+
+
+def _check(name: str, value: float, controls: Mapping[str, Control], model: MorphableModel) -> None:
+    if name not in controls:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, controls, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else "; 'tddfa edit --list' shows all"
+        raise ConfigError(f"{model.name} has no attribute or expression {name!r}{hint}")
+    control = controls[name]
+    if not (np.isfinite(value) and control.low <= value <= control.high):
+        raise ConfigError(
+            f"{name} takes {control.low:g} to {control.high:g} ({control.unit}), not {value:g}"
+        )

@@ -1,0 +1,75 @@
+"""What lies behind an opening, put into a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tddfa_ros.editing.openings import Patch
+from tddfa_ros.types import FloatArray, ImageBGR
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """How far an opening is open.
+
+    Attributes:
+        patch: the picture around it. old, new: (h, w) 0..1, where the photograph and the new picture show its inside.
+        before, after: mean height of these, in face sizes.
+        unchanged: height that ``after`` would be if the expression had not changed.
+    """
+
+    patch: Patch
+    old: FloatArray
+    new: FloatArray
+    before: float
+    after: float
+    unchanged: float
+
+
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """What an opening shows in the new picture.
+
+    Attributes:
+        patch: where. weight: 0..1, how much of the change is made by layers and not by warping alone.
+        zone: (h, w) what has to go from the photograph's skin. picture: (h, w, 3) float32 BGR of the inside.
+        covered: (h, w) where the inside shows. line: (h, w) darkness of a line on top.
+    """
+
+    patch: Patch
+    weight: float
+    zone: FloatArray
+    picture: FloatArray
+    covered: FloatArray
+    line: FloatArray | None = None
+
+
+def shifted(pictures: tuple[FloatArray, ...], shift: FloatArray) -> tuple[FloatArray, ...]:
+    """Pictures moved by ``shift`` (2,) px, their edges continued."""
+    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], dtype=np.float64)
+    return tuple(
+        np.asarray(
+            cv2.warpAffine(p, move, p.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+            dtype=np.float32,
+        )
+        for p in pictures
+    )  # fmt: skip
+
+
+def compose(out: ImageBGR, inside: Inside, shadow: FloatArray) -> None:
+    """Draw the inside of an opening into a picture, in place; ``shadow`` (3,) is the BGR of its line."""
+    here = inside.patch.slices
+    alpha = (inside.weight * inside.covered)[..., None]
+    mixed = out[here] * (1 - alpha) + inside.picture * alpha
+    if inside.line is not None:
+        line = inside.line[..., None]
+        mixed = mixed * (1 - line) + shadow * line
+    out[here] = to_bytes(mixed)
+
+
+def to_bytes(picture: FloatArray) -> ImageBGR:
+    """Rounded and cut off at 0 and 255."""
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)

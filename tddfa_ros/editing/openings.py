@@ -1,0 +1,173 @@
+"""Mouth and eyes: places where a face opens and shows what skin cannot be warped into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.editing.field import scaled
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.raster import rasterize
+from tddfa_ros.rendering.texture import fill_gaps
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+
+_INSIDE = {
+    "mouth": ("inner_mouth", "tongue"),
+    "left_eye": ("left_eye",),
+    "right_eye": ("right_eye",),
+}
+_NEAR = 0.008  # m beside what is inside an eye: its lids
+_LIPS = ("upper_lip", "lower_lip")
+_SUPERSAMPLING = 3
+_EVENED = 3  # rounds of smoothing along a line
+_LARGEST = 1200  # px, the longer side of a supersampled patch
+
+
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """One opening of the face.
+
+    Attributes:
+        name: ``mouth``, ``left_eye`` or ``right_eye`` (the person's own).
+        inside: (N,) vertices that only show through it.
+        around: (N,) vertices of its lips or lids.
+    """
+
+    name: str
+    inside: NDArray[np.bool_]
+    around: NDArray[np.bool_]
+
+
+def openings_of(model: MorphableModel) -> tuple[Opening, ...]:
+    """The openings that the regions of a model know; none for a model that is a mask."""
+    found = []
+    for name, regions in _INSIDE.items():
+        inside = _in_regions(model, regions)
+        if not inside.any():
+            continue
+        if name == "mouth":
+            around = _in_regions(model, _LIPS)
+        else:
+            low, high = model.mean[inside].min(axis=0), model.mean[inside].max(axis=0)
+            box = (model.mean > low - _NEAR) & (model.mean < high + _NEAR)
+            around = box.all(axis=1) & ~inside
+        if around.any():
+            found.append(Opening(name, inside, around))
+    return tuple(found)
+
+
+def _in_regions(model: MorphableModel, names: tuple[str, ...]) -> NDArray[np.bool_]:
+    wanted = [i for i, name in enumerate(model.region_names) if name in names]
+    return np.isin(model.regions, wanted)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A rectangle of a picture, px."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @classmethod
+    def around(cls, points: FloatArray, margin: float, shape: tuple[int, ...]) -> Patch | None:
+        """The part of a picture of this shape around points (N, 2 or more), px; None when it is empty."""
+        low = np.floor(points[:, :2].min(axis=0) - margin).astype(int)
+        high = np.ceil(points[:, :2].max(axis=0) + margin).astype(int)
+        x, y = (int(v) for v in np.clip(low, 0, [shape[1], shape[0]]))
+        right, bottom = (int(v) for v in np.clip(high, 0, [shape[1], shape[0]]))
+        return cls(x, y, right - x, bottom - y) if right - x > 2 and bottom - y > 2 else None
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture."""
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+
+    def fine(self) -> float:
+        """How many times finer than the picture a mesh is drawn before it is averaged."""
+        return min(_SUPERSAMPLING, max(_LARGEST / max(self.width, self.height), 0.25))
+
+    def draw(self, vertices: FloatArray, triangles: IntArray, values: FloatArray) -> FloatArray:
+        """Per-vertex values of a mesh in picture px, averaged over each pixel: (h, w, 3), 0 where there is no mesh."""
+        fine = self.fine()
+        shape = self._fine_shape(fine)
+        local = scaled(vertices, (self.x, self.y), fine)
+        raster = rasterize(local, triangles, values, shape)
+        return self.shrink(raster.values)
+
+    def covered(
+        self, vertices: FloatArray, triangles: IntArray, inside: NDArray[np.bool_]
+    ) -> FloatArray:
+        """Share (h, w) 0..1 of each pixel in which vertices ``inside`` are in front."""
+        fine = self.fine()
+        shape = self._fine_shape(fine)
+        local = scaled(vertices, (self.x, self.y), fine)
+        flags = np.repeat(inside[:, None].astype(np.float32), 3, axis=1)
+        raster = rasterize(local, triangles, flags, shape)
+        return self.shrink((raster.values[..., 0] > 0.5).astype(np.float32))
+
+    def line(self, points: FloatArray, thickness: float) -> FloatArray:
+        """Coverage (h, w) 0..1 of a soft line through points (k, 2 or more), picture px, evened out along itself."""
+        ends = points[[0, -1], :2]
+        smooth = np.asarray(points[:, :2], dtype=np.float32)
+        for _ in range(_EVENED):
+            smooth = np.concatenate(
+                [ends[:1], (smooth[:-2] + 2 * smooth[1:-1] + smooth[2:]) / 4, ends[1:]]
+            )
+        fine = self.fine()
+        canvas: NDArray[np.uint8] = np.zeros(self._fine_shape(fine), np.uint8)
+        local = (smooth - [self.x, self.y] + 0.5) * fine - 0.5
+        drawn = [np.rint(local * 16).astype(np.int32).reshape(-1, 1, 2)]
+        cv2.polylines(canvas, drawn, False, 255, max(round(thickness * fine), 1), cv2.LINE_AA, 4)
+        soft = cv2.GaussianBlur(canvas, (0, 0), max(0.35 * thickness * fine, 0.5))
+        return self.shrink(soft.astype(np.float32) / np.float32(255))
+
+    def _fine_shape(self, fine: float) -> tuple[int, int]:
+        return max(round(self.height * fine), 1), max(round(self.width * fine), 1)
+
+    def shrink(self, picture: FloatArray) -> FloatArray:
+        """A supersampled picture at the resolution of the patch."""
+        size = (self.width, self.height)
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def grown(mask: FloatArray, radius: float) -> FloatArray:
+    """A soft mask (h, w) made larger by ``radius`` px, with an edge as soft."""
+    reach = max(round(radius), 1)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    larger = cv2.dilate(mask, kernel)
+    soft = cv2.GaussianBlur(larger, (0, 0), max(0.5 * radius, 0.6))
+    return np.asarray(np.maximum(soft, mask), dtype=np.float32)
+
+
+def without(image: ImageBGR, zone: FloatArray) -> FloatArray:
+    """The picture (h, w, 3) with a soft zone (h, w) replaced by what is around it."""
+    outside = np.where(zone < 0.02, 1.0, 0.0).astype(np.float32)
+    filled = fill_gaps(image.astype(np.float32), outside)
+    return np.asarray(image * (1 - zone[..., None]) + filled * zone[..., None], np.float32)
+
+
+def only(image: ImageBGR, zone: FloatArray) -> FloatArray:
+    """What is in a soft zone (h, w) of the picture, continued beyond it."""
+    trust = np.where(zone > 0.95, 1.0, 0.0).astype(np.float32)
+    return fill_gaps(image.astype(np.float32), trust)
+
+
+def fading(mask: FloatArray, radius: float) -> FloatArray:
+    """1 in the mask (h, w), falling off beyond it within about ``radius`` px."""
+    outside: Any = (mask < 0.5).astype(np.uint8)
+    if outside.all():
+        return np.zeros_like(mask)
+    away = cv2.distanceTransform(outside, cv2.DIST_L2, 3)
+    return np.asarray(np.exp(-((away / max(radius, 0.5)) ** 2)), dtype=np.float32)
+
+
+def ramp(value: float, low: float, high: float) -> float:
+    """0 below ``low``, 1 above ``high``, smooth between."""
+    x = min(max((value - low) / (high - low), 0.0), 1.0)
+    return x * x * (3 - 2 * x)

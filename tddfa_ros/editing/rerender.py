@@ -1,0 +1,270 @@
+"""A photograph with another expression or another face shape: its own pixels, moved by the mesh."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.editing.eyes import eye_colours, upper_lid
+from tddfa_ros.editing.field import Window, displacement, seen_vertices
+from tddfa_ros.editing.layers import Inside, Look, compose, shifted, to_bytes
+from tddfa_ros.editing.light import relit
+from tddfa_ros.editing.mouth import mouth_colours
+from tddfa_ros.editing.openings import (
+    Opening,
+    Patch,
+    fading,
+    grown,
+    only,
+    openings_of,
+    ramp,
+    without,
+)
+from tddfa_ros.errors import ImageError, ModelError
+from tddfa_ros.face import Face
+from tddfa_ros.geometry.pose import to_image
+from tddfa_ros.geometry.roi import check_image
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, IntArray
+
+# Heights of openings in units of the face size.
+_SMALL_CHANGE = (0.002, 0.007)  # of the mouth: warped below, taken apart into layers above
+_OPEN_MOUTH = (0.006, 0.02)  # in the photograph: its own teeth are used
+_CLOSED_EYE = (0.002, 0.004)  # in the photograph: there is no eyeball to show
+_LEFT_OPEN = (
+    0.55,
+    0.85,
+)  # share of the photograph's opening: lids slide over the eyeball below, squeeze it above
+_MOUTH_EDGE, _EYE_EDGE = 0.022, 0.036  # so far around an opening skin has its colours
+_SLIT_SHADE = 0.6  # how much darker the inside is that shows between lips that nearly meet
+_TEETH_REACH = 0.015  # so far beyond the photograph's opening its teeth go on
+_LIDS = ("eyeBlink", "eyeSquint", "eyeLookDown")
+_LASHES, _LIP_LINE = (
+    0.012,
+    0.012,
+)  # of the face size: thickness of the lines where lids and lips meet
+_LASH_DARKNESS, _LIP_DARKNESS = 0.65, 0.5
+_SHADOW = np.array([18, 24, 52], np.float32)  # BGR, between lips and under lashes
+_INNER_UPPER_LIP = slice(60, 65)  # of the 68 landmarks, corner to corner
+
+
+class Rerenderer:
+    """Draws one face of one photograph with other parameters, any number of times.
+
+    Args:
+        image: (H, W, 3) uint8 BGR, the photograph.
+        face: found in it.
+
+    Raises:
+        ImageError: the image cannot be used, or the face lies outside it.
+    """
+
+    def __init__(self, image: ImageBGR, face: Face) -> None:
+        check_image(image)
+        self._image = image
+        self._face = face
+        self._before = np.asarray(face.vertices, dtype=np.float32)
+        self._size = face.face_size
+        self._window = Window.around(self._before, self._size, image.shape)
+        if min(self._window.width, self._window.height) < 4:
+            raise ImageError("the face lies outside the image, so it cannot be drawn anew")
+        self._openings = openings_of(face.model)
+        self._seen = seen_vertices(self._before, face.model.triangles, self._window, self._size)
+
+    def __call__(self, params: FloatArray) -> ImageBGR:
+        """The photograph with the face as ``params`` (P,) describe it, in the frame of ``face.roi``; a new array.
+
+        Parameters equal to the face's give the photograph itself, pixel for pixel.
+
+        Raises:
+            ModelError: ``params`` do not fit the model, or hold NaN.
+        """
+        params = _checked(params, self._model)
+        after = self._pixels(params)
+        if np.abs(after - self._before).max() < 1e-3:
+            return self._image.copy()
+        insides = [found for o in self._openings if (found := self._inside(o, params, after))]
+        known = self._seen.copy()
+        for opening in self._openings:
+            if opening.name == "mouth":
+                known &= ~opening.inside
+        field = displacement(
+            self._before, after, known, self._model.triangles, self._window, self._size
+        )
+        skin = self._image
+        if insides:
+            skin = skin.copy()
+        for inside in insides:
+            here = inside.patch.slices
+            skin[here] = to_bytes(without(self._image[here], inside.weight * inside.zone))
+        moved = self._moved(skin, field)
+        out = self._image.copy()
+        out[self._window.slices] = moved
+        for inside in insides:
+            compose(out, inside, relit(_SHADOW, self._skin))
+        return out
+
+    @property
+    def _model(self) -> MorphableModel:
+        return self._face.model
+
+    @cached_property
+    def _skin(self) -> FloatArray:
+        """Median colour (3,) BGR of the skin that the photograph shows."""
+        rows, columns = self._image.shape[:2]
+        named = [i for i, n in enumerate(self._model.region_names) if n in ("skin", "nose")]
+        chosen = self._seen & (np.isin(self._model.regions, named) if named else True)
+        points = np.rint(self._before[chosen, :2]).astype(int)
+        if len(points) == 0:
+            return np.full(3, 128, np.float32)
+        x, y = np.clip(points[:, 0], 0, columns - 1), np.clip(points[:, 1], 0, rows - 1)
+        return np.median(self._image[y, x], axis=0).astype(np.float32)
+
+    @cached_property
+    def _lids(self) -> dict[str, IntArray]:
+        eyes = (o for o in self._openings if o.name != "mouth")
+        return {opening.name: upper_lid(self._model, opening) for opening in eyes}
+
+    def _pixels(self, params: FloatArray) -> FloatArray:
+        pose = self._model.layout.split(params)[0]
+        return to_image(self._model.head(params), pose, self._face.roi)
+
+    def _moved(self, skin: ImageBGR, field: FloatArray) -> ImageBGR:
+        window = self._window
+        x, y = np.meshgrid(
+            np.arange(window.x, window.x + window.width, dtype=np.float32),
+            np.arange(window.y, window.y + window.height, dtype=np.float32),
+        )
+        moved = cv2.remap(
+            skin, x + field[..., 0], y + field[..., 1], cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        return np.asarray(moved, dtype=np.uint8)
+
+    def _inside(self, opening: Opening, params: FloatArray, after: FloatArray) -> Inside | None:
+        """What an opening shows; None where warping alone does: the expression opens and closes it hardly."""
+        around, triangles = opening.around, self._model.triangles
+        both = np.concatenate([self._before[around], after[around]])
+        patch = Patch.around(both, 0.06 * self._size, self._image.shape)
+        if patch is None:
+            return None
+        same = params.copy()
+        expression = self._model.layout.expression_slice
+        same[expression] = self._face.params[expression]
+        old, new, unchanged = (
+            patch.covered(vertices, triangles, opening.inside)
+            for vertices in (self._before, after, self._pixels(same))
+        )
+        width = max(float(np.ptp(self._before[around, 0])), 1.0) * self._size
+        heights = (float(shown.sum()) / width for shown in (old, new, unchanged))
+        look = Look(patch, old, new, *heights)
+        if opening.name == "mouth":
+            return self._mouth(opening, params, after, look)
+        return self._eye(opening, after, look)
+
+    def _mouth(
+        self,
+        opening: Opening,
+        params: FloatArray,
+        after: FloatArray,
+        look: Look,
+    ) -> Inside | None:
+        weight = ramp(abs(look.after - look.unchanged), *_SMALL_CHANGE)
+        if weight == 0:
+            return None
+        model, pose = self._model, self._model.layout.split(params)[0]
+        rest = _at_rest(params, model)
+        picture = mouth_colours(
+            model, opening, model.head(rest), model.head(params), after,
+            _affine(pose, self._face.roi), look.patch, look.new, self._skin,
+        )  # fmt: skip
+        own = ramp(look.before, *_OPEN_MOUTH)
+        if own > 0:  # teeth of the photograph stay where the skull is
+            shown = only(self._image[look.patch.slices], look.old)
+            trust = own * fading(look.old, _TEETH_REACH * self._size)
+            shift = self._pixels(rest) - self._pixels(_at_rest(self._face.params, model))
+            shown, trust = shifted((shown, trust), shift[opening.around, :2].mean(axis=0))
+            picture = picture * (1 - trust[..., None]) + shown * trust[..., None]
+        picture = picture * (1 - _SLIT_SHADE * (1 - ramp(look.after, *_OPEN_MOUTH)))
+        zone = grown(look.old, _MOUTH_EDGE * self._size) if look.before > 0 else look.old
+        line = None
+        darkness = weight * _LIP_DARKNESS * own * (1 - ramp(look.after, *_SMALL_CHANGE))
+        if darkness > 0:
+            lip = model.landmarks_of(after)[_INNER_UPPER_LIP]
+            line = darkness * look.patch.line(lip, _LIP_LINE * self._size)
+        return Inside(look.patch, weight, zone, picture, look.new, line)
+
+    def _eye(
+        self,
+        opening: Opening,
+        after: FloatArray,
+        look: Look,
+    ) -> Inside | None:
+        shut = 1 - ramp(look.before, *_CLOSED_EYE)
+        left = look.after / max(look.unchanged, 1e-6)
+        closing = (1 - shut) * (1 - ramp(left, *_LEFT_OPEN))
+        opens = shut * ramp(look.after - look.unchanged, *_CLOSED_EYE)
+        weight = max(closing, opens)
+        if weight == 0:
+            return None
+        wide = look.patch.covered(self._eyes_open, self._model.triangles, opening.inside)
+        zone = grown(np.maximum(look.old, wide), _EYE_EDGE * self._size)
+        picture = eye_colours(self._model, opening, after, look.patch, look.new, self._skin)
+        if shut < 1:
+            shown = only(self._image[look.patch.slices], look.old)
+            seen = opening.inside & self._seen
+            if seen.any():
+                shift = (after - self._before)[seen, :2].mean(axis=0)
+                (shown,) = shifted((shown,), shift)
+            picture = picture * shut + shown * (1 - shut)
+        line = None
+        darkness = closing * _LASH_DARKNESS * (1 - ramp(left, 0.1, 0.6))
+        if darkness > 0 and len(lid := self._lids[opening.name]):
+            line = darkness * look.patch.line(after[lid], _LASHES * self._size)
+        return Inside(look.patch, weight, zone, picture, look.new, line)
+
+    @cached_property
+    def _eyes_open(self) -> FloatArray:
+        """(N, 3) px, the face with open eyes: lids of the fit may lie lower than those of the photograph."""
+        params = self._face.params.copy()
+        start = self._model.layout.expression_slice.start
+        for index, name in enumerate(self._model.expression_names):
+            if name.startswith(_LIDS):
+                params[start + index] = 0
+        return self._pixels(params)
+
+
+def rerender(image: ImageBGR, face: Face, params: FloatArray) -> ImageBGR:
+    """Draw one face of a photograph with other parameters; see :class:`Rerenderer`.
+
+    Args:
+        image: (H, W, 3) uint8 BGR. face: found in it. params: (P,) float32, in the frame of ``face.roi``.
+    """
+    return Rerenderer(image, face)(params)
+
+
+def _checked(params: FloatArray, model: MorphableModel) -> FloatArray:
+    params = np.asarray(params, dtype=np.float32)
+    if params.shape != (model.layout.size,):
+        raise ModelError(
+            f"{model.name} takes {model.layout.size} parameters, got an array of shape {params.shape}"
+        )
+    if not np.isfinite(params).all():
+        raise ModelError("parameters hold NaN or infinity")
+    return params
+
+
+def _at_rest(params: FloatArray, model: MorphableModel) -> FloatArray:
+    out = params.copy()
+    out[model.layout.expression_slice] = 0
+    return out
+
+
+def _affine(pose: FloatArray, roi: NDArray[np.floating]) -> DoubleArray:
+    """(3, 4) from metres in the model frame to picture px."""
+    placed = to_image(np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32), pose, roi)
+    placed = placed.astype(np.float64)
+    return np.column_stack([(placed[1:] - placed[0]).T, placed[0]])

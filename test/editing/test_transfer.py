@@ -1,0 +1,81 @@
+"""Expression transfer on parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.synthetic_model import frontal_params, synthetic_model
+
+from tddfa_ros.editing import transfer_expression
+from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.face import Face
+from tddfa_ros.morphable import MorphableModel
+
+ROI = np.array([10.0, 20.0, 130.0, 140.0])
+
+
+def face(model: MorphableModel, shape: float, **expression: float) -> Face:
+    params = frontal_params(model)
+    params[model.layout.shape_slice] = shape
+    for name, value in expression.items():
+        params[model.layout.expression_slice.start + model.expression_names.index(name)] = value
+    return Face(ROI, 1.0, params, ROI, model)
+
+
+@pytest.fixture(scope="module")
+def model() -> MorphableModel:
+    return synthetic_model()
+
+
+def values(model: MorphableModel, params: np.ndarray) -> dict[str, float]:
+    found = params[model.layout.expression_slice]
+    return {n: round(float(v), 4) for n, v in zip(model.expression_names, found, strict=True) if v}
+
+
+def test_only_the_expression_comes_over(model: MorphableModel) -> None:
+    target = face(model, 0.3, browInnerUp=0.4)
+    source = face(model, -0.7, jawOpen=0.8, mouthSmileLeft=0.2)
+    got = transfer_expression(source, target)
+    start = model.layout.expression_slice.start
+    assert np.array_equal(got[:start], target.params[:start])
+    assert values(model, got) == {"jawOpen": 0.8, "mouthSmileLeft": 0.2}
+    assert np.array_equal(got, transfer_expression(source.params, target))
+
+
+def test_strength_goes_from_one_to_the_other_and_beyond(model: MorphableModel) -> None:
+    target, source = face(model, 0, jawOpen=0.2), face(model, 0, jawOpen=0.6)
+    for strength, jaw in ((0, 0.2), (0.5, 0.4), (1, 0.6), (2, 1.0), (5, 1.2)):
+        assert values(model, transfer_expression(source, target, strength))["jawOpen"] == jaw
+
+
+def test_relative_to_a_neutral_face_the_target_keeps_its_own(model: MorphableModel) -> None:
+    target = face(model, 0, mouthSmileLeft=0.3)
+    rest = face(model, 0, mouthSmileLeft=0.5, eyeWideLeft=0.4)
+    source = face(model, 0, mouthSmileLeft=0.5, jawOpen=0.7)
+    got = values(model, transfer_expression(source, target, neutral=rest))
+    assert got == {"mouthSmileLeft": 0.3, "jawOpen": 0.7}
+
+
+def test_regions_limit_it(model: MorphableModel) -> None:
+    target = face(model, 0, eyeBlinkLeft=0.9)
+    source = face(model, 0, browInnerUp=1, jawOpen=0.5, mouthPucker=0.4)
+    got = values(model, transfer_expression(source, target, regions=("mouth", "jaw")))
+    assert got == {"eyeBlinkLeft": 0.9, "jawOpen": 0.5, "mouthPucker": 0.4}
+
+
+def test_models_meet_by_the_names_of_their_expressions(model: MorphableModel) -> None:
+    fewer = synthetic_model(expressions=10)
+    source = face(fewer, 0, browInnerUp=0.6)
+    target = face(model, 0, jawOpen=0.5, browDownLeft=0.2)
+    got = values(model, transfer_expression(source, target))
+    assert got == {"browInnerUp": 0.6, "jawOpen": 0.5}
+
+
+def test_bad_input_is_named(model: MorphableModel) -> None:
+    target = face(model, 0)
+    with pytest.raises(ConfigError, match="strength"):
+        transfer_expression(target, target, -1)
+    with pytest.raises(ConfigError, match="no region hair"):
+        transfer_expression(target, target, regions=("hair",))
+    with pytest.raises(ModelError, match="takes 104"):
+        transfer_expression(np.zeros(62, np.float32), target)
