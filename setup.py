@@ -42,6 +42,8 @@ setup(
         "tqdm>=4.57",
     ],
     extras_require={
+        "export": ["pygltflib>=1.16", "trimesh>=4.0"],
+        "fast": ["numba>=0.56"],
         "gpu": ["onnxruntime-gpu>=1.16"],
         "model": ["anny==0.6.2", "fast-simplification>=0.1.7", "torch==2.13.0"],
         "training": ["onnxscript>=0.1", "tensorboard>=2.10", "torch==2.13.0"],

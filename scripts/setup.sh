@@ -114,7 +114,7 @@ if ! stamped environment "$environment_key" || ! "$py" -c '' 2>/dev/null; then
 fi
 
 # --- 2 what is installed in it ---------------------------------------------------------------------------------
-files=(requirements/base.txt requirements/dev.txt)
+files=(requirements/base.txt requirements/toolbox.txt requirements/dev.txt)
 [ "$kind" = wheels ] && files+=(requirements/wheels.txt)
 # Extras stay once they are installed, so that a plain `make test` afterwards does not take them away again.
 for extra in ${TDDFA_EXTRAS:-} $(cat "$state/extras" 2>/dev/null); do
@@ -192,6 +192,14 @@ if ! stamped workspace "$workspace_key" || [ ! -d install ] || [ ! -d build ]; t
   build_workspace
   stamp workspace "$workspace_key"
   rm -f "$state/env.sh"
+fi
+
+# Loops that Numba compiles are kept beside their source; a first frame should not have to wait for that.
+compiled_key=$({ printf '%s\n' "$requirements_key"; cat tddfa_ros/rendering/raster_compiled.py; } | digest)
+if ! stamped compiled "$compiled_key"; then
+  quietly "Compiling the rasteriser failed." "$py" -c \
+    'from tddfa_ros.rendering.raster_compiled import compiled_kernels, has_compiler; has_compiler() and compiled_kernels()'
+  stamp compiled "$compiled_key"
 fi
 
 # --- 4 the shell environment -----------------------------------------------------------------------------------
