@@ -16,10 +16,16 @@ DEFAULT_RATE = 30.0
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture, (height, width, 3) uint8 BGR, and its camera model where that is known."""
+    """One picture, (height, width, 3) uint8 BGR, and what is known about it.
+
+    Attributes:
+        intrinsics: the camera model.
+        seconds: of a video file: when the picture is shown, counted from the beginning of the file.
+    """
 
     image: ImageBGR
     intrinsics: Intrinsics | None = None
+    seconds: float | None = None
 
 
 class ImageSource(Protocol):

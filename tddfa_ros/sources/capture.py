@@ -13,6 +13,7 @@ from tddfa_ros.errors import SourceError
 from tddfa_ros.sources.base import DEFAULT_RATE, Frame, fit_within
 
 _PLAUSIBLE_RATE = (1.0, 240.0)
+_LEAST_INTERVAL = 1e-4  # s; pictures closer than that have the same time
 _MJPG_FROM = 640
 """Width above which a USB camera is asked for JPEG: uncompressed pictures would not fit through USB 2."""
 
@@ -78,12 +79,15 @@ class CameraSource:
 
 
 class VideoSource:
-    """A video file.
+    """A video file. Pictures are turned the right way up where the file says that the camera was held sideways.
 
     Args:
         path: the file.
         width, height: larger pictures are shrunk to fit into this size, px.
         rate: pictures per second; 0 = as recorded. loop: start anew at the end.
+
+    Attributes:
+        count: how many pictures the file says it has; 0 = it does not say. Only reading tells for sure.
 
     Raises:
         SourceError: the file cannot be read as a video.
@@ -104,7 +108,9 @@ class VideoSource:
         recorded = float(self._capture.get(cv2.CAP_PROP_FPS))
         low, high = _PLAUSIBLE_RATE
         self.rate = rate or (recorded if low <= recorded <= high else DEFAULT_RATE)
+        self.count = max(round(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
         self._count = 0
+        self._seconds = -1.0 / self.rate
 
     def read(self, seconds: float) -> Frame | None:
         """The next picture; see :meth:`ImageSource.read`."""
@@ -115,15 +121,32 @@ class VideoSource:
             # Not by seeking: many containers have no index to seek with.
             self._capture.release()
             self._capture = self._open()
+            self._seconds = -1.0 / self.rate
             good, image = self._capture.read()
         if not good or image is None:
             return None
-        self._count += 1
-        return Frame(fit_within(_bgr(image), *self._size))
+        self._step()
+        return Frame(fit_within(_bgr(image), *self._size), seconds=self._seconds)
+
+    def skip(self, pictures: int) -> int:
+        """Pass over so many pictures, which is faster than reading them; how many there were."""
+        for skipped in range(pictures):
+            if not self._capture.grab():
+                return skipped
+            self._step()
+        return pictures
 
     def close(self) -> None:
         """Close the file."""
         self._capture.release()
+
+    def _step(self) -> None:
+        """Take note of the picture just grabbed. Its time must rise: some files have none, or the same twice."""
+        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if not stamp > self._seconds + _LEAST_INTERVAL:
+            stamp = self._seconds + 1.0 / self.rate
+        self._seconds = stamp
+        self._count += 1
 
     def _open(self) -> cv2.VideoCapture:
         if not os.access(self._path, os.R_OK):
@@ -131,6 +154,7 @@ class VideoSource:
         capture = cv2.VideoCapture(self._path)
         if not capture.isOpened():
             raise SourceError(f"{self._path} cannot be read as a video or a picture")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         return capture
 
 

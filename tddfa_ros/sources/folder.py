@@ -90,9 +90,10 @@ def picture_files(path: Path) -> list[Path]:
         raise SourceError(f"the folder {path} cannot be read: {error.strerror}") from error
     if not files:
         raise SourceError(f"there are no pictures ({', '.join(SUFFIXES)}) in the folder {path}")
-    return sorted(files, key=_natural)
+    return sorted(files, key=natural_order)
 
 
-def _natural(path: Path) -> list[tuple[int, int, str]]:
+def natural_order(path: Path) -> list[tuple[int, int, str]]:
+    """Key that sorts file names as people do: ``2.jpg`` before ``10.jpg``."""
     parts = re.findall(r"\d+|\D+", path.name.lower())
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]

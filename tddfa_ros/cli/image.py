@@ -1,0 +1,87 @@
+"""``tddfa image``: pictures in; drawings, maps, meshes and numbers out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tddfa_ros.cli._common import FOLDER
+
+
+@click.command("image", short_help="Faces of pictures as drawings, maps, meshes and numbers.")
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True)
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the results.")
+@click.option(
+    "--outputs",
+    default="mesh,json",
+    show_default=True,
+    metavar="NAME,...",
+    help="landmarks, mesh, pose, depth, pncc, uv_texture, uv_position, parsing, obj, ply, glb, json.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML file with the pipeline's options, such as config/face.yaml.",
+)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    default=0.4,
+    show_default=True,
+    help="Leave out faces below it.",
+)
+@click.option(
+    "--texture-size", type=click.IntRange(16, 8192), default=512, show_default=True, help="px."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="Pictures decoded at once, ahead of the network.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option(
+    "--strict", is_flag=True, help="Exit status 1 when a picture cannot be read or shows no face."
+)
+def command(
+    inputs: tuple[str, ...],
+    output: Path,
+    outputs: str,
+    config: Path | None,
+    min_confidence: float,
+    texture_size: int,
+    threads: int,
+    overwrite: bool,
+    strict: bool,
+) -> int:
+    """Find the faces of pictures and write what is wanted of them into a folder.
+
+    IN is a picture, a folder, or a pattern such as 'photos/**/*.jpg'.
+    """
+    from tqdm import tqdm
+
+    from tddfa_ros.outputs import ImageOptions, find_pictures, process_images
+    from tddfa_ros.pipeline import FacePipeline
+
+    pictures = find_pictures(inputs)
+    options = ImageOptions(
+        outputs=tuple(name.strip() for name in outputs.split(",") if name.strip()),
+        min_confidence=min_confidence,
+        overwrite=overwrite,
+        threads=threads,
+        texture_size=texture_size,
+    )
+    summary = process_images(
+        pictures,
+        output,
+        FacePipeline.from_config(config),
+        options,
+        say=lambda sentence: tqdm.write(sentence, file=sys.stderr),
+    )
+    click.echo(
+        f"{summary.faces} faces in {summary.pictures} pictures; {summary.files} files in {output}"
+    )
+    return 1 if strict and (summary.unreadable or summary.without_face) else 0

@@ -1,0 +1,120 @@
+"""``tddfa video``: a video or a camera in; a video with faces drawn on it, coefficients and a live window out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("video", short_help="Track faces in a video or from a camera, and draw them.")
+@click.argument("source", metavar="IN")
+@click.option("-o", "--output", type=_FILE, help="The video to write, an .mp4.")
+@click.option("--json", "lines", type=_FILE, help="Write each picture's faces as a line of JSON.")
+@click.option(
+    "--overlay",
+    default="mesh,landmarks,pose",
+    show_default=True,
+    metavar="NAME,...",
+    help="What is drawn, the first one lowest: mesh, landmarks, pose, depth, pncc, parsing.",
+)
+@click.option(
+    "--smooth",
+    type=click.Choice(["one_euro", "kalman", "window", "none"]),
+    default="one_euro",
+    show_default=True,
+    help="How jitter is removed.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(1, 100),
+    default=5,
+    show_default=True,
+    help="Pictures that --smooth window averages.",
+)
+@click.option("--show", is_flag=True, help="Show the pictures in a window as they are made.")
+@click.option("--no-audio", is_flag=True, help="Leave the sound out.")
+@click.option(
+    "--config", type=_FILE, help="YAML file with the pipeline's options, such as config/face.yaml."
+)
+@click.option(
+    "--size",
+    type=(int, int),
+    default=(640, 480),
+    show_default=True,
+    metavar="WIDTH HEIGHT",
+    help="What a camera is asked for, px.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--restart", is_flag=True, help="Discard what an earlier run has left unfinished.")
+def command(
+    source: str,
+    output: Path | None,
+    lines: Path | None,
+    overlay: str,
+    smooth: str,
+    window: int,
+    show: bool,
+    no_audio: bool,
+    config: Path | None,
+    size: tuple[int, int],
+    overwrite: bool,
+    restart: bool,
+) -> int:
+    """Track the faces of a video or camera, smooth and draw them.
+
+    IN is a video, the number of a camera (0), or a stream (rtsp://...). Without -o and --json a window shows the result. A run that was cut
+    off is taken up where it was by the same command; Ctrl-C finishes the file.
+    """
+    # OpenCV tries encoders that a machine may lack; FFmpeg inside it would report each.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from tddfa_ros.cli import EXIT_INTERRUPTED
+    from tddfa_ros.config import load_config
+    from tddfa_ros.pipeline import FacePipeline
+    from tddfa_ros.video import LiveWindow, VideoOptions, annotate_video, why_no_window
+
+    def say(sentence: str) -> None:
+        tqdm.write(sentence, file=sys.stderr)
+
+    reason = why_no_window()
+    wanted = show or (output is None and lines is None)
+    if wanted and reason is not None:
+        if output is None and lines is None:
+            raise click.ClickException(f"{reason}; give -o to write a video")
+        say(f"no window: {reason}")
+    live = LiveWindow("tddfa") if wanted and reason is None else None
+    chosen = load_config(config)
+    options = VideoOptions(
+        layers=tuple(name.strip() for name in overlay.split(",") if name.strip()),
+        smoothing=replace(chosen.smoothing, method=smooth, window=window),
+        json=lines,
+        audio=not no_audio,
+        width=size[0],
+        height=size[1],
+        overwrite=overwrite,
+        restart=restart,
+    )
+    summary = annotate_video(
+        source,
+        output,
+        FacePipeline(chosen),
+        options,
+        show=live.show if live is not None else None,
+        say=say,
+    )
+    files = ", ".join(map(str, summary.files)) or "no file"
+    click.echo(
+        f"{summary.faces} faces in {summary.pictures} pictures, {summary.seconds:.2f} s; written: {files}"
+    )
+    if summary.finished or live is not None:
+        return 0
+    click.echo("stopped before the end; the same command goes on from here", err=True)
+    return EXIT_INTERRUPTED

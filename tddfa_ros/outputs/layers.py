@@ -1,0 +1,149 @@
+"""What can be drawn over a picture of faces, by name: the same layers for single images and for videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.face import Face
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.overlay import OverlayOptions, draw_overlay
+from tddfa_ros.types import FloatArray, ImageBGR
+
+Painter = Callable[[ImageBGR, Sequence[Face], MorphableModel], ImageBGR]
+
+_NOTHING = OverlayOptions(mesh="none", landmarks=False, axes=False, box=False, caption=False)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Something that can be drawn: its name, one line of help, and the function that returns a picture with it."""
+
+    name: str
+    help: str
+    paint: Painter
+
+
+LAYERS: dict[str, Layer] = {}
+"""All layers by name."""
+
+
+def paint_layers(
+    image: ImageBGR, faces: Sequence[Face], model: MorphableModel, names: Sequence[str]
+) -> ImageBGR:
+    """A copy of an (H, W, 3) uint8 BGR picture with layers drawn over it, the first one lowest.
+
+    Raises:
+        ConfigError: there is no such layer.
+    """
+    painted = image.copy()
+    for layer in parse_layers(names):
+        painted = layer.paint(painted, faces, model)
+    return painted
+
+
+def parse_layers(names: Sequence[str]) -> list[Layer]:
+    """Look layers up by name.
+
+    Raises:
+        ConfigError: there is no such layer.
+    """
+    for name in names:
+        if name not in LAYERS:
+            raise ConfigError(f"unknown layer '{name}': known are {', '.join(LAYERS)}")
+    return [LAYERS[name] for name in dict.fromkeys(names)]
+
+
+def scene_depth(faces: Sequence[Face], shape: tuple[int, int]) -> FloatArray:
+    """Depth of all faces in one (H, W) map, px, nearer = larger, NaN where there is none.
+
+    The zero of depth is each face's own, so where faces overlap the larger one, taken as the nearer, wins.
+    """
+    from tddfa_ros.rendering import depth_map  # type: ignore[attr-defined, unused-ignore]
+
+    scene = np.full(shape, np.nan, dtype=np.float32)
+    for face in _far_to_near(faces):
+        depth = depth_map(face, shape)
+        seen = np.isfinite(depth)
+        scene[seen] = depth[seen]
+    return scene
+
+
+def _layer(name: str, help_text: str) -> Callable[[Painter], Painter]:
+    def register(paint: Painter) -> Painter:
+        LAYERS[name] = Layer(name, help_text, paint)
+        return paint
+
+    return register
+
+
+@_layer("mesh", "the dense mesh, lit and translucent")
+def _mesh(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
+    return draw_overlay(image, faces, model, _with(mesh="dense", opacity=0.6))
+
+
+@_layer("landmarks", "the 68 landmarks, joined to contours")
+def _landmarks(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
+    return draw_overlay(image, faces, model, _with(landmarks=True))
+
+
+@_layer("pose", "a box that turns with the head, its axes, and yaw, pitch and roll")
+def _pose(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
+    return draw_overlay(image, faces, model, _with(axes=True, box=True, caption=True))
+
+
+@_layer("depth", "the depth of each face in colours")
+def _depth(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
+    from tddfa_ros.rendering import (  # type: ignore[attr-defined, unused-ignore]
+        colour_depth,
+        depth_map,
+    )
+
+    painted = image.copy()
+    for face in _far_to_near(faces):
+        depth = depth_map(face, _shape(image))
+        _cover(painted, colour_depth(depth), np.isfinite(depth))
+    return painted
+
+
+@_layer("pncc", "projected normalised coordinates: each point's place on the mean face as a colour")
+def _pncc(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
+    from tddfa_ros.rendering import pncc  # type: ignore[attr-defined, unused-ignore]
+
+    codes = pncc(faces, _shape(image))
+    painted = image.copy()
+    _cover(painted, codes, codes.any(axis=-1))
+    return painted
+
+
+@_layer("parsing", "the region of the face at each pixel in a colour of its own")
+def _parsing(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
+    from tddfa_ros.rendering import (  # type: ignore[attr-defined, unused-ignore]
+        colourise,
+        parsing_map,
+    )
+
+    classes = parsing_map(faces, _shape(image))
+    painted = image.copy()
+    _cover(painted, colourise(classes), classes > 0)
+    return painted
+
+
+def _with(**changes: object) -> OverlayOptions:
+    return OverlayOptions(**{**vars(_NOTHING), **changes})  # type: ignore[arg-type]
+
+
+def _far_to_near(faces: Sequence[Face]) -> list[Face]:
+    return sorted(faces, key=lambda face: face.face_size)
+
+
+def _shape(image: ImageBGR) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]
+
+
+def _cover(picture: ImageBGR, cover: ImageBGR, where: NDArray[np.bool_]) -> None:
+    picture[where] = cover[where]

@@ -1,0 +1,9 @@
+"""Videos and cameras: faces tracked, smoothed, drawn, and written with the source's own times."""
+
+from __future__ import annotations
+
+from tddfa_ros.video.annotate import VideoSummary, annotate_video
+from tddfa_ros.video.job import VideoOptions
+from tddfa_ros.video.window import LiveWindow, why_no_window
+
+__all__ = ["LiveWindow", "VideoOptions", "VideoSummary", "annotate_video", "why_no_window"]

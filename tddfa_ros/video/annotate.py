@@ -1,0 +1,236 @@
+"""A video or a camera in; a video with faces drawn on it, their coefficients as JSON lines, and a live window out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from tddfa_ros.errors import SourceError
+from tddfa_ros.outputs.layers import paint_layers, parse_layers
+from tddfa_ros.outputs.records import face_record
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.sources import CameraSource, VideoSource
+from tddfa_ros.training.interrupt import StopRequest
+from tddfa_ros.types import ImageBGR
+from tddfa_ros.video.analysis import VideoAnalysis
+from tddfa_ros.video.encoder import VideoEncoder, even_size
+from tddfa_ros.video.finish import Finisher
+from tddfa_ros.video.job import VideoOptions, check_outputs, job_record, open_video
+from tddfa_ros.video.parts import PartsFolder, PartWriter
+
+_CAMERA_RATE = 30.0
+
+
+@dataclass(frozen=True)
+class VideoSummary:
+    """What came of a video.
+
+    Attributes:
+        pictures: all that are in the output. resumed: those of them that an earlier run had made.
+        faces: how many different ones were tracked.
+        seconds: length of the output.
+        finished: False when it was stopped before the end of the source.
+        files: that were written.
+    """
+
+    pictures: int
+    resumed: int
+    faces: int
+    seconds: float
+    finished: bool
+    files: tuple[Path, ...]
+
+
+def annotate_video(
+    source: str,
+    output: Path | None,
+    pipeline: FacePipeline,
+    options: VideoOptions | None = None,
+    *,
+    show: Callable[[ImageBGR], bool] | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> VideoSummary:
+    """Track and smooth the faces of a video or camera, draw them, and write what is wanted.
+
+    Every picture of the source is in the output, shown at the same time and for as long, whether the frame rate is constant or not. A run
+    that was cut off is taken up by the same call: finished parts are not made again, and the result is the one of an unbroken run.
+    Ctrl-C ends the output in good order; so does the end of a camera.
+
+    Args:
+        source: the path of a video, a camera such as ``0``, or a stream such as ``rtsp://...``.
+        output: an ``.mp4``; None = no video.
+        pipeline: finds the faces.
+        options: what to draw and how.
+        show: is given every drawn picture; False ends the run. See :class:`tddfa_ros.video.LiveWindow`.
+        progress: show a progress bar.
+        say: told one sentence about what is left out and why.
+
+    Raises:
+        SourceError: the source cannot be opened, or holds no picture.
+        ConfigError: an output exists, a layer is unknown, or the parts of another job lie beside the output.
+        TddfaError: a file cannot be written.
+    """
+    options = options or VideoOptions()
+    parse_layers(options.layers)
+    check_outputs(source, output, options)
+    video = open_video(source, options)
+    live = isinstance(video, CameraSource)
+    target = output or options.json
+    parts = None
+    if target is not None:
+        parts = PartsFolder(
+            target,
+            job_record(source, live, output, pipeline, options),
+            options.part_pictures,
+            options.restart,
+        )
+    run = _Run(video, output, parts, pipeline, options, show, say)
+    try:
+        run.resume()
+        with StopRequest() as stop:
+            total = getattr(video, "count", 0) or None
+            with tqdm(
+                total=total, initial=len(run.times), unit="picture", disable=not progress
+            ) as bar:
+                for _ in run.pictures(stop):
+                    bar.update()
+    finally:
+        video.close()
+        run.close()
+    return run.finish(None if live else Path(source))
+
+
+class _Run:
+    """One run over a source: what is open, and what has been done."""
+
+    def __init__(
+        self,
+        video: CameraSource | VideoSource,
+        output: Path | None,
+        parts: PartsFolder | None,
+        pipeline: FacePipeline,
+        options: VideoOptions,
+        show: Callable[[ImageBGR], bool] | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self.times: list[float] = []
+        self._video = video
+        self._output = output
+        self._parts = parts
+        self._pipeline = pipeline
+        self._options = options
+        self._show = show
+        self._say = say
+        self._analysis = VideoAnalysis(pipeline, options.smoothing)
+        self._writer: PartWriter | None = None
+        self._size: tuple[int, int] | None = None
+        self._codec: str | None = None
+        self._resumed = 0
+        self._ended = False
+
+    def resume(self) -> None:
+        """Come to where an earlier run was cut off."""
+        for _, journal in self._parts.whole if self._parts is not None else ():
+            self._analysis.repeat(journal)
+            self.times += journal.times
+            self._size = journal.shape[1], journal.shape[0]
+        self._resumed = len(self.times)
+        if self._resumed and isinstance(self._video, VideoSource):
+            self._video.skip(self._resumed)
+
+    def pictures(self, stop: StopRequest) -> Iterator[ImageBGR]:
+        """Process picture after picture, until the source ends or somebody asks to stop; each as it was drawn."""
+        for image, seconds in self._read():
+            faces = self._analysis.step(image, seconds)
+            drawn = paint_layers(image, faces, self._pipeline.model, self._options.layers)
+            line = None
+            if self._options.json is not None:
+                records = [face_record(face) for face in faces]
+                line = {"frame": len(self.times), "time": seconds, "faces": records}
+            self.times.append(seconds)
+            self._write(drawn, line)
+            yield drawn
+            if stop.requested or (self._show is not None and not self._show(drawn)):
+                return
+        self._ended = True
+
+    def close(self) -> None:
+        """Finish the part that is open."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close(self._analysis.take_journal())
+
+    def finish(self, sound: Path | None) -> VideoSummary:
+        """Put the parts together."""
+        if not self.times:
+            raise SourceError("no picture came from the source")
+        last = self.times[-1]
+        interval = (
+            last - self.times[-2] if len(self.times) > 1 else 1 / (self._video.rate or _CAMERA_RATE)
+        )
+        times = [t - self.times[0] for t in (*self.times, last + interval)]
+        files: list[Path] = []
+        if self._parts is not None:
+            count = -(-len(self.times) // self._options.part_pictures)
+            finisher = Finisher(
+                [self._parts.part(i) for i in range(count)], self._parts.folder, self._say
+            )
+            if self._output is not None:
+                files.append(
+                    finisher.video(self._output, times, sound if self._options.audio else None)
+                )
+            if self._options.json is not None and self._size is not None:
+                files.append(finisher.lines(self._options.json, self._pipeline, self._size))
+            if self._ended or sound is None:
+                self._parts.remove()
+        return VideoSummary(
+            len(self.times),
+            self._resumed,
+            len(self._analysis.ids),
+            times[-1],
+            self._ended,
+            tuple(files),
+        )
+
+    def _read(self) -> Iterator[tuple[ImageBGR, float]]:
+        begin: float | None = None
+        while True:
+            try:
+                frame = self._video.read(0.0)
+            except SourceError as error:
+                if not self.times:
+                    raise
+                self._say(str(error))
+                return
+            now = time.monotonic()
+            begin = now if begin is None else begin
+            if frame is None:
+                return
+            yield even_size(frame.image), now - begin if frame.seconds is None else frame.seconds
+
+    def _write(self, drawn: ImageBGR, line: Mapping[str, Any] | None) -> None:
+        size = drawn.shape[1], drawn.shape[0]
+        if self._size is not None and size != self._size:
+            raise SourceError(
+                f"the pictures of the video change their size after {self.times[-1]:.2f} s"
+            )
+        self._size = size
+        if self._parts is None:
+            return
+        if self._writer is None:
+            part = self._parts.part((len(self.times) - 1) // self._options.part_pictures)
+            encoder = None
+            if self._output is not None:
+                rate = self._video.rate or _CAMERA_RATE
+                encoder = VideoEncoder(part.video, size, rate, self._codec)
+                self._codec = encoder.codec
+            self._writer = PartWriter(part, encoder, self._options.json is not None)
+        self._writer.write(drawn, line)
+        if len(self.times) % self._options.part_pictures == 0:
+            self.close()

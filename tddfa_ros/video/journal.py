@@ -1,0 +1,210 @@
+"""What the networks said about each picture of a video, kept so that a run can go on where an earlier one was cut off.
+
+Tracking and smoothing depend on all that came before. Both are fast and give the same for the same input, so not their state is kept but
+their input: the answers of the pipeline. Played back, they lead tracker and smoother to the very state they had.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from tddfa_ros.config import PipelineConfig
+from tddfa_ros.errors import TddfaError
+from tddfa_ros.face import Face
+from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class FaceRows:
+    """Faces of one answer as arrays: boxes (n, 4), confidences (n,), rois (n, 4), params (n, P)."""
+
+    boxes: DoubleArray
+    confidences: DoubleArray
+    rois: DoubleArray
+    params: FloatArray
+
+
+@dataclass
+class Journal:
+    """Answers of a pipeline to a run of pictures, in the order of the questions.
+
+    Attributes:
+        shape: height and width of the pictures, px.
+        times: of the pictures, s.
+        detections: answers (n, 5) of the detector.
+        faces: answers of ``align`` and ``regress``.
+    """
+
+    shape: tuple[int, int] = (0, 0)
+    times: list[float] = field(default_factory=list)
+    detections: list[FloatArray] = field(default_factory=list)
+    faces: list[FaceRows] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write a compressed ``.npz``.
+
+        Raises:
+            TddfaError: it cannot be written.
+        """
+        faces = self.faces
+        try:
+            with path.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    shape=np.array(self.shape),
+                    times=np.array(self.times),
+                    detection_counts=np.array([len(rows) for rows in self.detections], np.int64),
+                    detections=_stacked(self.detections, 5),
+                    face_counts=np.array([len(rows.boxes) for rows in faces], np.int64),
+                    boxes=_stacked([rows.boxes for rows in faces], 4),
+                    confidences=np.concatenate([np.zeros(0), *(r.confidences for r in faces)]),
+                    rois=_stacked([rows.rois for rows in faces], 4),
+                    params=_stacked([rows.params for rows in faces], 0),
+                )
+        except OSError as error:
+            raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Journal:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            TddfaError: the file is missing or damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                data = {name: stored[name] for name in stored.files}
+            ends = np.cumsum(data["face_counts"])[:-1]
+            rows = [
+                np.split(data[name], ends) for name in ("boxes", "confidences", "rois", "params")
+            ]
+            faces = [FaceRows(*parts) for parts in zip(*rows, strict=True)]
+            detections = np.split(data["detections"], np.cumsum(data["detection_counts"])[:-1])
+            height, width = data["shape"].tolist()
+            return cls(
+                (height, width),
+                data["times"].tolist(),
+                detections if len(data["detection_counts"]) else [],
+                faces if len(data["face_counts"]) else [],
+            )
+        except Exception as error:  # zip, zlib and NumPy each have their own
+            raise TddfaError(f"{path} is damaged") from error
+
+
+class JournalledPipeline:
+    """Answers a tracker's questions as a pipeline does, and writes the answers down; or repeats those of a journal.
+
+    Args:
+        pipeline: is asked when there is nothing to repeat.
+
+    Attributes:
+        journal: receives the new answers; replace it to begin another one.
+    """
+
+    def __init__(self, pipeline: FacePipeline) -> None:
+        self.journal = Journal()
+        self.timings: dict[str, float] = {}
+        self._pipeline = pipeline
+        self._detections: deque[FloatArray] = deque()
+        self._faces: deque[FaceRows] = deque()
+
+    @property
+    def config(self) -> PipelineConfig:
+        return self._pipeline.config
+
+    @property
+    def model(self) -> MorphableModel:
+        return self._pipeline.model
+
+    def repeat(self, journal: Journal) -> None:
+        """Answer the coming questions from a journal."""
+        self._detections.extend(journal.detections)
+        self._faces.extend(journal.faces)
+
+    @property
+    def repeating(self) -> bool:
+        """Whether there are answers left to repeat."""
+        return bool(self._detections or self._faces)
+
+    def detect(self, image: ImageBGR) -> FloatArray:
+        """See :meth:`FacePipeline.detect`."""
+        if self.repeating:
+            return _next(self._detections)
+        found = self._ask(lambda: self._pipeline.detect(image))
+        self.journal.detections.append(found)
+        return found
+
+    def align(
+        self, image: ImageBGR, boxes: RealArray, intrinsics: Intrinsics | None = None
+    ) -> list[Face]:
+        """See :meth:`FacePipeline.align`."""
+        return self._answer(
+            image, intrinsics, lambda: self._pipeline.align(image, boxes, intrinsics)
+        )
+
+    def regress(
+        self, image: ImageBGR, rois: RealArray, intrinsics: Intrinsics | None = None
+    ) -> list[Face]:
+        """See :meth:`FacePipeline.regress`."""
+        return self._answer(
+            image, intrinsics, lambda: self._pipeline.regress(image, rois, intrinsics)
+        )
+
+    def _answer(
+        self, image: ImageBGR, intrinsics: Intrinsics | None, ask: Callable[[], list[Face]]
+    ) -> list[Face]:
+        if self.repeating:
+            return self._faces_of(_next(self._faces), image, intrinsics)
+        faces = self._ask(ask)
+        self.journal.faces.append(_rows(faces, self.model.layout.size))
+        return faces
+
+    def _ask(self, ask: Callable[[], T]) -> T:
+        answer = ask()
+        self.timings = self._pipeline.timings
+        return answer
+
+    def _faces_of(
+        self, rows: FaceRows, image: ImageBGR, intrinsics: Intrinsics | None
+    ) -> list[Face]:
+        if intrinsics is None:
+            height, width = image.shape[:2]
+            intrinsics = Intrinsics.from_fov(width, height, self.config.camera.assumed_fov_deg)
+        return [
+            Face(box, float(confidence), params, roi, self.model, intrinsics)
+            for box, confidence, roi, params in zip(
+                rows.boxes, rows.confidences, rows.rois, rows.params, strict=True
+            )
+        ]
+
+
+def _rows(faces: Sequence[Face], parameters: int) -> FaceRows:
+    return FaceRows(
+        np.array([face.box for face in faces], np.float64).reshape(-1, 4),
+        np.array([face.confidence for face in faces], np.float64),
+        np.array([face.roi for face in faces], np.float64).reshape(-1, 4),
+        np.array([face.params for face in faces], np.float32).reshape(-1, parameters),
+    )
+
+
+def _stacked(parts: Sequence[RealArray], columns: int) -> RealArray:
+    if parts:
+        return np.concatenate(parts)
+    return np.zeros((0, columns))
+
+
+def _next(answers: deque[T]) -> T:
+    if not answers:
+        raise TddfaError("the journal of the video does not fit it; begin anew with --restart")
+    return answers.popleft()

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.blobs import read_clip, write_clip
+
+from tddfa_ros.cli import main
+from tddfa_ros.sources import demo_camera
+from tddfa_ros.video import why_no_window
+
+
+def test_the_demo_as_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str], astronaut_path: Path) -> None:  # fmt: skip
+    camera = demo_camera(320, 240)
+    clip = write_clip(tmp_path / "in.mp4", [camera.read(i / 25).image for i in range(8)])
+    out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
+    arguments = ["video", str(clip), "-o", str(out), "--json", str(lines), "--overlay", "landmarks"]
+    assert main([*arguments, "--smooth", "window", "--window", "3", "--no-audio"]) == 0
+    assert f"1 faces in 8 pictures, 0.32 s; written: {out}, {lines}" in capsys.readouterr().out
+    assert len(read_clip(out)[0]) == 8
+    records = [json.loads(line) for line in lines.read_text().splitlines()][1:]
+    assert [len(r["faces"]) for r in records] == [
+        0,
+        1,
+        1,
+        1,
+        1,
+        1,
+        1,
+        1,
+    ]  # two hits confirm a track
+    assert {f["id"] for r in records for f in r["faces"]} == {"f1"}
+    assert main(arguments) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(why_no_window() is None, reason="this machine can show a window")
+def test_without_a_display_and_an_output_it_says_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["video", "0"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.endswith("; give -o to write a video\n")
+
+
+def test_no_such_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["video", "nix.mp4", "-o", str(tmp_path / "o.mp4")]) == 2
+    assert "nix.mp4" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx", reason="needed to build the network under test")
+
+from support.blobs import blob_picture, blob_pipeline
+
+from tddfa_ros import rendering
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.outputs.layers import LAYERS, paint_layers, scene_depth
+from tddfa_ros.pipeline import FacePipeline
+
+MAPS = pytest.mark.skipif(
+    not hasattr(rendering, "depth_map"), reason="depth_map does not exist yet"
+)
+
+
+@pytest.fixture(scope="module")
+def pipe(tmp_path_factory: pytest.TempPathFactory) -> FacePipeline:
+    return blob_pipeline(tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("name", ["mesh", "landmarks", "pose"])
+def test_a_layer_draws_on_a_copy_and_only_near_the_face(pipe: FacePipeline, name: str) -> None:
+    image = np.full((300, 500, 3), 90, np.uint8)
+    image[:120, :160] = blob_picture(80)
+    faces = pipe(image)
+    before = image.copy()
+    painted = paint_layers(image, faces, pipe.model, [name])
+    np.testing.assert_array_equal(image, before)
+    changed = (painted != before).any(axis=2)
+    assert changed.sum() > 50
+    assert not changed[:, 260:].any() and not changed[200:].any()
+
+
+def test_the_last_layer_lies_on_top(pipe: FacePipeline) -> None:
+    image = blob_picture(80)
+    faces = pipe(image)
+    both = paint_layers(image, faces, pipe.model, ["mesh", "landmarks"])
+    reverse = paint_layers(image, faces, pipe.model, ["landmarks", "mesh"])
+    only = paint_layers(image, faces, pipe.model, ["landmarks"])
+    drawn = (only != image).any(axis=2)
+
+    def closeness(a: np.ndarray) -> float:
+        return float(np.abs(a[drawn].astype(int) - only[drawn]).mean())
+
+    assert closeness(both) < closeness(reverse)
+
+
+def test_no_layer_is_a_plain_copy(pipe: FacePipeline) -> None:
+    image = blob_picture(80)
+    painted = paint_layers(image, pipe(image), pipe.model, [])
+    np.testing.assert_array_equal(painted, image)
+    assert painted is not image
+
+
+def test_an_unknown_layer(pipe: FacePipeline) -> None:
+    with pytest.raises(ConfigError, match="unknown layer 'hat': known are mesh, landmarks, pose"):
+        paint_layers(blob_picture(80), [], pipe.model, ["mesh", "hat"])
+    assert list(LAYERS) == ["mesh", "landmarks", "pose", "depth", "pncc", "parsing"]
+
+
+@MAPS
+def test_depth_of_a_scene_shows_every_face(pipe: FacePipeline) -> None:
+    faces = pipe(blob_picture(40)) + pipe(blob_picture(120))
+    depth = scene_depth(faces, (120, 160))
+    alone = [np.isfinite(rendering.depth_map(face, (120, 160))) for face in faces]
+    np.testing.assert_array_equal(np.isfinite(depth), alone[0] | alone[1])
+
+
+@MAPS
+@pytest.mark.parametrize("name", ["depth", "pncc", "parsing"])
+def test_maps_cover_the_face(pipe: FacePipeline, name: str) -> None:
+    image = blob_picture(80)
+    painted = paint_layers(image, pipe(image), pipe.model, [name])
+    changed = (painted != image).any(axis=2)
+    assert np.nonzero(changed)[1].mean() == pytest.approx(80, abs=4)

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx", reason="needed to build the network under test")
+
+from support.blobs import HEIGHT, WIDTH, blob_clip, blob_path, blob_pipeline, read_clip
+from support.synthetic_model import synthetic_model
+
+from tddfa_ros.config import SmoothingConfig
+from tddfa_ros.errors import ConfigError, SourceError, TddfaError
+from tddfa_ros.outputs import face_from_record
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.smoothing import FaceSmoother
+from tddfa_ros.sources import VideoSource, create_source
+from tddfa_ros.tracking import FaceTracker
+from tddfa_ros.video import VideoOptions, annotate_video
+from tddfa_ros.video.mp4 import read_track
+from tddfa_ros.video.mp4_join import join_tracks
+
+FRAMES = 26
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def pipe(models: Path) -> FacePipeline:
+    return blob_pipeline(models)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return blob_clip(tmp_path_factory.mktemp("clip") / "in.mp4", FRAMES)
+
+
+def run(pipe: FacePipeline, clip: Path, folder: Path, **changes: object) -> Path:
+    options = {
+        "json": folder / "out.jsonl",
+        "part_pictures": 10,
+        "layers": ("landmarks",),
+        **changes,
+    }
+    annotate_video(str(clip), folder / "out.mp4", pipe, VideoOptions(**options), progress=False)
+    return folder / "out.mp4"
+
+
+@pytest.fixture(scope="module")
+def unbroken(pipe: FacePipeline, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(pipe, clip, tmp_path_factory.mktemp("unbroken"))
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+
+
+def test_every_picture_keeps_its_time(unbroken: Path, clip: Path) -> None:
+    pictures, times = read_clip(unbroken)
+    assert len(pictures) == FRAMES and pictures[0].shape == (HEIGHT, WIDTH, 3)
+    np.testing.assert_allclose(times, read_clip(clip)[1], atol=1e-3)
+    assert read_track(unbroken).duration == pytest.approx(FRAMES / 25, abs=1e-3)
+    assert not unbroken.with_name("out.mp4.parts").exists()
+
+
+def test_faces_are_drawn_where_they_are(unbroken: Path, clip: Path) -> None:
+    pairs = zip(read_clip(unbroken)[0][5:], read_clip(clip)[0][5:], strict=True)
+    changed = [np.abs(a.astype(int) - b).max(axis=2) > 80 for a, b in pairs]
+    for i, where in enumerate(changed, start=5):
+        assert where.sum() > 20
+        assert np.nonzero(where)[1].mean() == pytest.approx(blob_path(i), abs=4)
+
+
+def test_the_lines_are_what_tracker_and_smoother_say(
+    unbroken: Path, clip: Path, pipe: FacePipeline
+) -> None:
+    header, *records = lines(unbroken.parent)
+    assert header["format"] == "tddfa-video-1"
+    assert header["model"]["topology_id"] == pipe.model.topology_id
+    assert [r["frame"] for r in records] == list(range(FRAMES))
+    tracker, smoother = FaceTracker(pipe), FaceSmoother()
+    seen = 0
+    for record, image, seconds in zip(records, *read_clip(clip), strict=True):
+        assert record["time"] == pytest.approx(seconds, abs=1e-9)
+        faces = smoother(tracker.update(image, seconds))
+        assert [f["id"] for f in record["faces"]] == [face.id for face in faces]
+        for stored, face in zip(record["faces"], faces, strict=True):
+            seen += 1
+            np.testing.assert_array_equal(np.array(stored["params"], np.float32), face.params)
+            again = face_from_record(stored, synthetic_model(), face.intrinsics)
+            np.testing.assert_array_equal(again.landmarks68, face.landmarks68)
+    assert seen >= FRAMES - 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {test!r})
+from support.blobs import blob_pipeline
+from tddfa_ros.video import VideoOptions, annotate_video
+seen = 0
+def show(image):
+    global seen
+    seen += 1
+    if seen == {after}:
+        os.kill(os.getpid(), signal.{signal})
+    return True
+folder = Path({folder!r})
+options = VideoOptions(json=folder / "out.jsonl", part_pictures={parts}, layers=("landmarks",))
+summary = annotate_video({clip!r}, folder / "out.mp4", blob_pipeline(Path({models!r})), options, show=show, progress=False)
+print(summary.pictures, summary.finished)
+"""
+
+
+def interrupted(clip: Path, models: Path, folder: Path, after: int, number: str, parts: int = 10) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    code = KILLED.format(
+        test=str(ROOT / "test"), after=after, signal=number, parts=parts, folder=str(folder), clip=str(clip), models=str(models)
+    )  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_file(
+    unbroken: Path, clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
+) -> None:
+    done = interrupted(clip, models, tmp_path, 24, "SIGKILL")
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+    asked: list[int] = []
+    options = VideoOptions(json=tmp_path / "out.jsonl", part_pictures=10, layers=("landmarks",))
+    summary = annotate_video(
+        str(clip), tmp_path / "out.mp4", pipe, options,
+        show=lambda _: asked.append(1) or True, progress=False,
+    )  # fmt: skip
+    assert (summary.resumed, summary.pictures, len(asked)) == (20, FRAMES, FRAMES - 20)
+    assert (tmp_path / "out.mp4").read_bytes() == unbroken.read_bytes()
+    assert lines(tmp_path) == lines(unbroken.parent)
+    assert not (tmp_path / "out.mp4.parts").exists()
+
+
+def test_a_run_killed_before_it_put_the_parts_together(
+    unbroken: Path, clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
+) -> None:
+    done = interrupted(clip, models, tmp_path, FRAMES, "SIGKILL", parts=FRAMES // 2)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    out = run(pipe, clip, tmp_path, part_pictures=FRAMES // 2)
+    assert len(read_clip(out)[0]) == FRAMES
+    assert lines(tmp_path) == lines(unbroken.parent)
+
+
+def test_ctrl_c_finishes_the_file_and_the_same_call_goes_on(
+    unbroken: Path, clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
+) -> None:
+    done = interrupted(clip, models, tmp_path, 14, "SIGINT")
+    assert done.returncode == 0, done.stderr
+    count, finished = done.stdout.split()
+    # OpenCV may look at signals one picture later.
+    assert finished == "False" and 14 <= int(count) <= 15
+    assert len(read_clip(tmp_path / "out.mp4")[0]) == int(count)
+    assert len(lines(tmp_path)) == 1 + int(count)
+    run(pipe, clip, tmp_path)
+    assert (tmp_path / "out.mp4").read_bytes() == unbroken.read_bytes()
+
+
+def test_parts_of_another_job_are_not_taken(
+    clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
+) -> None:
+    interrupted(clip, models, tmp_path, 14, "SIGINT")
+    with pytest.raises(ConfigError, match="other options; --restart discards"):
+        run(pipe, clip, tmp_path, layers=("pose",))
+    run(pipe, clip, tmp_path, layers=("pose",), restart=True)
+    assert len(read_clip(tmp_path / "out.mp4")[0]) == FRAMES
+
+
+def test_a_varying_frame_rate_is_kept(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
+    times = np.concatenate([[0], np.cumsum(np.random.default_rng(1).uniform(0.02, 0.12, FRAMES))])
+    join_tracks([read_track(clip)], times, tmp_path / "vfr.mp4")
+    out = run(pipe, tmp_path / "vfr.mp4", tmp_path)
+    np.testing.assert_allclose(read_clip(out)[1], times[:-1], atol=2e-3)
+    assert [r["time"] for r in lines(tmp_path)[1:]] == pytest.approx(times[:-1].tolist(), abs=2e-3)
+
+
+def test_a_video_held_sideways_comes_out_upright(
+    clip: Path, pipe: FacePipeline, tmp_path: Path
+) -> None:
+    turned = tmp_path / "turned.mp4"
+    join_tracks([read_track(clip)], np.arange(FRAMES + 1) / 25, turned)
+    data = bytearray(turned.read_bytes())
+    # The matrix of tkhd version 1 begins 52 bytes into its content: a quarter turn clockwise.
+    at = data.index(b"tkhd") + 4 + 52
+    data[at : at + 36] = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, HEIGHT << 16, 0, 1 << 30)
+    turned.write_bytes(data)
+    upright = cv2.rotate(read_clip(clip)[0][3], cv2.ROTATE_90_CLOCKWISE)
+    shown = read_clip(run(pipe, turned, tmp_path))[0]
+    assert len(shown) == FRAMES and shown[3].shape == (WIDTH, HEIGHT, 3)
+    assert np.median(np.abs(shown[3].astype(int) - upright)) <= 2
+
+
+def test_window_smoothing_is_the_projects_own(
+    clip: Path, pipe: FacePipeline, tmp_path: Path
+) -> None:
+    config = SmoothingConfig(method="window", window=3)
+    run(pipe, clip, tmp_path, smoothing=config)
+    tracker, smoother = FaceTracker(pipe), FaceSmoother(config)
+    for image, seconds in zip(*read_clip(clip), strict=True):
+        last = smoother(tracker.update(image, seconds))
+    np.testing.assert_array_equal(
+        np.array(lines(tmp_path)[-1]["faces"][0]["params"], np.float32), last[0].params
+    )
+
+
+def test_without_a_video_only_lines(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
+    options = VideoOptions(json=tmp_path / "a.jsonl")
+    summary = annotate_video(str(clip), None, pipe, options, progress=False)
+    assert summary.files == (tmp_path / "a.jsonl",)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+class Unplugged(VideoSource):
+    """A camera that is pulled out after ten pictures, as far as a test can have one."""
+
+    def read(self, seconds: float):
+        frame = super().read(seconds)
+        if self._count > 10:
+            raise SourceError("camera 0 delivers no more pictures; was it unplugged?")
+        return frame
+
+
+def test_what_was_recorded_until_a_camera_ends_is_kept(
+    clip: Path, pipe: FacePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tddfa_ros.video.annotate.open_video", lambda *_: Unplugged(clip, 999, 999, loop=False)
+    )
+    said: list[str] = []
+    summary = annotate_video(
+        str(clip),
+        tmp_path / "out.mp4",
+        pipe,
+        VideoOptions(audio=False),
+        progress=False,
+        say=said.append,
+    )
+    assert summary.pictures == 10 and len(read_clip(tmp_path / "out.mp4")[0]) == 10
+    assert said == ["camera 0 delivers no more pictures; was it unplugged?"]
+
+
+def test_files_are_not_overwritten_unasked(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r"out\.mp4 exists already; --overwrite"):
+        run(pipe, clip, tmp_path)
+    assert (tmp_path / "out.mp4").read_bytes() == b"mine"
+    assert len(read_clip(run(pipe, clip, tmp_path, overwrite=True))[0]) == FRAMES
+
+
+def test_bad_input_is_one_sentence(pipe: FacePipeline, clip: Path, tmp_path: Path) -> None:
+    def attempt(source: str, output: str = "o.mp4", **changes: object) -> None:
+        annotate_video(source, tmp_path / output, pipe, VideoOptions(**changes), progress=False)
+
+    with pytest.raises(SourceError, match=r"nix\.mp4"):
+        attempt(str(tmp_path / "nix.mp4"))
+    with pytest.raises(ConfigError, match=r"must end in \.mp4"):
+        attempt(str(clip), "o.avi")
+    with pytest.raises(ConfigError, match="is the video that is read"):
+        annotate_video(str(clip), clip, pipe, VideoOptions(overwrite=True), progress=False)
+    with pytest.raises(ConfigError, match="unknown layer 'hat': known are mesh"):
+        attempt(str(clip), layers=("hat",))
+    picture = tmp_path / "a.png"
+    cv2.imwrite(str(picture), np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(TddfaError, match="cannot write"):
+        attempt(str(clip), "a.png/o.mp4")
+    with pytest.raises(SourceError, match="'tddfa image' takes pictures"):
+        attempt(str(picture))
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_the_sound_is_kept(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
+    spoken = tmp_path / "spoken.mp4"
+    tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=5"]
+    subprocess.run(
+        ["ffmpeg", "-loglevel", "error", "-i", str(clip), *tone, "-c:v", "copy", "-c:a", "aac", str(spoken)], check=True
+    )  # fmt: skip
+    out = run(pipe, spoken, tmp_path)
+    said = subprocess.run(["ffmpeg", "-i", str(out)], capture_output=True, text=True, check=False)
+    assert "Audio: aac" in said.stderr
+    pictures, times = read_clip(out)
+    assert len(pictures) == FRAMES
+    np.testing.assert_allclose(times, np.arange(FRAMES) / 25, atol=1e-3)
+
+
+def test_without_ffmpeg_it_says_that_the_sound_is_lost(
+    clip: Path, pipe: FacePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    said: list[str] = []
+    annotate_video(
+        str(clip), tmp_path / "o.mp4", pipe, VideoOptions(), progress=False, say=said.append
+    )
+    assert said == ["the sound is left out, because the program ffmpeg is not installed"]
+
+
+def test_reading_can_skip(clip: Path) -> None:
+    skipping, reading = (create_source(str(clip), loop=False) for _ in range(2))
+    assert isinstance(skipping, VideoSource) and skipping.count == FRAMES
+    assert skipping.skip(7) == 7
+    frames = [reading.read(0.0) for _ in range(8)]
+    after = skipping.read(0.0)
+    np.testing.assert_array_equal(after.image, frames[-1].image)
+    assert after.seconds == frames[-1].seconds == pytest.approx(7 / 25, abs=1e-3)
+    assert skipping.skip(100) == FRAMES - 8
