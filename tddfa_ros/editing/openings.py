@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tddfa_ros.editing.field import scaled
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.fill import fill_gaps
 from tddfa_ros.rendering.raster import rasterize
-from tddfa_ros.rendering.texture import fill_gaps
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 _INSIDE = {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering import colour_depth, colourise, depth_map, parsing_map, pncc
 from tddfa_ros.rendering.overlay import OverlayOptions, draw_overlay
 from tddfa_ros.types import FloatArray, ImageBGR
 
@@ -63,8 +64,6 @@ def scene_depth(faces: Sequence[Face], shape: tuple[int, int]) -> FloatArray:
 
     The zero of depth is each face's own, so where faces overlap the larger one, taken as the nearer, wins.
     """
-    from tddfa_ros.rendering import depth_map  # type: ignore[attr-defined, unused-ignore]
-
     scene = np.full(shape, np.nan, dtype=np.float32)
     for face in _far_to_near(faces):
         depth = depth_map(face, shape)
@@ -98,11 +97,6 @@ def _pose(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> Imag
 
 @_layer("depth", "the depth of each face in colours")
 def _depth(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
-    from tddfa_ros.rendering import (  # type: ignore[attr-defined, unused-ignore]
-        colour_depth,
-        depth_map,
-    )
-
     painted = image.copy()
     for face in _far_to_near(faces):
         depth = depth_map(face, _shape(image))
@@ -112,21 +106,14 @@ def _depth(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> Ima
 
 @_layer("pncc", "projected normalised coordinates: each point's place on the mean face as a colour")
 def _pncc(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
-    from tddfa_ros.rendering import pncc  # type: ignore[attr-defined, unused-ignore]
-
     codes = pncc(faces, _shape(image))
     painted = image.copy()
-    _cover(painted, codes, codes.any(axis=-1))
+    _cover(painted, codes, codes.max(axis=2) > 0)
     return painted
 
 
 @_layer("parsing", "the region of the face at each pixel in a colour of its own")
 def _parsing(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
-    from tddfa_ros.rendering import (  # type: ignore[attr-defined, unused-ignore]
-        colourise,
-        parsing_map,
-    )
-
     classes = parsing_map(faces, _shape(image))
     painted = image.copy()
     _cover(painted, colourise(classes), classes > 0)

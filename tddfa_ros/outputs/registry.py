@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.export import write_glb, write_obj, write_ply
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.layers import paint_layers, scene_depth
+from tddfa_ros.rendering import colour_depth, parsing_map, pncc, uv_position_map, uv_texture
 from tddfa_ros.types import ImageBGR
 
 
@@ -38,8 +40,6 @@ class Scene:
     @cached_property
     def textures(self) -> list[Any]:
         """The texture of each face, hidden parts mirrored; computed once for all outputs that need it."""
-        from tddfa_ros.rendering import uv_texture  # type: ignore[attr-defined, unused-ignore]
-
         return [uv_texture(face, self.image, size=self.texture_size) for face in self.faces]
 
 
@@ -129,8 +129,6 @@ def _pose(stem: Path, scene: Scene) -> list[Path]:
     "_depth.png",
 )
 def _depth(stem: Path, scene: Scene) -> list[Path]:
-    from tddfa_ros.rendering import colour_depth  # type: ignore[attr-defined, unused-ignore]
-
     depth = scene_depth(scene.faces, scene.image.shape[:2])
     picture = _save_image(_extended(stem, "_depth.png"), colour_depth(depth))
     return [_save_array(_extended(stem, "_depth.npy"), depth), picture]
@@ -138,16 +136,12 @@ def _depth(stem: Path, scene: Scene) -> list[Path]:
 
 @output("pncc", "projected normalised coordinates, black outside", "_pncc.png")
 def _pncc(stem: Path, scene: Scene) -> list[Path]:
-    from tddfa_ros.rendering import pncc  # type: ignore[attr-defined, unused-ignore]
-
     codes = pncc(scene.faces, scene.image.shape[:2])
     return [_save_image(_extended(stem, "_pncc.png"), codes)]
 
 
 @output("parsing", "the class of each pixel, 8 bits, 0 outside", "_parsing.png")
 def _parsing(stem: Path, scene: Scene) -> list[Path]:
-    from tddfa_ros.rendering import parsing_map  # type: ignore[attr-defined, unused-ignore]
-
     classes = parsing_map(scene.faces, scene.image.shape[:2])
     return [_save_image(_extended(stem, "_parsing.png"), classes)]
 
@@ -159,32 +153,24 @@ def _uv_texture(stem: Path, scene: Scene, face: int) -> list[Path]:
 
 @face_output("uv_position", "image px of each texel, (size, size, 3) float32", "_uv_position.npy")
 def _uv_position(stem: Path, scene: Scene, face: int) -> list[Path]:
-    from tddfa_ros.rendering import uv_position_map  # type: ignore[attr-defined, unused-ignore]
-
     positions = uv_position_map(scene.faces[face], size=scene.uv_size)
     return [_save_array(_extended(stem, "_uv_position.npy"), positions)]
 
 
 @face_output("obj", "the textured mesh, metres", ".obj", ".mtl", ".png")
 def _obj(stem: Path, scene: Scene, face: int) -> list[Path]:
-    from tddfa_ros.export import write_obj
-
     path, texture = _extended(stem, ".obj"), scene.textures[face]
-    return write_obj(path, scene.faces[face], texture=texture)  # type: ignore[call-arg, arg-type, unused-ignore]
+    return write_obj(path, scene.faces[face], texture=texture)
 
 
 @face_output("ply", "the mesh with colours, metres", ".ply")
 def _ply(stem: Path, scene: Scene, face: int) -> list[Path]:
-    from tddfa_ros.export import write_ply  # type: ignore[attr-defined, unused-ignore]
-
     path, texture = _extended(stem, ".ply"), scene.textures[face]
     return list(write_ply(path, scene.faces[face], texture=texture))
 
 
 @face_output("glb", "the textured mesh with the expressions as morph targets, metres", ".glb")
 def _glb(stem: Path, scene: Scene, face: int) -> list[Path]:
-    from tddfa_ros.export import write_glb  # type: ignore[attr-defined, unused-ignore]
-
     path, texture = _extended(stem, ".glb"), scene.textures[face]
     return list(write_glb(path, scene.faces[face], texture=texture))
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.runtime.interrupt import StopRequest, ignore_interrupts
 from tddfa_ros.training import checkpoint as checkpoints
 from tddfa_ros.training.augment import Augment
 from tddfa_ros.training.cache import FaceCache
@@ -26,7 +27,6 @@ from tddfa_ros.training.data.parsing import CLASSES
 from tddfa_ros.training.dataset import Batch, Draws, FaceDataset, held_out_rows, shares
 from tddfa_ros.training.distributed import Workers
 from tddfa_ros.training.ema import Average
-from tddfa_ros.training.interrupt import StopRequest, ignore_interrupts
 from tddfa_ros.training.logs import RunLog
 from tddfa_ros.training.losses import (
     FaceLoss,

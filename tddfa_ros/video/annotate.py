@@ -14,8 +14,8 @@ from tddfa_ros.errors import SourceError
 from tddfa_ros.outputs.layers import paint_layers, parse_layers
 from tddfa_ros.outputs.records import face_record
 from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.runtime.interrupt import StopRequest
 from tddfa_ros.sources import CameraSource, VideoSource
-from tddfa_ros.training.interrupt import StopRequest
 from tddfa_ros.types import ImageBGR
 from tddfa_ros.video.analysis import VideoAnalysis
 from tddfa_ros.video.encoder import VideoEncoder, even_size

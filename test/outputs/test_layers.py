@@ -8,14 +8,10 @@ pytest.importorskip("onnx", reason="needed to build the network under test")
 
 from support.blobs import blob_picture, blob_pipeline
 
-from tddfa_ros import rendering
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.outputs.layers import LAYERS, paint_layers, scene_depth
 from tddfa_ros.pipeline import FacePipeline
-
-MAPS = pytest.mark.skipif(
-    not hasattr(rendering, "depth_map"), reason="depth_map does not exist yet"
-)
+from tddfa_ros.rendering import depth_map
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +59,13 @@ def test_an_unknown_layer(pipe: FacePipeline) -> None:
     assert list(LAYERS) == ["mesh", "landmarks", "pose", "depth", "pncc", "parsing"]
 
 
-@MAPS
 def test_depth_of_a_scene_shows_every_face(pipe: FacePipeline) -> None:
     faces = pipe(blob_picture(40)) + pipe(blob_picture(120))
     depth = scene_depth(faces, (120, 160))
-    alone = [np.isfinite(rendering.depth_map(face, (120, 160))) for face in faces]
+    alone = [np.isfinite(depth_map(face, (120, 160))) for face in faces]
     np.testing.assert_array_equal(np.isfinite(depth), alone[0] | alone[1])
 
 
-@MAPS
 @pytest.mark.parametrize("name", ["depth", "pncc", "parsing"])
 def test_maps_cover_the_face(pipe: FacePipeline, name: str) -> None:
     image = blob_picture(80)
