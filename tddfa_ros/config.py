@@ -61,11 +61,15 @@ class _Stage:
 class DetectionConfig(_Stage):
     """Finding faces in a whole image."""
 
-    detector: str = option("centerface", "face detector, a name in the model list", runtime=False)
+    detector: str = option(
+        "centerface",
+        "face detector, a name in the model list or the path of an .onnx file",
+        runtime=False,
+    )
     input_size: int = option(
         320,
-        "long side of the image that the detector sees, px",
-        minimum=96,
+        "long side of the image that the detector sees, px, 96 or more; 0 = what the detector was made for",
+        minimum=0,
         maximum=1920,
         runtime=False,
     )
@@ -74,6 +78,11 @@ class DetectionConfig(_Stage):
     )
     max_faces: int = option(
         20, "at most this many faces, the largest first", minimum=1, maximum=100
+    )
+    fallback: str = option(
+        "",
+        "second try where no face is found: a lower threshold such as 0.2, or another detector; empty = none",
+        runtime=False,
     )
 
 

@@ -1,4 +1,4 @@
-"""``tddfa models``: list, fetch, check, add and build the models of the manifest."""
+"""``tddfa models``: list, fetch, import, check, add and build models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_opt
 from tddfa_ros.errors import ModelError, ModelHashError
 
 if TYPE_CHECKING:
+    from tddfa_ros.runtime.manifest import Source
     from tddfa_ros.runtime.store import ModelStore
 
 _FILE = click.Path(path_type=Path)
@@ -24,16 +25,11 @@ def command() -> None:
 @command.command("list")
 def list_models() -> None:
     """List all models with role, size, licence, origin and state. Touches no network."""
-    from tddfa_ros.runtime.manifest import PypiSource
-
     store = _store()
     for name, entry in store.entries.items():
-        origins = (
-            f"PyPI {s.project} {s.version}" if isinstance(s, PypiSource) else "this package"
-            for s in entry.sources
-        )
+        origins = (_origin(source) for source in entry.sources)
         click.echo(
-            f"{name:<14} {entry.role:<10} {entry.size / 1e6:6.2f} MB  {entry.licence:<12} "
+            f"{name:<17} {entry.role:<10} {entry.size / 1e6:6.2f} MB  {entry.licence:<12} "
             f"{', '.join(origins):<20} {_state(store, name)}"
         )
 
@@ -53,6 +49,40 @@ def fetch(names: tuple[str, ...], archive: Path | None) -> None:
         raise click.UsageError("--from needs exactly one NAME")
     for name in names or tuple(store.entries):
         click.echo(f"{name}: {store.fetch(name, archive)}")
+
+
+@command.command("import")
+@click.option(
+    "--from",
+    "source",
+    type=_FILE,
+    required=True,
+    help="A checkout of 3DDFA_V2, or one file: a checkpoint, a .pkl, .npy or .mat of its configs, an ONNX file.",
+)
+@click.option("--name", default="", help="Name of the model, for a single file.")
+@click.option("--licence", default="", help="What the models may be used for, if you know better.")
+def import_(source: Path, name: str, licence: str) -> None:
+    """Make models from your own files of 3DDFA, 3DDFA_V2 or a detector; nothing in them is executed.
+
+    Files are recognised by content. Checkpoints (.pth) need the extra "training", for torch.
+    """
+    from collections.abc import Iterable
+
+    from tqdm import tqdm
+
+    from tddfa_ros.official.importer import import_models
+
+    def progress(files: Iterable[Path]) -> Iterable[Path]:
+        return tqdm(files, desc="reading", unit="file", disable=None)
+
+    store = _store()
+    result = import_models(source, store, name=name, licence=licence, progress=progress)
+    for entry in result.entries:
+        click.echo(
+            f"{entry.name}: {entry.role}, licence: {entry.licence}, {store.imported / entry.file}"
+        )
+    for note in result.notes:
+        click.echo(f"note: {note}", err=True)
 
 
 @command.command("verify")
@@ -152,6 +182,14 @@ def _store() -> ModelStore:
     from tddfa_ros.runtime.store import default_store
 
     return default_store()
+
+
+def _origin(source: Source) -> str:
+    from tddfa_ros.runtime.manifest import ImportedSource, PypiSource
+
+    if isinstance(source, PypiSource):
+        return f"PyPI {source.project} {source.version}"
+    return f"your {source.file}" if isinstance(source, ImportedSource) else "this package"
 
 
 def _state(store: ModelStore, name: str) -> str:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tddfa_ros.config import DetectionConfig
 from tddfa_ros.detection.base import Detector
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.runtime.store import ModelStore
 
 __all__ = ["DETECTORS", "Detector", "create_detector"]
+
+SMALLEST_INPUT = 96
+"""Least long side, px, that a detector is given; below it none finds anything but a face that fills the picture."""
+
+Maker = Callable[[Path, DetectionConfig, str, int], Detector]
 
 
 def _centerface(path: Path, config: DetectionConfig, device: str, threads: int) -> Detector:
@@ -21,10 +27,33 @@ def _centerface(path: Path, config: DetectionConfig, device: str, threads: int) 
     )
 
 
-DETECTORS: dict[str, Callable[[Path, DetectionConfig, str, int], Detector]] = {
-    "centerface": _centerface
+def _faceboxes(path: Path, config: DetectionConfig, device: str, threads: int) -> Detector:
+    from tddfa_ros.detection.faceboxes import FaceBoxes
+
+    return FaceBoxes(
+        path, config.input_size, config.score_threshold, config.max_faces, device, threads
+    )
+
+
+def _scrfd(path: Path, config: DetectionConfig, device: str, threads: int) -> Detector:
+    from tddfa_ros.detection.scrfd import Scrfd
+
+    return Scrfd(path, config.input_size, config.score_threshold, config.max_faces, device, threads)
+
+
+def _yunet(path: Path, config: DetectionConfig, device: str, threads: int) -> Detector:
+    from tddfa_ros.detection.yunet import YuNet
+
+    return YuNet(path, config.input_size, config.score_threshold, config.max_faces, device, threads)
+
+
+DETECTORS: dict[str, Maker] = {
+    "centerface": _centerface,
+    "faceboxes": _faceboxes,
+    "scrfd": _scrfd,
+    "yunet": _yunet,
 }
-"""Makers of detectors by name, which is also the name of their model."""
+"""Makers of detectors by family, which is also the usual name of their model."""
 
 
 def create_detector(
@@ -32,11 +61,56 @@ def create_detector(
 ) -> Detector:
     """Make the detector that the configuration names; its model is fetched when it is not there yet.
 
+    ``config.detector`` is a name of the model list, or the path of an ``.onnx`` file; ``config.fallback`` adds a second try.
+
     Raises:
-        ConfigError: there is no such detector.
+        ConfigError: there is no such detector, or the fallback or the input size makes no sense.
         ModelError: its model cannot be had or loaded.
     """
-    if config.detector not in DETECTORS:
-        known = ", ".join(sorted(DETECTORS))
-        raise ConfigError(f"there is no detector {config.detector!r}; known are {known}")
-    return DETECTORS[config.detector](store.path(config.detector), config, device, threads)
+    if 0 < config.input_size < SMALLEST_INPUT:
+        raise ConfigError(
+            f"detection.input_size must be 0 (what the detector was made for) or at least {SMALLEST_INPUT}, not {config.input_size}"
+        )
+    first = _create(config, store, device, threads)
+    if not config.fallback:
+        return first
+    from tddfa_ros.detection.fallback import LowerThreshold, OtherDetector
+
+    try:
+        low = float(config.fallback)
+    except ValueError:
+        if config.fallback == config.detector:
+            raise ConfigError(
+                f"detection.fallback names the detector itself, {config.detector}; give another one, or a lower threshold"
+            ) from None
+        other = replace(config, detector=config.fallback, input_size=0)
+        return OtherDetector(first, _create(other, store, device, threads))
+    if not 0 <= low < config.score_threshold:
+        raise ConfigError(
+            f"detection.fallback must be a detector or a threshold below detection.score_threshold "
+            f"({config.score_threshold}), not {config.fallback}"
+        )
+    return LowerThreshold(first, low)
+
+
+def _create(config: DetectionConfig, store: ModelStore, device: str, threads: int) -> Detector:
+    from tddfa_ros.detection.families import family_of
+
+    name = config.detector
+    if name.endswith(".onnx"):
+        path, family = store.path(name), family_of(store.path(name))
+    elif name in store.entries and store.entries[name].role == "detector":
+        path = store.path(name)
+        family = name if name in DETECTORS else family_of(path)
+    elif name in DETECTORS:
+        raise ConfigError(
+            f"the detector {name} needs weights of your own: run 'tddfa models import --from FILE'"
+        )
+    else:
+        known = sorted(entry.name for entry in store.entries.values() if entry.role == "detector")
+        raise ConfigError(f"there is no detector {name!r}; known are {', '.join(known)}")
+    if family is None:
+        raise ModelError(
+            f"{path} is none of the detectors that can be read: {', '.join(sorted(DETECTORS))}"
+        )
+    return DETECTORS[family](path, config, device, threads)

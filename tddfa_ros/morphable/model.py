@@ -7,7 +7,7 @@ out of the face, origin at the mean of the mean head's 68 landmarks. The file is
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -35,6 +35,7 @@ _HASHED = (
         "expression_names",
     ),
 )
+_OPTIONAL = ("parameter_space", "from_space")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,8 @@ class MorphableModel:
         expression_names: E names.
         name, licence, provenance: for people.
         topology_id: :func:`topology_hash` of everything numeric.
+        parameter_space: name of a parameter space that several models and their networks share; empty for a model of its own.
+        from_space: (P, P) float32, takes parameters of that space to the model's; (0, 0) for a model of its own.
     """
 
     mean: FloatArray
@@ -72,11 +75,13 @@ class MorphableModel:
     licence: str
     provenance: str
     topology_id: str
+    parameter_space: str = ""
+    from_space: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def __post_init__(self) -> None:
         check_model(self)
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for attribute in fields(self):
+            value = getattr(self, attribute.name)
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
 
@@ -95,6 +100,8 @@ class MorphableModel:
             values[key] = np.array(values[key], dtype=np.float32, order="C")
         for key in ("triangles", "coarse_indices", "coarse_triangles", "landmark_triangles"):
             values[key] = np.array(values[key], dtype=np.int32, order="C")
+        if "from_space" in values:
+            values["from_space"] = np.array(values["from_space"], dtype=np.float32)
         values["regions"] = np.array(values["regions"], dtype=np.uint8)
         for key in ("region_names", "expression_names"):
             values[key] = tuple(str(name) for name in values[key])
@@ -127,8 +134,8 @@ class MorphableModel:
         """
         dtype: type[np.floating[Any]] = np.float16 if half else np.float32
         stored: dict[str, Any] = {"format": FORMAT}
-        for field in fields(self):
-            stored[field.name] = getattr(self, field.name)
+        for attribute in fields(self):
+            stored[attribute.name] = getattr(self, attribute.name)
         for kind in ("shape", "expression"):
             basis = getattr(self, f"{kind}_basis")
             packed, scale = _quantise(basis, dtype)
@@ -270,18 +277,19 @@ def _read(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path} is not a readable .npz file: {error}") from error
     if str(stored.get("format", "")) != FORMAT:
         raise ModelError(f"{path} is not a morphable model of format {FORMAT}")
-    wanted = [field.name for field in fields(MorphableModel)] + ["shape_scale", "expression_scale"]
-    missing = [key for key in wanted if key not in stored]
+    needed = [f.name for f in fields(MorphableModel) if f.name not in _OPTIONAL]
+    needed += ["shape_scale", "expression_scale"]
+    missing = [key for key in needed if key not in stored]
     if missing:
         raise ModelError(f"{path} lacks {', '.join(missing)}")
-    values: dict[str, Any] = {key: stored[key] for key in wanted}
+    values: dict[str, Any] = {key: stored[key] for key in (*needed, *_OPTIONAL) if key in stored}
     for kind in ("shape", "expression"):
         basis, scale = values[f"{kind}_basis"], values.pop(f"{kind}_scale")
         if basis.ndim != 3 or scale.shape != basis.shape[2:] or basis.dtype.kind != "f":
             raise ModelError(f"{path} has a {kind} basis and scale that do not fit together")
         values[f"{kind}_basis"] = _dequantise(basis, scale)
-    for key in ("name", "licence", "provenance"):
-        values[key] = str(values[key])
+    for key in ("name", "licence", "provenance", "parameter_space"):
+        values[key] = str(values.get(key, ""))
     for key in ("region_names", "expression_names"):
         values[key] = tuple(str(name) for name in np.ravel(values[key]))
     return values

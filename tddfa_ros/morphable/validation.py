@@ -42,6 +42,8 @@ def check_model(model: MorphableModel) -> None:
     weights = model.landmark_weights
     if not np.allclose(weights.sum(axis=1), 1.0, atol=1e-3) or weights.min() < -1e-3:
         raise ModelError("the morphable model's landmark_weights are not barycentric")
+    size = model.layout.size if model.parameter_space else 0
+    _check_array("from_space", model.from_space, (size, size))
     if len(set(model.expression_names)) != len(model.expression_names):
         raise ModelError("the morphable model has two expressions of the same name")
 

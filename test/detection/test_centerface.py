@@ -9,18 +9,11 @@ import pytest
 
 from tddfa_ros.config import DetectionConfig
 from tddfa_ros.detection import create_detector
-from tddfa_ros.detection.centerface import BOX_SCALE, BOX_SHIFT, CenterFace, _suppress, decode
-from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.detection.boxes import BOX_SCALE, BOX_SHIFT
+from tddfa_ros.detection.centerface import CenterFace, decode
+from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
 from tddfa_ros.runtime.store import default_store
-
-
-@pytest.fixture(scope="session")
-def centerface_path() -> Path:
-    try:
-        return default_store().path("centerface")
-    except ModelError as error:
-        pytest.skip(f"CenterFace cannot be had here: {error}")
 
 
 def test_decode_reads_the_maps_as_the_paper_writes_them() -> None:
@@ -36,15 +29,6 @@ def test_decode_reads_the_maps_as_the_paper_writes_them() -> None:
     # centre: x = (5 - 0.5 + 0.5) * 4, y = (2 + 0.25 + 0.5) * 4
     np.testing.assert_allclose(decode(heat, size, offset, 0.5), [[10, -9, 30, 31, 0.9]], rtol=1e-6)
     assert decode(heat, size, offset, 0.95).shape == (0, 5)
-
-
-def test_suppression_keeps_the_better_of_two_and_the_largest_of_many() -> None:
-    boxes = np.array(
-        [[0, 0, 10, 10, 0.7], [1, 0, 11, 10, 0.9], [50, 50, 90, 90, 0.6], [20, 0, 25, 5, 0.99]],
-        np.float32,
-    )
-    np.testing.assert_array_equal(_suppress(boxes, 20), boxes[[2, 1, 3]])
-    np.testing.assert_array_equal(_suppress(boxes, 1), boxes[[2]])
 
 
 def test_finds_the_astronaut_whatever_the_size_of_the_picture(

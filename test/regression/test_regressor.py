@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ pytest.importorskip("onnx", reason="needed to build the network under test")
 from support.synthetic_model import synthetic_model
 from support.tiny_regressor import MIDPOINT, WIDTH, write_tiny_regressor
 
-from tddfa_ros.regression.regressor import Regressor
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.regression.regressor import Regressor, pose_disorder
 
 
 @pytest.fixture
@@ -170,3 +172,47 @@ def test_a_file_with_other_metadata_is_refused(
     with pytest.raises(ModelError, match=sentence) as caught:
         Regressor(path, synthetic_model(), "cpu")
     assert "tiny.onnx" in str(caught.value)
+
+
+def test_without_another_sign_the_order_of_the_pose_is_the_confidence(tmp_path: Path) -> None:
+    """The tiny network's poses are scaled rotations but for the rows that the test spoils afterwards."""
+    pose = np.zeros((4, 3, 4), np.float32)
+    pose[:, :, :3] = 600 * np.linalg.qr(np.random.default_rng(0).normal(size=(4, 3, 3)))[0]
+    pose[1, 2] *= 1.3
+    pose[2, 1, :3] = pose[2, 0, :3]
+    pose[3] *= 0
+    # Lengths 1, 1, 1.3 about their mean 1.1: (-1, -1, 2) / 11; then one cosine of 1; then nothing but lengths of 0.
+    expected = [0, np.sqrt(6 / 121 / 6), np.sqrt(pose_cosines(pose[2]) / 6), np.sqrt(3 / 6)]
+    np.testing.assert_allclose(pose_disorder(pose), expected, atol=1e-5)
+    told = {"tddfa.confidence": "", "tddfa.pose_order": "0.05,0.01"}
+    path = write_tiny_regressor(tmp_path / "tiny.onnx", synthetic_model(), **told)
+    result = Regressor(path, synthetic_model(), "cpu")(blob(30, 40, 41)[None])
+    disorder = pose_disorder(synthetic_model().layout.split(result.params)[0])
+    expected_confidence = 1 / (1 + np.exp((disorder - 0.05) / 0.01))
+    np.testing.assert_allclose(result.confidence, expected_confidence, rtol=1e-4)
+
+
+def pose_cosines(pose: np.ndarray) -> float:
+    """Sum of squares of the three cosines between rows (3, 4), one pair at a time."""
+    rows = pose[:, :3].astype(np.float64)
+    pairs = ((0, 1), (0, 2), (1, 2))
+    return sum(
+        float(rows[i] @ rows[j] / np.linalg.norm(rows[i]) / np.linalg.norm(rows[j])) ** 2
+        for i, j in pairs
+    )
+
+
+def test_a_parameter_space_is_shared_and_translated(tmp_path: Path) -> None:
+    """A model of the space takes the network's numbers through its matrix; a model of another one is refused."""
+    model = synthetic_model()
+    matrix = np.diag(np.linspace(1, 2, model.layout.size)).astype(np.float32)
+    values = {f.name: getattr(model, f.name) for f in fields(model) if f.name != "topology_id"}
+    shared = MorphableModel.create(**{**values, "parameter_space": "toy", "from_space": matrix})
+    toy = {"tddfa.parameter_space": "toy", "tddfa.topology_id": ""}
+    path = write_tiny_regressor(tmp_path / "tiny.onnx", model, **toy)
+    found = Regressor(path, shared, "cpu")(blob(30, 40, 41)[None])
+    plain = Regressor(write_tiny_regressor(tmp_path / "p.onnx", model), model, "cpu")
+    expected = plain(blob(30, 40, 41)[None]).params * np.linspace(1, 2, model.layout.size)
+    np.testing.assert_allclose(found.params, expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ModelError, match=r"another morphable model \(toy\)"):
+        Regressor(path, model, "cpu")

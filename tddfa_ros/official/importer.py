@@ -1,0 +1,294 @@
+"""``tddfa models import``: from a user's files of 3DDFA_V2 to models in the user's cache and manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.official.basel import LICENCE as BASEL_LICENCE
+from tddfa_ros.official.basel import Basel, to_morphable
+from tddfa_ros.official.checkpoints import Checkpoint
+from tddfa_ros.official.helpers import Helpers
+from tddfa_ros.official.recognise import (
+    SUFFIXES,
+    OnnxDetector,
+    OnnxRegressor,
+    Piece,
+    Triangles,
+    UvTable,
+    VertexSubset,
+    recognise,
+)
+from tddfa_ros.official.whitening import Whitening
+from tddfa_ros.runtime.manifest import ImportedSource, ModelEntry, add_model, sha256_of
+from tddfa_ros.runtime.store import ModelStore
+
+_LICENCES = {
+    "centerface": "MIT",
+    "faceboxes": "MIT",
+    "scrfd": "non-commercial research only (insightface)",
+    "yunet": "MIT",
+}
+_FULL_BFM_VERTICES = 38365
+_NEIGHBOURS = (".", "../configs", "../train.configs")
+"""Where 3DDFA's repositories keep what belongs to a single file."""
+
+Progress = Callable[[Iterable[Path]], Iterable[Path]]
+
+
+@dataclass
+class Imported:
+    """What came of an import.
+
+    Attributes:
+        entries: the models that were made, as the user's manifest has them.
+        notes: one sentence for each thing that a user should know.
+    """
+
+    entries: list[ModelEntry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def import_models(
+    source: str | Path,
+    store: ModelStore,
+    *,
+    name: str = "",
+    licence: str = "",
+    progress: Progress = lambda files: files,
+) -> Imported:
+    """Recognise files by content, convert them, and register the models in ``store.imported``.
+
+    Nothing pickled is executed. Files that others need (whitening, triangles, texture coordinates) are kept, so that
+    single files can be imported one after the other.
+
+    Args:
+        source: a file, or a folder that is searched: a checkout of 3DDFA_V2.
+        store: whose user's manifest the models go to.
+        name: of the model, for a single file; empty for the usual one.
+        licence: of the models; empty for the one that their authors state.
+        progress: wraps the files as they are read.
+
+    Raises:
+        ConfigError: a name that cannot be used.
+        ModelError: the file cannot be imported, or the folder holds nothing that can.
+    """
+    source = Path(source).expanduser()
+    if not source.exists():
+        raise ModelError(f"{source} does not exist")
+    if name:
+        _check_name(name, source, store)
+    result = Imported()
+    pieces = _read(source, result, progress)
+    helpers = Helpers.load(store.imported)
+    if not source.is_dir():
+        helpers.add_missing(_neighbours(source))
+    for piece in pieces.values():
+        helpers.add(piece)
+    helpers.save(store.imported)
+    made: dict[str, Path] = {}
+    for path, piece in pieces.items():
+        usual = _model_name(piece)
+        if usual is None:
+            continue
+        if usual in made:
+            result.notes.append(
+                f"{path} was left, for {made[usual].name} gave the model {usual}; import it alone if you want this one."
+            )
+            continue
+        maker = _Maker(path, store, helpers, name or usual, licence)
+        try:
+            result.entries.append(maker.make(piece))
+        except ModelError as error:
+            if not source.is_dir():
+                raise
+            result.notes.append(f"{error}.")
+            continue
+        made[usual] = path
+    _conclude(source, pieces, store, result)
+    return result
+
+
+class _Maker:
+    """Turns one piece into a model."""
+
+    def __init__(
+        self, path: Path, store: ModelStore, helpers: Helpers, name: str, licence: str
+    ) -> None:
+        self._path, self._store, self._helpers = path, store, helpers
+        self._name, self._licence = name, licence
+
+    def make(self, piece: Piece) -> ModelEntry:
+        """Convert and register a piece that has a `_model_name`."""
+        from tddfa_ros.official import export
+
+        if isinstance(piece, Basel):
+            return self._basel(piece)
+        if isinstance(piece, OnnxDetector):
+            return self._register(
+                ".onnx",
+                lambda path: shutil.copyfile(self._path, path),
+                role="detector",
+                licence=_LICENCES[piece.family],
+                input="pictures, BGR",
+            )
+        if isinstance(piece, Checkpoint) and piece.name == "faceboxes":
+            return self._register(
+                ".onnx",
+                lambda path: export.export_detector(piece.network, path),
+                role="detector",
+                licence=_LICENCES["faceboxes"],
+                input="BGR minus (104, 117, 123), (1, 3, height, width)",
+            )
+        if isinstance(piece, Checkpoint | OnnxRegressor):
+            whitening = self._helpers.whitening(
+                1 if piece.name.startswith("v1-") else 2, self._path.name
+            )
+
+            def write(path: Path) -> None:
+                if isinstance(piece, Checkpoint):
+                    export.export_regressor(piece.network, piece.landmarks, whitening, path)
+                else:
+                    export.convert_regressor(piece.model, whitening, path)
+
+            return self._register(
+                ".onnx",
+                write,
+                role="regressor",
+                licence="MIT",
+                input="BGR crops (n, 3, 120, 120), (x - 127.5) / 128",
+                morphable="official-bfm",
+            )
+        raise TypeError(f"no model is made of a {type(piece).__name__}")
+
+    def _basel(self, basel: Basel) -> ModelEntry:
+        model = to_morphable(
+            basel,
+            self._helpers.triangles_of(basel, self._path.name),
+            self._helpers.whitening(2, self._path.name),
+            self._helpers.uv_of(len(basel.mean)),
+            name=self._name,
+            provenance=f"Basel Face Model (Paysan et al. 2009) as 3DDFA_V2 has it, from {self._path.name}, SHA-256 "
+            f"{sha256_of(self._path)[:12]}",
+        )
+        return self._register(
+            ".npz",
+            lambda path: model.save(path, half=False),
+            role="morphable",
+            licence=BASEL_LICENCE,
+            input="(P,) parameters: 12 pose, 40 identity, 10 expression",
+        )
+
+    def _register(self, suffix: str, write: Callable[[Path], object], **values: str) -> ModelEntry:
+        """Write the file beside the user's manifest, whole or not at all, and enter it there."""
+        name, folder = self._name, self._store.imported
+        path, partial = folder / f"{name}{suffix}", folder / f".{name}.{os.getpid()}{suffix}"
+        if self._licence:
+            values["licence"] = self._licence
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write(partial)
+            partial.replace(path)
+            origin = ImportedSource(self._path.name, sha256_of(self._path))
+            return add_model(folder / "manifest.yaml", name, path, origin, **values)
+        except OSError as error:
+            raise ModelError(f"{path} cannot be written: {error.strerror}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _model_name(piece: Piece) -> str | None:
+    """The usual name of what a piece becomes; None for one that only helps others."""
+    if isinstance(piece, OnnxDetector):
+        return piece.family
+    if isinstance(piece, Basel):
+        full = len(piece.mean) == _FULL_BFM_VERTICES
+        return "official-bfm" if full else "official-bfm-slim"
+    if isinstance(piece, Checkpoint | OnnxRegressor):
+        return piece.name if piece.name == "faceboxes" else f"official-{piece.name}"
+    return None
+
+
+def _check_name(name: str, source: Path, store: ModelStore) -> None:
+    if source.is_dir():
+        raise ConfigError("a name can be given to a single file only, not to a folder")
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] in ".-":
+        raise ConfigError(f"{name!r} is no name for a model: use letters, digits, '-' and '_'")
+    if name in store.entries and store.location(name).parent != store.imported:
+        raise ConfigError(f"{name} is the name of a model of this package; choose another one")
+
+
+def _read(source: Path, result: Imported, progress: Progress) -> dict[Path, Piece]:
+    """All pieces by file; of a folder, what cannot be read is noted and what is something else is left."""
+    if not source.is_dir():
+        piece = recognise(source)
+        if piece is None:
+            raise ModelError(
+                f"{source} is not a file that can be imported: neither one of 3DDFA or 3DDFA_V2 nor a FaceBoxes, SCRFD or YuNet detector"
+            )
+        return {source: piece}
+    files = sorted(
+        path
+        for path in source.rglob("*")
+        if path.suffix in SUFFIXES and path.is_file() and ".git" not in path.parts
+    )
+    pieces: dict[Path, Piece] = {}
+    for path in progress(files):
+        try:
+            piece = recognise(path)
+        except ModelError as error:
+            result.notes.append(f"{error}.")
+            continue
+        if piece is not None:
+            pieces[path] = piece
+    if not pieces:
+        reasons = "".join(f" {note}" for note in result.notes[:1])
+        raise ModelError(
+            f"{source} holds no file of 3DDFA_V2 or of a detector that can be imported.{reasons}".rstrip(
+                "."
+            )
+        )
+    # torch's files before ONNX's: of two forms of one network the first has both heads.
+    converted = OnnxRegressor | OnnxDetector
+    return dict(sorted(pieces.items(), key=lambda item: isinstance(item[1], converted)))
+
+
+def _neighbours(path: Path) -> list[Piece]:
+    """The helping files that lie where 3DDFA's repositories have them; silent about all others."""
+    found: list[Piece] = []
+    for folder in dict.fromkeys((path.parent / part).resolve() for part in _NEIGHBOURS):
+        for file in sorted(folder.glob("*")) if folder.is_dir() else ():
+            if file.suffix not in (".pkl", ".npy", ".mat") or file.resolve() == path.resolve():
+                continue
+            try:
+                piece = recognise(file)
+            except ModelError:
+                continue
+            if isinstance(piece, Whitening | Triangles | UvTable | VertexSubset):
+                found.append(piece)
+    return found
+
+
+def _conclude(source: Path, pieces: dict[Path, Piece], store: ModelStore, result: Imported) -> None:
+    """Say what is still missing, and what works without it."""
+    known = {**store.entries, **{entry.name: entry for entry in result.entries}}
+    regressors = [entry.name for entry in result.entries if entry.morphable]
+    if regressors and not any(name.startswith("official-bfm") for name in known):
+        works = ""
+        if "faceboxes" in known:
+            works = "what works without it: the detector faceboxes, with the default network; "
+        result.notes.append(
+            f"{', '.join(regressors)} cannot be used yet: the Basel Face Model is missing, which gives the meaning of the "
+            f"coefficients; {works}get bfm_noneck_v3.pkl (its licence: {BASEL_LICENCE}) and run "
+            "'tddfa models import --from bfm_noneck_v3.pkl'."
+        )
+    if not result.entries and not source.is_dir():
+        result.notes.append(
+            f"{source.name} is no model by itself; it is kept for the next imports, which need it."
+        )
+    if not result.entries and source.is_dir() and not result.notes:
+        result.notes.append(f"{len(pieces)} files are kept for the next imports; none is a model.")

@@ -1,0 +1,131 @@
+"""Reading pickled NumPy arrays without running what a pickle may ask for.
+
+A pickle is a program: its opcodes import any callable and call it. The only ones needed for arrays of numbers are those in
+:data:`ALLOWED`; everything else is refused before it is looked up.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tddfa_ros.errors import ModelError
+
+ALLOWED: dict[tuple[str, str], Any] = {}
+"""What a pickle may name -> what it gets. ``numpy.core`` is NumPy 1's name of ``numpy._core``."""
+
+
+def read_pickle(path: Path) -> Any:
+    """Load a pickle that holds nothing but NumPy arrays of numbers, numbers, texts and builtin containers.
+
+    Raises:
+        ModelError: it cannot be read, is truncated, or asks for anything else; nothing of it has been executed then.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        # latin1 is how arrays that Python 2 pickled keep their bytes.
+        value = _NumbersOnly(io.BytesIO(content), encoding="latin1").load()
+    except _RefusedError as error:
+        raise ModelError(
+            f"{path} is refused: as a pickle it asks for {error}, and only arrays of numbers are read"
+        ) from error
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise ModelError(f"{path} is not a readable pickle, or is truncated") from error
+    _check(path, value)
+    return value
+
+
+_NDARRAY = object()
+"""Stands for ``numpy.ndarray``, which a pickle names and must not call."""
+
+
+class _RefusedError(pickle.UnpicklingError):
+    """Its text is the name that the pickle asked for."""
+
+
+class _NumbersOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return ALLOWED[(module, name)]
+        except KeyError:
+            raise _RefusedError(f"{module}.{name}") from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise _RefusedError("an object kept elsewhere")
+
+
+def _dtype(spec: Any, *arguments: Any) -> np.dtype[Any]:
+    """``numpy.dtype`` for plain numbers and booleans only."""
+    if not isinstance(spec, str):
+        raise _RefusedError("a compound array type")
+    found = np.dtype(spec)
+    if found.kind not in "biuf":
+        raise _RefusedError(f"an array of type {found}")
+    return found
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray[Any, Any]:
+    """An empty array that its state fills, as ``numpy`` pickles arrays."""
+    if kind is not _NDARRAY:
+        raise _RefusedError("another class in the place of an array's")
+    return np.ndarray((0,), np.dtype("b"))
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """``_codecs.encode``, by which protocol 2 writes bytes."""
+    if encoding != "latin1":
+        raise _RefusedError(f"the encoding {encoding}")
+    return text.encode("latin1")
+
+
+def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: str) -> np.ndarray[Any, Any]:
+    """An array from its bytes, as protocol 5 has it."""
+    if not isinstance(dtype, np.dtype) or dtype.hasobject:
+        raise _RefusedError("an array of objects")
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)  # type: ignore[call-overload]
+
+
+def _scalar(dtype: Any, content: bytes) -> Any:
+    return _from_buffer(content, dtype, (1,), "C")[0]
+
+
+for _package in ("numpy.core", "numpy._core"):
+    ALLOWED |= {
+        (f"{_package}.multiarray", "_reconstruct"): _reconstruct,
+        (f"{_package}.multiarray", "scalar"): _scalar,
+        (f"{_package}.numeric", "_frombuffer"): _from_buffer,
+    }
+for _builtins in ("builtins", "__builtin__"):  # Python 2's name, which protocols 0 to 2 write
+    ALLOWED |= {(_builtins, kind.__name__): kind for kind in (set, frozenset, bytes)}
+ALLOWED |= {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _dtype,
+    ("_codecs", "encode"): _encode,
+    ("collections", "OrderedDict"): dict,
+}
+
+
+def _check(path: Path, value: Any) -> None:
+    """Refuse what no opcode above should have been able to build."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return
+    if isinstance(value, (bool, int, float, str, bytes, np.number, np.bool_)) or value is None:
+        return
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check(path, key)
+            _check(path, item)
+        return
+    if isinstance(value, Sequence | set | frozenset):
+        for item in value:
+            _check(path, item)
+        return
+    raise ModelError(f"{path} holds a {type(value).__name__}, and only arrays of numbers are read")

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tddfa_ros.config import DetectionConfig
+from tddfa_ros.detection import create_detector
+from tddfa_ros.detection.fallback import LowerThreshold, OtherDetector
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.runtime.store import default_store
+
+PICTURE = np.zeros((8, 8, 3), np.uint8)
+
+
+class Fixed:
+    """A detector that knows one face of a given score, and counts its looks."""
+
+    fallback_reason = None
+
+    def __init__(self, score: float, provider: str = "CPU") -> None:
+        self.score_threshold, self.max_faces, self.provider = 0.5, 20, provider
+        self.score, self.looks = score, 0
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        self.looks += 1
+        row = np.array([[0, 0, 4, 4, self.score]], np.float32)
+        return row[row[:, 4] >= self.score_threshold]
+
+
+@pytest.mark.parametrize(("score", "faces", "looks"), [(0.7, 1, 1), (0.3, 1, 2), (0.1, 0, 2)])
+def test_a_lower_threshold_is_tried_only_when_nothing_is_found(
+    score: float, faces: int, looks: int
+) -> None:
+    inner = Fixed(score)
+    detector = LowerThreshold(inner, 0.2)
+    assert len(detector(PICTURE)) == faces
+    assert inner.looks == looks
+    assert detector.score_threshold == inner.score_threshold == 0.5, "the usual one is back"
+
+
+def test_a_threshold_changed_meanwhile_counts() -> None:
+    inner = Fixed(0.15)
+    detector = LowerThreshold(inner, 0.2)
+    detector.score_threshold, detector.max_faces = 0.18, 3
+    assert len(detector(PICTURE)) == 0 and inner.looks == 1
+    assert (inner.score_threshold, inner.max_faces) == (0.18, 3)
+
+
+def test_another_detector_looks_where_the_first_sees_nothing() -> None:
+    first, second = Fixed(0.3), Fixed(0.8, "GPU")
+    detector = OtherDetector(first, second)
+    assert detector(PICTURE)[0, 4] == pytest.approx(0.8)
+    first.score = 0.9
+    assert detector(PICTURE)[0, 4] == pytest.approx(0.9)
+    assert (first.looks, second.looks) == (2, 1)
+    detector.score_threshold, detector.max_faces = 0.95, 1
+    assert len(detector(PICTURE)) == 0
+    assert (second.score_threshold, second.max_faces, detector.provider) == (0.95, 1, "CPU")
+
+
+def test_the_configuration_chooses(centerface_path: Path, astronaut: np.ndarray) -> None:
+    certain = DetectionConfig(score_threshold=0.999)
+    assert len(create_detector(certain, default_store(), "cpu")(astronaut)) == 0
+    trying = DetectionConfig(score_threshold=0.999, fallback="0.3")
+    assert len(create_detector(trying, default_store(), "cpu")(astronaut)) == 1
+    by_file = DetectionConfig(score_threshold=0.3, fallback=str(centerface_path))
+    assert isinstance(create_detector(by_file, default_store(), "cpu"), OtherDetector)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "sentence"),
+    [
+        ("0.6", "a threshold below detection.score_threshold"),
+        ("-1", "a threshold below detection.score_threshold"),
+        ("centerface", "names the detector itself"),
+        ("haar", "there is no detector 'haar'"),
+        ("yunet", "needs weights of your own"),
+    ],
+)
+def test_a_fallback_that_makes_no_sense(
+    centerface_path: Path, fallback: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        create_detector(DetectionConfig(fallback=fallback), default_store(), "cpu")
