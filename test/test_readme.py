@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NODES = ("face_node", "smoothing_node", "visualization_node", "image_source_node")
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "models/*.md")
+    for pattern in ("*.md", "docs/*.md", "docs/guide/*.md", "models/*.md")
     for path in ROOT.glob(pattern)
 )  # fmt: skip
 

@@ -99,7 +99,7 @@ def verify(names: tuple[str, ...]) -> None:
 @click.argument("file", type=_FILE)
 @click.option(
     "--role",
-    type=click.Choice(("detector", "morphable", "regressor")),
+    type=click.Choice(("attributes", "detector", "morphable", "regressor")),
     help="What the model is for.",
 )
 @click.option("--licence", help="SPDX identifier.")
@@ -129,6 +129,17 @@ def build(output: Path) -> None:
     from tddfa_ros.morphable.builder import build as build_model
 
     build_model(output, click.echo)
+
+
+@command.command("attributes")
+@click.argument("output", type=_FILE)
+@morphable_option
+def attributes(output: Path, model: str) -> None:
+    """Find the attribute directions of the default model anew and write them to OUTPUT (.npz)."""
+    _need_builder("finding attribute directions")
+    from tddfa_ros.morphable.builder.attributes import build_attributes
+
+    build_attributes(load_morphable(model), output, click.echo)
 
 
 @command.command("locate")

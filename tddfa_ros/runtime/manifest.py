@@ -14,7 +14,7 @@ import yaml
 
 from tddfa_ros.errors import ModelError
 
-ROLES = ("detector", "morphable", "regressor")
+ROLES = ("attributes", "detector", "morphable", "regressor")
 
 
 @dataclass(frozen=True)
