@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +11,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError, DeviceError, ModelError
+from tddfa_ros.runtime.devices import (
+    CPU,
+    CUDA,
+    CUDA_OPTIONS,
+    DEVICES,
+    SHORT_NAMES,
+    TENSORRT,
+    cuda_absence,
+    preload_cuda,
+    quiet_logger,
+    ran_out_of_memory,
+    sentence,
+    tensorrt_absence,
+)
+from tddfa_ros.runtime.iobinding import BoundSession, can_hold_inputs
+from tddfa_ros.runtime.tensorrt import EngineFolder
 
-DEVICES = ("auto", "cpu", "cuda")
+BINDING_PLACES = {CUDA: "cuda", TENSORRT: "cuda"}
+"""Where inputs lie, by provider; a provider that is not here reads them from NumPy's memory."""
 
-CUDA = "CUDAExecutionProvider"
-CPU = "CPUExecutionProvider"
-
-_CUDA_OPTIONS = {
-    # The default, EXHAUSTIVE, benchmarks every convolution again for each new batch size.
-    "cudnn_conv_algo_search": "HEURISTIC",
-    "arena_extend_strategy": "kSameAsRequested",
-}
-_LOG_WARNING, _LOG_ERROR, _LOG_FATAL = 2, 3, 4
+_LOG_ERROR, _LOG_FATAL = 3, 4
 
 
 class OnnxSession:
     """One model, loaded on the best device that really works.
 
     Args:
-        path: an ``.onnx`` file.
-        device: ``auto`` and ``cuda`` use CUDA when a session can be created on it, else the CPU; ``cpu`` never looks.
+        path: an ``.onnx`` file; one in a folder of `EngineFolder` runs on TensorRT where that can be had.
+        device: ``auto`` and ``cuda`` use the GPU when a session can be created on it, else the CPU; ``cpu`` never looks.
         threads: intra-op threads on the CPU; 0 lets ONNX Runtime choose (all cores).
 
     Attributes:
         provider: the execution provider in use, as the session itself reports it.
-        fallback_reason: one sentence that says why CUDA is not used although ``device`` allows it; else None.
+        batch_limit: larger batches are run in parts of this size; None = any batch at once.
+        fallback_reason: one sentence that says why a GPU is not used as ``device`` allows, or not for whole batches; else None.
         metadata: the model file's custom metadata.
         input_names, output_names: in the model file's order.
 
@@ -43,6 +54,9 @@ class OnnxSession:
         ModelError: the file is missing or not a model that ONNX Runtime can load.
     """
 
+    _session: Any
+    _bound: BoundSession | None
+
     def __init__(self, path: str | Path, device: str = "auto", threads: int = 1) -> None:
         if device not in DEVICES:
             raise ConfigError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
@@ -50,10 +64,13 @@ class OnnxSession:
             raise ConfigError(f"threads must be 0 or more, not {threads}")
         self.path = Path(path)
         self.threads = threads
+        self.batch_limit: int | None = None
         self.fallback_reason: str | None = None
         if not self.path.is_file():
             raise ModelError(f"the model file {self.path} does not exist")
-        self._session = self._open(wants_cuda=device != "cpu")
+        self._rebuilt = False
+        self._engine = None if device == "cpu" else EngineFolder.around(self.path)
+        self._use(self._create([CPU]) if device == "cpu" else self._open())
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.input_names = tuple(value.name for value in self._session.get_inputs())
         self.output_names = tuple(value.name for value in self._session.get_outputs())
@@ -63,70 +80,166 @@ class OnnxSession:
         """The execution provider that runs the model now."""
         return str(self._session.get_providers()[0])
 
+    @property
+    def input_shapes(self) -> dict[str, tuple[int | str | None, ...]]:
+        """Shape by input; a side of variable size is a name or None."""
+        return {value.name: tuple(value.shape) for value in self._session.get_inputs()}
+
     def run(
         self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
     ) -> list[NDArray[np.float32]]:
-        """Run the model; a GPU that fails at this point (out of memory, lost) is left for the CPU, once and for good.
+        """Run the model.
+
+        A GPU that runs out of memory gets half the batch at a time from then on; one that fails with a single item, or in
+        another way, is left for the CPU, once and for good.
 
         Args:
-            feeds: one array per model input.
+            feeds: one array per model input; the first axis is the batch, and so it is of every output.
             outputs: names of the outputs to compute, and nothing that only others need; None for all.
 
         Raises:
             ModelError: the arrays do not fit the model.
             DeviceError: the computation failed on the CPU.
         """
-        import onnxruntime as ort
         from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+        while True:
+            count = _batch_size(feeds)
+            at_once = min(count, self.batch_limit or count)
+            try:
+                return self._run_in_parts(feeds, outputs, count, at_once)
+            except (state.InvalidArgument, ValueError) as error:
+                raise ModelError(
+                    f"{self.path.name} cannot take this input: {sentence(error)}"
+                ) from error
+            except Exception as error:
+                self._recover(error, at_once)
+
+    def _run_in_parts(
+        self,
+        feeds: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str] | None,
+        count: int,
+        at_once: int,
+    ) -> list[NDArray[np.float32]]:
+        if at_once == count:
+            return self._run_once(feeds, outputs)
+        parts = [
+            self._run_once({k: v[i : i + at_once] for k, v in feeds.items()}, outputs)
+            for i in range(0, count, at_once)
+        ]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    def _run_once(
+        self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None
+    ) -> list[NDArray[np.float32]]:
+        import onnxruntime as ort
 
         options = ort.RunOptions()
         options.only_execute_path_to_fetches = outputs is not None
         options.log_severity_level = _LOG_FATAL  # what goes wrong is raised, and told once
-        try:
-            return list(self._session.run(outputs, dict(feeds), options))
-        except (state.InvalidArgument, ValueError) as error:
-            raise ModelError(
-                f"{self.path.name} cannot take this input: {_sentence(error)}"
-            ) from error
-        except Exception as error:
-            if self.provider == CPU:
-                raise DeviceError(
-                    f"{self.path.name} failed on the CPU: {_sentence(error)}"
-                ) from error
-            self.fallback_reason = (
-                f"CUDA failed ({_sentence(error)}), so {self.path.name} now runs on the CPU"
-            )
-            self._session = self._create([CPU])
-            return self.run(feeds, outputs)
+        if self._bound is not None:
+            return self._bound.run(feeds, outputs, options)
+        return list(self._session.run(outputs, dict(feeds), options))
 
-    def _open(self, wants_cuda: bool) -> Any:
-        import onnxruntime as ort
-
-        if not wants_cuda:
-            return self._create([CPU])
-        if CUDA not in ort.get_available_providers():
+    def _recover(self, error: Exception, at_once: int) -> None:
+        """Make ready for another try with what remains: a smaller batch, a new engine, or the CPU; else DeviceError."""
+        name, device = self.path.name, SHORT_NAMES.get(self.provider, self.provider)
+        if self.provider == CPU:
+            raise DeviceError(f"{name} failed on the CPU: {sentence(error)}") from error
+        if ran_out_of_memory(error) and at_once > 1:
+            self.batch_limit = at_once // 2
             self.fallback_reason = (
-                "the installed ONNX Runtime has no CUDA support, so models run on the CPU"
+                f"{device} ran out of memory with {at_once} items at once, so {name} takes at most {self.batch_limit} "
+                "at a time"
             )
+            return
+        if self.provider == TENSORRT and not ran_out_of_memory(error):
+            session = self._rebuild(error)
+            if session is not None:
+                self._use(session)
+                return
+        self.fallback_reason = f"{device} failed ({sentence(error)}), so {name} now runs on the CPU"
+        self._use(self._create([CPU]))
+
+    def _use(self, session: Any) -> None:
+        self._session, self._bound, self.batch_limit = session, None, None
+        place = BINDING_PLACES.get(self.provider)
+        if place is not None and can_hold_inputs(place):
+            self._bound = BoundSession(session, place)
+        if self.provider == TENSORRT and self._engine is not None:
+            self.batch_limit = self._engine.max_batch
+
+    def _open(self) -> Any:
+        session = self._open_tensorrt() if self._engine is not None else None
+        return session if session is not None else self._open_cuda()
+
+    def _open_cuda(self) -> Any:
+        absence = cuda_absence()
+        if absence is not None:
+            self._note(f"{absence}, so models run on the CPU")
             return self._create([CPU])
-        ort.set_default_logger_severity(
-            _LOG_FATAL
-        )  # missing CUDA libraries are reported by us, once
+        preload_cuda()
         try:
-            session = self._create([(CUDA, _CUDA_OPTIONS), CPU])
+            session = self._create([(CUDA, CUDA_OPTIONS), CPU])
         except ModelError as error:
             session = self._create([CPU])  # the file's own fault is raised again here
-            self.fallback_reason = (
-                f"CUDA could not be used ({_sentence(error)}), so models run on the CPU"
+            self._note(
+                f"CUDA could not be used ({sentence(error.__cause__ or error)}), so models run on the CPU"
             )
             return session
-        finally:
-            ort.set_default_logger_severity(_LOG_WARNING)
         if session.get_providers()[0] != CUDA:
-            self.fallback_reason = (
-                "CUDA or one of its libraries could not be loaded, so models run on the CPU"
-            )
+            self._note("CUDA or one of its libraries could not be loaded, so models run on the CPU")
         return session
+
+    def _open_tensorrt(self) -> Any | None:
+        """A session on TensorRT, whose engine is built where there is none; None where that cannot be had."""
+        assert self._engine is not None
+        preload_cuda()
+        absence = tensorrt_absence()
+        if absence is not None:
+            self._note(f"TensorRT is not used: {absence}")
+            return None
+        if self._engine.is_stale():
+            self._rebuilt = self._engine.clear()
+            self._note(f"the TensorRT engine in {self._engine.folder} was stale and was rebuilt")
+        try:
+            return self._create_tensorrt()
+        except ModelError as error:
+            session = self._rebuild(error)
+            if session is None:
+                self._note(f"TensorRT could not be used ({sentence(error.__cause__ or error)})")
+            return session
+
+    def _rebuild(self, error: Exception) -> Any | None:
+        """A session on a new engine in place of the one that failed; None where none was kept, or the new one fails too.
+
+        An engine that this session built itself is not built again.
+        """
+        engine, reason = self._engine, sentence(error.__cause__ or error)
+        if engine is None or self._rebuilt or not engine.clear():
+            return None
+        self._rebuilt = True
+        try:
+            session = self._create_tensorrt()
+        except ModelError:
+            return None
+        self._note(
+            f"the TensorRT engine in {engine.folder} could not be used ({reason}) and was rebuilt"
+        )
+        return session
+
+    def _create_tensorrt(self) -> Any:
+        assert self._engine is not None
+        options = self._engine.provider_options()
+        session = self._create([(TENSORRT, options), (CUDA, CUDA_OPTIONS), CPU])
+        if session.get_providers()[0] != TENSORRT:
+            raise ModelError("TensorRT or one of its libraries could not be loaded")
+        return session
+
+    def _note(self, reason: str) -> None:
+        known = self.fallback_reason
+        self.fallback_reason = reason if known is None else f"{known}; {reason}"
 
     def _create(self, providers: list[Any]) -> Any:
         import onnxruntime as ort
@@ -138,14 +251,15 @@ class OnnxSession:
         # Spinning threads take the cores that other nodes need: on 2 busy cores a 35 ms model took 113 ms.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = ort.InferenceSession(str(self.path), options, providers=providers)
+            with nullcontext() if providers == [CPU] else quiet_logger():
+                session = ort.InferenceSession(str(self.path), options, providers=providers)
             session.disable_fallback()  # its own retry prints to the terminal and hides the reason
         except Exception as error:
-            raise ModelError(f"ONNX Runtime cannot load {self.path}: {_sentence(error)}") from error
+            raise ModelError(f"ONNX Runtime cannot load {self.path}: {sentence(error)}") from error
         return session
 
 
-def _sentence(error: BaseException) -> str:
-    """Condense ONNX Runtime's multi-line messages to their first line, without its prefix."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rpartition(" : ")[2].strip().rstrip(".")[:200]
+def _batch_size(feeds: Mapping[str, NDArray[Any]]) -> int:
+    """The common length of all inputs' first axis; 1 where they differ or there is none, which keeps them whole."""
+    lengths = {len(array) if np.ndim(array) else 1 for array in feeds.values()}
+    return lengths.pop() if len(lengths) == 1 else 1

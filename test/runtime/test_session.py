@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
+from support.fake_providers import FakeGpuSession
 
-from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.errors import ConfigError, DeviceError, ModelError
+from tddfa_ros.runtime import session as session_module
 from tddfa_ros.runtime.session import CPU, CUDA, OnnxSession
-
-ort = pytest.importorskip("onnxruntime")
-onnx = pytest.importorskip("onnx", reason="needed to build the model under test")
 
 
 @pytest.fixture
@@ -27,28 +29,6 @@ def doubler(tmp_path: Path) -> Path:
     return path
 
 
-class FakeGpuSession:
-    """The hardware edge: claims to run on CUDA, and fails there at the first computation."""
-
-    def __init__(self, path: str, options: object, providers: list[object]) -> None:
-        self._real = REAL_SESSION(path, options, providers=[CPU])
-        self._on_gpu = providers != [CPU]
-
-    def get_providers(self) -> list[str]:
-        return [CUDA, CPU] if self._on_gpu else [CPU]
-
-    def run(self, *arguments: object) -> object:
-        if self._on_gpu:
-            raise RuntimeError(
-                "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : out of memory\nat line 1"
-            )
-        return self._real.run(*arguments)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._real, name)
-
-
-REAL_SESSION = ort.InferenceSession
 ONES = np.ones((2, 3), np.float32)
 
 
@@ -96,11 +76,21 @@ def test_a_promised_but_unusable_cuda_is_not_believed(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_gpu_that_fails_later_is_left_for_good(
-    doubler: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> type[FakeGpuSession]:
+    """CUDA whose memory lies beside the CPU's, so that IO binding is the real one."""
+
+    class Gpu(FakeGpuSession):
+        batches: list[int] = []
+        opened: list[list[str]] = []
+
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr(ort, "InferenceSession", FakeGpuSession)
+    monkeypatch.setattr(ort, "InferenceSession", Gpu)
+    monkeypatch.setitem(session_module.BINDING_PLACES, CUDA, "cpu")
+    return Gpu
+
+
+def test_a_gpu_that_fails_later_is_left_for_good(doubler: Path, gpu: type[FakeGpuSession]) -> None:
     session = OnnxSession(doubler)
     assert (session.provider, session.fallback_reason) == (CUDA, None)
     np.testing.assert_array_equal(session.run({"x": ONES})[0], 2 * ONES)
@@ -109,6 +99,90 @@ def test_a_gpu_that_fails_later_is_left_for_good(
         session.fallback_reason
         == "CUDA failed (out of memory), so doubler.onnx now runs on the CPU"
     )
+    assert gpu.batches == [2, 1]
+    session.run({"x": ONES})
+    assert gpu.batches == [2, 1] and gpu.opened == [[CUDA, CPU], [CPU]]
+
+
+def test_a_gpu_short_of_memory_gets_half_the_batch(
+    doubler: Path, gpu: type[FakeGpuSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "capacity", 3)
+    session = OnnxSession(doubler)
+    x = np.arange(30, dtype=np.float32).reshape(10, 3)
+    y, z = session.run({"x": x})
+    np.testing.assert_array_equal(y, 2 * x)
+    np.testing.assert_array_equal(z, -x)
+    assert (session.provider, session.batch_limit) == (CUDA, 2)
+    assert gpu.batches == [10, 5, 2, 2, 2, 2, 2]
+    said = session.fallback_reason
+    assert (
+        said
+        == "CUDA ran out of memory with 5 items at once, so doubler.onnx takes at most 2 at a time"
+    )
+    (y,) = session.run({"x": x[:3]}, ["y"])
+    np.testing.assert_array_equal(y, 2 * x[:3])
+    assert gpu.batches[7:] == [2, 1] and session.fallback_reason == said
+
+
+def test_another_failure_of_a_gpu_does_not_try_smaller_batches(
+    doubler: Path, gpu: type[FakeGpuSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("support.fake_providers.OUT_OF_MEMORY", "CUDA error 999 : it is gone")
+    session = OnnxSession(doubler)
+    np.testing.assert_array_equal(session.run({"x": ONES})[0], 2 * ONES)
+    assert gpu.batches == [2]
+    assert (
+        session.fallback_reason == "CUDA failed (it is gone), so doubler.onnx now runs on the CPU"
+    )
+
+
+def test_what_fails_on_the_cpu_too_is_a_device_error(
+    doubler: Path, gpu: type[FakeGpuSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: FakeGpuSession, *_: object) -> None:
+        raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : no luck")
+
+    monkeypatch.setattr(gpu, "run", fail)
+    session = OnnxSession(doubler, "cpu")
+    with pytest.raises(DeviceError, match=r"^doubler\.onnx failed on the CPU: no luck$"):
+        session.run({"x": ONES})
+
+
+def test_a_mistake_in_the_input_does_not_cost_the_gpu(
+    doubler: Path, gpu: type[FakeGpuSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "capacity", 8)
+    session = OnnxSession(doubler)
+    for bad in (
+        {"wrong": ONES},
+        {"x": np.ones((2, 4), np.float32)},
+        {"x": ONES.astype(np.float64)},
+    ):
+        with pytest.raises(ModelError, match=r"^doubler\.onnx cannot take this input: .+"):
+            session.run(bad)
+    assert (session.provider, session.fallback_reason) == (CUDA, None)
+
+
+def test_device_cpu_never_looks_for_a_gpu(doubler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("the GPU was looked for")
+
+    class OnlyCpu(FakeGpuSession):
+        opened: list[list[str]] = []
+
+    for name in (
+        "get_available_providers", "get_all_providers", "get_device", "preload_dlls", "set_default_logger_severity",
+    ):  # fmt: skip
+        monkeypatch.setattr(ort, name, forbidden, raising=False)
+    monkeypatch.setattr(ort.OrtValue, "ortvalue_from_shape_and_type", forbidden)
+    monkeypatch.setattr(ctypes, "CDLL", forbidden)
+    monkeypatch.setattr(ort, "InferenceSession", OnlyCpu)
+    (doubler.parent / "engine.json").write_text("{}")
+    doubler.rename(doubler.parent / "model.onnx")
+    session = OnnxSession(doubler.parent / "model.onnx", "cpu")
+    np.testing.assert_array_equal(session.run({"x": ONES})[0], 2 * ONES)
+    assert OnlyCpu.opened == [[CPU]] and session.fallback_reason is None
 
 
 def test_input_that_does_not_fit_is_one_sentence(

@@ -1,0 +1,61 @@
+"""``tddfa doctor``: what this machine can use, why not the rest, and how fast it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tddfa_ros.runtime.doctor import Finding
+    from tddfa_ros.runtime.measure import Timing
+
+
+@click.command("doctor", short_help="What this machine can use, and why not the rest.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--measure/--no-measure", default=True, help="Time the networks, too.")
+def command(as_json: bool, measure: bool) -> None:
+    """Look at Python, libraries, devices, ROS and models, and time the default networks on every usable provider.
+
+    The exit status is 1 when something is broken; what is merely absent is optional.
+    """
+    from tddfa_ros.runtime.doctor import BROKEN, examine
+    from tddfa_ros.runtime.measure import measure as measured
+    from tddfa_ros.runtime.store import default_store
+
+    store = default_store()
+    findings = list(examine(store))
+    timings = list(measured(store)) if measure else []
+    if as_json:
+        report = {
+            "findings": [asdict(finding) for finding in findings],
+            "timings": [asdict(timing) for timing in timings],
+        }
+        click.echo(json.dumps(report, indent=2))
+    else:
+        click.echo(as_text(findings, timings))
+    if any(finding.state == BROKEN for finding in findings):
+        click.get_current_context().exit(1)
+
+
+def as_text(findings: Sequence[Finding], timings: Sequence[Timing]) -> str:
+    """The report for people."""
+    lines: list[str] = []
+    for group in dict.fromkeys(finding.group for finding in findings):
+        lines += ["", group]
+        lines += [f"  {f.state:<7} {f.name}: {f.detail}" for f in findings if f.group == group]
+    if timings:
+        lines += ["", "median ms of one face or picture"]
+    for timing in timings:
+        what = f"{timing.network}, {timing.batch} at once"
+        where = timing.provider or "not measured"
+        result = timing.problem or f"{timing.milliseconds:.2f}"
+        lines.append(f"  {what:<26} {where:<16} {result}")
+    return "\n".join(lines[1:])
+
+
+__all__ = ["command"]

@@ -1,0 +1,90 @@
+"""``tddfa quantize``: a smaller and faster network, and what that costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_option
+
+
+@click.command("quantize", short_help="Make a network smaller: int8 or float16.")
+@click.argument("regressor", metavar="NAME|PATH")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The .onnx file to write; the table goes beside it as .md.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["dynamic", "static", "float16"]),
+    default="static",
+    show_default=True,
+    help="static: int8, faster; float16: half the size, for GPUs; dynamic: int8 without calibration.",
+)
+@click.option(
+    "--calibration",
+    type=EXISTING_FOLDER,
+    help="Folder of pictures with faces, such as the network will see; static needs it, the others are compared on it.",
+)
+@click.option(
+    "--pictures",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Of a larger folder, use so many.",
+)
+@click.option(
+    "--keep-float",
+    "layers",
+    multiple=True,
+    type=click.Choice(["heads", "stem", "depthwise", "convolutions"]),
+    help="Leave these layers in float (repeatable), instead of what is best for tddfa-mb05.",
+)
+@click.option("--data", type=EXISTING_FOLDER, help="Evaluation sets: AFLW2000-3D before and after.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many faces of AFLW2000-3D.")
+@morphable_option
+def command(
+    regressor: str,
+    output: Path,
+    mode: str,
+    calibration: Path | None,
+    pictures: int,
+    layers: tuple[str, ...],
+    data: Path | None,
+    limit: int | None,
+    model: str,
+) -> None:
+    """Quantise a regression network, compare it with the float one, and print one table."""
+    from tddfa_ros.config import load_config
+    from tddfa_ros.errors import ConfigError
+    from tddfa_ros.runtime.compare import aflw2000, as_table, as_tensor, calibration_crops, compare
+    from tddfa_ros.runtime.quantize import quantise
+    from tddfa_ros.runtime.store import default_store
+
+    if mode == "static" and calibration is None:
+        raise ConfigError(
+            "static quantisation needs --calibration, a folder of pictures with faces"
+        )
+    if output.suffix != ".onnx":
+        raise ConfigError(f"the output {output} must end in .onnx, by which tools know a network")
+    before = default_store().path(regressor)
+    morphable = load_morphable(model)
+    crops = None
+    if calibration is not None:
+        config = load_config({"regression": {"model": str(before), "morphable_model": model}})
+        crops = calibration_crops(calibration, config, pictures)
+    tensor = None if crops is None else as_tensor(crops)
+    quantise(before, output, mode, crops=tensor, float_layers=layers or None)
+    nme = None
+    if data is not None:
+        nme = (aflw2000(before, model, data, limit), aflw2000(output, model, data, limit))
+    table = as_table(compare(before, output, morphable, crops, nme))
+    click.echo(table)
+    output.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+
+
+__all__ = ["command"]

@@ -1,0 +1,45 @@
+"""``tddfa trt``: a TensorRT engine for the GPU of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tddfa_ros.cli._common import FOLDER
+
+
+@click.command("trt", short_help="Compile a network with TensorRT for this machine's GPU.")
+@click.option(
+    "--onnx",
+    "network",
+    required=True,
+    metavar="NAME|PATH",
+    help="The network: a name in the manifest, or an ONNX file.",
+)
+@click.option(
+    "--engine",
+    type=FOLDER,
+    required=True,
+    help="Folder to write; ENGINE/model.onnx is then used like any network.",
+)
+@click.option(
+    "--fp16/--fp32", "half", default=False, help="Compute in float16 where that is faster."
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Largest number of faces at once; more are computed in parts.",
+)
+def command(network: str, engine: Path, half: bool, batch: int) -> None:
+    """Compile a regression network through ONNX Runtime's TensorRT provider and keep the engine; it can take minutes."""
+    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.runtime.tensorrt import MODEL, build_engine
+
+    seconds = build_engine(default_store().path(network), engine, half=half, max_batch=batch)
+    click.echo(f"{engine / MODEL}: compiled in {seconds:.0f} s")
+
+
+__all__ = ["command"]

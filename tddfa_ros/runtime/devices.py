@@ -1,0 +1,114 @@
+"""Compute devices: the execution providers that this package uses, and what keeps them from being used."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import os
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+DEVICES = ("auto", "cpu", "cuda")
+"""What a user may ask for."""
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+
+SHORT_NAMES = {CPU: "CPU", CUDA: "CUDA", TENSORRT: "TensorRT"}
+"""For sentences."""
+
+CUDA_OPTIONS: dict[str, Any] = {
+    # The default, EXHAUSTIVE, benchmarks every convolution again for each new batch size.
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "arena_extend_strategy": "kSameAsRequested",
+}
+
+_LOG_WARNING, _LOG_FATAL = 2, 4
+_TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
+_OUT_OF_MEMORY = re.compile(
+    r"out[ _]of[ _]memory|failed to allocate memory|_ALLOC_FAILED", re.IGNORECASE
+)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether ONNX Runtime, CUDA, cuDNN or cuBLAS failed for lack of memory: they all say it in words only."""
+    return _OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def sentence(error: BaseException) -> str:
+    """Condense ONNX Runtime's multi-line messages to their first line, without its prefix."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rpartition(" : ")[2].strip().rstrip(".")[:200]
+
+
+def preload_cuda() -> None:
+    """Load CUDA and cuDNN where pip put them (``nvidia-*`` wheels), which otherwise only an import of torch would do.
+
+    Does nothing where there are no such wheels, or where ONNX Runtime is older than 1.21.
+    """
+    import onnxruntime as ort
+
+    preload = getattr(ort, "preload_dlls", None)
+    if preload is not None:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+            preload()
+
+
+@contextlib.contextmanager
+def quiet_logger() -> Iterator[None]:
+    """Keep ONNX Runtime from printing which libraries are missing: this package says it itself, once."""
+    import onnxruntime as ort
+
+    ort.set_default_logger_severity(_LOG_FATAL)
+    try:
+        yield
+    finally:
+        ort.set_default_logger_severity(_LOG_WARNING)
+
+
+def cuda_absence() -> str | None:
+    """Why CUDA cannot be used, as far as that shows before a session is made; None where nothing speaks against it."""
+    import onnxruntime as ort
+
+    if CUDA not in ort.get_available_providers():
+        return "the installed ONNX Runtime has no CUDA support"
+    return None
+
+
+def tensorrt_absence() -> str | None:
+    """Why TensorRT cannot be used, as a clause that names the remedy; None where nothing speaks against it."""
+    import onnxruntime as ort
+
+    if TENSORRT not in ort.get_available_providers():
+        return "the installed ONNX Runtime has no TensorRT support (onnxruntime-gpu has it)"
+    for name in _TENSORRT_LIBRARIES:
+        try:
+            ctypes.CDLL(_library(name), mode=ctypes.RTLD_GLOBAL)
+        except OSError:
+            return f"TensorRT's library {name} cannot be loaded (the package tensorrt-cu12-libs has it)"
+    return None
+
+
+def _library(name: str) -> str:
+    """The library's file in the wheel ``tensorrt-*-libs`` if that is installed, else its name, for the system to find."""
+    wheel = find_spec("tensorrt_libs")
+    for folder in (wheel.submodule_search_locations or []) if wheel else []:
+        if (Path(folder) / name).is_file():
+            return str(Path(folder) / name)
+    return name
+
+
+def usable_cores() -> int:
+    """How many processor cores this process may use: its affinity, within the quota of its control group."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        cores = min(cores, max(1, round(int(quota) / int(period))))
+    return cores

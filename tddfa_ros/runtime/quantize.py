@@ -1,0 +1,207 @@
+"""Smaller networks: int8 with or without calibration, and float16 (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.runtime.devices import sentence
+
+if TYPE_CHECKING:
+    from tddfa_ros.types import FloatArray
+
+MODES = ("dynamic", "static", "float16")
+"""``dynamic``: int8 weights, activations scaled as they come. ``static``: int8 both, with ranges from calibration. ``float16``."""
+
+LAYERS = ("heads", "stem", "depthwise", "convolutions")
+"""What can be left in float: all that comes after the last convolution; the first two convolutions; depthwise ones; all of them."""
+
+DEFAULT_FLOAT_LAYERS: dict[str, tuple[str, ...]] = {
+    "dynamic": ("convolutions",),
+    "static": ("heads", "stem"),
+    "float16": (),
+}
+"""Measured with tddfa-mb05: see docs/guide/speed.md."""
+
+_OPSET = 17
+_OLDEST_OPSET = 13  # of scales per channel
+_ACTIVATIONS = ("Relu", "Clip", "PRelu", "LeakyRelu")
+
+
+def quantise(
+    model: Path,
+    output: Path,
+    mode: str = "static",
+    *,
+    crops: FloatArray | None = None,
+    float_layers: Sequence[str] | None = None,
+) -> None:
+    """Write a smaller network that takes and gives the same arrays, with the same metadata.
+
+    Args:
+        model: ONNX file with one image input.
+        output: the file to write; it may not be ``model``.
+        mode: one of :data:`MODES`.
+        crops: (n, 3, S, S) float32 as the network takes them; ``static`` needs them.
+        float_layers: names of :data:`LAYERS`; None for :data:`DEFAULT_FLOAT_LAYERS`.
+
+    Raises:
+        ConfigError: an unknown mode or layer, no crops, or both paths are one.
+        ModelError: the network cannot be read or quantised.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"the mode must be one of {', '.join(MODES)}, not {mode!r}")
+    kept = DEFAULT_FLOAT_LAYERS[mode] if float_layers is None else tuple(float_layers)
+    if unknown := [name for name in kept if name not in LAYERS]:
+        raise ConfigError(f"layers are named {', '.join(LAYERS)}, not {unknown[0]!r}")
+    if mode == "static" and (crops is None or not len(crops)):
+        raise ConfigError("static quantisation needs faces to calibrate on")
+    if not model.is_file():
+        raise ModelError(f"the model file {model} does not exist")
+    if output.exists() and output.samefile(model):
+        raise ConfigError(f"{output} would replace the network that it is made from")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            made = _quantised(model, Path(folder), mode, crops, kept)
+        except Exception as error:
+            raise ModelError(f"{model} cannot be quantised: {sentence(error)}") from error
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(made)
+
+
+def layer_nodes(graph: Any, layers: Collection[str]) -> list[str]:
+    """Names of the nodes of an ``onnx.GraphProto`` that belong to the named :data:`LAYERS`."""
+    makers = {output: node for node in graph.node for output in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    backbone = {node.name for node in _upstream(convolutions, makers)}
+    for node in graph.node:
+        before = makers.get(node.input[0]) if node.input else None
+        if node.op_type in _ACTIVATIONS and before is not None and before.op_type == "Conv":
+            backbone.add(node.name)
+    members = {
+        "heads": [node for node in graph.node if node.name not in backbone],
+        "stem": convolutions[:2],
+        "depthwise": [node for node in convolutions if _groups(node) > 1],
+        "convolutions": convolutions,
+    }
+    return list(dict.fromkeys(node.name for layer in layers for node in members[layer]))
+
+
+def _upstream(nodes: Sequence[Any], makers: dict[str, Any]) -> Iterator[Any]:
+    """The nodes and everything that they depend on."""
+    waiting, seen = list(nodes), set()
+    while waiting:
+        node = waiting.pop()
+        if node.name not in seen:
+            seen.add(node.name)
+            yield node
+            waiting += [makers[name] for name in node.input if name in makers]
+
+
+def _groups(node: Any) -> int:
+    return next((int(a.i) for a in node.attribute if a.name == "group"), 1)
+
+
+def _quantised(
+    model: Path, folder: Path, mode: str, crops: FloatArray | None, kept: Sequence[str]
+) -> bytes:
+    import onnx
+
+    metadata = {entry.key: entry.value for entry in onnx.load(str(model)).metadata_props}
+    prepared, result = folder / "prepared.onnx", folder / "result.onnx"
+    _prepare(model, prepared)
+    graph = onnx.load(str(prepared)).graph
+    nodes = layer_nodes(graph, kept)
+    if mode == "float16":
+        _to_float16(prepared, result, nodes)
+    elif mode == "dynamic":
+        _to_dynamic(prepared, result, nodes)
+    else:
+        assert crops is not None
+        _to_static(prepared, result, nodes, graph.input[0].name, crops)
+    made = onnx.load(str(result))
+    onnx.helper.set_model_props(made, metadata)
+    onnx.checker.check_model(made)
+    return bytes(made.SerializeToString())
+
+
+def _prepare(model: Path, prepared: Path) -> None:
+    """Fold constants and name every node, as the quantiser wants it."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    loaded = onnx.load(str(model))
+    opset = next(entry.version for entry in loaded.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset < _OLDEST_OPSET:
+        loaded = onnx.version_converter.convert_version(loaded, _OPSET)
+    for number, node in enumerate(loaded.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
+    onnx.save(loaded, str(prepared))
+    quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
+
+
+def _to_float16(prepared: Path, result: Path, nodes: list[str]) -> None:
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    half = convert_float_to_float16(
+        onnx.load(str(prepared)), keep_io_types=True, node_block_list=nodes
+    )
+    OnnxModel(half).topological_sort()  # the conversion appends casts at the end
+    onnx.save(half, str(result))
+
+
+def _to_dynamic(prepared: Path, result: Path, nodes: list[str]) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    # ONNX Runtime's ConvInteger takes unsigned weights only.
+    quantize_dynamic(
+        str(prepared),
+        str(result),
+        weight_type=QuantType.QUInt8,
+        per_channel=True,
+        nodes_to_exclude=nodes,
+        op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+    )
+
+
+def _to_static(
+    prepared: Path, result: Path, nodes: list[str], name: str, crops: FloatArray
+) -> None:
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from tqdm import tqdm
+
+    class Crops(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._crops = iter(tqdm(crops, desc="calibration", unit="face"))
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            crop = next(self._crops, None)
+            return None if crop is None else {name: crop[None]}
+
+    quantize_static(
+        str(prepared),
+        str(result),
+        Crops(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        # 7 bits of weight: without VNNI, x86 adds pairs of 8 x 8 bit products in 16 bits, which would overflow.
+        reduce_range=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=nodes,
+        calibrate_method=CalibrationMethod.MinMax,
+    )

@@ -1,0 +1,178 @@
+"""TensorRT engines: a folder that holds a network and what ONNX Runtime's TensorRT provider compiled from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tddfa_ros.errors import ConfigError, DeviceError, ModelError
+from tddfa_ros.runtime.devices import TENSORRT, tensorrt_absence
+from tddfa_ros.runtime.manifest import sha256_of, write_atomically
+
+MODEL = "model.onnx"
+DESCRIPTION = "engine.json"
+_COMPILED = ("*.engine", "*.profile", "*.timing", "*.cache")
+
+
+@dataclass(frozen=True)
+class EngineFolder:
+    """A folder made by `build_engine`: ``model.onnx``, ``engine.json`` and the files that TensorRT compiled.
+
+    The network in it is the whole one, so that it also runs where there is no TensorRT. The compiled files belong to one
+    GPU and one version of TensorRT.
+
+    Attributes:
+        folder: where it is.
+        half: whether layers may be computed in float16.
+        max_batch: largest batch that the engine takes.
+        inputs: shape of one item by input, without the batch.
+        sha256: of the network that the engine was compiled from.
+    """
+
+    folder: Path
+    half: bool
+    max_batch: int
+    inputs: Mapping[str, tuple[int, ...]]
+    sha256: str
+
+    @classmethod
+    def around(cls, model: Path) -> EngineFolder | None:
+        """The engine folder that a network lies in; None where it lies elsewhere.
+
+        Raises:
+            ModelError: the folder's description cannot be read.
+        """
+        path = model.parent / DESCRIPTION
+        if model.name != MODEL or not path.is_file():
+            return None
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            inputs = {name: tuple(map(int, shape)) for name, shape in values["inputs"].items()}
+            half, batch, sha256 = values["half"], int(values["max_batch"]), str(values["sha256"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(
+                f"{path} cannot be read: make the engine anew with 'tddfa trt'"
+            ) from error
+        return cls(model.parent, bool(half), batch, inputs, sha256)
+
+    def save(self) -> None:
+        """Write the description."""
+        values = {
+            "half": self.half,
+            "max_batch": self.max_batch,
+            "inputs": {name: list(shape) for name, shape in self.inputs.items()},
+            "sha256": self.sha256,
+        }
+        text = json.dumps(values, indent=2) + "\n"
+        write_atomically(self.folder / DESCRIPTION, text.encode())
+
+    def provider_options(self) -> dict[str, Any]:
+        """Options of ONNX Runtime's TensorRT provider: compile for batches up to `max_batch`, keep the result here."""
+        shapes = {
+            bound: ",".join(
+                f"{name}:{'x'.join(map(str, (batch, *shape)))}"
+                for name, shape in self.inputs.items()
+            )
+            for bound, batch in (("min", 1), ("opt", 1), ("max", self.max_batch))
+        }
+        return {
+            "trt_fp16_enable": self.half,
+            "trt_engine_cache_enable": True,
+            "trt_engine_cache_path": str(self.folder),
+            "trt_timing_cache_enable": True,
+            "trt_timing_cache_path": str(self.folder),
+            "trt_profile_min_shapes": shapes["min"],
+            "trt_profile_opt_shapes": shapes["opt"],
+            "trt_profile_max_shapes": shapes["max"],
+        }
+
+    def compiled_files(self) -> list[Path]:
+        """What TensorRT compiled so far."""
+        return sorted({path for pattern in _COMPILED for path in self.folder.glob(pattern)})
+
+    def is_stale(self) -> bool:
+        """Whether there are compiled files of another network than the one that lies here now."""
+        return bool(self.compiled_files()) and sha256_of(self.folder / MODEL) != self.sha256
+
+    def clear(self) -> bool:
+        """Remove the compiled files, and take the network as it is now; whether there was anything to remove."""
+        files = self.compiled_files()
+        for path in files:
+            path.unlink(missing_ok=True)
+        current = sha256_of(self.folder / MODEL)
+        if current != self.sha256:
+            EngineFolder(self.folder, self.half, self.max_batch, self.inputs, current).save()
+        return bool(files)
+
+
+def build_engine(onnx: Path, folder: Path, *, half: bool = False, max_batch: int = 16) -> float:
+    """Compile a network for the GPU of this machine and keep the result; it takes up to minutes.
+
+    Use it by the path ``folder/model.onnx``, wherever a network is named.
+
+    Args:
+        onnx: a network whose inputs have fixed sizes, but for the batch.
+        folder: where it goes: new, empty, or an engine folder, which is replaced.
+        half: allow float16.
+        max_batch: largest batch; larger ones are computed in parts. A network with a fixed batch keeps that.
+
+    Returns:
+        Seconds that it took.
+
+    Raises:
+        ModelError: the network is missing, unusable or has inputs of variable size.
+        ConfigError: ``max_batch`` is out of range, or the folder holds something else.
+        DeviceError: TensorRT is absent, or cannot run this network.
+    """
+    from tddfa_ros.runtime.session import OnnxSession
+
+    if max_batch < 1:
+        raise ConfigError(f"the largest batch must be 1 or more, not {max_batch}")
+    if not onnx.is_file():
+        raise ModelError(f"the model file {onnx} does not exist")
+    absence = tensorrt_absence()
+    if absence is not None:
+        raise DeviceError(f"TensorRT cannot be used on this machine: {absence}")
+    inputs, fixed = _input_shapes(onnx)
+    engine = EngineFolder(folder, half, fixed or max_batch, inputs, sha256_of(onnx))
+    _prepare(engine, onnx)
+    start = time.perf_counter()
+    session = OnnxSession(folder / MODEL, "cuda")
+    if session.provider != TENSORRT:
+        raise DeviceError(f"no engine was made of {onnx}: {session.fallback_reason}")
+    return time.perf_counter() - start
+
+
+def _input_shapes(onnx: Path) -> tuple[dict[str, tuple[int, ...]], int | None]:
+    """Shape of one item of each input, and the batch where it is fixed."""
+    from tddfa_ros.runtime.session import OnnxSession
+
+    items: dict[str, tuple[int, ...]] = {}
+    batches: list[int] = []
+    for name, (batch, *sides) in OnnxSession(onnx, "cpu").input_shapes.items():
+        items[name] = tuple(side for side in sides if isinstance(side, int))
+        if len(items[name]) < len(sides):
+            raise ModelError(
+                f"{onnx} cannot become an engine: its input {name} has sides of variable size, {sides}"
+            )
+        if isinstance(batch, int):
+            batches.append(batch)
+    return items, max(batches, default=None)
+
+
+def _prepare(engine: EngineFolder, onnx: Path) -> None:
+    folder = engine.folder
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; an engine is a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
+        raise ConfigError(f"the folder {folder} is not empty and holds no engine")
+    folder.mkdir(parents=True, exist_ok=True)
+    if onnx.resolve() != (folder / MODEL).resolve():
+        shutil.copyfile(onnx, folder / MODEL)
+    engine.clear()
+    engine.save()

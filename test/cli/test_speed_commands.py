@@ -1,0 +1,110 @@
+"""``tddfa quantize``, ``trt``, ``doctor`` and ``batch``: thin shells, so one test each of what only they do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from tddfa_ros import FacePipeline
+from tddfa_ros.cli import main
+from tddfa_ros.cli.doctor import as_text
+from tddfa_ros.runtime.doctor import ABSENT, OK, Finding
+from tddfa_ros.runtime.measure import Timing
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "astronaut.png"), astronaut)
+    return folder
+
+
+def test_a_quantised_network_is_used_like_any(
+    pictures: Path, tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "small.onnx"
+    assert main(["quantize", "tddfa-mb05", "-o", str(output), "--calibration", str(pictures)]) == 0
+    table = capsys.readouterr().out
+    assert "| landmarks differ by, px: mean |" in table
+    assert output.with_suffix(".md").read_text() == table
+    small = FacePipeline.from_config({"regression": {"model": str(output)}})
+    (mine,), (true,) = small(astronaut), FacePipeline()(astronaut)
+    moved = np.linalg.norm(mine.landmarks68 - true.landmarks68, axis=1)
+    # Measured on 56 faces: 0.13 px of a 120-px crop on average, 0.30 at worst; this ROI is 135 px wide.
+    assert 0 < moved.mean() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tddfa-mb05", "-o", "x.onnx"], "needs --calibration"),
+        (["tddfa-mb05", "-o", "x.bin", "--mode", "dynamic"], "must end in .onnx"),
+        (["nonsense", "-o", "x.onnx", "--mode", "dynamic"], "no model 'nonsense'"),
+    ],
+)
+def test_mistakes_of_quantize(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["quantize", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1
+
+
+@pytest.mark.skipif(
+    "TensorrtExecutionProvider" in ort.get_available_providers(), reason="TensorRT may work here"
+)
+def test_trt_says_that_tensorrt_is_absent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["trt", "--onnx", "tddfa-mb05", "--engine", str(tmp_path / "engine"), "--fp16"]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == (
+        "error: TensorRT cannot be used on this machine: the installed ONNX Runtime has no TensorRT support "
+        "(onnxruntime-gpu has it)\n"
+    )
+
+
+def test_doctor_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", "--no-measure", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert {f["group"] for f in report["findings"]} >= {"machine", "ONNX Runtime", "models"}
+    assert report["timings"] == []
+
+
+def test_doctor_for_people() -> None:
+    findings = [
+        Finding("machine", "Python", OK, "3.12.1"),
+        Finding("programs", "ffmpeg", ABSENT, "not on PATH"),
+    ]
+    timings = [Timing("net", "CPU, 1 thread", 8, 1.234), Timing("net", "CUDA", 1, problem="no")]
+    assert as_text(findings, timings).split("\n") == [
+        "machine",
+        "  ok      Python: 3.12.1",
+        "",
+        "programs",
+        "  absent  ffmpeg: not on PATH",
+        "",
+        "median ms of one face or picture",
+        f"  {'net, 8 at once':<26} {'CPU, 1 thread':<16} 1.23",
+        f"  {'net, 1 at once':<26} {'CUDA':<16} no",
+    ]
+
+
+def test_batch_writes_a_line_per_picture_and_names_what_failed(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "broken.png").write_bytes(b"broken")
+    output = tmp_path / "faces.jsonl"
+    assert main(["batch", str(pictures), "-o", str(output), "--workers", "1"]) == 1
+    records = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [Path(record["picture"]).name for record in records] == ["astronaut.png", "broken.png"]
+    assert [len(record["faces"]) for record in records] == [1, 0]
+    captured = capsys.readouterr()
+    assert captured.out == f"{output}: 1 faces in 1 pictures\n"
+    assert f"{pictures / 'broken.png'}: it cannot be read as a picture\n" in captured.err

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tddfa_ros.config import load_config
+from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.runtime.batch import PictureFaces, as_record, process_pictures
+
+CONFIG = load_config({"regression": {"device": "cpu"}})
+
+
+@pytest.fixture(scope="module")
+def results(
+    astronaut_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, PictureFaces]:
+    """By name: a portrait, its mirror image, a grey wall, and two files that are no pictures."""
+    folder = tmp_path_factory.mktemp("pictures")
+    portrait = cv2.imread(str(astronaut_path), cv2.IMREAD_COLOR)
+    cv2.imwrite(str(folder / "portrait.png"), portrait)
+    cv2.imwrite(str(folder / "mirrored.png"), portrait[:, ::-1])
+    cv2.imwrite(str(folder / "wall.png"), np.full((64, 64, 3), 90, np.uint8))
+    (folder / "noise.png").write_bytes(b"noise")
+    names = ["portrait.png", "noise.png", "mirrored.png", "missing.png", "wall.png"]
+    found = list(process_pictures([folder / name for name in names], CONFIG, workers=2))
+    assert [picture.path for picture in found] == [folder / name for name in names]
+    return {picture.path.name: picture for picture in found}
+
+
+def test_faces_are_those_of_the_pipeline(
+    results: dict[str, PictureFaces], astronaut: np.ndarray
+) -> None:
+    (wanted,) = FacePipeline(CONFIG)(astronaut)
+    (found,) = results["portrait.png"].faces
+    np.testing.assert_allclose(found.landmarks68, wanted.landmarks68, atol=1e-3)
+    np.testing.assert_allclose(found.box, wanted.box)
+    np.testing.assert_allclose(found.head_pose.position, wanted.head_pose.position, rtol=1e-5)
+    (mirrored,) = results["mirrored.png"].faces
+    nose, other = wanted.landmarks68[30], mirrored.landmarks68[30]
+    assert abs(511 - other[0] - nose[0]) < 3 and abs(other[1] - nose[1]) < 3
+
+
+def test_what_is_no_picture_costs_nothing_else(results: dict[str, PictureFaces]) -> None:
+    for name in ("noise.png", "missing.png"):
+        assert results[name].error == "it cannot be read as a picture"
+        assert results[name].faces == ()
+    assert results["wall.png"].error is None and results["wall.png"].faces == ()
+    assert results["wall.png"].notes == ()  # device="cpu": nothing to say about GPUs
+
+
+def test_the_record_is_plain_json(results: dict[str, PictureFaces]) -> None:
+    record = json.loads(json.dumps(as_record(results["portrait.png"])))
+    (face,) = record["faces"]
+    (true,) = results["portrait.png"].faces
+    assert set(record) == {"picture", "faces"}
+    np.testing.assert_allclose(face["landmarks68"], true.landmarks68, atol=6e-4)
+    np.testing.assert_allclose(face["yaw_pitch_roll"], true.yaw_pitch_roll, atol=6e-4)
+    np.testing.assert_allclose(face["params"], true.params, atol=1e-6)
+    assert len(face["expression"]) == 52 and 0 <= face["confidence"] <= 1
+    failed = as_record(results["noise.png"])
+    assert failed["faces"] == [] and failed["error"] == "it cannot be read as a picture"
+
+
+def test_mistakes_are_told_before_any_worker_starts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="at least one worker"):
+        next(process_pictures([], CONFIG, workers=0))
+    missing = load_config({"regression": {"model": str(tmp_path / "none.onnx")}})
+    with pytest.raises(ModelError, match="does not exist"):
+        next(process_pictures([], missing))

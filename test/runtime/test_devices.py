@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import sys
+
+import onnxruntime as ort
+import pytest
+
+from tddfa_ros.runtime import devices
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Failed to allocate memory for requested buffer of size 1073741824", True),
+        ("CUDA failure 2: out of memory ; GPU=0", True),
+        ("CUDNN failure 2: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED", True),
+        ("CUDA_ERROR_OUT_OF_MEMORY", True),
+        ("CUDA failure 700: an illegal memory access was encountered", False),
+        ("Got invalid dimensions for input", False),
+    ],
+)
+def test_lack_of_memory_is_recognised_by_its_words(message: str, expected: bool) -> None:
+    assert devices.ran_out_of_memory(RuntimeError(message)) is expected
+
+
+def test_long_messages_become_a_clause() -> None:
+    error = RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : it broke.\n at line 3\n")
+    assert devices.sentence(error) == "it broke"
+    assert devices.sentence(KeyError()) == "KeyError"
+
+
+def test_loading_cuda_prints_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def preload() -> None:
+        asked.append(True)
+        print("Failed to load libcudart.so")
+
+    monkeypatch.setattr(ort, "preload_dlls", preload, raising=False)
+    devices.preload_cuda()
+    monkeypatch.delattr(ort, "preload_dlls")
+    devices.preload_cuda()  # ONNX Runtime before 1.21
+    assert asked == [True] and capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processors are bound on Linux only")
+def test_cores_that_are_forbidden_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert devices.usable_cores() == 1

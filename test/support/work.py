@@ -1,0 +1,49 @@
+"""Work for pools of workers; importable, because workers are processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from tddfa_ros.errors import ImageError, ModelError
+
+
+def setup() -> Callable[[int], tuple[int, int]]:
+    """Squares numbers, and says by which process; some numbers are bad."""
+
+    def work(item: int) -> tuple[int, int]:
+        if item == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if item == 5:
+            os._exit(7)
+        if item == 6:
+            raise ImageError("six is no picture")
+        time.sleep(0.02 if item % 2 else 0.0)
+        return item * item, os.getpid()
+
+    return work
+
+
+def setup_without_model() -> Callable[[int], int]:
+    """A setup that fails as one does whose model is missing."""
+    raise ModelError("there is no such model")
+
+
+def threads_setup() -> Callable[[object], str | None]:
+    """Tells how many threads the arithmetic libraries of the worker were given."""
+    return lambda _: os.environ.get("OMP_NUM_THREADS")
+
+
+def ray_setup() -> Callable[[int], tuple[int, str]]:
+    """Squares numbers, and says on which machine of a Ray cluster; the third kills its worker."""
+    import ray
+
+    def work(item: int) -> tuple[int, str]:
+        if item == 3:
+            os._exit(1)
+        time.sleep(0.1)
+        return item * item, ray.get_runtime_context().get_node_id()
+
+    return work
