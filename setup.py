@@ -42,6 +42,7 @@ setup(
         "tqdm>=4.57",
     ],
     extras_require={
+        "cluster": ["ray>=2.9"],
         "export": ["pygltflib>=1.16", "trimesh>=4.0"],
         "fast": ["numba>=0.56"],
         "gpu": ["onnxruntime-gpu>=1.16"],
