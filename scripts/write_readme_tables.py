@@ -69,7 +69,7 @@ def parameters(config: Any) -> str:
     lines = ["| parameter | default | range | live | meaning |", "|---|---|---|---|---|"]
     for name, spec, value in _leaves(config):
         meta = spec.metadata
-        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        shown = str(value).lower() if isinstance(value, bool) else str(value) or '""'
         live = "yes" if meta["runtime"] else ""
         lines.append(
             f"| `{name}` | {_code(shown)} | {_range(meta)} | {live} | {_cell(meta['help'])} |"
