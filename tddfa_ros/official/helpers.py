@@ -19,7 +19,7 @@ FILE = "helpers.npz"
 _WHITENING_FILES = {1: "param_whitening.pkl", 2: "param_mean_std_62d_120x120.pkl"}
 
 
-@dataclass
+@dataclass(eq=False)
 class Helpers:
     """Arrays by name: ``mean<version>``, ``std<version>``, ``triangles``, ``uv``, ``subset<vertices>``."""
 

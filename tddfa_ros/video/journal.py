@@ -35,7 +35,7 @@ class FaceRows:
     params: FloatArray
 
 
-@dataclass
+@dataclass(eq=False)
 class Journal:
     """Answers of a pipeline to a run of pictures, in the order of the questions.
 

@@ -15,6 +15,7 @@ from support.posed import pixels, posed, random_faces
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
 from tddfa_ros.training.config import AugmentConfig, TrainConfig
+from tddfa_ros.training.loss_weights import LossWeights
 
 HELD_OUT_EVERY = 12
 SKIN, LIPS = 1, 5
@@ -33,7 +34,8 @@ TINY = TrainConfig(
     threads=1,
     workers=0,
     # only what a few dozen steps can learn: upright faces, lightly disturbed
-    augment=AugmentConfig(roll_sigma_deg=0, large_roll=0, mirror=0, occlude=0.1, colour=0),
+    augment=AugmentConfig(roll_sigma_deg=0, large_roll=0, mirror=0, occlude=0, colour=0),
+    loss=LossWeights(gaps=0.5, lids=0.1),
 )
 
 

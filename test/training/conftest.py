@@ -39,9 +39,9 @@ def tiny_cache(tiny_model: MorphableModel, tiny_folder: Path) -> FaceCache:
 def whole_run(
     tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path_factory: pytest.TempPathFactory
 ) -> Trainer:
-    """Three epochs of thirty steps."""
+    """Three epochs of 45 steps."""
     return _finished(
-        tiny(epochs=3, samples=240, learning_rate=4e-3),
+        tiny(epochs=3, samples=360, learning_rate=4e-3),
         tiny_cache,
         tiny_model,
         tmp_path_factory.mktemp("whole_run"),
