@@ -42,7 +42,7 @@ model: ## rebuild the default morphable model (installs the extra [model], some 
 
 train: ## train a regression network (installs the extra [training]); ARGS="--help" shows how
 	@TDDFA_EXTRAS=training bash scripts/setup.sh
-	@$(ENV) tddfa train $(ARGS)
+	@$(ENV) GLIBC_TUNABLES=glibc.malloc.hugetlb=1 tddfa train $(ARGS)
 
 clean: ## remove everything that make wrote, except out/ and runs/
 	rm -rf .venv .setup build install log .pytest_cache .ruff_cache .mypy_cache
