@@ -137,14 +137,14 @@ def test_another_configuration_model_or_amount_of_data_does_not_go_on(
 
     with pytest.raises(ConfigError, match=r"begun with learning_rate 0\.004, not 0\.001"):
         go_on(learning_rate=1e-3)
-    with pytest.raises(ConfigError, match="begun with samples 240, not 64"):
+    with pytest.raises(ConfigError, match="begun with samples 360, not 64"):
         go_on(samples=64)
     go_on(threads=2)  # another machine
     torch.set_num_threads(1)
     state = checkpoints.load(whole_run.checkpoint)
     ours = {name: state[name] for name in ("config", "topology_id", "steps_per_epoch")}
     checkpoints.check_same_run(whole_run.checkpoint, state, ours)
-    with pytest.raises(ConfigError, match="begun with steps_per_epoch 30, not 6"):
+    with pytest.raises(ConfigError, match="begun with steps_per_epoch 45, not 6"):
         checkpoints.check_same_run(whole_run.checkpoint, state, {**ours, "steps_per_epoch": 6})
     with pytest.raises(ConfigError, match="begun with topology_id"):
         checkpoints.check_same_run(whole_run.checkpoint, state, {**ours, "topology_id": "other"})
