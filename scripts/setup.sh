@@ -180,6 +180,8 @@ build_workspace() {
   export PATH
   if command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
   if [ "$kind" = wheels ]; then export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv; fi
+  # A linked file that is no longer in the tree leaves a link to nowhere, over which setuptools stumbles.
+  if [ -d build ]; then find build -xtype l -delete; fi
   quietly "Building the workspace failed; 'make clean' and another try may help." \
     "$py" -m colcon --log-base log build --symlink-install --base-paths "${packages[@]}" \
     --build-base build --install-base install --event-handlers console_direct- console_cohesion+ \
