@@ -131,7 +131,7 @@ def test_empty_foreign_and_broken_meshes_are_survived(graph: Any) -> None:
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     topologies = graph.collect(FaceTopology, "face_mesh/topology", latched)
     publisher = graph.publisher(FaceMeshArray, "face_mesh_raw")
-    graph.wait_until(lambda: topologies)
+    graph.wait_until(lambda: topologies and publisher.get_subscription_count() > 0)
 
     foreign = FaceMesh(id="f1", topology_id="0123456789abcdef", params=[0.0] * 62)
     short = FaceMesh(id="f1", topology_id=topologies[0].topology_id, params=[0.0] * 3)
@@ -148,7 +148,7 @@ def test_empty_foreign_and_broken_meshes_are_survived(graph: Any) -> None:
             stamp += 0.1
     assert process.alive
     assert meshes == []
-    assert "0123456789abcdef" in process.output
+    graph.wait_until(lambda: "0123456789abcdef" in process.output)
     assert "3 parameters" in process.output
     assert "unexpected" not in process.output
 
