@@ -53,8 +53,9 @@ def test_all_nodes_in_one_process(graph: Any, tmp_path: Path, astronaut_path: Pa
     graph.wait_until(lambda: len(meshes) >= 3, 60)
     assert len(graph.processes) == 1
     nodes = {"/face_node", "/smoothing_node", "/visualization_node", "/image_source_node"}
-    assert nodes <= graph.node_names()
-    assert publishers(graph, "face_mesh") == ["smoothing_node"]
+    # Messages may arrive before the names of who sends them.
+    graph.wait_until(lambda: nodes <= graph.node_names())
+    graph.wait_until(lambda: publishers(graph, "face_mesh") == ["smoothing_node"])
     assert parameter(graph, "/smoothing_node", "smoothing.method").string_value == "kalman"
     assert parameter(graph, "/image_source_node", "width").integer_value == 320
     assert process.stop() == 0
@@ -73,9 +74,14 @@ def test_without_smoothing_and_in_a_namespace(
         namespace="/robot",
     )
     graph.wait_until(lambda: len(meshes) >= 3, 60)
-    mine = {name for name in graph.node_names() if name.startswith("/robot/")}
-    assert mine == {"/robot/face_node", "/robot/image_source_node"}
-    assert publishers(graph, "/robot/face_mesh") == ["face_node"]
+
+    def mine() -> set[str]:
+        return {name for name in graph.node_names() if name.startswith("/robot/")}
+
+    nodes = {"/robot/face_node", "/robot/image_source_node"}
+    graph.wait_until(lambda: nodes <= mine())
+    assert mine() == nodes
+    graph.wait_until(lambda: publishers(graph, "/robot/face_mesh") == ["face_node"])
     assert process.stop() == 0
     assert "Traceback" not in process.output
 

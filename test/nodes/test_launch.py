@@ -285,7 +285,7 @@ def test_the_real_command_starts_and_ends_the_graph(graph: Any, tmp_path: Path) 
         graph.wait_until(lambda: len(meshes) >= 3 or process.poll() is not None, 60)
         assert process.poll() is None, log.read_text()
         started = {f"/robot/{name}" for name in (*SEPARATE, "image_source_node")}
-        assert started <= graph.node_names()
+        graph.wait_until(lambda: started <= graph.node_names())
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 0
     finally:

@@ -77,7 +77,7 @@ def test_the_smoothed_mesh_is_steadier_and_belongs_to_the_same_image(
     raw_jitter, smooth_jitter = np.abs(np.diff(centres[5:], n=2, axis=0)).mean(axis=(0, 2))
     assert raw_jitter > 0.0, "noise moves what the network sees"
     assert smooth_jitter < 0.8 * raw_jitter
-    assert graph.node.count_publishers("/face_mesh") == 1
+    graph.wait_until(lambda: graph.node.count_publishers("/face_mesh") == 1)
     assert [p.stop() for p in processes] == [0, 0]
     assert not any("Traceback" in p.output for p in processes)
 

@@ -42,6 +42,7 @@ def test_markers_come_with_a_face_and_go_with_it(graph: Any, astronaut: np.ndarr
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     camera = Camera(graph, astronaut)
     camera.until(lambda: actions(markers, Marker.ADD))
+    graph.wait_until(lambda: graph.node.count_subscribers("/image_raw") >= 1)
     assert graph.node.count_subscribers("/image_raw") == 1, "markers need no pictures"
 
     first = next(m for m in markers if m.markers)
@@ -77,7 +78,7 @@ def test_overlay_and_points_show_the_picture_of_the_same_stamp(
     graph: Any, astronaut: np.ndarray
 ) -> None:
     start_both(graph)
-    graph.spin(1.0)
+    graph.wait_until(lambda: graph.node.count_subscribers("/image_raw") >= 1)
     assert graph.node.count_subscribers("/face_mesh") == 0, "nobody looks"
     assert graph.node.count_subscribers("/image_raw") == 1
 
