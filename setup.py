@@ -42,6 +42,7 @@ setup(
         "tqdm>=4.57",
     ],
     extras_require={
+        "bags": ["rosbags>=0.9.19"],
         "cluster": ["ray>=2.9"],
         "export": ["pygltflib>=1.16", "trimesh>=4.0"],
         "fast": ["numba>=0.56"],

@@ -51,6 +51,11 @@ def arguments():
             description=f"where networks run; auto = GPU when it works; {AS_IN_FILE}",
         ),
         DeclareLaunchArgument(
+            "model",
+            default_value="",
+            description=f"regression network, a name in `tddfa models list`; its morphable model goes to all nodes; {AS_IN_FILE}",
+        ),
+        DeclareLaunchArgument(
             "detector",
             default_value="",
             description=f"face detector, a name in `tddfa models list`; {AS_IN_FILE}",
@@ -112,6 +117,7 @@ def arguments():
 def overrides(chosen):
     """Parameters that follow from launch arguments, by node; what was left empty is not mentioned."""
     image_transport = {"image_transport": chosen["image_transport"]}
+    model = {"model": chosen["model"]}
     source = {
         "webcam": chosen["source_path"] or "0",
         "file": chosen["source_path"],
@@ -121,12 +127,13 @@ def overrides(chosen):
     nodes = {
         "face_node": {
             **image_transport,
+            **model,
             "publish_face_mesh": chosen["smoothing"] == "none",
             "regression.device": chosen["device"],
             "detection.detector": chosen["detector"],
         },
-        "smoothing_node": {"smoothing.method": chosen["smoothing"]},
-        "visualization_node": image_transport,
+        "smoothing_node": {**model, "smoothing.method": chosen["smoothing"]},
+        "visualization_node": {**image_transport, **model},
         "image_source_node": {
             **image_transport,
             "source": source,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tddfa_ros.config import PipelineConfig, RegressionConfig, load_config
+from tddfa_ros.config import PipelineConfig, load_config
 from tddfa_ros.detection import Detector, create_detector
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import Face
@@ -50,7 +50,7 @@ class FacePipeline:
         self.store = store or default_store()
         self.timings: dict[str, float] = {}
         chosen = self.config.regression
-        self.model = MorphableModel.load(self.store.path(_morphable_model(chosen, self.store)))
+        self.model = MorphableModel.load(self.store.path(self.store.morphable_model(chosen)))
         self._regressor = Regressor(
             self.store.path(chosen.model), self.model, chosen.device, chosen.threads
         )
@@ -200,11 +200,3 @@ def _rows_of_four(values: RealArray, what: str) -> DoubleArray:
             f"{what} must be an array (n, 4) of x0, y0, x1, y1, not of shape {rows.shape}"
         )
     return rows[:, :4]
-
-
-def _morphable_model(chosen: RegressionConfig, store: ModelStore) -> str:
-    """The model that is asked for; where none is, the one that an imported network goes with."""
-    asked = chosen.morphable_model
-    if asked != RegressionConfig().morphable_model:
-        return asked
-    return store.morphable_of(chosen.model) or asked

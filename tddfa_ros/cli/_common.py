@@ -11,8 +11,16 @@ import click
 if TYPE_CHECKING:
     from tddfa_ros.morphable.model import MorphableModel
 
+FILE = click.Path(path_type=Path, dir_okay=False)
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+config_option = click.option(
+    "--config", type=FILE, help="YAML file with the pipeline's options, such as config/face.yaml."
+)
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 
 morphable_option = click.option(
     "--model",

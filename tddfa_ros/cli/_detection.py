@@ -35,6 +35,10 @@ def detection_options(command: _Command) -> _Command:
 
 
 def with_detection(config: PipelineConfig, **given: Any) -> PipelineConfig:
-    """The configuration with those options that were given; ConfigError for a value out of range."""
+    """The configuration with those options that were given; ConfigError for a value that cannot be."""
+    from tddfa_ros.detection import check_detection
+
     chosen = {name: value for name, value in given.items() if value is not None}
-    return replace(config, detection=replace(config.detection, **chosen))
+    detection = replace(config.detection, **chosen)
+    check_detection(detection)
+    return replace(config, detection=detection)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from tddfa_ros.cli._common import FILE
+from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
-@click.command("batch", short_help="Faces of many pictures as JSON lines, by several processes.")
-@click.argument(
-    "inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PICTURE|FOLDER..."
+
+@click.command(
+    "batch",
+    short_help="Faces of many pictures, or of ROS bags, as JSON lines, by several processes.",
 )
+@click.argument("inputs", nargs=-1, required=True, metavar="PICTURE|FOLDER|BAG...")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     required=True,
     help="Where it goes: one JSON object per picture and line, in the order of the pictures.",
 )
@@ -25,45 +29,54 @@ import click
     help="Processes; as many as there is room for by default.",
 )
 @click.option("--ray", metavar="ADDRESS", help="Work on this Ray cluster, such as 'auto'.")
-@click.option("--config", type=click.Path(path_type=Path), help="YAML file of the pipeline.")
+@click.option(
+    "--topic",
+    default="",
+    help="Of the pictures in ROS bags; may be left out where there is only one.",
+)
+@pipeline_options
 def command(
-    inputs: tuple[Path, ...],
+    inputs: tuple[str, ...],
     output: Path,
     workers: int | None,
     ray: str | None,
-    config: Path | None,
+    topic: str,
+    **chosen: Any,
 ) -> None:
-    """Find faces in pictures; the exit status is 1 when some could not be used, which are named on stderr."""
+    """Find faces in pictures; the exit status is 1 when some could not be used, which are named on stderr.
+
+    A BAG is the folder of a ROS 2 bag, or its .db3 or .mcap file; it needs the extra "bags".
+    """
+    from itertools import chain
+
     from tqdm import tqdm
 
-    from tddfa_ros.config import load_config
-    from tddfa_ros.runtime.batch import as_record, process_pictures
-    from tddfa_ros.sources.folder import picture_files
+    from tddfa_ros.outputs.records import to_json
+    from tddfa_ros.runtime.batch import as_record, find_inputs, process_pictures
 
-    paths = [path for given in inputs for path in picture_files(given)]
-    results = process_pictures(paths, load_config(config), workers=workers, ray=ray)
+    config = pipeline_config(**chosen)
+    parts = find_inputs(inputs, topic)
+    total = sum(map(len, parts))
+    results = process_pictures(chain.from_iterable(parts), config, workers=workers, ray=ray)
     said: set[str] = set()
     faces = failed = 0
     with (
         output.open("w", encoding="utf-8") as stream,
-        tqdm(total=len(paths), unit="picture") as bar,
+        tqdm(total=total, unit="picture") as bar,
     ):
         for picture in results:
             bar.update()
-            stream.write(json.dumps(as_record(picture)) + "\n")
+            stream.write(to_json(as_record(picture)) + "\n")
             faces += len(picture.faces)
             failed += picture.error is not None
             remarks = [f"note: {note}" for note in picture.notes if note not in said]
             said.update(picture.notes)
             if picture.error is not None:
-                remarks.append(f"{picture.path}: {picture.error}")
+                remarks.append(picture.error)
             for remark in remarks:
                 bar.clear()
                 click.echo(remark, err=True)
-    click.echo(f"{output}: {faces} faces in {len(paths) - failed} pictures")
+    click.echo(f"{output}: {faces} faces in {total - failed} pictures")
     if failed:
-        click.echo(f"{failed} of {len(paths)} pictures could not be used", err=True)
+        click.echo(f"{failed} of {total} pictures could not be used", err=True)
         click.get_current_context().exit(1)
-
-
-__all__ = ["command"]

@@ -7,29 +7,25 @@ from pathlib import Path
 import click
 
 from tddfa_ros.cli._common import (
+    EXISTING_FILE,
     EXISTING_FOLDER,
-    FOLDER,
     load_morphable,
     morphable_option,
     need_extra,
 )
+from tddfa_ros.cli._dataset import (
+    COUNT,
+    POSITIVE,
+    item_options,
+    list_option,
+    max_error_option,
+    out_option,
+    output_option,
+)
 
-_LIST = click.Path(path_type=Path, dir_okay=False, exists=True)
 _FORMATS = ("folder", "300w-lp", "aflw2000")
 _POINTS = ("auto", "68", "478", "both")
 _SIZES = ("120", "160", "192", "image")
-
-strict_option = click.option(
-    "--strict", is_flag=True, help="Refuse the whole dataset if one item cannot be used."
-)
-lists_option = click.option(
-    "--list",
-    "lists",
-    type=_LIST,
-    required=True,
-    multiple=True,
-    help="List file of a dataset, such as data/train.list; may be repeated.",
-)
 
 
 def _report(line: str) -> None:
@@ -49,30 +45,22 @@ def command() -> None:
 @click.option(
     "--faces", type=EXISTING_FOLDER, help="A collection with teachers: <source>.npz and img/."
 )
-@click.option(
-    "--list", "lists", type=_LIST, multiple=True, help="Or a dataset's list; may be repeated."
-)
-@click.option("--out", type=FOLDER, required=True, help="Where the cache goes.")
+@list_option("Or a dataset's list; may be repeated.")
+@out_option("Where the cache goes.")
 @click.option(
     "--sources", metavar="A,B,...", help="Only these sources, separated by commas; all by default."
 )
-@click.option(
-    "--max-error",
-    type=click.FloatRange(0, min_open=True),
-    default=4.0,
-    show_default=True,
-    help="Leave out faces whose fit misses the labels by more, % of the face size.",
-)
+@max_error_option("faces whose fit misses the labels", default=4.0)
 @click.option(
     "--profiles",
-    type=click.IntRange(min=0),
+    type=COUNT,
     default=8000,
     show_default=True,
     help="Of a collection: so many faces are turned to larger yaws, up to 90 degrees.",
 )
 @click.option(
     "--negatives",
-    type=click.IntRange(min=0),
+    type=COUNT,
     default=12000,
     show_default=True,
     help="Of a collection, with --pictures: so many crops without a face.",
@@ -80,8 +68,7 @@ def command() -> None:
 @click.option(
     "--pictures", type=EXISTING_FOLDER, help="Any pictures that show no faces, for the negatives."
 )
-@strict_option
-@morphable_option
+@item_options
 def cache(
     faces: Path | None,
     lists: tuple[Path, ...],
@@ -127,9 +114,8 @@ def cache(
 
 
 @command.command("check")
-@lists_option
-@strict_option
-@morphable_option
+@list_option("List file of a dataset, such as data/train.list; may be repeated.", required=True)
+@item_options
 def check(lists: tuple[Path, ...], strict: bool, model: str) -> None:
     """Report every item that cannot be trained on: missing, truncated, NaN, or of the wrong size."""
     from tddfa_ros.training.data.items import names_of, read_items
@@ -151,13 +137,8 @@ def check(lists: tuple[Path, ...], strict: bool, model: str) -> None:
     help="Folder of NAME.npy: (68, 2 or 3) iBUG or (478, 2 or 3) MediaPipe, px of the picture; twice, for both.",
 )
 @click.option("--images", type=EXISTING_FOLDER, required=True, help="Folder of pictures NAME.jpg.")
-@click.option(
-    "--output",
-    type=FOLDER,
-    required=True,
-    help="The dataset: params/, rois/ and a list of what was fitted go here.",
-)
-@click.option("--list", "list_file", type=_LIST, help="Only the items of this list.")
+@output_option("The dataset: params/, rois/ and a list of what was fitted go here.")
+@click.option("--list", "list_file", type=EXISTING_FILE, help="Only the items of this list.")
 @click.option(
     "--format",
     "kind",
@@ -173,13 +154,8 @@ def check(lists: tuple[Path, ...], strict: bool, model: str) -> None:
     show_default=True,
     help="Which landmarks to use; auto: what an item has.",
 )
-@click.option(
-    "--max-error",
-    type=click.FloatRange(0, min_open=True),
-    help="Leave out items whose fit misses the landmarks by more, % of the face size.",
-)
-@strict_option
-@morphable_option
+@max_error_option("items whose fit misses the landmarks")
+@item_options
 def fit(
     landmarks: tuple[Path, ...],
     images: Path,
@@ -214,8 +190,8 @@ def fit(
 
 
 @command.command("render")
-@lists_option
-@click.option("--output", type=FOLDER, required=True, help="seg_maps/ and uv_maps/ go here.")
+@list_option("List file of a dataset, such as data/train.list; may be repeated.", required=True)
+@output_option("seg_maps/ and uv_maps/ go here.")
 @click.option(
     "--size",
     type=click.Choice(_SIZES),
@@ -225,7 +201,7 @@ def fit(
 )
 @click.option(
     "--uv-size",
-    type=click.IntRange(0),
+    type=COUNT,
     default=32,
     show_default=True,
     help="Side of UV position maps, px; 0: none.",
@@ -237,8 +213,7 @@ def fit(
     show_default=True,
     help="npz: float32; png: 16 bits, exact to 1/256 px.",
 )
-@strict_option
-@morphable_option
+@item_options
 def render(
     lists: tuple[Path, ...],
     output: Path,
@@ -263,11 +238,11 @@ def render(
 @click.option("--cache", "source", type=EXISTING_FOLDER, required=True, help="A training cache.")
 @click.option(
     "--network",
-    type=_LIST,
+    type=EXISTING_FILE,
     required=True,
     help="Checkpoint of a network trained on it (or on anything alike).",
 )
-@click.option("--out", type=FOLDER, required=True, help="Where the cache with new labels goes.")
+@out_option("Where the cache with new labels goes.")
 @click.option(
     "--share",
     type=click.FloatRange(0, 1),
@@ -277,7 +252,7 @@ def render(
 )
 @click.option(
     "--limit",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     default=6.0,
     show_default=True,
     help="Drop faces on which label and network disagree by more, % of the face size.",

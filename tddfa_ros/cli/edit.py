@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from tddfa_ros.cli._common import FILE, load_morphable
 
 
 @click.command("edit", short_help="Change a face by named attributes and expressions.")
-@click.argument("photo", type=_FILE, required=False)
+@click.argument("photo", type=FILE, required=False)
 @click.option(
     "--set",
     "changes",
@@ -19,8 +19,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     metavar="NAME=VALUE",
     help="An attribute, added to what the person has (age=+1), or an expression (jawOpen=.5); repeatable.",
 )
-@click.option("-o", "--output", type=_FILE, help="The picture to write.")
-@click.option("--obj", "mesh", type=_FILE, help="Write the edited mesh too, with texture (.obj).")
+@click.option("-o", "--output", type=FILE, help="The picture to write.")
+@click.option("--obj", "mesh", type=FILE, help="Write the edited mesh too, with texture (.obj).")
 @click.option("--face", "number", type=click.IntRange(min=1), default=1, help="1 = the largest.")
 @click.option("--list", "listed", is_flag=True, help="Show names, ranges and units, and stop.")
 @click.option(
@@ -54,9 +54,11 @@ def command(
     if output is not None and mesh is not None and mesh.with_suffix(".png") == output:
         raise click.UsageError(f"{output} would be overwritten by the texture of {mesh}")
     from tddfa_ros.editing.editor import AttributeEditor, parse_changes
-    from tddfa_ros.editing.files import face_of, read_picture, write_picture
+    from tddfa_ros.editing.files import face_of
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.export.obj import write_face_obj
+    from tddfa_ros.outputs.reading import read_picture
+    from tddfa_ros.outputs.writing import write_picture
     from tddfa_ros.pipeline import FacePipeline
 
     wanted = parse_changes(changes)
@@ -74,7 +76,6 @@ def command(
 
 
 def _list() -> None:
-    from tddfa_ros.cli._common import load_morphable
     from tddfa_ros.config import RegressionConfig
     from tddfa_ros.editing.editor import AttributeEditor
 
@@ -88,11 +89,12 @@ def _list() -> None:
 def _preview(photo: Path | None, output: Path | None, number: int) -> None:
     if output is None:
         raise click.UsageError("--preview needs -o")
-    from tddfa_ros.cli._common import load_morphable
     from tddfa_ros.config import RegressionConfig
     from tddfa_ros.editing.editor import AttributeEditor
-    from tddfa_ros.editing.files import face_of, read_picture, write_picture
+    from tddfa_ros.editing.files import face_of
     from tddfa_ros.editing.preview import mean_preview, photo_preview
+    from tddfa_ros.outputs.reading import read_picture
+    from tddfa_ros.outputs.writing import write_picture
     from tddfa_ros.pipeline import FacePipeline
 
     if photo is None:

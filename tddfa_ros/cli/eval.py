@@ -84,6 +84,3 @@ def command(
     if output is not None:
         for path in write(predictor.name, results, output):
             click.echo(f"wrote {path}", err=True)
-
-
-__all__ = ["command"]

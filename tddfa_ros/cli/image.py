@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import FOLDER
+from tddfa_ros.cli._common import FOLDER, overwrite_option
+from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
 @click.command("image", short_help="Faces of pictures as drawings, maps, meshes and numbers.")
@@ -20,11 +22,7 @@ from tddfa_ros.cli._common import FOLDER
     metavar="NAME,...",
     help="landmarks, mesh, pose, depth, pncc, uv_texture, uv_position, parsing, obj, ply, glb, json.",
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="YAML file with the pipeline's options, such as config/face.yaml.",
-)
+@pipeline_options
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
@@ -42,7 +40,7 @@ from tddfa_ros.cli._common import FOLDER
     show_default=True,
     help="Pictures decoded at once, ahead of the network.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@overwrite_option
 @click.option(
     "--strict", is_flag=True, help="Exit status 1 when a picture cannot be read or shows no face."
 )
@@ -50,12 +48,12 @@ def command(
     inputs: tuple[str, ...],
     output: Path,
     outputs: str,
-    config: Path | None,
     min_confidence: float,
     texture_size: int,
     threads: int,
     overwrite: bool,
     strict: bool,
+    **chosen: Any,
 ) -> int:
     """Find the faces of pictures and write what is wanted of them into a folder.
 
@@ -66,6 +64,7 @@ def command(
     from tddfa_ros.outputs import ImageOptions, find_pictures, process_images
     from tddfa_ros.pipeline import FacePipeline
 
+    config = pipeline_config(**chosen)
     pictures = find_pictures(inputs)
     options = ImageOptions(
         outputs=tuple(name.strip() for name in outputs.split(",") if name.strip()),
@@ -77,7 +76,7 @@ def command(
     summary = process_images(
         pictures,
         output,
-        FacePipeline.from_config(config),
+        FacePipeline(config),
         options,
         say=lambda sentence: tqdm.write(sentence, file=sys.stderr),
     )

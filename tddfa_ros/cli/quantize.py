@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_option
+from tddfa_ros.cli._common import EXISTING_FOLDER, FILE, load_morphable, morphable_option
 
 
 @click.command("quantize", short_help="Make a network smaller: int8 or float16.")
@@ -14,7 +14,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_opt
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     required=True,
     help="The .onnx file to write; the table goes beside it as .md.",
 )
@@ -85,6 +85,3 @@ def command(
     table = as_table(compare(before, output, morphable, crops, nme))
     click.echo(table)
     output.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
-
-
-__all__ = ["command"]

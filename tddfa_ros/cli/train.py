@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tddfa_ros.cli._common import (
+    EXISTING_FILE,
     EXISTING_FOLDER,
     FOLDER,
     load_morphable,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from tddfa_ros.training.cache import FaceCache
 
 _EXIT_INTERRUPTED = 130
-_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 def _config_flags(function: Callable[..., None]) -> Callable[..., None]:
@@ -70,14 +70,14 @@ def _variable(target: str) -> str:
 @click.option(
     "--training-data",
     "training_lists",
-    type=_FILE,
+    type=EXISTING_FILE,
     multiple=True,
     help="List of a dataset (docs/training.md), such as data/train.list; may be repeated.",
 )
 @click.option(
     "--val-data",
     "validation_lists",
-    type=_FILE,
+    type=EXISTING_FILE,
     multiple=True,
     help="List to validate on; without it, one face in 47 is held out.",
 )
@@ -95,7 +95,7 @@ def _variable(target: str) -> str:
 @click.option(
     "--init",
     "start",
-    type=_FILE,
+    type=EXISTING_FILE,
     help="Begin with the weights of this checkpoint, as far as they fit.",
 )
 @click.option(

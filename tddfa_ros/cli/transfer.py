@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tddfa_ros.cli._common import FILE
+
 if TYPE_CHECKING:
     from tddfa_ros.sources.capture import VideoSource
     from tddfa_ros.types import ImageBGR
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _REGIONS = ("brows", "eyes", "nose", "cheeks", "jaw", "mouth")
 _LARGEST = (1920, 1080)  # px; larger videos are shrunk before faces are looked for
 
 
 @click.command("transfer", short_help="Give a face the expression of another one.")
-@click.option("--source", type=_FILE, required=True, help="A picture, or a video.")
-@click.option("--target", type=_FILE, required=True, help="The photo to redraw.")
+@click.option("--source", type=FILE, required=True, help="A picture, or a video.")
+@click.option("--target", type=FILE, required=True, help="The photo to redraw.")
 @click.option(
-    "-o", "--output", type=_FILE, required=True, help="A picture; for a video source an .mp4."
+    "-o", "--output", type=FILE, required=True, help="A picture; for a video source an .mp4."
 )
 @click.option("--strength", type=float, default=1.0, show_default=True, help="Above 1 exaggerates.")
 @click.option(
-    "--neutral", type=_FILE, help="The source person at rest: only what goes beyond it is taken."
+    "--neutral", type=FILE, help="The source person at rest: only what goes beyond it is taken."
 )
 @click.option(
     "--relative", is_flag=True, help="The first frame of the video is the person at rest."
@@ -47,9 +48,11 @@ def command(
     regions: tuple[str, ...],
 ) -> None:
     """Redraw the largest face of a photo with the expression of the largest face of the source."""
-    from tddfa_ros.editing.files import face_of, read_picture, write_picture, write_video
+    from tddfa_ros.editing.files import face_of, write_video
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.editing.transfer import transfer_expression
+    from tddfa_ros.outputs.reading import read_picture
+    from tddfa_ros.outputs.writing import write_picture
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.sources.folder import SUFFIXES
 

@@ -40,6 +40,3 @@ def command(network: str, engine: Path, half: bool, batch: int) -> None:
 
     seconds = build_engine(default_store().path(network), engine, half=half, max_batch=batch)
     click.echo(f"{engine / MODEL}: compiled in {seconds:.0f} s")
-
-
-__all__ = ["command"]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from tddfa_ros.cli._common import FILE, overwrite_option
+from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
 @click.command("video", short_help="Track faces in a video or from a camera, and draw them.")
 @click.argument("source", metavar="IN")
-@click.option("-o", "--output", type=_FILE, help="The video to write, an .mp4.")
-@click.option("--json", "lines", type=_FILE, help="Write each picture's faces as a line of JSON.")
+@click.option("-o", "--output", type=FILE, help="The video to write, an .mp4.")
+@click.option("--json", "lines", type=FILE, help="Write each picture's faces as a line of JSON.")
 @click.option(
     "--overlay",
     default="mesh,landmarks,pose",
@@ -25,22 +27,16 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--smooth",
     type=click.Choice(["one_euro", "kalman", "window", "none"]),
-    default="one_euro",
-    show_default=True,
-    help="How jitter is removed.",
+    help="How jitter is removed; as in --config, else one_euro.",
 )
 @click.option(
     "--window",
     type=click.IntRange(1, 100),
-    default=5,
-    show_default=True,
-    help="Pictures that --smooth window averages.",
+    help="Pictures that --smooth window averages; as in --config, else 5.",
 )
 @click.option("--show", is_flag=True, help="Show the pictures in a window as they are made.")
 @click.option("--no-audio", is_flag=True, help="Leave the sound out.")
-@click.option(
-    "--config", type=_FILE, help="YAML file with the pipeline's options, such as config/face.yaml."
-)
+@pipeline_options
 @click.option(
     "--size",
     type=(int, int),
@@ -49,21 +45,21 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     metavar="WIDTH HEIGHT",
     help="What a camera is asked for, px.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@overwrite_option
 @click.option("--restart", is_flag=True, help="Discard what an earlier run has left unfinished.")
 def command(
     source: str,
     output: Path | None,
     lines: Path | None,
     overlay: str,
-    smooth: str,
-    window: int,
+    smooth: str | None,
+    window: int | None,
     show: bool,
     no_audio: bool,
-    config: Path | None,
     size: tuple[int, int],
     overwrite: bool,
     restart: bool,
+    **chosen: Any,
 ) -> int:
     """Track the faces of a video or camera, smooth and draw them.
 
@@ -77,7 +73,6 @@ def command(
     from tqdm import tqdm
 
     from tddfa_ros.cli import EXIT_INTERRUPTED
-    from tddfa_ros.config import load_config
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.video import LiveWindow, VideoOptions, annotate_video, why_no_window
 
@@ -91,10 +86,14 @@ def command(
             raise click.ClickException(f"{reason}; give -o to write a video")
         say(f"no window: {reason}")
     live = LiveWindow("tddfa") if wanted and reason is None else None
-    chosen = load_config(config)
+    config = pipeline_config(**chosen)
     options = VideoOptions(
         layers=tuple(name.strip() for name in overlay.split(",") if name.strip()),
-        smoothing=replace(chosen.smoothing, method=smooth, window=window),
+        smoothing=replace(
+            config.smoothing,
+            method=smooth or config.smoothing.method,
+            window=window or config.smoothing.window,
+        ),
         json=lines,
         audio=not no_audio,
         width=size[0],
@@ -105,7 +104,7 @@ def command(
     summary = annotate_video(
         source,
         output,
-        FacePipeline(chosen),
+        FacePipeline(config),
         options,
         show=live.show if live is not None else None,
         say=say,

@@ -10,7 +10,8 @@ import numpy as np
 from tddfa_ros.demo.recording import Recording
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.model_sheet import region_colours, render_head
-from tddfa_ros.rendering.texture import sample_texture, uv_pixels
+from tddfa_ros.rendering.texture import sample_texture
+from tddfa_ros.rendering.uv_surface import uv_pixels
 from tddfa_ros.types import FloatArray, ImageBGR
 
 _TURNS = (28.0, -28.0)  # degrees to the person's left: clay, then colour

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +18,8 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.overlay import OverlayFace, OverlayOptions, draw_overlay
 from tddfa_ros.rendering.texture import sample_texture
 from tddfa_ros.types import POSE_SIZE, ImageBGR
+from tddfa_ros.video.encoder import VideoEncoder
 
-_CODECS = ("avc1", "mp4v")  # H.264 plays everywhere, but many builds of OpenCV cannot write it
 _FPS_SPAN = 1_000_000_000  # ns over which the frame rate on the picture is counted
 
 
@@ -52,7 +51,8 @@ def write_video(recording: Recording, path: Path, rate: float) -> tuple[int, Ima
         TddfaError: no codec works, or the file does not decode to as many frames as were written.
     """
     height, width = recording.image_shape
-    writer = _open_writer(path, rate, (width, height))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = VideoEncoder(path, (width, height), rate)
     topology = SimpleNamespace(
         triangles=recording.triangles, coarse_triangles=recording.coarse_triangles
     )
@@ -72,7 +72,7 @@ def write_video(recording: Recording, path: Path, rate: float) -> tuple[int, Ima
         count += 1
         if recording.best is not None and stamp == recording.best.stamp:
             still = drawn
-    writer.release()
+    writer.close()
     _verify(path, count)
     return count, still
 
@@ -87,24 +87,6 @@ def write_textured_mesh(recording: Recording, path: Path, model: MorphableModel)
     texture = sample_texture(image, face, 1024)
     upright = best.vertices * np.array([1, -1, -1], dtype=np.float32)  # camera frame to y up
     return write_obj(path, Mesh(upright, recording.triangles, recording.uv), texture)
-
-
-def _open_writer(path: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    video: Any = cv2  # the type stubs know neither log levels nor codec names
-    level = video.getLogLevel() if hasattr(video, "getLogLevel") else None
-    try:
-        if level is not None:
-            video.setLogLevel(0)  # a codec that is missing is no news: the next one is tried
-        for codec in _CODECS:
-            code = video.VideoWriter_fourcc(*codec)
-            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, size)
-            if writer.isOpened():
-                return writer
-    finally:
-        if level is not None:
-            video.setLogLevel(level)
-    raise TddfaError(f"cannot write {path}: this OpenCV has no encoder for H.264 or MPEG-4")
 
 
 def _verify(path: Path, count: int) -> None:

@@ -11,7 +11,7 @@ from tddfa_ros.detection.base import Detector
 from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.runtime.store import ModelStore
 
-__all__ = ["DETECTORS", "Detector", "create_detector"]
+__all__ = ["DETECTORS", "Detector", "check_detection", "create_detector"]
 
 SMALLEST_INPUT = 96
 """Least long side, px, that a detector is given; below it none finds anything but a face that fills the picture."""
@@ -56,6 +56,28 @@ DETECTORS: dict[str, Maker] = {
 """Makers of detectors by family, which is also the usual name of their model."""
 
 
+def check_detection(config: DetectionConfig) -> None:
+    """Refuse values that no detector could work with; whether its model is there is not looked at.
+
+    Raises:
+        ConfigError: the input size is too small, or the fallback is no second try.
+    """
+    if 0 < config.input_size < SMALLEST_INPUT:
+        raise ConfigError(
+            f"detection.input_size must be 0 (what the detector was made for) or at least {SMALLEST_INPUT}, not {config.input_size}"
+        )
+    low = _lower_threshold(config)
+    if low is None and config.fallback and config.fallback == config.detector:
+        raise ConfigError(
+            f"detection.fallback names the detector itself, {config.detector}; give another one, or a lower threshold"
+        )
+    if low is not None and not 0 <= low < config.score_threshold:
+        raise ConfigError(
+            f"detection.fallback must be a detector or a threshold below detection.score_threshold "
+            f"({config.score_threshold}), not {config.fallback}"
+        )
+
+
 def create_detector(
     config: DetectionConfig, store: ModelStore, device: str = "auto", threads: int = 1
 ) -> Detector:
@@ -67,30 +89,25 @@ def create_detector(
         ConfigError: there is no such detector, or the fallback or the input size makes no sense.
         ModelError: its model cannot be had or loaded.
     """
-    if 0 < config.input_size < SMALLEST_INPUT:
-        raise ConfigError(
-            f"detection.input_size must be 0 (what the detector was made for) or at least {SMALLEST_INPUT}, not {config.input_size}"
-        )
+    check_detection(config)
     first = _create(config, store, device, threads)
     if not config.fallback:
         return first
     from tddfa_ros.detection.fallback import LowerThreshold, OtherDetector
 
+    low = _lower_threshold(config)
+    if low is not None:
+        return LowerThreshold(first, low)
+    other = replace(config, detector=config.fallback, input_size=0)
+    return OtherDetector(first, _create(other, store, device, threads))
+
+
+def _lower_threshold(config: DetectionConfig) -> float | None:
+    """The fallback as a number; None where it is a name or nothing."""
     try:
-        low = float(config.fallback)
+        return float(config.fallback)
     except ValueError:
-        if config.fallback == config.detector:
-            raise ConfigError(
-                f"detection.fallback names the detector itself, {config.detector}; give another one, or a lower threshold"
-            ) from None
-        other = replace(config, detector=config.fallback, input_size=0)
-        return OtherDetector(first, _create(other, store, device, threads))
-    if not 0 <= low < config.score_threshold:
-        raise ConfigError(
-            f"detection.fallback must be a detector or a threshold below detection.score_threshold "
-            f"({config.score_threshold}), not {config.fallback}"
-        )
-    return LowerThreshold(first, low)
+        return None
 
 
 def _create(config: DetectionConfig, store: ModelStore, device: str, threads: int) -> Detector:

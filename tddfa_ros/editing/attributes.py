@@ -14,6 +14,7 @@ import numpy as np
 
 from tddfa_ros.errors import ModelError
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.morphable.npz_file import read_npz
 from tddfa_ros.types import FloatArray
 
 FORMAT = "tddfa-attributes-1"
@@ -99,17 +100,8 @@ class AttributeSet:
         path = Path(path)
         if not path.is_file():
             raise ModelError(f"the attribute directions {path} do not exist")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                stored = {key: file[key] for key in file.files}
-        except Exception as error:  # zip, zlib and NumPy each have their own
-            raise ModelError(f"{path} is not a readable .npz file: {error}") from error
-        if str(stored.get("format", "")) != FORMAT:
-            raise ModelError(f"{path} does not hold attribute directions of format {FORMAT}")
-        wanted = ("topology_id", "licence", "provenance", "directions", *_TEXTS, *_NUMBERS)
-        missing = [key for key in wanted if key not in stored]
-        if missing:
-            raise ModelError(f"{path} lacks {', '.join(missing)}")
+        needed = ("topology_id", "licence", "provenance", "directions", *_TEXTS, *_NUMBERS)
+        stored = read_npz(path, "a file of attribute directions", FORMAT, needed)
         directions = np.asarray(stored["directions"], dtype=np.float32)
         lengths = {len(np.atleast_1d(stored[key])) for key in (*_TEXTS, *_NUMBERS)}
         if directions.ndim != 2 or lengths != {len(directions)}:

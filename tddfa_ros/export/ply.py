@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tddfa_ros.export.mesh import ExportableFace, Mesh, as_mesh, texture_image, writing
 from tddfa_ros.export.packages import package
 from tddfa_ros.rendering.shading import vertex_normals
-from tddfa_ros.rendering.texture import Texture, uv_pixels
+from tddfa_ros.rendering.texture import Texture
+from tddfa_ros.rendering.uv_surface import uv_pixels
 from tddfa_ros.types import ImageBGR
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ModelError
+from tddfa_ros.morphable.npz_file import read_npz
 from tddfa_ros.morphable.validation import check_model
 from tddfa_ros.types import POSE_SIZE, FloatArray, IntArray, ParamLayout
 
@@ -270,18 +271,9 @@ def _read(path: Path) -> dict[str, Any]:
     """All fields of a model file as arrays and strings, bases de-quantised."""
     if not path.is_file():
         raise ModelError(f"the morphable model {path} does not exist")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {key: file[key] for key in file.files}
-    except Exception as error:  # zip, zlib and NumPy each have their own
-        raise ModelError(f"{path} is not a readable .npz file: {error}") from error
-    if str(stored.get("format", "")) != FORMAT:
-        raise ModelError(f"{path} is not a morphable model of format {FORMAT}")
     needed = [f.name for f in fields(MorphableModel) if f.name not in _OPTIONAL]
     needed += ["shape_scale", "expression_scale"]
-    missing = [key for key in needed if key not in stored]
-    if missing:
-        raise ModelError(f"{path} lacks {', '.join(missing)}")
+    stored = read_npz(path, "a morphable model", FORMAT, needed)
     values: dict[str, Any] = {key: stored[key] for key in (*needed, *_OPTIONAL) if key in stored}
     for kind in ("shape", "expression"):
         basis, scale = values[f"{kind}_basis"], values.pop(f"{kind}_scale")

@@ -113,7 +113,7 @@ def tracked_face(message: FaceMesh, model: MorphableModel, intrinsics: Intrinsic
     if message.topology_id != model.topology_id:
         raise ModelError(
             f"face meshes of topology '{message.topology_id}' arrive, but the model loaded here is '{model.name}' "
-            f"with topology '{model.topology_id}': give both nodes the same morphable_model"
+            f"with topology '{model.topology_id}': give all nodes the same model, or morphable_model"
         )
     params = np.asarray(message.params, dtype=np.float32)
     if params.shape != (model.layout.size,):

@@ -5,7 +5,7 @@ No ROS in here: tables of parameters are generated from these classes on machine
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tddfa_ros.config import (
     CameraConfig,
@@ -16,8 +16,6 @@ from tddfa_ros.config import (
     TrackingConfig,
     option,
 )
-
-MODEL_HELP = "morphable model of the meshes, a name from the model list; the same as in face_node"
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,36 @@ class PublishOptions:
 
 
 @dataclass(frozen=True)
+class MeshOptions:
+    """Whose meshes a node gets: said by the network that ``face_node`` runs, or by the morphable model itself."""
+
+    model: str = option(
+        "",
+        "regression network that face_node runs, a name in the model list; it decides the morphable model; empty = the package's own",
+        runtime=False,
+    )
+    morphable_model: str = option(
+        RegressionConfig().morphable_model,
+        "morphable model of the meshes, a name in the model list; the default gives way to that of an imported network",
+        runtime=False,
+    )
+
+    def regression(self) -> RegressionConfig:
+        """What the networks of ``face_node`` are, as far as meshes depend on it."""
+        return RegressionConfig(
+            model=self.model or RegressionConfig().model, morphable_model=self.morphable_model
+        )
+
+
+@dataclass(frozen=True)
 class FaceNodeOptions(PublishOptions):
     """Parameters of ``face_node``."""
 
+    model: str = option(
+        "",
+        "regression network, a name in the model list, under a name that the other nodes have too; empty = regression.model",
+        runtime=False,
+    )
     image_transport: str = option(
         "raw",
         "raw subscribes to image_raw, compressed to image_raw/compressed",
@@ -105,23 +130,22 @@ class FaceNodeOptions(PublishOptions):
         """The part of the options that the pipeline and the tracker are made from."""
         return PipelineConfig(
             detection=self.detection,
-            regression=self.regression,
+            regression=replace(self.regression, model=self.model or self.regression.model),
             camera=self.camera,
             tracking=self.tracking,
         )
 
 
 @dataclass(frozen=True)
-class SmoothingNodeOptions(PublishOptions):
+class SmoothingNodeOptions(MeshOptions, PublishOptions):
     """Parameters of ``smoothing_node``."""
 
-    morphable_model: str = option("tddfa-head", MODEL_HELP, runtime=False)
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     diagnostics: DiagnosticsOptions = field(default_factory=DiagnosticsOptions)
 
 
 @dataclass(frozen=True)
-class VisualizationNodeOptions:
+class VisualizationNodeOptions(MeshOptions):
     """Parameters of ``visualization_node``."""
 
     image_transport: str = option(
@@ -130,7 +154,6 @@ class VisualizationNodeOptions:
         choices=("raw", "compressed"),
         runtime=False,
     )
-    morphable_model: str = option("tddfa-head", MODEL_HELP, runtime=False)
     marker_rate: float = option(
         15.0,
         "markers and points are sent at most this often, Hz of the image stamps; 0 = every frame",

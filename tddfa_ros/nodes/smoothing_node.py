@@ -32,7 +32,9 @@ class SmoothingNode(Node):
         self._log = ThrottledLog(self.get_logger())
         self._settings = Parameters(self, SmoothingNodeOptions(), self._apply)
         options = self._settings.config
-        self._model = MorphableModel.load(default_store().path(options.morphable_model))
+        store = default_store()
+        chosen = store.morphable_model(options.regression())
+        self._model = MorphableModel.load(store.path(chosen))
         self._smoother = FaceSmoother(options.smoothing)
         self._pending: SmoothingNodeOptions | None = None
         self._fresh = threading.Event()

@@ -13,6 +13,7 @@ from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering import colour_depth, colourise, depth_map, parsing_map, pncc
 from tddfa_ros.rendering.overlay import OverlayOptions, draw_overlay
+from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.types import FloatArray, ImageBGR
 
 Painter = Callable[[ImageBGR, Sequence[Face], MorphableModel], ImageBGR]
@@ -65,7 +66,7 @@ def scene_depth(faces: Sequence[Face], shape: tuple[int, int]) -> FloatArray:
     The zero of depth is each face's own, so where faces overlap the larger one, taken as the nearer, wins.
     """
     scene = np.full(shape, np.nan, dtype=np.float32)
-    for face in _far_to_near(faces):
+    for face in far_to_near(faces):
         depth = depth_map(face, shape)
         seen = np.isfinite(depth)
         scene[seen] = depth[seen]
@@ -98,7 +99,7 @@ def _pose(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> Imag
 @_layer("depth", "the depth of each face in colours")
 def _depth(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
     painted = image.copy()
-    for face in _far_to_near(faces):
+    for face in far_to_near(faces):
         depth = depth_map(face, _shape(image))
         _cover(painted, colour_depth(depth), np.isfinite(depth))
     return painted
@@ -122,10 +123,6 @@ def _parsing(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> I
 
 def _with(**changes: object) -> OverlayOptions:
     return OverlayOptions(**{**vars(_NOTHING), **changes})  # type: ignore[arg-type]
-
-
-def _far_to_near(faces: Sequence[Face]) -> list[Face]:
-    return sorted(faces, key=lambda face: face.face_size)
 
 
 def _shape(image: ImageBGR) -> tuple[int, int]:

@@ -8,14 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.errors import ConfigError
 from tddfa_ros.export import write_glb, write_obj, write_ply
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.layers import paint_layers, scene_depth
+from tddfa_ros.outputs.writing import write_array, write_picture
 from tddfa_ros.rendering import colour_depth, parsing_map, pncc, uv_position_map, uv_texture
 from tddfa_ros.types import ImageBGR
 
@@ -130,31 +128,31 @@ def _pose(stem: Path, scene: Scene) -> list[Path]:
 )
 def _depth(stem: Path, scene: Scene) -> list[Path]:
     depth = scene_depth(scene.faces, scene.image.shape[:2])
-    picture = _save_image(_extended(stem, "_depth.png"), colour_depth(depth))
-    return [_save_array(_extended(stem, "_depth.npy"), depth), picture]
+    picture = write_picture(_extended(stem, "_depth.png"), colour_depth(depth))
+    return [write_array(_extended(stem, "_depth.npy"), depth), picture]
 
 
 @output("pncc", "projected normalised coordinates, black outside", "_pncc.png")
 def _pncc(stem: Path, scene: Scene) -> list[Path]:
     codes = pncc(scene.faces, scene.image.shape[:2])
-    return [_save_image(_extended(stem, "_pncc.png"), codes)]
+    return [write_picture(_extended(stem, "_pncc.png"), codes)]
 
 
 @output("parsing", "the class of each pixel, 8 bits, 0 outside", "_parsing.png")
 def _parsing(stem: Path, scene: Scene) -> list[Path]:
     classes = parsing_map(scene.faces, scene.image.shape[:2])
-    return [_save_image(_extended(stem, "_parsing.png"), classes)]
+    return [write_picture(_extended(stem, "_parsing.png"), classes)]
 
 
 @face_output("uv_texture", "the face unrolled, hidden parts mirrored", "_uv_texture.png")
 def _uv_texture(stem: Path, scene: Scene, face: int) -> list[Path]:
-    return [_save_image(_extended(stem, "_uv_texture.png"), scene.textures[face].image)]
+    return [write_picture(_extended(stem, "_uv_texture.png"), scene.textures[face].image)]
 
 
 @face_output("uv_position", "image px of each texel, (size, size, 3) float32", "_uv_position.npy")
 def _uv_position(stem: Path, scene: Scene, face: int) -> list[Path]:
     positions = uv_position_map(scene.faces[face], size=scene.uv_size)
-    return [_save_array(_extended(stem, "_uv_position.npy"), positions)]
+    return [write_array(_extended(stem, "_uv_position.npy"), positions)]
 
 
 @face_output("obj", "the textured mesh, metres", ".obj", ".mtl", ".png")
@@ -177,32 +175,9 @@ def _glb(stem: Path, scene: Scene, face: int) -> list[Path]:
 
 def _painted(stem: Path, scene: Scene, layer: str, suffix: str) -> Path:
     picture = paint_layers(scene.image, scene.faces, scene.model, [layer])
-    return _save_image(_extended(stem, f"_{layer}{suffix}"), picture)
+    return write_picture(_extended(stem, f"_{layer}{suffix}"), picture)
 
 
 def _extended(stem: Path, ending: str) -> Path:
     """Not ``with_suffix``: a stem such as ``photo.v2`` has something that looks like one."""
     return stem.with_name(stem.name + ending)
-
-
-def _save_image(path: Path, image: Any) -> Path:
-    done, encoded = cv2.imencode(path.suffix, image)
-    if not done:
-        raise TddfaError(f"cannot encode {path}")
-    return _save_bytes(path, encoded.tobytes())
-
-
-def _save_array(path: Path, array: Any) -> Path:
-    try:
-        np.save(path, array)
-    except OSError as error:
-        raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
-
-
-def _save_bytes(path: Path, data: bytes) -> Path:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
-    return path

@@ -14,19 +14,9 @@ from scipy.spatial import cKDTree
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.rendering.fill import fill_gaps
 from tddfa_ros.rendering.protocols import MeshFace, SurfaceModel, check_image
-from tddfa_ros.rendering.uv_surface import UvSurface, uv_pixels, uv_surface
-from tddfa_ros.rendering.visibility import DepthBuffer, vertex_visibility
+from tddfa_ros.rendering.uv_surface import UvSurface, uv_surface
+from tddfa_ros.rendering.visibility import DepthBuffer
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
-
-__all__ = [
-    "FILLS",
-    "Texture",
-    "mirror_vertices",
-    "sample_texture",
-    "uv_pixels",
-    "uv_texture",
-    "vertex_visibility",
-]
 
 Fill = Literal["mirror", "inpaint", "none"]
 FILLS: tuple[Fill, ...] = ("mirror", "inpaint", "none")

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -94,7 +95,7 @@ class _Worker:
             return Outcome(self._item, error=_obituary(self._process.exitcode)), False
         if isinstance(answer, BaseException):
             raise answer
-        return answer, True
+        return replace(answer, item=self._item), True
 
     def end(self) -> None:
         """Let the process finish what it has, for a moment."""
@@ -116,7 +117,8 @@ def _serve(connection: Connection, setup: Setup) -> None:
             except Exception as error:
                 connection.send(error)
                 return
-            connection.send(attempt(work, item))
+            # The other side knows the item, which may be a large picture.
+            connection.send(replace(attempt(work, item), item=None))
 
 
 def _obituary(code: int | None) -> str:

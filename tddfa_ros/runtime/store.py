@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tddfa_ros.config import RegressionConfig
 from tddfa_ros.errors import ModelError, ModelHashError
 from tddfa_ros.runtime.manifest import (
     FileSource,
@@ -80,6 +81,13 @@ class ModelStore:
     def morphable_of(self, network: str) -> str:
         """Name of the morphable model that an imported network goes with; empty for the package's own, and for files."""
         return self.entries[network].morphable if network in self.entries else ""
+
+    def morphable_model(self, chosen: RegressionConfig) -> str:
+        """Name of the morphable model to use: the one that is asked for; where none is, the one that an imported network goes with."""
+        asked = chosen.morphable_model
+        if asked != RegressionConfig().morphable_model:
+            return asked
+        return self.morphable_of(chosen.model) or asked
 
     def path(self, name: str, fetch: bool = True) -> Path:
         """Return a model's verified file. The network is touched only when the file is not there yet.

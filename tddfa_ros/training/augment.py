@@ -117,6 +117,13 @@ def about_landmarks(
     return zoom, np.asarray(shift - zoom * (low + high) / 2)
 
 
+def landmark_frame(model: MorphableModel, params: FloatArray) -> tuple[float, DoubleArray]:
+    """Magnification and shift for :func:`reframe` that frame a face by its landmarks, as tracking does; none where there is no face."""
+    if not params.any():
+        return 1.0, np.zeros(2)
+    return about_landmarks(landmark_pixels(model, params), 0.0, 1.0, np.zeros(2))
+
+
 def landmark_pixels(model: MorphableModel, params: FloatArray) -> FloatArray:
     """The 68 landmarks (68, 2) of a face in px of the 120-px crop."""
     pose = model.layout.split(params)[0]

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.evaluation.metrics import auc
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.augment import about_landmarks, landmark_pixels, reframe
 from tddfa_ros.training.cache import FaceCache
@@ -47,10 +48,8 @@ class Calibration:
 
     @property
     def auc(self) -> float:
-        """Share of pairs in which the face scores higher; NaN without other crops."""
-        if len(self.others) == 0:
-            return float("nan")
-        return float((self.faces[:, None] > self.others[None]).mean())
+        """Share of pairs in which the face scores higher, ties counting half; NaN without other crops."""
+        return auc(self.faces, self.others)
 
 
 def calibrate(

@@ -14,8 +14,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.augment import (
     Augment,
-    about_landmarks,
-    landmark_pixels,
+    landmark_frame,
     reframe,
     reframe_parsing,
 )
@@ -28,8 +27,6 @@ int64, the same number for neighbours that are two frames of one video, -1 for s
 
 Draw = tuple[int, int, int]
 """Row of the cache, number of the draw, and frame: 0 for a single picture, 1 and 2 for the frames of a clip."""
-
-_NO_SHIFT = np.zeros(2)
 
 
 class FaceDataset(Dataset[Batch]):
@@ -59,11 +56,7 @@ class FaceDataset(Dataset[Batch]):
         image, params = np.asarray(cache.images[row]), cache.params[row]
         parsing = None if cache.parsing is None else np.asarray(cache.parsing[row])
         if self._augment is None:
-            zoom, shift = 1.0, _NO_SHIFT
-            if params.any():
-                zoom, shift = about_landmarks(
-                    landmark_pixels(self._model, params), 0.0, zoom, shift
-                )
+            zoom, shift = landmark_frame(self._model, params)
             crop, params = reframe(image, params, 0.0, zoom, shift, size=self._size)
             if parsing is not None:
                 parsing = reframe_parsing(parsing, 0.0, zoom, shift, self._size)

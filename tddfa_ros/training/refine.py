@@ -20,14 +20,13 @@ from tqdm import tqdm
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation.metrics import nme
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import about_landmarks, landmark_pixels, reframe
+from tddfa_ros.training.augment import landmark_frame, landmark_pixels, reframe
 from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.mirror import ParamMirror
 from tddfa_ros.training.networks import FaceNet, normalise
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, FloatArray
 
 _BATCH = 128
-_NO_SHIFT = np.zeros(2)
 _CENTRE = np.array([(CROP_FRAME + 1) / 2, (CROP_FRAME + 1) / 2, 0.0])
 
 
@@ -113,9 +112,7 @@ def _look(
     """Mean of what the network sees in crops, framed by their labels, and in their mirror images; params (n, P) as the cache has them."""
     crops, frames = [], []
     for row in rows:
-        zoom, shift = about_landmarks(
-            landmark_pixels(model, cache.params[row]), 0.0, 1.0, _NO_SHIFT
-        )
+        zoom, shift = landmark_frame(model, cache.params[row])
         image = np.asarray(cache.images[row])
         crops.append(reframe(image, cache.params[row], 0.0, zoom, shift, size=size)[0])
         frames.append((zoom, shift))

@@ -17,13 +17,13 @@ from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.rendering.parsing import CLASSES
 from tddfa_ros.runtime.interrupt import StopRequest, ignore_interrupts
 from tddfa_ros.training import checkpoint as checkpoints
 from tddfa_ros.training.augment import Augment
 from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.clock import Clock, one_cycle
 from tddfa_ros.training.config import TrainConfig
-from tddfa_ros.training.data.parsing import CLASSES
 from tddfa_ros.training.dataset import Batch, Draws, FaceDataset, held_out_rows, shares
 from tddfa_ros.training.distributed import Workers
 from tddfa_ros.training.ema import Average

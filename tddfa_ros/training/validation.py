@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from tddfa_ros.evaluation.metrics import auc
 from tddfa_ros.rendering.overlay import IBUG_GROUPS
 from tddfa_ros.training.dataset import Batch, FaceDataset
 from tddfa_ros.training.losses import PosedPoints, crop_pixels
@@ -55,7 +56,7 @@ class Validation:
         }
         if len(self._others) and logits[0] is not None:
             wrong = [found.confidence for _, found in self._predict(network, self._others)]
-            figures["auc_confidence"] = _auc(torch.cat(logits), torch.cat(wrong))  # type: ignore[arg-type]
+            figures["auc_confidence"] = auc(_numbers(logits), _numbers(wrong))
         return figures
 
     def params(self, network: FaceNet, most: int) -> tuple[Tensor, Tensor]:
@@ -108,7 +109,5 @@ def _tile(crop: ImageBGR, wanted: NDArray[np.float32], found: NDArray[np.float32
     return np.asarray(tile, dtype=np.uint8)
 
 
-def _auc(faces: Tensor, others: Tensor) -> float:
-    """Share of pairs of a face and another crop in which the face scores higher; a tie counts half."""
-    difference = faces[:, None] - others[None]
-    return float((difference > 0).float().mean() + 0.5 * (difference == 0).float().mean())
+def _numbers(parts: Sequence[Tensor | None]) -> NDArray[np.float32]:
+    return torch.cat([part for part in parts if part is not None]).cpu().numpy()

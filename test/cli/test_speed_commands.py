@@ -96,6 +96,28 @@ def test_doctor_for_people() -> None:
     ]
 
 
+def test_batch_reads_pictures_and_bags_in_their_order(
+    pictures: Path, tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rosbags.highlevel", reason="the extra [bags] (rosbags) is not installed")
+    from support.bags import COMPRESSED, RAW, stamp_ns, write_bag
+
+    wall = np.full((64, 64), 90, np.uint8)
+    ride = write_bag(tmp_path / "ride", [astronaut, wall], [RAW, COMPRESSED], mcap=True)
+    output = tmp_path / "faces.jsonl"
+    arguments = ["batch", str(ride), str(pictures), "-o", str(output), "--workers", "1"]
+    assert main(arguments) == 2
+    assert "choose one of these topics" in capsys.readouterr().err
+    assert main([*arguments, "--topic", RAW]) == 0
+    first, second, last = (json.loads(line) for line in output.read_text().splitlines())
+    assert (first["picture"], first["topic"], first["stamp_ns"]) == (str(ride), RAW, stamp_ns(0))
+    assert (second["stamp_ns"], second["faces"]) == (stamp_ns(1), [])
+    assert set(last) == {"picture", "faces"}
+    assert first["faces"] == last["faces"], "the same pixels"
+    assert len(first["faces"]) == 1
+    assert capsys.readouterr().out == f"{output}: 2 faces in 3 pictures\n"
+
+
 def test_batch_writes_a_line_per_picture_and_names_what_failed(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,4 +129,4 @@ def test_batch_writes_a_line_per_picture_and_names_what_failed(
     assert [len(record["faces"]) for record in records] == [1, 0]
     captured = capsys.readouterr()
     assert captured.out == f"{output}: 1 faces in 1 pictures\n"
-    assert f"{pictures / 'broken.png'}: it cannot be read as a picture\n" in captured.err
+    assert f"{pictures / 'broken.png'} cannot be read as a picture\n" in captured.err

@@ -17,8 +17,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from tddfa_ros.nodes.camera_info import intrinsics_from_message
-from tddfa_ros.nodes.images import to_bgr
 from tddfa_ros.sources import demo_camera
+from tddfa_ros.sources.image_messages import to_bgr
 
 pytestmark = pytest.mark.ros
 

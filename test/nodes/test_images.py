@@ -19,8 +19,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.nodes import images
-from tddfa_ros.nodes.images import compressed_message, image_message, to_bgr
+from tddfa_ros.nodes.images import compressed_message, image_message
+from tddfa_ros.sources import image_messages as images
+from tddfa_ros.sources.image_messages import to_bgr
 
 HEIGHT, WIDTH = 12, 16
 LIBRARIES = {"rosbags-image": images.rosbags_converter, "cv_bridge": images.cv_bridge_converter}

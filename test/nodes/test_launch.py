@@ -22,7 +22,7 @@ CONTRACT = {
     "image_topic", "camera_info_topic", "image_transport", "device", "detector", "smoothing", "rviz", "composed",
     "source", "source_path", "params_file", "namespace",
 }  # fmt: skip
-EXTRA = {"fixed_frame", "width", "height", "rate"}
+EXTRA = {"fixed_frame", "width", "height", "rate", "model"}
 
 
 # --- what needs no launch ---
@@ -178,6 +178,15 @@ def test_choices_become_parameters(describe: Any) -> None:
         "width": 1280,
         "rate": 15.0,
     }
+
+
+@pytest.mark.parametrize("composed", ["true", "false"])
+def test_the_network_is_said_once(describe: Any, composed: str) -> None:
+    nodes = describe(model="official-mb05", composed=composed)
+    for name in SEPARATE:
+        program = nodes["face_system" if composed == "true" else name]
+        assert program.parameters(name)["model"] == "official-mb05"
+    assert "model" not in describe()["face_node"].parameters("face_node")
 
 
 def test_without_smoothing_face_node_publishes_the_meshes(describe: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tddfa_ros.config import load_config
 from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.outputs import face_record
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.runtime.batch import PictureFaces, as_record, process_pictures
 
@@ -46,8 +47,8 @@ def test_faces_are_those_of_the_pipeline(
 
 
 def test_what_is_no_picture_costs_nothing_else(results: dict[str, PictureFaces]) -> None:
-    for name in ("noise.png", "missing.png"):
-        assert results[name].error == "it cannot be read as a picture"
+    for name, reason in (("noise.png", "cannot be read as a picture"), ("missing.png", "No such")):
+        assert f"{name} cannot be read" in results[name].error and reason in results[name].error
         assert results[name].faces == ()
     assert results["wall.png"].error is None and results["wall.png"].faces == ()
     assert results["wall.png"].notes == ()  # device="cpu": nothing to say about GPUs
@@ -59,11 +60,28 @@ def test_the_record_is_plain_json(results: dict[str, PictureFaces]) -> None:
     (true,) = results["portrait.png"].faces
     assert set(record) == {"picture", "faces"}
     np.testing.assert_allclose(face["landmarks68"], true.landmarks68, atol=6e-4)
-    np.testing.assert_allclose(face["yaw_pitch_roll"], true.yaw_pitch_roll, atol=6e-4)
-    np.testing.assert_allclose(face["params"], true.params, atol=1e-6)
+    angles = [face["yaw"], face["pitch"], face["roll"]]
+    np.testing.assert_allclose(angles, true.yaw_pitch_roll, atol=6e-4)
+    np.testing.assert_array_equal(np.float32(face["params"]), true.params)
+    assert face == face_record(true)
     assert len(face["expression"]) == 52 and 0 <= face["confidence"] <= 1
     failed = as_record(results["noise.png"])
-    assert failed["faces"] == [] and failed["error"] == "it cannot be read as a picture"
+    assert failed["faces"] == [] and failed["error"].endswith("cannot be read as a picture")
+
+
+def test_workers_and_results_share_the_morphable_model_of_an_imported_network(
+    tmp_path: Path, astronaut_path: Path
+) -> None:
+    pytest.importorskip("onnx", reason="the made-up network needs it")
+    from support.official_files import made_up_store
+
+    store = made_up_store(tmp_path)
+    config = load_config({"regression": {"model": "official-mb05", "device": "cpu"}})
+    (found,) = process_pictures([astronaut_path], config, workers=1, store=store)
+    assert found.error is None
+    (face,) = found.faces
+    assert face.model.name == FacePipeline(config, store).model.name == "official-bfm"
+    assert face.params.shape == (62,) and face.vertices.shape == face.model.mean.shape
 
 
 def test_mistakes_are_told_before_any_worker_starts(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from support.synthetic_model import synthetic_model
 
+from tddfa_ros.official.importer import import_models
+from tddfa_ros.runtime.store import ModelStore, default_store
+
 ORIGIN_UM = np.array([1500.0, -12000.0, 90000.0])
 """Where the made-up head's own origin lies, before it is written in micrometres: the file's frame is not centred."""
 
@@ -40,6 +43,17 @@ def basel_content(seed: int = 0) -> dict[str, Any]:
         "keypoints": rows.astype(np.int64),
         "tri": np.ascontiguousarray(head.triangles[:, ::-1].T),
     }
+
+
+def made_up_store(folder: Path) -> ModelStore:
+    """What a user has who imported ``official-mb05`` and ``official-bfm``, in the cache ``folder/cache``."""
+    checkout, manifest = folder / "3DDFA_V2", default_store().manifest
+    write_pickle(checkout / "param_mean_std_62d_120x120.pkl", whitening_content())
+    write_original_onnx(checkout / "mb05_120x120.onnx")
+    head = write_pickle(folder / "bfm_noneck_v3_slim.pkl", basel_content())
+    import_models(checkout, ModelStore(manifest, folder / "cache"))
+    import_models(head, ModelStore(manifest, folder / "cache"), name="official-bfm")
+    return ModelStore(manifest, folder / "cache")
 
 
 def write_pickle(path: Path, content: Any, protocol: int = 2) -> Path:

@@ -6,7 +6,7 @@ A dataset is the folder of its list file::
     data/images/0001.jpg        the photograph
     data/params/0001.npy        (P,) float32, pose in the 120-px crop frame of the item's ROI
     data/rois/0001.npy          (4,) x0, y0, x1, y1 px of the photograph; without this folder the whole photograph is the ROI
-    data/seg_maps/0001.png      uint8 class ids (tddfa_ros/training/data/parsing.py), 255 = ignore
+    data/seg_maps/0001.png      uint8 class ids (tddfa_ros/rendering/parsing.py), 255 = ignore
     data/uv_maps/0001.npz|png   UV position map (tddfa_ros/training/data/uv_map.py)
 
 Only images and params are needed. One of the other folders that exists must hold every item of the list.

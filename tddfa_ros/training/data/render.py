@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tddfa_ros.geometry.pose import to_crop
 from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.rendering.parsing import render_parsing, triangle_classes
 from tddfa_ros.training.data.frames import MAP_SIDES, map_frame
 from tddfa_ros.training.data.items import ItemReader, Report, in_threads, names_of, report_bad
 from tddfa_ros.training.data.layout import BadItem, Entry, ItemError, read_entries
-from tddfa_ros.training.data.parsing import render_parsing, triangle_classes
 from tddfa_ros.training.data.pictures import read_picture, write_picture
 from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface, write_uv_map
 from tddfa_ros.types import POSE_SIZE, FloatArray

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from support.synthetic_model import synthetic_model
 from support.user_dataset import HEIGHT, ROI, WIDTH, gradient, write_dataset
 
 from tddfa_ros.errors import ConfigError
@@ -17,23 +15,6 @@ from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
 from tddfa_ros.training.data.items import FolderDataset, in_threads, read_items
 from tddfa_ros.training.data.parsing import IGNORE
 from tddfa_ros.training.data.render import RenderOptions, render_lists
-
-
-@pytest.fixture(scope="module")
-def model() -> MorphableModel:
-    return synthetic_model(shape=4, expressions=6)
-
-
-@pytest.fixture(scope="module")
-def template(model: MorphableModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("template") / "data", model, maps=True)
-
-
-@pytest.fixture
-def dataset(template: Path, tmp_path: Path) -> Path:
-    """The list of four good items with all kinds of files, a fresh copy."""
-    shutil.copytree(template.parent, tmp_path / "data")
-    return tmp_path / "data" / template.name
 
 
 def test_a_sample_is_the_roi_with_its_margin(model: MorphableModel, dataset: Path) -> None:

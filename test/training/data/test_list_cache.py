@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +16,6 @@ from tddfa_ros.training.data.items import FolderDataset, Items, read_items
 from tddfa_ros.training.data.list_cache import build_cache_from_items, cache_lists
 from tddfa_ros.training.data.parsing import IGNORE
 from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface
-
-
-@pytest.fixture(scope="module")
-def model() -> MorphableModel:
-    return synthetic_model(shape=4, expressions=6)
-
-
-@pytest.fixture(scope="module")
-def template(model: MorphableModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("template") / "data", model, maps=True)
-
-
-@pytest.fixture
-def dataset(template: Path, tmp_path: Path) -> Path:
-    """The list of four good items with all kinds of files, a fresh copy."""
-    shutil.copytree(template.parent, tmp_path / "data")
-    return tmp_path / "data" / template.name
 
 
 def test_the_cache_holds_the_items(model: MorphableModel, dataset: Path, tmp_path: Path) -> None:

@@ -11,15 +11,15 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_crop
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.morphable.builder.regions import REGION_NAMES
-from tddfa_ros.training.data.parsing import (
+from tddfa_ros.rendering.parsing import (
     CLASS_NAMES,
     CLASSES,
-    IGNORE,
     colourise,
     render_parsing,
     triangle_classes,
     vertex_classes,
 )
+from tddfa_ros.training.data.parsing import IGNORE
 
 SCALE = 4  # the crop of 120 px, drawn larger
 

@@ -5,21 +5,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.synthetic_model import synthetic_model
 from support.user_dataset import HEIGHT, ROI, WIDTH, write_dataset
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.pose import to_image
 from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.rendering.parsing import CLASS_NAMES
 from tddfa_ros.training.data.items import read_items
-from tddfa_ros.training.data.parsing import CLASS_NAMES
 from tddfa_ros.training.data.render import IMAGE_SIZE, SIZES, RenderOptions, render_lists
 from tddfa_ros.training.data.uv_map import posed_vertices, read_uv_map, uv_surface
-
-
-@pytest.fixture(scope="module")
-def model() -> MorphableModel:
-    return synthetic_model(shape=4, expressions=6)
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""The options that subcommands of ``tddfa dataset`` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from tddfa_ros.cli._common import EXISTING_FILE, FOLDER, morphable_option
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+POSITIVE = click.FloatRange(0, min_open=True)
+COUNT = click.IntRange(min=0)
+
+
+def list_option(help_text: str, required: bool = False) -> Callable[[_Command], _Command]:
+    """``--list``, repeatable, as ``lists``."""
+    return click.option(
+        "--list", "lists", type=EXISTING_FILE, required=required, multiple=True, help=help_text
+    )
+
+
+def out_option(help_text: str) -> Callable[[_Command], _Command]:
+    """``--out``, the folder of a cache."""
+    return click.option("--out", type=FOLDER, required=True, help=help_text)
+
+
+def output_option(help_text: str) -> Callable[[_Command], _Command]:
+    """``--output``, the folder of a dataset."""
+    return click.option("--output", type=FOLDER, required=True, help=help_text)
+
+
+def max_error_option(which: str, default: float | None = None) -> Callable[[_Command], _Command]:
+    """``--max-error``: ``which`` are left out, such as "items whose fit misses the landmarks"."""
+    return click.option(
+        "--max-error",
+        type=POSITIVE,
+        default=default,
+        show_default=default is not None,
+        help=f"Leave out {which} by more, % of the face size.",
+    )
+
+
+def item_options(command: _Command) -> _Command:
+    """Decorate a command that reads items of a dataset; it gets ``strict`` and ``model``."""
+    strict = click.option(
+        "--strict", is_flag=True, help="Refuse the whole dataset if one item cannot be used."
+    )
+    return strict(morphable_option(command))

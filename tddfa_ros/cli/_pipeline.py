@@ -1,0 +1,52 @@
+"""The options of subcommands that run the whole pipeline: a configuration file, and what is chosen over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tddfa_ros.cli._common import config_option
+from tddfa_ros.cli._detection import detection_options, with_detection
+from tddfa_ros.config import PipelineConfig, load_config
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    config_option,
+    click.option(
+        "--regressor", help="Regression network: a name in the model list, or an .onnx file."
+    ),
+    click.option(
+        "--morphable-model",
+        help="Morphable model: a name in the model list, or an .npz file; an imported network brings its own.",
+    ),
+    detection_options,
+)
+
+
+def pipeline_options(command: _Command) -> _Command:
+    """Decorate a click command; what it gets goes into :func:`pipeline_config`, by name."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def pipeline_config(
+    config: Path | None,
+    regressor: str | None = None,
+    morphable_model: str | None = None,
+    **detection: Any,
+) -> PipelineConfig:
+    """The configuration file, or the defaults, with those options that were given.
+
+    Raises:
+        ConfigError: the file cannot be used, or a value is out of range.
+    """
+    chosen = with_detection(load_config(config), **detection)
+    models = {"model": regressor, "morphable_model": morphable_model}
+    given: dict[str, Any] = {name: value for name, value in models.items() if value is not None}
+    return replace(chosen, regression=replace(chosen.regression, **given))

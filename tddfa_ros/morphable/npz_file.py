@@ -1,0 +1,39 @@
+"""Reading this project's ``.npz`` files, each of which says which format it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ModelError
+
+
+def read_npz(
+    path: Path, what: str, file_format: str, needed: Iterable[str]
+) -> dict[str, NDArray[Any]]:
+    """All arrays of a file by name; nothing in it is executed.
+
+    Args:
+        path: of a file that exists.
+        what: it should be, for people: ``a morphable model``.
+        file_format: that its entry ``format`` must name.
+        needed: names that it must have.
+
+    Raises:
+        ModelError: it cannot be read, has another format, or lacks a name.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = {key: file[key] for key in file.files}
+    except Exception as error:  # zip, zlib and NumPy each have their own
+        raise ModelError(f"{path} is not a readable .npz file: {error}") from error
+    if str(stored.get("format", "")) != file_format:
+        raise ModelError(f"{path} is not {what} of format {file_format}")
+    missing = [key for key in needed if key not in stored]
+    if missing:
+        raise ModelError(f"{path} lacks {', '.join(missing)}")
+    return stored

@@ -1,0 +1,261 @@
+"""``sensor_msgs/Image`` and ``CompressedImage``, from a node or from a bag, as BGR arrays. No ROS in here: messages are only looked at.
+
+Every message is checked before anything looks at its pixels, then brought to one plain form (tight rows, native byte
+order) that cv_bridge and rosbags-image convert alike. Where neither knows an encoding, OpenCV, which does the work in
+both, is called directly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.errors import ImageError
+from tddfa_ros.types import ImageBGR
+
+_TO_8_BIT = 255.0 / 65535.0
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How an encoding lies in memory: ``name`` as libraries know it, samples per pixel, bytes per sample."""
+
+    name: str
+    channels: int
+    depth: int = 1
+    even_width: bool = False
+    even_height: bool = False
+
+
+def _layouts() -> dict[str, _Layout]:
+    table = {
+        **{
+            f"{order}8": _Layout(f"{order}8", len(order))
+            for order in ("bgr", "rgb", "bgra", "rgba")
+        },
+        **{
+            f"{order}16": _Layout(f"{order}16", len(order), 2)
+            for order in ("bgr", "rgb", "bgra", "rgba")
+        },
+        "mono8": _Layout("mono8", 1),
+        "mono16": _Layout("mono16", 1, 2),
+        # What OpenCV users send without naming a colour order.
+        "8UC1": _Layout("mono8", 1),
+        "8UC3": _Layout("bgr8", 3),
+        "8UC4": _Layout("bgra8", 4),
+        "16UC1": _Layout("mono16", 1, 2),
+        "yuv422": _Layout("yuv422", 2, even_width=True),
+        "uyvy": _Layout("yuv422", 2, even_width=True),
+        "yuv422_yuy2": _Layout("yuv422_yuy2", 2, even_width=True),
+        "yuyv": _Layout("yuv422_yuy2", 2, even_width=True),
+        "nv12": _Layout("nv12", 1, even_width=True, even_height=True),
+        "nv21": _Layout("nv21", 1, even_width=True, even_height=True),
+    }
+    for pattern in ("rggb", "bggr", "gbrg", "grbg"):
+        for depth in (1, 2):
+            name = f"bayer_{pattern}{8 * depth}"
+            table[name] = _Layout(name, 1, depth)
+    return table
+
+
+LAYOUTS = _layouts()
+"""All encodings of ``sensor_msgs/Image`` that :func:`to_bgr` takes."""
+
+_PLANAR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "nv21": cv2.COLOR_YUV2BGR_NV21}
+
+
+@dataclass(frozen=True, eq=False)
+class PlainImage:
+    """A checked picture with tight rows in native byte order, named as in ``sensor_msgs/Image``."""
+
+    height: int
+    width: int
+    encoding: str
+    step: int
+    data: NDArray[Any]
+    is_bigendian: bool = sys.byteorder == "big"
+
+
+def to_bgr(message: Any) -> ImageBGR:
+    """The picture in a message, an object with the fields of either type, as (height, width, 3) uint8, BGR, contiguous.
+
+    A ``bgr8`` picture without padding is a view of the message's data; everything else is a copy. 16-bit pictures are
+    scaled to 8 bit, 65535 becoming 255.
+
+    Raises:
+        ImageError: zero size, truncated data, a step that is too small, an unknown encoding, or undecodable data.
+    """
+    if hasattr(message, "format"):
+        return _decode(message)
+    image = plain_image(message)
+    try:
+        return _to_bgr(image)
+    except ImageError:
+        raise
+    except (
+        Exception
+    ) as error:  # cv2.error, CvBridgeError, rosbags' own: what the libraries raise is not specified
+        reason = " ".join(str(error).split())
+        raise ImageError(
+            f"a {image.width}x{image.height} picture in '{message.encoding}' cannot be converted: {reason}"
+        ) from error
+
+
+def plain_image(message: Any) -> PlainImage:
+    """Check a picture message, strip the padding of its rows, and swap bytes where needed.
+
+    4:2:0 pictures (nv12, nv21) may count their rows either way: ``height`` rows with half as many rows of chroma below
+    them (sensor_msgs), or all rows together (OpenCV). The length of the data tells.
+
+    Raises:
+        ImageError: see :func:`to_bgr`.
+    """
+    layout = LAYOUTS.get(message.encoding)
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    if layout is None:
+        raise ImageError(
+            f"unknown image encoding '{message.encoding}'; a colour, grey, YUV or Bayer encoding is needed"
+        )
+    if height == 0 or width == 0:
+        raise ImageError(f"the image has zero size ({width}x{height})")
+    row = width * layout.channels * layout.depth
+    if step < row:
+        raise ImageError(
+            f"wrong step: a row of {width} pixels in '{message.encoding}' takes {row} bytes, but step is {step}"
+        )
+    data = _as_bytes(message.data)
+    rows = height
+    if layout.name in _PLANAR:
+        height, rows = _planar_rows(height, step, data.size)
+    if (layout.even_width and width % 2) or (layout.even_height and height % 2):
+        raise ImageError(f"a {width}x{height} picture in '{message.encoding}' needs even sides")
+    # The last row may come without its padding.
+    needed = (rows - 1) * step + row
+    if data.size < needed:
+        raise ImageError(
+            f"truncated image: {width}x{height} in '{message.encoding}' with step {step} needs {needed} bytes, "
+            f"but {data.size} came"
+        )
+    pixels = np.ndarray((rows, row), np.uint8, buffer=data, strides=(step, 1))
+    tight = np.ascontiguousarray(pixels)
+    if layout.depth == 2 and bool(message.is_bigendian) != (sys.byteorder == "big"):
+        tight = tight.view(np.uint16).byteswap().view(np.uint8)
+    return PlainImage(rows, width, layout.name, row, tight)
+
+
+def _planar_rows(height: int, step: int, size: int) -> tuple[int, int]:
+    """(height of the picture, rows in memory) of a 4:2:0 picture."""
+    if size < height * step * 3 // 2 and size == height * step and height % 3 == 0:
+        return height * 2 // 3, height
+    return height, height * 3 // 2
+
+
+def _to_bgr(image: PlainImage) -> ImageBGR:
+    if image.encoding == "bgr8":
+        return image.data.reshape(image.height, image.width, 3)
+    if image.encoding in _PLANAR:
+        planes = image.data.reshape(image.height, image.width)
+        return np.ascontiguousarray(cv2.cvtColor(planes, _PLANAR[image.encoding]), dtype=np.uint8)
+    # Both libraries demosaic and reorder 16 bit alike, but round differently on the way to 8 bit.
+    if image.encoding.endswith("16"):
+        return _to_8_bit(_converter()(image, "bgr16"))
+    return np.ascontiguousarray(_converter()(image, "bgr8"), dtype=np.uint8)
+
+
+def _to_8_bit(image: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(cv2.convertScaleAbs(image, alpha=_TO_8_BIT), dtype=np.uint8)
+
+
+Converter = Callable[[PlainImage, str], NDArray[Any]]
+
+
+def cv_bridge_converter() -> Converter:
+    """Conversion by ROS's cv_bridge.
+
+    Raises:
+        Exception: it is absent, or was built against another NumPy, in which case even importing it is no proof.
+    """
+    from cv_bridge import CvBridge  # type: ignore[import-not-found]
+
+    convert: Converter = CvBridge().imgmsg_to_cv2
+    convert(PlainImage(1, 2, "rgb8", 6, np.zeros((1, 6), np.uint8)), "bgr8")
+    return convert
+
+
+def rosbags_converter() -> Converter:
+    """Conversion by rosbags-image, which is pure Python.
+
+    Raises:
+        ImportError: it is absent.
+    """
+    from rosbags.image import image_to_cvimage
+
+    return image_to_cvimage  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=1)
+def _converter() -> Converter:
+    # A cv_bridge built for NumPy 1 fails in ways of its own (AttributeError, ImportError, SystemError).
+    with contextlib.suppress(Exception):
+        return cv_bridge_converter()
+    try:
+        return rosbags_converter()
+    except ImportError as error:
+        raise ImageError(
+            "no image converter: install cv_bridge (ROS) or rosbags-image (pip)"
+        ) from error
+
+
+def _decode(message: Any) -> ImageBGR:
+    """JPEG, PNG or whatever else OpenCV decodes."""
+    if "compressedDepth" in message.format:
+        raise ImageError("a compressedDepth picture holds distances, no colours")
+    data = _as_bytes(message.data)
+    _check_complete(data.tobytes(), message.format)
+    # Cameras do not turn pictures; EXIF does.
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(data, flags)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ImageError(
+            f"a compressed image of {data.size} bytes ('{message.format}') cannot be decoded"
+        )
+    if image.dtype == np.uint16:
+        image = _to_8_bit(image)
+    if image.dtype != np.uint8:
+        raise ImageError(f"a compressed image of {image.dtype} values is no colour or grey picture")
+    if image.ndim == 2:
+        return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    # "jpeg compressed rgb8" says that RGB was handed to an encoder that takes BGR.
+    if "compressed rgb" in message.format:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return np.ascontiguousarray(image, dtype=np.uint8)
+
+
+def _check_complete(data: bytes, name: str) -> None:
+    """Refuse truncated pictures: decoders fill what is missing with grey and only mutter."""
+    if not data:
+        raise ImageError("a compressed image is empty")
+    # Neither marker can occur inside JPEG's entropy-coded data; an EXIF thumbnail ends before the last scan starts.
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda"):
+        raise ImageError(f"truncated JPEG image ({len(data)} bytes came)")
+    if data.startswith(b"\x89PNG") and b"IEND\xaeB`\x82" not in data[-4096:]:
+        raise ImageError(f"truncated PNG image ({len(data)} bytes came)")
+
+
+def _as_bytes(data: Any) -> NDArray[np.uint8]:
+    """The data of a message, whatever sequence they are held in, without a copy where possible."""
+    if isinstance(data, (array, bytes, bytearray, memoryview)):
+        return np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
+    return np.ascontiguousarray(data, dtype=np.uint8).ravel()
