@@ -257,8 +257,17 @@ def render(
     show_default=True,
     help="Drop faces on which label and network disagree by more, % of the face size.",
 )
+@click.option("--keep-expressions", is_flag=True, help="Move pose and identity only.")
 @morphable_option
-def refine(source: Path, network: Path, out: Path, share: float, limit: float, model: str) -> None:
+def refine(
+    source: Path,
+    network: Path,
+    out: Path,
+    share: float,
+    limit: float,
+    keep_expressions: bool,
+    model: str,
+) -> None:
     """Move labels towards what a trained network sees, and drop those that it cannot confirm.
 
     Held-out faces keep their labels. Training on the new cache and refining again goes on from there.
@@ -272,7 +281,15 @@ def refine(source: Path, network: Path, out: Path, share: float, limit: float, m
     morphable = load_morphable(model)
     cached = open_cache(source, morphable)
     trained, config = load_network(network, morphable)
-    seen = look_again(cached, morphable, trained, size=config.input_size, share=share, limit=limit)
+    seen = look_again(
+        cached,
+        morphable,
+        trained,
+        size=config.input_size,
+        share=share,
+        limit=limit,
+        keep_expressions=keep_expressions,
+    )
     write_refined(source, out, cached, seen)
     for name in dict.fromkeys(cached.source[cached.face].tolist()):
         rows = cached.face & (cached.source == name)

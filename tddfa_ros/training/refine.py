@@ -47,6 +47,7 @@ def refine(
     size: int = int(CROP_FRAME),
     share: float = 0.5,
     limit: float = 6.0,
+    keep_expressions: bool = False,
 ) -> Refined:
     """Let ``network`` see every face and its mirror image, with a progress bar.
 
@@ -54,6 +55,7 @@ def refine(
         size: side of the network's crops, px.
         share: of the network in the new label, 0..1.
         limit: faces on which label and network disagree by more, % of the face size, are dropped.
+        keep_expressions: leave those of the labels. A network's are timid, and labels that follow it make the next one more so.
 
     Faces that are held out keep their labels, so that figures before and after can be compared.
     """
@@ -68,6 +70,9 @@ def refine(
         )
         disagreement[rows] = nme(found, truth)
         params[rows] = blend(label, seen, share)
+    if keep_expressions:
+        expressions = model.layout.expression_slice
+        params[:, expressions] = cache.params[:, expressions]
     keep = cache.held_out | ~cache.face
     params[keep] = cache.params[keep]
     return Refined(params, disagreement, np.nan_to_num(disagreement) > limit)

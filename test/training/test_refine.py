@@ -146,5 +146,10 @@ def test_the_command(
     assert main(command) == 0
     made = open_cache(tmp_path / "new", tiny_model)
     trained = tiny_cache.face & ~tiny_cache.held_out
-    assert (made.params != tiny_cache.params).any(axis=1)[trained].all()
+    expressions = tiny_model.layout.expression_slice
+    assert (made.params != tiny_cache.params)[trained][:, expressions].any(axis=1).all()
+    assert main([*command, "--keep-expressions"]) == 0
+    made = open_cache(tmp_path / "new", tiny_model)
+    moved = (made.params != tiny_cache.params)[trained]
+    assert moved[:, :12].all() and not moved[:, expressions].any()
     assert f"{tiny_cache.face.sum()} faces, disagreement" in capsys.readouterr().out
