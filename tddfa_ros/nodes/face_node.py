@@ -121,6 +121,7 @@ class FaceNode(Node):
         latency = (self.get_clock().now().nanoseconds - stamp_ns(header.stamp)) / NANOSECONDS
         self._statistics.processed(latency, stages, len(faces))
         self._tracker.search_pending()  # after publishing: the detector must not delay what is known
+        self._tell_notes()
 
     def _skip(self) -> bool:
         """Whether this image is not worth the work; forgets the tracks when work resumes after a pause."""
@@ -204,8 +205,12 @@ class FaceNode(Node):
             f"looking for faces in {image_topic(self, config.image_transport)} with "
             f"{config.detection.detector} and {config.pipeline().regression.model} on {self._pipeline.provider}"
         )
+        self._tell_notes()
+
+    def _tell_notes(self) -> None:
+        """Warn of each reason why a GPU is not used, once; one may fail while it works."""
         for note in self._pipeline.notes:
-            self.get_logger().warning(note)
+            self._log.warning_once(note)
 
 
 def main() -> None:

@@ -40,11 +40,16 @@ class ThrottledLog:
 
     def once(self, kind: str, sentence: str) -> bool:
         """Log an informational line the first time its kind comes up, and never again."""
-        with self._lock:
-            if kind in self._last:
-                return False
-            self._last[kind] = self._clock()
+        if not self._is_new(kind):
+            return False
         self._logger.info(sentence)
+        return True
+
+    def warning_once(self, sentence: str) -> bool:
+        """Log a warning the first time it comes up, and never again."""
+        if not self._is_new(sentence):
+            return False
+        self._logger.warning(sentence)
         return True
 
     def exception(self, doing: str, error: Exception) -> bool:
@@ -57,6 +62,13 @@ class ThrottledLog:
             return self.error(re.sub(r"[\d.]+", "#", f"{doing}:{error}"), str(error))
         kind = type(error).__name__
         return self.error(f"{doing}:{kind}", f"unexpected {kind} while {doing}: {error}")
+
+    def _is_new(self, kind: str) -> bool:
+        with self._lock:
+            if kind in self._last:
+                return False
+            self._last[kind] = self._clock()
+            return True
 
     def _write(self, level: str, kind: str, sentence: str) -> bool:
         with self._lock:

@@ -52,7 +52,8 @@ def test_once_is_once() -> None:
     log.once("fov", "assumed")
     clock.now = 1000.0
     log.once("fov", "assumed")
-    assert logger.lines == ["I assumed"]
+    assert log.warning_once("no GPU") and not log.warning_once("no GPU")
+    assert logger.lines == ["I assumed", "W no GPU"]
 
 
 def test_sentences_that_differ_only_in_numbers_are_one_kind() -> None:
