@@ -21,7 +21,7 @@ setup(
     author_email="tddfa-ros@users.noreply.github.com",
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed"]},
+    package_data={NAME: ["py.typed", "avatar/web/*", "morphable/builder/*.json"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -42,6 +42,7 @@ setup(
         "tqdm>=4.57",
     ],
     extras_require={
+        "avatar": ["aiohttp>=3.8", "pygltflib>=1.16", "python-osc>=1.8"],
         "bags": ["rosbags>=0.9.19"],
         "cluster": ["ray>=2.9"],
         "export": ["pygltflib>=1.16", "trimesh>=4.0"],
@@ -58,6 +59,7 @@ setup(
             f"face_node = {NAME}.nodes.main:face_node",
             f"smoothing_node = {NAME}.nodes.main:smoothing_node",
             f"visualization_node = {NAME}.nodes.main:visualization_node",
+            f"avatar_node = {NAME}.nodes.main:avatar_node",
             f"image_source_node = {NAME}.nodes.main:image_source_node",
             f"face_system = {NAME}.nodes.main:face_system",
         ],

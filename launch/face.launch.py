@@ -68,6 +68,12 @@ def arguments():
             + AS_IN_FILE,
         ),
         DeclareLaunchArgument(
+            "avatar",
+            default_value="false",
+            choices=["false", "true", "web"],
+            description="drive avatars: true = avatar_node, which sends what params_file says; web = with its page, too",
+        ),
+        DeclareLaunchArgument(
             "rviz", default_value="false", choices=BOOLEAN, description="start RViz"
         ),
         DeclareLaunchArgument(
@@ -134,6 +140,7 @@ def overrides(chosen):
         },
         "smoothing_node": {**model, "smoothing.method": chosen["smoothing"]},
         "visualization_node": {**image_transport, **model},
+        "avatar_node": {**model, "web": True if chosen["avatar"] == "web" else ""},
         "image_source_node": {
             **image_transport,
             "source": source,
@@ -176,13 +183,16 @@ def start(context):
     }
     ended = Shutdown(reason="the node that finds faces has ended")
     smoothing, source = chosen["smoothing"] != "none", chosen["source"] != "none"
+    avatar = chosen["avatar"] != "false"
     if chosen["composed"] == "true":
         flags = ["--smoothing" if smoothing else "--no-smoothing"]
         flags += ["--source" if source else "--no-source"]
+        flags += ["--avatar" if avatar else "--no-avatar"]
         nodes = [Node(executable="face_system", arguments=flags, on_exit=ended, **common)]
     else:
         names = ["smoothing_node"] if smoothing else []
         names += ["visualization_node"] + (["image_source_node"] if source else [])
+        names += ["avatar_node"] if avatar else []
         nodes = [Node(executable="face_node", on_exit=ended, **common)]
         nodes += [Node(executable=name, **common) for name in names]
     if chosen["rviz"] == "true":

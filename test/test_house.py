@@ -128,7 +128,8 @@ def test_console_scripts_lead_somewhere():
     setup = (ROOT / "setup.py").read_text().replace("{NAME}", "tddfa_ros")
     scripts = re.findall(r'f"(\w+) = ([\w.]+):(\w+)"', setup)
     assert {name for name, *_ in scripts} == {
-        "tddfa", "face_node", "smoothing_node", "visualization_node", "image_source_node", "face_system",
+        "tddfa", "face_node", "smoothing_node", "visualization_node", "avatar_node",
+        "image_source_node", "face_system",
     }  # fmt: skip
     for name, module, function in scripts:
         path = ROOT / module.replace(".", "/")

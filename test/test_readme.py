@@ -15,7 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NODES = ("face_node", "smoothing_node", "visualization_node", "image_source_node")
+NODES = ("face_node", "smoothing_node", "visualization_node", "avatar_node", "image_source_node")
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "docs/*.md", "docs/guide/*.md", "models/*.md")

@@ -15,6 +15,7 @@ from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.nodes.camera_state import CameraState
 from tddfa_ros.nodes.diagnostics import Diagnostics, Statistics
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
+from tddfa_ros.nodes.images import to_bgr
 from tddfa_ros.nodes.mailbox import Worker
 from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, stamp_seconds
 from tddfa_ros.nodes.options import FaceNodeOptions
@@ -23,7 +24,6 @@ from tddfa_ros.nodes.runner import run
 from tddfa_ros.nodes.subscriptions import SENSOR_QOS, image_topic, subscribe_images
 from tddfa_ros.nodes.throttle import ThrottledLog
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.sources.image_messages import to_bgr
 from tddfa_ros.tracking.tracker import FaceTracker
 
 

@@ -1,9 +1,12 @@
-"""BGR arrays to picture messages; the way back is :mod:`tddfa_ros.sources.image_messages`."""
+"""BGR arrays to picture messages and back, the latter with ROS's cv_bridge where that works."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from array import array
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +15,38 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from tddfa_ros.errors import ImageError
+from tddfa_ros.sources import image_messages
+from tddfa_ros.sources.image_messages import Converter, PlainImage
 from tddfa_ros.types import ImageBGR
 
 JPEG_QUALITY = 90
+
+
+def to_bgr(message: Any) -> ImageBGR:
+    """The picture in ``sensor_msgs/Image`` or ``CompressedImage``; see :func:`tddfa_ros.sources.image_messages.to_bgr`."""
+    return image_messages.to_bgr(message, _converter())
+
+
+def cv_bridge_converter() -> Converter:
+    """Conversion by ROS's cv_bridge.
+
+    Raises:
+        Exception: it is absent, or was built against another NumPy, in which case even importing it is no proof.
+    """
+    from cv_bridge import CvBridge
+
+    convert: Converter = CvBridge().imgmsg_to_cv2
+    convert(PlainImage(1, 2, "rgb8", 6, np.zeros((1, 6), np.uint8)), "bgr8")
+    return convert
+
+
+@lru_cache(maxsize=1)
+def _converter() -> Converter | None:
+    """cv_bridge where it works; None leaves it to the library that needs no ROS."""
+    # A cv_bridge built for NumPy 1 fails in ways of its own (AttributeError, ImportError, SystemError).
+    with contextlib.suppress(Exception):
+        return cv_bridge_converter()
+    return None
 
 
 def image_message(bgr: ImageBGR, header: Header) -> Image:

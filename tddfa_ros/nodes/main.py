@@ -31,6 +31,11 @@ def visualization_node() -> None:
     _start("visualization_node")
 
 
+def avatar_node() -> None:
+    """Console script ``avatar_node``."""
+    _start("avatar_node")
+
+
 def image_source_node() -> None:
     """Console script ``image_source_node``."""
     _start("image_source_node")

@@ -175,6 +175,54 @@ class VisualizationNodeOptions(MeshOptions):
 
 
 @dataclass(frozen=True)
+class AvatarNodeOptions(MeshOptions):
+    """Parameters of ``avatar_node``."""
+
+    stretch: bool = option(
+        True,
+        "use the whole range of each blend shape; false: the network's coefficients as they are, which seldom reach 1",
+        runtime=False,
+    )
+    osc: str = option(
+        "",
+        "host:port that OSC in the VMC protocol is sent to, such as 127.0.0.1:39540; empty = none",
+        runtime=False,
+    )
+    livelink: str = option(
+        "",
+        "host:port that Live Link Face packets are sent to, such as 127.0.0.1:11111; empty = none",
+        runtime=False,
+    )
+    subject: str = option(
+        "",
+        "name that Live Link Face packets carry; empty = the id of the face",
+        runtime=False,
+    )
+    web: bool = option(
+        False,
+        "serve a web page on which a head mirrors the face",
+        runtime=False,
+    )
+    web_port: int = option(
+        8077,
+        "port of the page; 0 = any that is free",
+        minimum=0,
+        maximum=65535,
+        runtime=False,
+    )
+    web_host: str = option(
+        "127.0.0.1",
+        "who may open the page; 0.0.0.0 = everybody who reaches this machine",
+        runtime=False,
+    )
+    three: str = option(
+        "",
+        "folder of three.js for the page; empty = node_modules/three where the node is started",
+        runtime=False,
+    )
+
+
+@dataclass(frozen=True)
 class ImageSourceNodeOptions:
     """Parameters of ``image_source_node``."""
 

@@ -15,6 +15,7 @@ from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
+from tddfa_ros.nodes.images import to_bgr
 from tddfa_ros.nodes.mailbox import Worker
 from tddfa_ros.nodes.markers import MarkerBuilder
 from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, tracked_faces, uint8_sequence
@@ -27,7 +28,6 @@ from tddfa_ros.nodes.subscriptions import subscribe_images
 from tddfa_ros.nodes.throttle import ThrottledLog
 from tddfa_ros.rendering.overlay import draw_overlay
 from tddfa_ros.runtime.store import default_store
-from tddfa_ros.sources.image_messages import to_bgr
 from tddfa_ros.types import ImageBGR
 
 IMAGES, FACES = 0, 1

@@ -1,18 +1,16 @@
 """``sensor_msgs/Image`` and ``CompressedImage``, from a node or from a bag, as BGR arrays. No ROS in here: messages are only looked at.
 
 Every message is checked before anything looks at its pixels, then brought to one plain form (tight rows, native byte
-order) that cv_bridge and rosbags-image convert alike. Where neither knows an encoding, OpenCV, which does the work in
+order) that rosbags-image and ROS's cv_bridge convert alike. Where neither knows an encoding, OpenCV, which does the work in
 both, is called directly.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -85,11 +83,19 @@ class PlainImage:
     is_bigendian: bool = sys.byteorder == "big"
 
 
-def to_bgr(message: Any) -> ImageBGR:
+Converter = Callable[[PlainImage, str], NDArray[Any]]
+"""Converts a plain picture to the encoding that is named, ``bgr8`` or ``bgr16``."""
+
+
+def to_bgr(message: Any, convert: Converter | None = None) -> ImageBGR:
     """The picture in a message, an object with the fields of either type, as (height, width, 3) uint8, BGR, contiguous.
 
     A ``bgr8`` picture without padding is a view of the message's data; everything else is a copy. 16-bit pictures are
     scaled to 8 bit, 65535 becoming 255.
+
+    Args:
+        message: the picture.
+        convert: does what is left to a library; None = rosbags-image.
 
     Raises:
         ImageError: zero size, truncated data, a step that is too small, an unknown encoding, or undecodable data.
@@ -98,7 +104,7 @@ def to_bgr(message: Any) -> ImageBGR:
         return _decode(message)
     image = plain_image(message)
     try:
-        return _to_bgr(image)
+        return _to_bgr(image, convert)
     except ImageError:
         raise
     except (
@@ -159,60 +165,36 @@ def _planar_rows(height: int, step: int, size: int) -> tuple[int, int]:
     return height, height * 3 // 2
 
 
-def _to_bgr(image: PlainImage) -> ImageBGR:
+def _to_bgr(image: PlainImage, convert: Converter | None) -> ImageBGR:
     if image.encoding == "bgr8":
         return image.data.reshape(image.height, image.width, 3)
     if image.encoding in _PLANAR:
         planes = image.data.reshape(image.height, image.width)
         return np.ascontiguousarray(cv2.cvtColor(planes, _PLANAR[image.encoding]), dtype=np.uint8)
+    convert = convert or rosbags_converter()
     # Both libraries demosaic and reorder 16 bit alike, but round differently on the way to 8 bit.
     if image.encoding.endswith("16"):
-        return _to_8_bit(_converter()(image, "bgr16"))
-    return np.ascontiguousarray(_converter()(image, "bgr8"), dtype=np.uint8)
+        return _to_8_bit(convert(image, "bgr16"))
+    return np.ascontiguousarray(convert(image, "bgr8"), dtype=np.uint8)
 
 
 def _to_8_bit(image: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(cv2.convertScaleAbs(image, alpha=_TO_8_BIT), dtype=np.uint8)
 
 
-Converter = Callable[[PlainImage, str], NDArray[Any]]
-
-
-def cv_bridge_converter() -> Converter:
-    """Conversion by ROS's cv_bridge.
-
-    Raises:
-        Exception: it is absent, or was built against another NumPy, in which case even importing it is no proof.
-    """
-    from cv_bridge import CvBridge  # type: ignore[import-not-found]
-
-    convert: Converter = CvBridge().imgmsg_to_cv2
-    convert(PlainImage(1, 2, "rgb8", 6, np.zeros((1, 6), np.uint8)), "bgr8")
-    return convert
-
-
 def rosbags_converter() -> Converter:
     """Conversion by rosbags-image, which is pure Python.
 
     Raises:
-        ImportError: it is absent.
+        ImageError: it is absent.
     """
-    from rosbags.image import image_to_cvimage
-
-    return image_to_cvimage  # type: ignore[return-value]
-
-
-@lru_cache(maxsize=1)
-def _converter() -> Converter:
-    # A cv_bridge built for NumPy 1 fails in ways of its own (AttributeError, ImportError, SystemError).
-    with contextlib.suppress(Exception):
-        return cv_bridge_converter()
     try:
-        return rosbags_converter()
+        from rosbags.image import image_to_cvimage
     except ImportError as error:
         raise ImageError(
             "no image converter: install cv_bridge (ROS) or rosbags-image (pip)"
         ) from error
+    return image_to_cvimage  # type: ignore[return-value]
 
 
 def _decode(message: Any) -> ImageBGR:

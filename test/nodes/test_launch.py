@@ -22,7 +22,7 @@ CONTRACT = {
     "image_topic", "camera_info_topic", "image_transport", "device", "detector", "smoothing", "rviz", "composed",
     "source", "source_path", "params_file", "namespace",
 }  # fmt: skip
-EXTRA = {"fixed_frame", "width", "height", "rate", "model"}
+EXTRA = {"avatar", "fixed_frame", "width", "height", "rate", "model"}
 
 
 # --- what needs no launch ---
@@ -47,10 +47,10 @@ def test_the_readme_names_every_argument() -> None:
 
 
 def test_every_executable_is_installed() -> None:
-    started = set(re.findall(r'"((?:face|smoothing|visualization|image_source)_\w+)"', LAUNCH_FILE.read_text()))  # fmt: skip
+    started = set(re.findall(r'"((?:avatar|face|smoothing|visualization|image_source)_\w+)"', LAUNCH_FILE.read_text()))  # fmt: skip
     installed = set(re.findall(r'f"(\w+) = ', (ROOT / "setup.py").read_text()))
     executables = {name for name in started if name.endswith(("_node", "_system"))}
-    assert len(executables) == 5
+    assert len(executables) == 6
     assert executables <= installed
 
 
@@ -189,6 +189,13 @@ def test_the_network_is_said_once(describe: Any, composed: str) -> None:
     assert "model" not in describe()["face_node"].parameters("face_node")
 
 
+def test_avatars(describe: Any) -> None:
+    assert set(describe(avatar="true")) == SEPARATE | {"avatar_node"}
+    node = describe(avatar="web", model="mine")["avatar_node"]
+    assert node.parameters("avatar_node") == {"model": "mine", "web": True}
+    assert describe(avatar="true")["avatar_node"].parameters("avatar_node") == {}
+
+
 def test_without_smoothing_face_node_publishes_the_meshes(describe: Any) -> None:
     nodes = describe(smoothing="none")
     assert set(nodes) == SEPARATE - {"smoothing_node"}
@@ -213,8 +220,11 @@ def test_sources(describe: Any, source: str, path: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "flags"),
     [
-        ({}, ["--smoothing", "--no-source"]),
-        ({"smoothing": "none", "source": "demo"}, ["--no-smoothing", "--source"]),
+        ({}, ["--smoothing", "--no-source", "--no-avatar"]),
+        (
+            {"smoothing": "none", "source": "demo", "avatar": "web"},
+            ["--no-smoothing", "--source", "--avatar"],
+        ),
     ],
 )
 def test_composed(describe: Any, arguments: Mapping[str, str], flags: list[str]) -> None:

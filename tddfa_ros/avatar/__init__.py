@@ -1,0 +1,22 @@
+"""Driving avatars: ARKit's 52 blend shapes and the head's pose as JSON lines, OSC, Live Link Face packets, and a web page."""
+
+from tddfa_ros.avatar.arkit import ARKIT_NAMES, BlendShapes
+from tddfa_ros.avatar.frame import AvatarFrame
+from tddfa_ros.avatar.jsonl import JsonLines, from_line, to_line
+from tddfa_ros.avatar.livelink import LiveLinkSender
+from tddfa_ros.avatar.osc import VmcSender
+from tddfa_ros.avatar.receiver import Receiver
+from tddfa_ros.avatar.server import AvatarServer
+
+__all__ = [
+    "ARKIT_NAMES",
+    "AvatarFrame",
+    "AvatarServer",
+    "BlendShapes",
+    "JsonLines",
+    "LiveLinkSender",
+    "Receiver",
+    "VmcSender",
+    "from_line",
+    "to_line",
+]

@@ -1,0 +1,76 @@
+"""From pictures to receivers: track, smooth, translate, send."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+from tddfa_ros.avatar.arkit import BlendShapes
+from tddfa_ros.avatar.frame import AvatarFrame
+from tddfa_ros.avatar.receiver import Receiver
+from tddfa_ros.config import SmoothingConfig
+from tddfa_ros.errors import ImageError
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.runtime.interrupt import StopRequest
+from tddfa_ros.sources import ImageSource
+from tddfa_ros.types import ImageBGR
+from tddfa_ros.video.analysis import VideoAnalysis
+
+
+def drive(
+    source: ImageSource,
+    pipeline: FacePipeline,
+    receivers: Sequence[Receiver],
+    *,
+    smoothing: SmoothingConfig | None = None,
+    stretch: bool = True,
+    real_time: bool = True,
+) -> Iterator[list[AvatarFrame]]:
+    """Send every face of every picture to all receivers; yields what was sent of each picture.
+
+    It ends with the source, or with Ctrl-C; the source is closed then, the receivers are not.
+
+    Args:
+        smoothing: None for the defaults.
+        stretch: see `BlendShapes`.
+        real_time: show a file at its own pace, as a receiver of a live performance expects, leaving out what there is no time for; False: as fast as it can be read.
+
+    Raises:
+        ConfigError: the pipeline's morphable model has other expressions than ARKit's. SourceError: no picture will ever come.
+    """
+    shapes = BlendShapes(pipeline.model.expression_names, stretch)
+    analysis = VideoAnalysis(pipeline, smoothing or SmoothingConfig())
+    with closing(source), StopRequest() as stop:
+        for image, seconds in _pictures(source, real_time):
+            found = analysis.step(image, seconds)
+            frames = [AvatarFrame.from_face(face, shapes) for face in found]
+            for frame in frames:
+                for receiver in receivers:
+                    receiver.send(frame)
+            analysis.take_journal()  # nobody takes this up again
+            yield frames
+            if stop.requested:
+                return
+
+
+def _pictures(source: ImageSource, real_time: bool) -> Iterator[tuple[ImageBGR, float]]:
+    """Pictures and their times, s: a camera's when they come; a file's own, and in real time those that are over already are left out."""
+    begin = time.monotonic()
+    for count in itertools.count():
+        now = time.monotonic() - begin
+        due = now if source.rate == 0 else count / source.rate
+        try:
+            frame = source.read(due)
+        except ImageError:  # this one only
+            continue
+        if frame is None:
+            return
+        seconds = due if frame.seconds is None else frame.seconds
+        if real_time and source.rate > 0:
+            now = time.monotonic() - begin
+            if now > seconds + 1 / source.rate:
+                continue
+            time.sleep(max(seconds - now, 0.0))
+        yield frame.image, seconds

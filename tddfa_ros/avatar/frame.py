@@ -1,0 +1,52 @@
+"""What an avatar is told about one face at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tddfa_ros.avatar.arkit import BlendShapes
+from tddfa_ros.face import TrackedFace
+from tddfa_ros.geometry.pose import CAMERA_FROM_CROP
+from tddfa_ros.geometry.rotation import quaternion
+from tddfa_ros.types import DoubleArray, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class AvatarFrame:
+    """One face at one moment.
+
+    Attributes:
+        stamp: of the picture, s.
+        id: of the track, "f1", "f2" ...
+        blendshapes: (52,) float32, 0..1, in the order of ``ARKIT_NAMES``.
+        rotation: (4,) quaternion x, y, z, w of the head: glTF's axes (x to the right in the picture, y up, z to the viewer), identity = it looks
+            straight into the camera.
+        position: (3,) m, the head's origin in those axes, seen from the camera: z is negative.
+        yaw_pitch_roll: (3,) degrees, as :attr:`tddfa_ros.face.Face.yaw_pitch_roll`.
+    """
+
+    stamp: float
+    id: str
+    blendshapes: FloatArray
+    rotation: DoubleArray
+    position: DoubleArray
+    yaw_pitch_roll: DoubleArray
+
+    @classmethod
+    def from_face(cls, face: TrackedFace, shapes: BlendShapes) -> AvatarFrame:
+        """What an avatar is told about a face.
+
+        Raises:
+            CameraError: the face has no intrinsics.
+        """
+        fit = face.metric_fit
+        return cls(
+            face.stamp,
+            face.id,
+            shapes(face.expression_coefficients),
+            quaternion(CAMERA_FROM_CROP @ fit.rotation),
+            np.asarray(CAMERA_FROM_CROP @ fit.translation),
+            face.yaw_pitch_roll,
+        )

@@ -1,0 +1,77 @@
+"""The head on the page: the mean of the morphable model, with its expressions, in plain colours."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tddfa_ros.export import write_glb
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.uv_surface import uv_surface
+from tddfa_ros.types import FloatArray, ImageBGR
+
+_TEXTURE = 1024
+_GREY = (0.72, 0.72, 0.72)
+_COLOURS = {  # BGR, 0..1; what is not named is skin
+    "left_brow": (0.25, 0.30, 0.38),
+    "right_brow": (0.25, 0.30, 0.38),
+    "left_eye": (0.95, 0.95, 0.95),
+    "right_eye": (0.95, 0.95, 0.95),
+    "upper_lip": (0.46, 0.47, 0.74),
+    "lower_lip": (0.46, 0.47, 0.74),
+    "inner_mouth": (0.62, 0.64, 0.78),
+    "tongue": (0.45, 0.45, 0.75),
+}
+_SKIN = (0.63, 0.72, 0.86)
+_IRIS, _PUPIL = (0.42, 0.33, 0.24), (0.08, 0.07, 0.07)
+# Half angles at the centre of an eyeball of 12 mm, whose iris is 12 mm and whose pupil is 4 mm wide, rad.
+_IRIS_ANGLE, _PUPIL_ANGLE = 0.42, 0.17
+
+
+class _Neutral:
+    """The face of nobody in particular, as the export wants a face."""
+
+    def __init__(self, model: MorphableModel) -> None:
+        self.model = model
+        self.params: FloatArray = np.zeros(model.layout.size, dtype=np.float32)
+
+
+def head_glb(model: MorphableModel) -> bytes:
+    """The mean head as GLB, one morph target per expression, coloured by its regions where it has any.
+
+    Raises:
+        TddfaError: pygltflib is not installed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "head.glb"
+        write_glb(path, _Neutral(model), _texture(model) if len(model.uv) else None)
+        return path.read_bytes()
+
+
+def _texture(model: MorphableModel) -> ImageBGR:
+    surface = uv_surface(model, _TEXTURE)
+    unrolled = surface.unroll(model, vertex_colours(model))
+    # Neighbours of the seams get their colour, too, so that none shines through where a texture is shrunk.
+    grown = cv2.dilate(unrolled, np.ones((9, 9), np.uint8))
+    colours = np.where(surface.mask[..., None], unrolled, grown)
+    return np.asarray(np.clip(colours, 0, 1) * 255, dtype=np.uint8)
+
+
+def vertex_colours(model: MorphableModel) -> FloatArray:
+    """BGR, 0..1, (N, 3) float32: by region, and irises on the eyeballs, which look along +z."""
+    if not model.region_names:
+        return np.tile(np.array(_GREY, dtype=np.float32), (len(model.mean), 1))
+    table = np.array([_COLOURS.get(name, _SKIN) for name in model.region_names], dtype=np.float32)
+    colours: FloatArray = table[model.regions]
+    for eye in ("left_eye", "right_eye"):
+        if eye not in model.region_names:
+            continue
+        ball = np.flatnonzero(model.regions == model.region_names.index(eye))
+        ways = model.mean[ball] - model.mean[ball].mean(axis=0)
+        angles = np.arccos(np.clip(ways[:, 2] / np.linalg.norm(ways, axis=1), -1, 1))
+        colours[ball[angles < _IRIS_ANGLE]] = _IRIS
+        colours[ball[angles < _PUPIL_ANGLE]] = _PUPIL
+    return colours

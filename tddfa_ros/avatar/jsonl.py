@@ -1,0 +1,82 @@
+"""Avatar frames as lines of JSON, for files, pipes and web sockets.
+
+One object per line: ``stamp`` (s), ``id``, ``blendshapes`` (ARKit's 52 names to 0..1), ``rotation`` (quaternion x, y, z, w) and ``position`` (m), both
+in glTF's axes, and ``yaw_pitch_roll`` (degrees); see :class:`.frame.AvatarFrame`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from tddfa_ros.avatar.arkit import ARKIT_NAMES
+from tddfa_ros.avatar.frame import AvatarFrame
+from tddfa_ros.errors import ConfigError, TddfaError
+
+
+def to_line(frame: AvatarFrame) -> str:
+    """A frame as JSON without a line break."""
+    shapes = frame.blendshapes.astype(float).round(4).tolist()
+    record = {
+        "stamp": round(frame.stamp, 6),
+        "id": frame.id,
+        "blendshapes": dict(zip(ARKIT_NAMES, shapes, strict=True)),
+        "rotation": frame.rotation.round(6).tolist(),
+        "position": frame.position.round(5).tolist(),
+        "yaw_pitch_roll": frame.yaw_pitch_roll.round(3).tolist(),
+    }
+    return json.dumps(record)
+
+
+def from_line(line: str) -> AvatarFrame:
+    """The frame that a line was made of.
+
+    Raises:
+        ConfigError: the line is something else.
+    """
+    try:
+        record = json.loads(line)
+        return AvatarFrame(
+            float(record["stamp"]),
+            str(record["id"]),
+            np.array([record["blendshapes"][name] for name in ARKIT_NAMES], dtype=np.float32),
+            np.array(record["rotation"], dtype=np.float64),
+            np.array(record["position"], dtype=np.float64),
+            np.array(record["yaw_pitch_roll"], dtype=np.float64),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"this is no avatar frame: {line[:60]!r}") from error
+
+
+class JsonLines:
+    """Writes frames to a file; ``-`` is the standard output.
+
+    Raises:
+        TddfaError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = str(path)
+        self._stream: TextIO = sys.stdout
+        if self._path != "-":
+            try:
+                self._stream = open(self._path, "w", encoding="utf-8")  # noqa: SIM115  (see close)
+            except OSError as error:
+                raise TddfaError(f"cannot write {path}: {error.strerror}") from error
+
+    def send(self, frame: AvatarFrame) -> None:
+        """See `Receiver`."""
+        try:
+            self._stream.write(to_line(frame) + "\n")
+            self._stream.flush()  # whoever reads a pipe wants the face of now
+        except OSError as error:
+            raise TddfaError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """See `Receiver`."""
+        if self._stream is not sys.stdout:
+            self._stream.close()

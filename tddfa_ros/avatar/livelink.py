@@ -1,0 +1,145 @@
+"""The UDP packets of the app Live Link Face, which Unreal Engine's ARKit source and many other programs receive (port 11111).
+
+One packet per frame, big-endian, as Unreal's AppleARKitFaceSupport reads it: version (uint8, 6), device (length as int32, UTF-8), subject (the same), frame
+time (int32 frame, float32 part of a frame, int32 numerator and int32 denominator of the rate), count (uint8, 61) and as many float32: ARKit's 52
+blend shapes, then yaw, pitch and roll of the head and of both eyes, radians.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tddfa_ros.avatar.arkit import ARKIT_NAMES
+from tddfa_ros.avatar.frame import AvatarFrame
+from tddfa_ros.avatar.receiver import address
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.types import DoubleArray, FloatArray
+
+VERSION = 6
+RATE = 60
+"""Frames per second that the frame time counts in."""
+
+_ANGLES = 9
+_VALUES = len(ARKIT_NAMES) + _ANGLES
+_DAY = 24 * 60 * 60
+# An eye that looks as far to the side, up or down as a blend shape of 1 means, radians.
+_EYE_REACH = np.radians(30.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Packet:
+    """One decoded packet.
+
+    Attributes:
+        device, subject: names.
+        seconds: since midnight.
+        blendshapes: (52,) float32 in the order of ``ARKIT_NAMES``.
+        angles: (9,) float32 radians: yaw, pitch, roll of the head, the left and the right eye.
+    """
+
+    device: str
+    subject: str
+    seconds: float
+    blendshapes: FloatArray
+    angles: FloatArray
+
+
+def encode(frame: AvatarFrame, subject: str = "", device: str = "tddfa_ros") -> bytes:
+    """The packet of a frame; its subject is the track's id where none is given."""
+    whole, part = divmod((frame.stamp % _DAY) * RATE, 1.0)
+    values = [*frame.blendshapes.tolist(), *_angles(frame).tolist()]
+    return b"".join(
+        [
+            struct.pack(">B", VERSION),
+            _text(device),
+            _text(subject or frame.id),
+            struct.pack(">ifii", int(whole), part, RATE, 1),
+            struct.pack(f">B{_VALUES}f", _VALUES, *values),
+        ]
+    )
+
+
+def decode(packet: bytes) -> Packet:
+    """Read a packet.
+
+    Raises:
+        ConfigError: it is none, or of a version that has other contents.
+    """
+    try:
+        if packet[0] != VERSION:
+            raise ConfigError(f"this is no Live Link Face packet of version {VERSION}")
+        device, offset = _read_text(packet, 1)
+        subject, offset = _read_text(packet, offset)
+        whole, part, rate, per, count = struct.unpack_from(">ifiiB", packet, offset)
+        values = struct.unpack_from(f">{_VALUES}f", packet, offset + 17)
+        seconds = (whole + part) * per / rate
+        if count != _VALUES or len(packet) != offset + 17 + 4 * _VALUES:
+            raise ConfigError(f"a Live Link Face packet has {_VALUES} values, not {count}")
+    except (struct.error, IndexError, UnicodeDecodeError, ZeroDivisionError) as error:
+        raise ConfigError("this is no Live Link Face packet, or a part of one") from error
+    numbers = np.array(values, dtype=np.float32)
+    return Packet(device, subject, seconds, numbers[:-_ANGLES], numbers[-_ANGLES:])
+
+
+class LiveLinkSender:
+    """Sends frames to a receiver of Live Link Face.
+
+    Args:
+        target: ``HOST:PORT``; Unreal listens on 11111.
+        subject: name that the receiver shows; empty: the track's id, so that every person is a subject.
+
+    Raises:
+        ConfigError: that is no address, or the host is unknown.
+    """
+
+    def __init__(self, target: str, subject: str = "") -> None:
+        host, port = address(target)
+        try:
+            known = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except (socket.gaierror, UnicodeError) as error:
+            raise ConfigError(f"there is no host '{host}'") from error
+        family, kind, _, _, place = known[0]
+        self._target: Any = place
+        self._subject = subject
+        self._socket = socket.socket(family, kind)
+        self._socket.setblocking(False)
+
+    def send(self, frame: AvatarFrame) -> None:
+        """See `Receiver`; a frame that the network does not take is lost."""
+        try:
+            self._socket.sendto(encode(frame, self._subject), self._target)
+        except OSError:  # nobody listens there, or the network is down: UDP promises nothing
+            return
+
+    def close(self) -> None:
+        """See `Receiver`."""
+        self._socket.close()
+
+
+def _angles(frame: AvatarFrame) -> DoubleArray:
+    """Head as ``yaw_pitch_roll``; eyes from how far their blend shapes say they look, out and down positive as for a left eye."""
+    shape = dict(zip(ARKIT_NAMES, frame.blendshapes.astype(float), strict=True))
+    eyes = []
+    for side, left in (("Left", 1.0), ("Right", -1.0)):
+        yaw = left * (shape[f"eyeLookOut{side}"] - shape[f"eyeLookIn{side}"])
+        pitch = shape[f"eyeLookDown{side}"] - shape[f"eyeLookUp{side}"]
+        eyes += [yaw * _EYE_REACH, pitch * _EYE_REACH, 0.0]
+    return np.array([*np.radians(frame.yaw_pitch_roll), *eyes])
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack(">i", len(data)) + data
+
+
+def _read_text(packet: bytes, offset: int) -> tuple[str, int]:
+    (length,) = struct.unpack_from(">i", packet, offset)
+    end = offset + 4 + length
+    if length < 0 or end > len(packet):
+        raise ConfigError("this is no Live Link Face packet, or a part of one")
+    return packet[offset + 4 : end].decode(), end

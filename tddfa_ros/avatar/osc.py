@@ -1,0 +1,82 @@
+"""OSC over UDP in the Virtual Motion Capture protocol, which VSeeFace, Warudo, Unity, Godot and Blender add-ons receive.
+
+Messages of https://protocol.vmc.info: ``/VMC/Ext/Blend/Val`` name value (52 times), ``/VMC/Ext/Blend/Apply``, ``/VMC/Ext/Bone/Pos`` "Head" with position
+and quaternion, ``/VMC/Ext/OK`` 1 and ``/VMC/Ext/T`` seconds; all of a frame in one bundle. Blend shapes are named as VRM models for "perfect sync"
+name them: ``EyeBlinkLeft``.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from tddfa_ros.avatar.arkit import ARKIT_NAMES
+from tddfa_ros.avatar.frame import AvatarFrame
+from tddfa_ros.avatar.receiver import address
+from tddfa_ros.errors import ConfigError, TddfaError
+
+_NAMES = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES)
+
+
+class VmcSender:
+    """Sends frames to a receiver of the VMC protocol.
+
+    Args:
+        target: ``HOST:PORT``; receivers of faces listen on 39540 or 39539 by default.
+
+    Raises:
+        ConfigError: that is no address. TddfaError: python-osc is not installed, or the host is unknown.
+    """
+
+    def __init__(self, target: str) -> None:
+        try:
+            from pythonosc.udp_client import UDPClient
+        except ImportError as error:
+            raise TddfaError(
+                "OSC needs python-osc: install the extra 'avatar' (pip install 'tddfa_ros[avatar]')"
+            ) from error
+        host, port = address(target)
+        try:
+            self._client = UDPClient(host, port)
+        except (socket.gaierror, UnicodeError) as error:
+            raise ConfigError(f"there is no host '{host}'") from error
+
+    def send(self, frame: AvatarFrame) -> None:
+        """See `Receiver`; a frame that the network does not take is lost."""
+        bundle = _bundle(frame)
+        try:
+            self._client.send(bundle)
+        except OSError:  # nobody listens there, or the network is down: UDP promises nothing
+            return
+
+    def close(self) -> None:
+        """See `Receiver`."""
+        self._client._sock.close()
+
+
+def _bundle(frame: AvatarFrame):  # type: ignore[no-untyped-def]
+    from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+
+    builder = OscBundleBuilder(IMMEDIATELY)
+    builder.add_content(_message("/VMC/Ext/OK", 1))
+    builder.add_content(_message("/VMC/Ext/T", float(frame.stamp)))
+    for name, value in zip(_NAMES, frame.blendshapes.tolist(), strict=True):
+        builder.add_content(_message("/VMC/Ext/Blend/Val", name, value))
+    builder.add_content(_message("/VMC/Ext/Blend/Apply"))
+    builder.add_content(_message("/VMC/Ext/Bone/Pos", "Head", *_unity(frame)))
+    return builder.build()
+
+
+def _message(path: str, *values: str | float):  # type: ignore[no-untyped-def]
+    from pythonosc.osc_message_builder import OscMessageBuilder
+
+    builder = OscMessageBuilder(path)
+    for value in values:
+        builder.add_arg(value)
+    return builder.build()
+
+
+def _unity(frame: AvatarFrame) -> tuple[float, ...]:
+    """Position and quaternion in Unity's left-handed axes: glTF's with x turned round."""
+    x, y, z = frame.position.tolist()
+    qx, qy, qz, qw = frame.rotation.tolist()
+    return (-x, y, z, qx, -qy, -qz, qw)

@@ -1,0 +1,98 @@
+// A head that does what a face does: frames arrive as JSON over a web socket (see tddfa_ros/avatar/jsonl.py).
+// In the address: ?mirror=0 shows the person as others see them, ?id=f2 follows one face only.
+import * as THREE from "three";
+import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
+
+const options = new URLSearchParams(location.search);
+const mirror = options.get("mirror") !== "0";
+const SHOWN = 8;
+const SILENCE = 1500; // ms without a frame until the page says so
+
+const canvas = document.getElementById("view");
+const state = document.getElementById("state");
+const list = document.getElementById("shapes");
+
+const renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
+const scene = new THREE.Scene();
+const camera = new THREE.PerspectiveCamera(26, 1, 0.05, 10);
+scene.add(new THREE.HemisphereLight(0xdfeaff, 0x2a2420, 1.6));
+for (const [colour, strength, x, y, z] of [[0xfff1e0, 2.2, 0.5, 0.7, 1], [0x9db8ff, 0.6, -1, 0.3, -0.4]]) {
+  const light = new THREE.DirectionalLight(colour, strength);
+  light.position.set(x, y, z);
+  scene.add(light);
+}
+
+const gltf = await new GLTFLoader().loadAsync("/head.glb");
+let mesh;
+gltf.scene.traverse((object) => { if (object.isMesh) mesh = object; });
+Object.assign(mesh.material, { roughness: 0.6, metalness: 0 });
+const head = new THREE.Group();
+head.add(gltf.scene);
+const stage = new THREE.Group();
+stage.add(head);
+stage.scale.x = mirror ? -1 : 1;
+scene.add(stage);
+
+const size = new THREE.Box3().setFromObject(gltf.scene, true).getBoundingSphere(new THREE.Sphere());
+gltf.scene.position.sub(size.center); // turn about the middle of the head
+
+function resize() {
+  renderer.setPixelRatio(window.devicePixelRatio);
+  renderer.setSize(window.innerWidth, window.innerHeight, false);
+  camera.aspect = window.innerWidth / window.innerHeight;
+  const half = THREE.MathUtils.degToRad(camera.fov / 2);
+  camera.position.set(0, 0, (1.15 * size.radius) / Math.sin(half) / Math.min(1, camera.aspect));
+  camera.updateProjectionMatrix();
+}
+window.addEventListener("resize", resize);
+resize();
+
+let last = 0;
+let frames = 0;
+
+function show(frame) {
+  const wanted = options.get("id");
+  if (wanted && frame.id !== wanted) return;
+  for (const [name, value] of Object.entries(frame.blendshapes))
+    mesh.morphTargetInfluences[mesh.morphTargetDictionary[name]] = value;
+  head.quaternion.fromArray(frame.rotation);
+  last = performance.now();
+  frames += 1;
+  state.textContent = `${frame.id}: yaw ${frame.yaw_pitch_roll[0].toFixed(0)}°, pitch ${frame.yaw_pitch_roll[1].toFixed(0)}°, roll ${frame.yaw_pitch_roll[2].toFixed(0)}°`;
+  state.className = "live";
+  const strongest = Object.entries(frame.blendshapes).sort((a, b) => b[1] - a[1]).slice(0, SHOWN);
+  list.replaceChildren(...strongest.map(([name, value]) => {
+    const row = document.createElement("li");
+    const parts = ["b", "span", "i"].map((tag) => row.appendChild(document.createElement(tag)));
+    parts[0].textContent = name;
+    parts[1].textContent = value.toFixed(2);
+    parts[2].style.setProperty("--value", `${100 * value}%`);
+    return row;
+  }));
+}
+
+function connect() {
+  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/frames`);
+  socket.onmessage = (message) => show(JSON.parse(message.data));
+  socket.onopen = () => say("connected, no face yet");
+  socket.onclose = () => { say("connection lost, trying again"); setTimeout(connect, 1000); };
+}
+
+function say(text) {
+  state.textContent = text;
+  state.className = "";
+}
+
+renderer.setAnimationLoop(() => {
+  if (last && performance.now() - last > SILENCE) { last = 0; say("no face"); }
+  renderer.render(scene, camera);
+});
+connect();
+
+// What the page shows at this moment, for tests and for curious people with a console.
+window.avatar = () => ({
+  frames,
+  state: state.textContent,
+  weights: Object.fromEntries(Object.entries(mesh.morphTargetDictionary).map(([n, i]) => [n, mesh.morphTargetInfluences[i]])),
+  rotation: head.quaternion.toArray(),
+});

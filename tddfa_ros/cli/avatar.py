@@ -1,0 +1,98 @@
+"""``tddfa avatar``: a camera or a video drives avatars, by JSON lines, OSC, Live Link Face packets and a web page."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tddfa_ros.cli._common import EXISTING_FOLDER
+from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
+
+if TYPE_CHECKING:
+    from tddfa_ros.avatar import Receiver
+    from tddfa_ros.morphable.model import MorphableModel
+
+
+@click.command("avatar", short_help="Drive avatars by a face: JSON lines, OSC, Live Link, a page.")
+@click.argument("source", metavar="IN")
+@click.option("--jsonl", metavar="FILE", help="Write one line of JSON per face and picture; '-': to the terminal.")  # fmt: skip
+@click.option("--osc", metavar="HOST:PORT", help="Send OSC in the VMC protocol; receivers listen on 39540 or 39539.")  # fmt: skip
+@click.option("--livelink", metavar="HOST:PORT", help="Send Live Link Face packets; Unreal listens on 11111.")  # fmt: skip
+@click.option("--subject", default="", help="Name that --livelink sends; the track's id by default.")  # fmt: skip
+@click.option("--web", metavar="PORT", type=click.IntRange(0, 65535), help="Serve a page on which a head mirrors the face; 0: any free port.")  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, help="Who may open the page; 0.0.0.0: everybody.")  # fmt: skip
+@click.option("--three", type=EXISTING_FOLDER, help="Folder of three.js; node_modules/three by default.")  # fmt: skip
+@click.option("--raw", is_flag=True, help="The network's coefficients as they are, which seldom reach 1.")  # fmt: skip
+@click.option("--loop", is_flag=True, help="Begin a file anew at its end.")
+@pipeline_options
+def command(
+    source: str,
+    jsonl: str | None,
+    osc: str | None,
+    livelink: str | None,
+    subject: str,
+    web: int | None,
+    host: str,
+    three: Path | None,
+    raw: bool,
+    loop: bool,
+    **chosen: Any,
+) -> None:
+    """Track the faces of a camera (0), a stream, a video, a picture or 'demo', and tell avatars about them.
+
+    Blend shapes are ARKit's 52, left and right the person's own. A file goes at its own pace, unless --jsonl is all that is wanted. Ctrl-C ends.
+    """
+    from tqdm import tqdm
+
+    from tddfa_ros.avatar.drive import drive
+    from tddfa_ros.pipeline import FacePipeline
+    from tddfa_ros.sources import create_source
+
+    if jsonl is None and osc is None and livelink is None and web is None:
+        raise click.ClickException("say who is to be driven: --web, --osc, --livelink or --jsonl")
+    config = pipeline_config(**chosen)
+    pictures = create_source(source, loop=loop)
+    pipeline = FacePipeline(config)
+    live = osc is not None or livelink is not None or web is not None
+    seen: set[str] = set()
+    with ExitStack() as ends:
+        receivers = _receivers(pipeline.model, jsonl, osc, livelink, subject, web, host, three)
+        for receiver in receivers:
+            ends.callback(receiver.close)
+        performance = drive(pictures, pipeline, receivers, smoothing=config.smoothing, stretch=not raw, real_time=live)  # fmt: skip
+        with tqdm(performance, unit="picture", file=sys.stderr) as bar:
+            for frames in bar:
+                seen.update(frame.id for frame in frames)
+                bar.set_postfix_str(", ".join(frame.id for frame in frames))
+    click.echo(f"{len(seen)} faces", err=True)
+
+
+def _receivers(
+    model: MorphableModel,
+    jsonl: str | None,
+    osc: str | None,
+    livelink: str | None,
+    subject: str,
+    web: int | None,
+    host: str,
+    three: Path | None,
+) -> list[Receiver]:
+    """Those that were asked for. One that cannot be made ends the program, and with it the others."""
+    from tddfa_ros.avatar import AvatarServer, JsonLines, LiveLinkSender, VmcSender
+
+    receivers: list[Receiver] = []
+    if osc is not None:
+        receivers.append(VmcSender(osc))
+    if livelink is not None:
+        receivers.append(LiveLinkSender(livelink, subject))
+    if web is not None:
+        server = AvatarServer(model, web, host, three)
+        click.echo(f"open {server.url} in a browser", err=True)
+        receivers.append(server)
+    if jsonl is not None:
+        receivers.append(JsonLines(jsonl))
+    return receivers

@@ -1,0 +1,96 @@
+"""``avatar_node``: face_mesh in; ARKit's blend shapes out, to ROS, OSC, Live Link Face receivers and a web page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from tddfa_msgs.msg import FaceMeshArray
+from tddfa_ros.avatar import (
+    ARKIT_NAMES,
+    AvatarFrame,
+    AvatarServer,
+    BlendShapes,
+    LiveLinkSender,
+    Receiver,
+    VmcSender,
+)
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
+from tddfa_ros.nodes.mailbox import Worker
+from tddfa_ros.nodes.messages import tracked_faces
+from tddfa_ros.nodes.options import AvatarNodeOptions
+from tddfa_ros.nodes.parameters import Parameters
+from tddfa_ros.nodes.runner import run
+from tddfa_ros.nodes.throttle import ThrottledLog
+from tddfa_ros.runtime.store import default_store
+
+
+class AvatarNode(Node):
+    """Translates smoothed faces for avatars; what it sends where is said by its parameters."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("avatar_node", **kwargs)
+        self._log = ThrottledLog(self.get_logger())
+        options = Parameters(self, AvatarNodeOptions()).config
+        store = default_store()
+        self._model = MorphableModel.load(store.path(store.morphable_model(options.regression())))
+        self._shapes = BlendShapes(self._model.expression_names, options.stretch)
+        self._publisher = self.create_publisher(JointState, "face_blendshapes", OUTPUT_QOS)
+        self._receivers = self._make_receivers(options)
+        self._worker: Worker[FaceMeshArray] = Worker(self._process, self._on_error, "avatar_node")
+        self._subscription = self.create_subscription(
+            FaceMeshArray, "face_mesh", self._worker.put, OUTPUT_QOS
+        )
+
+    def close(self) -> None:
+        """Stop the worker, the sockets and the page."""
+        self._worker.stop()
+        for receiver in self._receivers:
+            receiver.close()
+
+    def _make_receivers(self, options: AvatarNodeOptions) -> list[Receiver]:
+        receivers: list[Receiver] = []
+        if options.osc:
+            receivers.append(VmcSender(options.osc))
+        if options.livelink:
+            receivers.append(LiveLinkSender(options.livelink, options.subject))
+        if options.web:
+            three = Path(options.three) if options.three else None
+            server = AvatarServer(self._model, options.web_port, options.web_host, three)
+            self.get_logger().info(f"open {server.url} in a browser")
+            receivers.append(server)
+        return receivers
+
+    def _process(self, message: FaceMeshArray) -> None:
+        """One set of faces; in the worker thread."""
+        for face in tracked_faces(message, self._model):
+            frame = AvatarFrame.from_face(face, self._shapes)
+            self._publisher.publish(blend_shape_message(frame, message))
+            for receiver in self._receivers:
+                receiver.send(frame)
+
+    def _on_error(self, error: Exception) -> None:
+        if self.context.ok():  # else publishers vanish under the worker's feet
+            self._log.exception("driving avatars", error)
+
+
+def blend_shape_message(frame: AvatarFrame, message: FaceMeshArray) -> JointState:
+    """ARKit's names and values as joints, which plots and motor drivers understand; ``frame_id`` is the face's frame."""
+    joints = JointState(name=list(ARKIT_NAMES), position=frame.blendshapes.astype(float).tolist())
+    joints.header.stamp = message.header.stamp
+    joints.header.frame_id = f"face_{frame.id}"
+    return joints
+
+
+def main() -> None:
+    """Console script ``avatar_node``."""
+    sys.exit(run(AvatarNode))
+
+
+if __name__ == "__main__":
+    main()

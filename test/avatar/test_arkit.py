@@ -1,0 +1,79 @@
+"""Names in Apple's spelling and Live Link's order, and the way from a network's timid coefficients to an avatar's."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from support.exports import export_face
+
+from tddfa_ros.avatar import ARKIT_NAMES, AvatarFrame, BlendShapes
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.geometry.rotation import rotation_from_quaternion
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.runtime.store import default_store
+
+LEFT_EYE = ["blink", "look_down", "look_in", "look_out", "look_up", "squint", "wide"]
+
+
+def test_the_names_are_arkits_in_the_order_of_live_link() -> None:
+    assert len(ARKIT_NAMES) == len(set(ARKIT_NAMES)) == 52
+    eye = ["eye" + "".join(w.capitalize() for w in name.split("_")) for name in LEFT_EYE]
+    assert list(ARKIT_NAMES[:14]) == [f"{n}Left" for n in eye] + [f"{n}Right" for n in eye]
+    places = {"jawOpen": 17, "mouthClose": 18, "mouthSmileLeft": 23, "mouthPressRight": 36}
+    places |= {"browDownLeft": 41, "browInnerUp": 43, "cheekPuff": 46, "tongueOut": 51}
+    assert {name: ARKIT_NAMES.index(name) for name in places} == places
+
+
+def test_they_are_those_of_the_default_model() -> None:
+    model = MorphableModel.load(default_store().path("tddfa-head"))
+    assert set(model.expression_names) == set(ARKIT_NAMES)
+
+
+def test_order_and_limits() -> None:
+    names = sorted(ARKIT_NAMES)
+    values = np.linspace(-0.5, 1.5, 52).astype(np.float32)
+    shapes = BlendShapes(names, stretch=False)(values)
+    wanted = dict(zip(names, np.clip(values, 0, 1), strict=True))
+    np.testing.assert_allclose(shapes, [wanted[name] for name in ARKIT_NAMES])
+
+
+def test_stretched_a_closed_eye_is_closed_and_a_face_at_rest_does_nothing() -> None:
+    shapes = BlendShapes(ARKIT_NAMES)
+    at = ARKIT_NAMES.index
+    rest, closed = np.zeros(52, np.float32), np.zeros(52, np.float32)
+    rest[[at("eyeBlinkLeft"), at("jawOpen")]] = 0.07, 0.09
+    closed[[at("eyeBlinkLeft"), at("jawOpen")]] = 0.5, 0.55
+    np.testing.assert_allclose(shapes(rest), 0, atol=1e-6)
+    assert shapes(closed)[at("eyeBlinkLeft")] > 0.95 and shapes(closed)[at("jawOpen")] == 1
+    # weak actions, whose noise would grow with them, by 2.5 at most
+    weak = np.zeros(52, np.float32)
+    weak[at("mouthDimpleLeft")] = 0.1
+    assert shapes(weak)[at("mouthDimpleLeft")] == pytest.approx(0.25)
+
+
+def test_both_sides_of_a_face_are_treated_alike() -> None:
+    sides = [n for n in ARKIT_NAMES if re.search("Left$", n) and n.replace("Left", "Right") in ARKIT_NAMES]  # fmt: skip
+    assert len(sides) > 15
+    values = np.full(52, 0.2, np.float32)
+    shapes = dict(zip(ARKIT_NAMES, BlendShapes(ARKIT_NAMES)(values), strict=True))
+    assert all(shapes[n] == shapes[n.replace("Left", "Right")] for n in sides)
+
+
+def test_a_model_with_other_expressions_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"lacks 52, such as eyeBlinkLeft"):
+        BlendShapes([f"expression{i}" for i in range(10)])
+
+
+def test_a_frame_stands_where_the_face_stands() -> None:
+    face = export_face(30, stamp=2.5, expression=(0.4,))
+    frame = AvatarFrame.from_face(face, BlendShapes(ARKIT_NAMES, stretch=False))
+    assert (frame.id, frame.stamp) == ("f1", 2.5)
+    assert frame.yaw_pitch_roll[0] == pytest.approx(30, abs=0.5)
+    turn = rotation_from_quaternion(frame.rotation)
+    # yaw to the person's own left: the nose, +z of the head, goes to +x, the right of the picture
+    np.testing.assert_allclose(turn[:, 2], [0.5, 0, np.sqrt(0.75)], atol=0.05)
+    x, y, z = face.metric_fit.translation
+    np.testing.assert_allclose(frame.position, [x, -y, -z])
+    assert frame.position[2] < 0

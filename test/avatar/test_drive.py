@@ -1,0 +1,73 @@
+"""The pace: a file's own where somebody watches, and nothing is left out where nobody does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tddfa_ros.avatar import drive as module
+from tddfa_ros.errors import ImageError
+from tddfa_ros.sources import Frame
+
+
+class Clock:
+    """Time that passes only when somebody sleeps or works."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Film:
+    """Ten pictures, one of which cannot be read; each holds its number."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate, self.count = rate, 0
+
+    def read(self, seconds: float) -> Frame | None:
+        self.count += 1
+        if self.count == 4:
+            raise ImageError("damaged")
+        if self.count > 10:
+            return None
+        return Frame(np.full((2, 2, 3), self.count - 1, np.uint8))
+
+    def close(self) -> None:
+        pass
+
+
+def show(monkeypatch: pytest.MonkeyPatch, rate: float, work: float, real_time: bool) -> list:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    shown = []
+    for image, seconds in module._pictures(Film(rate), real_time):
+        shown.append((int(image[0, 0, 0]), round(seconds, 3), round(clock.now, 3)))
+        clock.sleep(work)
+    return shown
+
+
+def test_a_file_keeps_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = show(monkeypatch, rate=10, work=0.03, real_time=True)
+    assert shown == [(i, i / 10, i / 10) for i in (0, 1, 2, 4, 5, 6, 7, 8, 9)]
+
+
+def test_what_there_is_no_time_for_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = show(monkeypatch, rate=10, work=0.25, real_time=True)
+    assert 3 <= len(shown) <= 5 and shown[0][0] == 0
+    assert all(now - seconds <= 0.1 + 1e-6 for _, seconds, now in shown), "it falls behind"
+
+
+def test_lines_of_a_file_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = show(monkeypatch, rate=10, work=0.25, real_time=False)
+    assert [number for number, _, _ in shown] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert [seconds for _, seconds, _ in shown] == [i / 10 for i in (0, 1, 2, 4, 5, 6, 7, 8, 9)]
+
+
+def test_pictures_of_a_camera_have_the_time_they_come_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = show(monkeypatch, rate=0, work=0.2, real_time=True)
+    assert [seconds for _, seconds, _ in shown] == [round(0.2 * i, 3) for i in range(9)]

@@ -1,0 +1,151 @@
+"""``avatar_node`` in the graph: meshes in, and what receivers of all kinds get, a browser included."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from support.browser import Page, three_folder
+from support.faces import model_parameters
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: run through `make test`")
+pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `make test`")
+
+from sensor_msgs.msg import JointState
+
+from tddfa_msgs.msg import FaceMeshArray
+from tddfa_ros.avatar import ARKIT_NAMES
+from tddfa_ros.avatar.livelink import decode
+
+pytestmark = pytest.mark.ros
+WINK, JAW = ARKIT_NAMES.index("eyeBlinkLeft"), ARKIT_NAMES.index("jawOpen")
+
+
+def winking_face() -> Any:
+    """The default head with one eye shut and the mouth open, as the network would say it."""
+    from support.exports import export_face
+
+    from tddfa_ros.morphable import MorphableModel
+    from tddfa_ros.runtime.store import default_store
+
+    like = export_face()
+    model = MorphableModel.load(default_store().path("tddfa-head"))
+    params = np.zeros(model.layout.size, np.float32)
+    params[:12] = like.params[:12]
+    expression = params[model.layout.expression_slice]
+    expression[model.expression_names.index("eyeBlinkLeft")] = 0.5
+    expression[model.expression_names.index("jawOpen")] = 0.55
+    return replace(like, model=model, params=params)
+
+
+def publish_until(graph: Any, face: Any, condition: Any) -> None:
+    from std_msgs.msg import Header
+
+    from tddfa_ros.nodes.camera_info import camera_info_message
+    from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, face_mesh_array
+
+    header = Header(frame_id="camera_optical_frame")
+    header.stamp.sec = 1000
+    info = camera_info_message(face.intrinsics, header, width=640, height=480)
+    message = face_mesh_array([face], header, info, vertices=False, image_vertices=False)
+    publisher = graph.publisher(FaceMeshArray, "face_mesh", OUTPUT_QOS)
+
+    def again() -> bool:
+        publisher.publish(message)
+        return bool(condition())
+
+    graph.wait_until(again, 90)
+
+
+def test_a_wink_reaches_ros_and_a_receiver_of_live_link(graph: Any) -> None:
+    model_parameters()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)
+        target = f"127.0.0.1:{receiver.getsockname()[1]}"
+        process = graph.start("avatar_node", parameters={"livelink": target, "subject": "Ada"})
+        joints = graph.collect(JointState, "face_blendshapes")
+        packets: list[bytes] = []
+
+        def both() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                packets.append(receiver.recv(4096))
+            return bool(joints and packets)
+
+        publish_until(graph, winking_face(), both)
+    message, packet = joints[0], decode(packets[0])
+    assert tuple(message.name) == ARKIT_NAMES
+    assert message.header.frame_id == "face_f1" and message.header.stamp.sec == 1000
+    wanted = np.zeros(52)
+    wanted[WINK], wanted[JAW] = message.position[WINK], 1
+    assert message.position[WINK] > 0.95
+    np.testing.assert_allclose(message.position, wanted, atol=1e-6)
+    assert packet.subject == "Ada"
+    np.testing.assert_allclose(packet.blendshapes, message.position, atol=1e-6)
+    assert process.stop() == 0 and "Traceback" not in process.output
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"osc": "nowhere"}, "HOST:PORT"),
+        ({"web": True, "three": "/nowhere"}, "npm install three"),
+    ],
+)
+def test_what_cannot_be_ends_in_one_sentence(
+    graph: Any, parameters: dict[str, Any], sentence: str
+) -> None:
+    model_parameters()
+    process = graph.start("avatar_node", parameters=parameters)
+    assert process.wait() == 2
+    assert process.output.startswith("error: ") and process.output.count("\n") == 1
+    assert sentence in process.output
+
+
+def test_the_page_mirrors_what_the_graph_sees(
+    graph: Any, tmp_path: Path, repo_root: Path, astronaut_path: Path
+) -> None:
+    """Pictures, face_node, smoothing_node, avatar_node, web socket, three.js: the head smiles as the portrait does."""
+    three = three_folder(repo_root)
+    model_parameters()
+    small = tmp_path / "small.yaml"
+    small.write_text(
+        "/**/image_source_node: {ros__parameters: {width: 320, height: 240}}\n"
+        f"/**/avatar_node: {{ros__parameters: {{web: true, web_port: 0, three: {three}}}}}\n"
+    )
+    flags = ["--source", "--avatar", "--no-visualization"]
+    system = graph.start("face_system", arguments=flags, params_file=small)
+    joints = graph.collect(JointState, "face_blendshapes")
+    graph.wait_until(lambda: "open http" in system.output and len(joints) > 5, 120)
+    (url,) = re.findall(r"open (http\S+)", system.output)
+    with Page(url, tmp_path / "profile") as page:
+        page.until(lambda: page.evaluate("avatar().frames > 5"), "the page did not show 5 frames")
+        shown = page.evaluate("avatar()")
+        picture = page.picture()
+    if keep := os.environ.get("TDDFA_BROWSER_PICTURE"):
+        cv2.imwrite(keep, picture)
+    graph.spin(0.2)
+    smile = ARKIT_NAMES.index("mouthSmileLeft")
+    assert shown["weights"].keys() == set(ARKIT_NAMES)
+    assert shown["weights"]["mouthSmileLeft"] > 0.4, "she smiles"
+    around = np.array([message.position for message in joints[-40:]])
+    assert abs(shown["weights"]["mouthSmileLeft"] - np.median(around[:, smile])) < 0.25
+    assert re.match(r"f1: yaw -?\d+°", shown["state"])
+    assert np.linalg.norm(shown["rotation"]) == pytest.approx(1, abs=1e-3)
+    # a head in the middle, lit, before a dark background
+    lit = picture.max(axis=2) > 100
+    assert 0.08 < lit.mean() < 0.6
+    rows, columns = np.indices(lit.shape)[:, lit & (np.ptp(picture, axis=2) > 15)]
+    height, width = lit.shape
+    assert abs(np.median(columns) - width / 2) < width / 4
+    assert abs(np.median(rows) - height / 2) < height / 4
+    assert lit[-40:, :60].mean() < 0.05
+    assert system.stop() == 0 and "Traceback" not in system.output
