@@ -10,7 +10,7 @@ ENV := . ./.setup/env.sh &&
 SOURCE ?= demo
 ARGS ?=
 
-.PHONY: help setup test lint format demo bench model train clean
+.PHONY: help setup test lint format docs demo bench model train clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
@@ -29,6 +29,11 @@ format: setup ## let ruff sort imports and lay out the code
 test: lint ## lint, then pytest; ARGS="test/geometry -k pose" chooses
 	@$(ENV) python -m pytest $(ARGS)
 
+docs: ## docs/ as a web site -> site/index.html (installs the extra [docs]); a warning is an error
+	@TDDFA_EXTRAS="docs $(TDDFA_EXTRAS)" bash scripts/setup.sh
+	@$(ENV) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet $(ARGS)
+	@echo "docs: site/index.html"
+
 demo: setup ## the ROS graph on a photograph -> out/demo.mp4, out/face.obj, out/report.txt; SOURCE=/dev/video0, a video, a folder
 	@$(ENV) python -m tddfa_ros.demo --source "$(SOURCE)" $(ARGS)
 
@@ -45,4 +50,4 @@ train: ## train a regression network (installs the extra [training]); ARGS="--he
 	@$(ENV) GLIBC_TUNABLES=glibc.malloc.hugetlb=1 tddfa train $(ARGS)
 
 clean: ## remove everything that make wrote, except out/ and runs/
-	rm -rf .venv .setup build install log .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .setup build install log site .pytest_cache .ruff_cache .mypy_cache

@@ -45,6 +45,12 @@ setup(
         "avatar": ["aiohttp>=3.8", "pygltflib>=1.16", "python-osc>=1.8"],
         "bags": ["rosbags>=0.9.19"],
         "cluster": ["ray>=2.9"],
+        "docs": [
+            "mkdocs>=1.6,<2",
+            "mkdocs-click>=0.9,<1",
+            "mkdocs-material>=9.6,<10",
+            "mkdocstrings[python]>=0.29,<2",
+        ],
         "export": ["pygltflib>=1.16", "trimesh>=4.0"],
         "fast": ["numba>=0.56"],
         "gpu": ["onnxruntime-gpu>=1.16"],

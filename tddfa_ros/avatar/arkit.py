@@ -28,28 +28,28 @@ ARKIT_NAMES = (
 """``ARFaceAnchor.BlendShapeLocation`` in the order of Live Link Face; left and right are the person's own."""
 
 # name without its side -> what it is on a face at rest, and at its strongest: the 10th and the 99.5th percentile of tddfa-mb05 on
-# 51,745 training faces, mean of both sides.
+# 8,000 training faces, mean of both sides.
 _REACH = {
-    "browDown": (0.05, 0.29),
-    "browInnerUp": (0.02, 0.42),
-    "browOuterUp": (0.03, 0.31),
-    "eyeBlink": (0.07, 0.51),
-    "eyeLookDown": (0.04, 0.63),
-    "eyeLookIn": (0.0, 0.29),
-    "eyeLookOut": (0.0, 0.33),
-    "eyeLookUp": (0.01, 0.28),
-    "eyeSquint": (0.07, 0.76),
-    "jawForward": (0.04, 0.22),
-    "jaw": (0.02, 0.17),
-    "jawOpen": (0.09, 0.55),
-    "mouthDimple": (0.0, 0.11),
-    "mouthFrown": (0.01, 0.12),
-    "mouthLowerDown": (0.0, 0.59),
-    "mouthPress": (0.02, 0.15),
-    "mouthPucker": (0.0, 0.3),
-    "mouthSmile": (0.0, 0.88),
+    "browDown": (0.05, 0.32),
+    "browInnerUp": (0.01, 0.5),
+    "browOuterUp": (0.02, 0.39),
+    "eyeBlink": (0.07, 0.54),
+    "eyeLookDown": (0.04, 0.61),
+    "eyeLookIn": (0.0, 0.3),
+    "eyeLookOut": (0.0, 0.36),
+    "eyeLookUp": (0.0, 0.32),
+    "eyeSquint": (0.08, 0.65),
+    "jawForward": (0.03, 0.25),
+    "jaw": (0.02, 0.2),
+    "jawOpen": (0.1, 0.59),
+    "mouthDimple": (0.0, 0.12),
+    "mouthFrown": (0.01, 0.13),
+    "mouthLowerDown": (0.0, 0.56),
+    "mouthPress": (0.03, 0.14),
+    "mouthPucker": (0.0, 0.29),
+    "mouthSmile": (0.02, 0.83),
     "mouthStretch": (0.02, 0.27),
-    "mouthUpperUp": (0.0, 0.56),
+    "mouthUpperUp": (0.0, 0.55),
 }
 _MOST = 2.5
 """Weak actions are not blown up further, for their noise would grow, too."""

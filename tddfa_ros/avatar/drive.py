@@ -28,7 +28,7 @@ def drive(
     stretch: bool = True,
     real_time: bool = True,
 ) -> Iterator[list[AvatarFrame]]:
-    """Send every face of every picture to all receivers; yields what was sent of each picture.
+    """Send the faces of every picture to all receivers; yields what was sent of each picture.
 
     It ends with the source, or with Ctrl-C; the source is closed then, the receivers are not.
 
@@ -46,9 +46,8 @@ def drive(
         for image, seconds in _pictures(source, real_time):
             found = analysis.step(image, seconds)
             frames = [AvatarFrame.from_face(face, shapes) for face in found]
-            for frame in frames:
-                for receiver in receivers:
-                    receiver.send(frame)
+            for receiver in receivers:
+                receiver.send(frames)
             analysis.take_journal()  # nobody takes this up again
             yield frames
             if stop.requested:
@@ -58,6 +57,7 @@ def drive(
 def _pictures(source: ImageSource, real_time: bool) -> Iterator[tuple[ImageBGR, float]]:
     """Pictures and their times, s: a camera's when they come; a file's own, and in real time those that are over already are left out."""
     begin = time.monotonic()
+    laps = last = 0.0  # a file that begins anew counts from 0 again
     for count in itertools.count():
         now = time.monotonic() - begin
         due = now if source.rate == 0 else count / source.rate
@@ -67,7 +67,12 @@ def _pictures(source: ImageSource, real_time: bool) -> Iterator[tuple[ImageBGR, 
             continue
         if frame is None:
             return
-        seconds = due if frame.seconds is None else frame.seconds
+        seconds = due
+        if frame.seconds is not None:
+            if frame.seconds < last:
+                laps += last + (1 / source.rate if source.rate else 0.0)
+            last = frame.seconds
+            seconds = laps + frame.seconds
         if real_time and source.rate > 0:
             now = time.monotonic() - begin
             if now > seconds + 1 / source.rate:

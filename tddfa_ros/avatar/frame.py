@@ -8,7 +8,7 @@ import numpy as np
 
 from tddfa_ros.avatar.arkit import BlendShapes
 from tddfa_ros.face import TrackedFace
-from tddfa_ros.geometry.pose import CAMERA_FROM_CROP
+from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, yaw_pitch_roll
 from tddfa_ros.geometry.rotation import quaternion
 from tddfa_ros.types import DoubleArray, FloatArray
 
@@ -23,8 +23,8 @@ class AvatarFrame:
         blendshapes: (52,) float32, 0..1, in the order of ``ARKIT_NAMES``.
         rotation: (4,) quaternion x, y, z, w of the head: glTF's axes (x to the right in the picture, y up, z to the viewer), identity = it looks
             straight into the camera.
-        position: (3,) m, the head's origin in those axes, seen from the camera: z is negative.
-        yaw_pitch_roll: (3,) degrees, as :attr:`tddfa_ros.face.Face.yaw_pitch_roll`.
+        position: (3,) m, the root of the nose in those axes, seen from the camera: z is negative.
+        yaw_pitch_roll: (3,) degrees of that rotation; see :func:`tddfa_ros.geometry.pose.yaw_pitch_roll`.
     """
 
     stamp: float
@@ -41,12 +41,20 @@ class AvatarFrame:
         Raises:
             CameraError: the face has no intrinsics.
         """
-        fit = face.metric_fit
-        return cls(
-            face.stamp,
-            face.id,
-            shapes(face.expression_coefficients),
-            quaternion(CAMERA_FROM_CROP @ fit.rotation),
-            np.asarray(CAMERA_FROM_CROP @ fit.translation),
-            face.yaw_pitch_roll,
-        )
+        pose = face.head_pose
+        coefficients = shapes(face.expression_coefficients)
+        return cls.from_pose(face.stamp, face.id, coefficients, pose.rotation, pose.position)
+
+    @classmethod
+    def from_pose(
+        cls,
+        stamp: float,
+        name: str,
+        blendshapes: FloatArray,
+        rotation: DoubleArray,
+        position: DoubleArray,
+    ) -> AvatarFrame:
+        """What an avatar is told, given the pose of the REP-155 face frame: rotation (3, 3) and position (3,) m, camera optical frame."""
+        turn = CAMERA_FROM_CROP @ rotation @ FACE_FROM_MODEL
+        place = np.asarray(CAMERA_FROM_CROP @ position)
+        return cls(stamp, name, blendshapes, quaternion(turn), place, yaw_pitch_roll(turn))

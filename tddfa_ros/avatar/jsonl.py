@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -68,10 +69,10 @@ class JsonLines:
             except OSError as error:
                 raise TddfaError(f"cannot write {path}: {error.strerror}") from error
 
-    def send(self, frame: AvatarFrame) -> None:
+    def send(self, frames: Sequence[AvatarFrame]) -> None:
         """See `Receiver`."""
         try:
-            self._stream.write(to_line(frame) + "\n")
+            self._stream.writelines(to_line(frame) + "\n" for frame in frames)
             self._stream.flush()  # whoever reads a pipe wants the face of now
         except OSError as error:
             raise TddfaError(f"cannot write {self._path}: {error.strerror}") from error

@@ -7,8 +7,10 @@ blend shapes, then yaw, pitch and roll of the head and of both eyes, radians.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +93,7 @@ class LiveLinkSender:
 
     Args:
         target: ``HOST:PORT``; Unreal listens on 11111.
-        subject: name that the receiver shows; empty: the track's id, so that every person is a subject.
+        subject: name that the receiver shows, of the oldest track; empty: the id of each, so that every person is a subject.
 
     Raises:
         ConfigError: that is no address, or the host is unknown.
@@ -109,12 +111,12 @@ class LiveLinkSender:
         self._socket = socket.socket(family, kind)
         self._socket.setblocking(False)
 
-    def send(self, frame: AvatarFrame) -> None:
+    def send(self, frames: Sequence[AvatarFrame]) -> None:
         """See `Receiver`; a frame that the network does not take is lost."""
-        try:
-            self._socket.sendto(encode(frame, self._subject), self._target)
-        except OSError:  # nobody listens there, or the network is down: UDP promises nothing
-            return
+        for frame in frames[:1] if self._subject else frames:
+            # Nobody listens there, or the network is down: UDP promises nothing.
+            with contextlib.suppress(OSError):
+                self._socket.sendto(encode(frame, self._subject), self._target)
 
     def close(self) -> None:
         """See `Receiver`."""

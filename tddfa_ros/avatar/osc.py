@@ -8,6 +8,7 @@ name them: ``EyeBlinkLeft``.
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 
 from tddfa_ros.avatar.arkit import ARKIT_NAMES
 from tddfa_ros.avatar.frame import AvatarFrame
@@ -18,7 +19,7 @@ _NAMES = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES)
 
 
 class VmcSender:
-    """Sends frames to a receiver of the VMC protocol.
+    """Sends the oldest track to a receiver of the VMC protocol, which knows one person.
 
     Args:
         target: ``HOST:PORT``; receivers of faces listen on 39540 or 39539 by default.
@@ -40,9 +41,11 @@ class VmcSender:
         except (socket.gaierror, UnicodeError) as error:
             raise ConfigError(f"there is no host '{host}'") from error
 
-    def send(self, frame: AvatarFrame) -> None:
+    def send(self, frames: Sequence[AvatarFrame]) -> None:
         """See `Receiver`; a frame that the network does not take is lost."""
-        bundle = _bundle(frame)
+        if not frames:
+            return
+        bundle = _bundle(frames[0])
         try:
             self._client.send(bundle)
         except OSError:  # nobody listens there, or the network is down: UDP promises nothing

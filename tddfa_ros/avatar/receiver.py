@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from tddfa_ros.avatar.frame import AvatarFrame
@@ -11,10 +12,10 @@ _LARGEST_PORT = 65535
 
 
 class Receiver(Protocol):
-    """Takes frames as they come."""
+    """Takes the faces of picture after picture."""
 
-    def send(self, frame: AvatarFrame) -> None:
-        """Pass a frame on; returns soon, also where nobody listens."""
+    def send(self, frames: Sequence[AvatarFrame]) -> None:
+        """Pass on all faces of a picture, the oldest track first; returns soon, also where nobody listens."""
         ...
 
     def close(self) -> None:

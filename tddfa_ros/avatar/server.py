@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tddfa_ros.avatar.frame import AvatarFrame
 from tddfa_ros.avatar.head import head_glb
@@ -21,7 +22,8 @@ _SECONDS_TO_START = 10.0
 
 
 class AvatarServer:
-    """Serves the page, a head with ARKit's 52 morph targets (``/head.glb``), and frames as JSON (``/frames``, a web socket).
+    """Serves the page, a head with ARKit's 52 morph targets (``/head.glb``), and the faces of each
+    picture as a JSON array (``/frames``, a web socket for this page alone).
 
     It lives in a thread of its own. A browser that is slower than the camera misses frames; it never delays the others, nor the caller.
 
@@ -75,9 +77,10 @@ class AvatarServer:
         """How many pages are connected."""
         return len(self._clients)
 
-    def send(self, frame: AvatarFrame) -> None:
+    def send(self, frames: Sequence[AvatarFrame]) -> None:
         """See `Receiver`."""
-        self._loop.call_soon_threadsafe(self._spread, to_line(frame))
+        text = f"[{', '.join(map(to_line, frames))}]"
+        self._loop.call_soon_threadsafe(self._spread, text)
 
     def close(self) -> None:
         """See `Receiver`."""
@@ -85,9 +88,9 @@ class AvatarServer:
             asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(_SECONDS_TO_START)
             self._end_thread()
 
-    def _spread(self, line: str) -> None:
+    def _spread(self, text: str) -> None:
         for client in self._clients:
-            client.offer(line)
+            client.offer(text)
 
     async def _start(self) -> int:
         from aiohttp import web
@@ -126,6 +129,10 @@ class AvatarServer:
     async def _serve_frames(self, request: Any) -> Any:
         from aiohttp import web
 
+        origin = request.headers.get("Origin", "")
+        if origin and urlsplit(origin).netloc != request.host:
+            # A browser asks on behalf of any page that is open in it; faces are for our own page only.
+            raise web.HTTPForbidden
         socket = web.WebSocketResponse(heartbeat=20.0)
         await socket.prepare(request)
         client = _Client(socket)
@@ -141,15 +148,15 @@ class AvatarServer:
 
 
 class _Client:
-    """One page: the newest frame that it has not been sent."""
+    """One page: the newest faces that it has not been sent."""
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket
         self._newest = ""
         self._fresh = asyncio.Event()
 
-    def offer(self, line: str) -> None:
-        self._newest = line
+    def offer(self, text: str) -> None:
+        self._newest = text
         self._fresh.set()
 
     async def run(self) -> None:

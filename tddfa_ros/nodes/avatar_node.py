@@ -1,4 +1,4 @@
-"""``avatar_node``: face_mesh in; ARKit's blend shapes out, to ROS, OSC, Live Link Face receivers and a web page."""
+"""``avatar_node``: face_landmarks in; ARKit's blend shapes out, to ROS, OSC, Live Link Face receivers and a web page."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
 
-from tddfa_msgs.msg import FaceMeshArray
+from tddfa_msgs.msg import FaceLandmarks, FaceLandmarksArray
 from tddfa_ros.avatar import (
     ARKIT_NAMES,
     AvatarFrame,
@@ -19,10 +21,12 @@ from tddfa_ros.avatar import (
     Receiver,
     VmcSender,
 )
+from tddfa_ros.errors import ModelError
+from tddfa_ros.geometry.rotation import rotation_from_quaternion
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
 from tddfa_ros.nodes.mailbox import Worker
-from tddfa_ros.nodes.messages import tracked_faces
+from tddfa_ros.nodes.messages import stamp_seconds
 from tddfa_ros.nodes.options import AvatarNodeOptions
 from tddfa_ros.nodes.parameters import Parameters
 from tddfa_ros.nodes.runner import run
@@ -42,9 +46,11 @@ class AvatarNode(Node):
         self._shapes = BlendShapes(self._model.expression_names, options.stretch)
         self._publisher = self.create_publisher(JointState, "face_blendshapes", OUTPUT_QOS)
         self._receivers = self._make_receivers(options)
-        self._worker: Worker[FaceMeshArray] = Worker(self._process, self._on_error, "avatar_node")
+        self._worker: Worker[FaceLandmarksArray] = Worker(
+            self._process, self._on_error, "avatar_node"
+        )
         self._subscription = self.create_subscription(
-            FaceMeshArray, "face_mesh", self._worker.put, OUTPUT_QOS
+            FaceLandmarksArray, "face_landmarks", self._worker.put, OUTPUT_QOS
         )
 
     def close(self) -> None:
@@ -66,23 +72,45 @@ class AvatarNode(Node):
             receivers.append(server)
         return receivers
 
-    def _process(self, message: FaceMeshArray) -> None:
+    def _process(self, message: FaceLandmarksArray) -> None:
         """One set of faces; in the worker thread."""
-        for face in tracked_faces(message, self._model):
-            frame = AvatarFrame.from_face(face, self._shapes)
-            self._publisher.publish(blend_shape_message(frame, message))
-            for receiver in self._receivers:
-                receiver.send(frame)
+        frames = [avatar_frame(face, self._model, self._shapes) for face in message.faces]
+        for frame in frames:
+            self._publisher.publish(blend_shape_message(frame, message.header))
+        for receiver in self._receivers:
+            receiver.send(frames)
 
     def _on_error(self, error: Exception) -> None:
         if self.context.ok():  # else publishers vanish under the worker's feet
             self._log.exception("driving avatars", error)
 
 
-def blend_shape_message(frame: AvatarFrame, message: FaceMeshArray) -> JointState:
+def avatar_frame(message: FaceLandmarks, model: MorphableModel, shapes: BlendShapes) -> AvatarFrame:
+    """What an avatar is told about the face of a message.
+
+    Raises:
+        ModelError: the message has expressions of another morphable model.
+    """
+    coefficients = np.asarray(message.expression, dtype=np.float32)
+    if coefficients.shape != (len(model.expression_names),):
+        raise ModelError(
+            f"faces with {coefficients.size} expressions arrive, but the model loaded here, '{model.name}', has "
+            f"{len(model.expression_names)}: give all nodes the same model, or morphable_model"
+        )
+    point, turn = message.head_pose.pose.position, message.head_pose.pose.orientation
+    return AvatarFrame.from_pose(
+        stamp_seconds(message.header.stamp),
+        message.id,
+        shapes(coefficients),
+        rotation_from_quaternion(np.array([turn.x, turn.y, turn.z, turn.w])),
+        np.array([point.x, point.y, point.z]),
+    )
+
+
+def blend_shape_message(frame: AvatarFrame, header: Header) -> JointState:
     """ARKit's names and values as joints, which plots and motor drivers understand; ``frame_id`` is the face's frame."""
     joints = JointState(name=list(ARKIT_NAMES), position=frame.blendshapes.astype(float).tolist())
-    joints.header.stamp = message.header.stamp
+    joints.header.stamp = header.stamp
     joints.header.frame_id = f"face_{frame.id}"
     return joints
 

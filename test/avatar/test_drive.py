@@ -71,3 +71,23 @@ def test_lines_of_a_file_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pictures_of_a_camera_have_the_time_they_come_at(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = show(monkeypatch, rate=0, work=0.2, real_time=True)
     assert [seconds for _, seconds, _ in shown] == [round(0.2 * i, 3) for i in range(9)]
+
+
+class Loop(Film):
+    """A file of three pictures that begins anew, and knows their times."""
+
+    def read(self, seconds: float) -> Frame | None:
+        self.count += 1
+        if self.count > 9:
+            return None
+        return Frame(np.zeros((2, 2, 3), np.uint8), seconds=(self.count - 1) % 3 / self.rate)
+
+
+@pytest.mark.parametrize("real_time", [True, False])
+def test_time_goes_on_when_a_file_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, real_time: bool
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    times = [seconds for _, seconds in module._pictures(Loop(10), real_time)]
+    np.testing.assert_allclose(times, np.arange(9) / 10)

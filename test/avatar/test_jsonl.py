@@ -19,9 +19,10 @@ def test_a_line_is_json_with_names(frame: AvatarFrame) -> None:
 
 def test_a_file_gives_back_what_was_sent(frame: AvatarFrame, tmp_path: Path) -> None:
     lines = JsonLines(tmp_path / "faces.jsonl")
-    lines.send(frame)
+    lines.send([frame])
     assert (tmp_path / "faces.jsonl").read_text().count("\n") == 1, "it must not wait in a buffer"
-    lines.send(frame)
+    lines.send([frame])
+    lines.send([])
     lines.close()
     first, second = (from_line(line) for line in (tmp_path / "faces.jsonl").read_text().splitlines())  # fmt: skip
     np.testing.assert_allclose(first.blendshapes, frame.blendshapes, atol=1e-4)
@@ -31,7 +32,7 @@ def test_a_file_gives_back_what_was_sent(frame: AvatarFrame, tmp_path: Path) -> 
 
 def test_standard_output_stays_open(frame: AvatarFrame, capsys: pytest.CaptureFixture[str]) -> None:
     lines = JsonLines("-")
-    lines.send(frame)
+    lines.send([frame])
     lines.close()
     print("still here")
     assert capsys.readouterr().out.splitlines() == [to_line(frame), "still here"]

@@ -44,7 +44,7 @@ def test_a_socket_receives_what_was_sent(frame: AvatarFrame) -> None:
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(20)
         sender = LiveLinkSender(f"127.0.0.1:{receiver.getsockname()[1]}")
-        sender.send(frame)
+        sender.send([frame])
         packet = decode(receiver.recv(4096))
         sender.close()
     assert (packet.device, packet.subject) == ("tddfa_ros", "f3")
@@ -68,5 +68,21 @@ def test_what_is_no_packet_is_refused(frame: AvatarFrame) -> None:
 def test_nobody_needs_to_listen(frame: AvatarFrame) -> None:
     sender = LiveLinkSender("9")
     for _ in range(3):
-        sender.send(frame)
+        sender.send([frame])
     sender.close()
+
+
+def test_two_people_are_two_subjects_and_under_one_name_only_the_first(frame: AvatarFrame) -> None:
+    other = AvatarFrame(1.0, "f9", frame.blendshapes, frame.rotation, frame.position, frame.yaw_pitch_roll)  # fmt: skip
+    for subject, wanted in (("", ["f3", "f9"]), ("Ada", ["Ada"])):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(20)
+            sender = LiveLinkSender(f"127.0.0.1:{receiver.getsockname()[1]}", subject)
+            sender.send([frame, other])
+            heard = [decode(receiver.recv(4096)).subject for _ in wanted]
+            receiver.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                receiver.recv(4096)
+            sender.close()
+        assert heard == wanted

@@ -34,7 +34,7 @@ def test_a_receiver_of_the_vmc_protocol_understands_it(frame: AvatarFrame) -> No
     with BlockingOSCUDPServer(("127.0.0.1", 0), dispatcher) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sender = VmcSender(f"127.0.0.1:{server.server_address[1]}")
-        sender.send(frame)
+        sender.send([frame])
         assert done.wait(20)
         sender.close()
         server.shutdown()
@@ -57,7 +57,7 @@ def test_a_receiver_of_the_vmc_protocol_understands_it(frame: AvatarFrame) -> No
 def test_nobody_needs_to_listen(frame: AvatarFrame) -> None:
     sender = VmcSender("127.0.0.1:9")
     for _ in range(3):
-        sender.send(frame)
+        sender.send([frame])
     sender.close()
 
 

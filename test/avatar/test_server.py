@@ -63,19 +63,30 @@ def test_it_serves_the_page_and_what_it_needs(server: AvatarServer) -> None:
 
 
 def test_frames_arrive_as_json(server: AvatarServer, frame: AvatarFrame) -> None:
-    async def listen() -> dict:
+    async def listen() -> list:
         async with (
             aiohttp.ClientSession() as session,
             session.ws_connect(server.url + "frames") as connection,
         ):
             while not server.clients:
                 await asyncio.sleep(0.01)
-            server.send(frame)
+            server.send([frame])
             return await connection.receive_json(timeout=20)
 
     record = asyncio.run(listen())
-    assert record == json.loads(to_line(frame))
-    assert set(record["blendshapes"]) == set(ARKIT_NAMES)
+    assert record == [json.loads(to_line(frame))]
+    assert set(record[0]["blendshapes"]) == set(ARKIT_NAMES)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null"])
+def test_other_sites_do_not_see_the_face(server: AvatarServer, origin: str) -> None:
+    async def listen(name: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            await session.ws_connect(server.url + "frames", headers={"Origin": name})
+
+    with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+        asyncio.run(listen(origin))
+    asyncio.run(listen(server.url.rstrip("/")))
 
 
 def test_a_page_that_does_not_read_misses_frames_and_delays_nobody(
@@ -97,11 +108,11 @@ def test_a_page_that_does_not_read_misses_frames_and_delays_nobody(
                 while server.clients < 2:
                     await asyncio.sleep(0.01)
                 for _ in range(3000):  # far more than the sockets in between hold
-                    server.send(frame)
+                    server.send([frame])
                 last = AvatarFrame(9.0, "last", frame.blendshapes, frame.rotation, frame.position, frame.yaw_pitch_roll)  # fmt: skip
-                server.send(last)
+                server.send([last])
                 count = 1
-                while (await connection.receive_json(timeout=60))["id"] != "last":
+                while (await connection.receive_json(timeout=60))[0]["id"] != "last":
                     count += 1
                 return count
 
@@ -121,7 +132,7 @@ def test_pages_come_and_go(server: AvatarServer, frame: AvatarFrame) -> None:
     for _ in range(3):
         asyncio.run(visit())
         wait_for(server, 0)
-    server.send(frame)
+    server.send([frame])
 
 
 def wait_for(server: AvatarServer, clients: int) -> None:

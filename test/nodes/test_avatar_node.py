@@ -21,7 +21,7 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 
 from sensor_msgs.msg import JointState
 
-from tddfa_msgs.msg import FaceMeshArray
+from tddfa_msgs.msg import FaceLandmarksArray
 from tddfa_ros.avatar import ARKIT_NAMES
 from tddfa_ros.avatar.livelink import decode
 
@@ -41,22 +41,22 @@ def winking_face() -> Any:
     params = np.zeros(model.layout.size, np.float32)
     params[:12] = like.params[:12]
     expression = params[model.layout.expression_slice]
-    expression[model.expression_names.index("eyeBlinkLeft")] = 0.5
-    expression[model.expression_names.index("jawOpen")] = 0.55
+    expression[model.expression_names.index("eyeBlinkLeft")] = 0.53
+    expression[model.expression_names.index("jawOpen")] = 0.6
     return replace(like, model=model, params=params)
 
 
 def publish_until(graph: Any, face: Any, condition: Any) -> None:
     from std_msgs.msg import Header
 
-    from tddfa_ros.nodes.camera_info import camera_info_message
-    from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, face_mesh_array
+    from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
+    from tddfa_ros.nodes.messages import face_landmarks_message
 
     header = Header(frame_id="camera_optical_frame")
     header.stamp.sec = 1000
-    info = camera_info_message(face.intrinsics, header, width=640, height=480)
-    message = face_mesh_array([face], header, info, vertices=False, image_vertices=False)
-    publisher = graph.publisher(FaceMeshArray, "face_mesh", OUTPUT_QOS)
+    faces = [face_landmarks_message(face, header)]
+    message = FaceLandmarksArray(header=header, faces=faces)
+    publisher = graph.publisher(FaceLandmarksArray, "face_landmarks", OUTPUT_QOS)
 
     def again() -> bool:
         publisher.publish(message)

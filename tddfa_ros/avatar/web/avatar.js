@@ -1,4 +1,4 @@
-// A head that does what a face does: frames arrive as JSON over a web socket (see tddfa_ros/avatar/jsonl.py).
+// A head that does what a face does: all faces of a picture arrive as JSON over a web socket (see tddfa_ros/avatar/jsonl.py).
 // In the address: ?mirror=0 shows the person as others see them, ?id=f2 follows one face only.
 import * as THREE from "three";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
@@ -50,9 +50,13 @@ resize();
 let last = 0;
 let frames = 0;
 
-function show(frame) {
-  const wanted = options.get("id");
-  if (wanted && frame.id !== wanted) return;
+// Of several faces the one that is asked for; else the one that was shown before, as long as it is there.
+let shown = options.get("id");
+
+function show(faces) {
+  const frame = faces.find((face) => face.id === shown) ?? (options.get("id") ? undefined : faces[0]);
+  if (!frame) { if (last) { last = 0; say("no face"); } return; }
+  shown = frame.id;
   for (const [name, value] of Object.entries(frame.blendshapes))
     mesh.morphTargetInfluences[mesh.morphTargetDictionary[name]] = value;
   head.quaternion.fromArray(frame.rotation);

@@ -1,0 +1,58 @@
+"""How docstrings of this package become pages: an extension of Griffe, which mkdocstrings reads the source with."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+import griffe
+
+SECTION = re.compile(r"^(?: *)(?:Args|Attributes|Raises):\n(?:(?: {4,}.*)?\n?)+", re.M)
+ITEM = re.compile(r"^( +)(\w+(?:, \w+)*): (.*(?:\n\1 +.*)*)", re.M)
+ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):`~?([^`]+)`")
+
+
+class PackageDocstrings(griffe.Extension):
+    """Show names as code, without the roles of Sphinx; arguments one by one; options of the configuration with help and default."""
+
+    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Rewrite the docstring of anything."""
+        if obj.docstring:
+            obj.docstring.value = one_by_one(plain_names(obj.docstring.value))
+
+    def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
+        """Give an option of a configuration class its help as docstring, and its default as value."""
+        declared = option_text(str(attr.value))
+        if declared:
+            attr.value, text = declared
+            attr.docstring = griffe.Docstring(text, parent=attr)
+
+
+def plain_names(text: str) -> str:
+    """``:class:`~a.b.C``` as ```C```, any other role as the name in it."""
+    return ROLE.sub(lambda role: f"`{role[1].split('.')[-1] if '~' in role[0] else role[1]}`", text)
+
+
+def one_by_one(text: str) -> str:
+    """Arguments, attributes and errors that share a line, as items of their own: ``a, b: words`` and ``a: words. b: words``."""
+
+    def parted(item: re.Match[str]) -> str:
+        indent, names, words = item.groups()
+        words = re.sub(r"(?<=[.;)]) (?=(?:[a-z_]\w*|\w+Error): )", f"\n{indent}", words)
+        return "\n".join(f"{indent}{name}: {words}" for name in names.split(", "))
+
+    return SECTION.sub(lambda section: ITEM.sub(parted, section[0]), text)
+
+
+def option_text(source: str) -> tuple[str, str] | None:
+    """Default, and a sentence with the range, of a call of `tddfa_ros.config.option`; None for any other expression."""
+    call = ast.parse(source, mode="eval").body if source.startswith("option(") else None
+    if not isinstance(call, ast.Call) or not isinstance(call.args[1], ast.Constant):
+        return None
+    words = str(call.args[1].value)
+    named = {word.arg: ast.unparse(word.value).strip("()") for word in call.keywords}
+    span = named.get("choices", "")
+    if "minimum" in named:
+        span = f"{named['minimum']} to {named['maximum']}"
+    return ast.unparse(call.args[0]), f"{words[0].upper()}{words[1:]}{span and f' ({span})'}."

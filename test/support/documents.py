@@ -1,0 +1,117 @@
+"""The pages that users read, taken apart: code blocks, commands, links, headings."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import textwrap
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    {
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *DOCS.rglob("*.md"),
+        *(ROOT / "models").glob("*.md"),
+    }
+)
+
+_FENCE = re.compile(r"^( *)(`{3,})(\w*)[^\n]*\n(.*?)^\1\2 *$", re.S | re.M)
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code: the language of its fence, "" where it has none or is indented."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    @property
+    def where(self) -> str:
+        return f"{name_of(self.page)}:{self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    """All blocks of code of a page, fenced or indented by four spaces."""
+    text = page.read_text(encoding="utf-8")
+    found = [
+        Block(page, line_of(text, match.start()) + 1, match[3], textwrap.dedent(match[4]))
+        for match in _FENCE.finditer(text)
+    ]
+    plain = _FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    # Below a list item, indented text is the item's own.
+    for match in re.finditer(r"(?:(?<=\n\n)|^)((?: {4}[^\n]*\n|\s*\n(?= {4}\S))+)", plain):
+        if match[0].strip() and not plain[: match.start()].rstrip().rpartition("\n")[2].startswith(
+            ("-", "1.", ":::")
+        ):
+            code = textwrap.dedent(match[0])
+            language = "python" if re.match(r"\s*(from|import) ", code) else ""
+            found.append(Block(page, line_of(text, match.start()), language, code))
+    return sorted(found, key=lambda block: block.line)
+
+
+def line_of(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
+    """Where it stands, and the words, of every command of a block of shell lines."""
+    if block.language not in ("", "bash", "sh", "shell", "console"):
+        return
+    lines = re.sub(r"\\\n\s*", " ", block.text).splitlines()
+    for line in lines:
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:  # a drawing, or a quotation
+            continue
+        while words and re.fullmatch(r"[A-Z_][A-Z0-9_]*=\S*", words[0]):
+            words.pop(0)
+        if words:
+            yield f"{block.where}: {line.strip()}", words
+
+
+def tddfa_words(words: list[str]) -> list[str] | None:
+    """What follows the program ``tddfa`` in a command, under whichever of its names; None for other programs."""
+    for start in (["tddfa"], ["python", "-m", "tddfa_ros"], ["ros2", "run", "tddfa_ros", "tddfa"]):
+        if words[: len(start)] == start:
+            return words[len(start) :]
+    if words[0] == "torchrun" and "tddfa_ros" in words:
+        return words[words.index("tddfa_ros") + 1 :]
+    return None
+
+
+def spans(page: Path) -> Iterator[tuple[str, str]]:
+    """Where it stands, and the text, of every inline code of a page."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    for match in re.finditer(r"(?<!`)`([^`\n]+)`(?!`)", text):
+        yield f"{name_of(page)}: {match[0]}", match[1]
+
+
+def links(page: Path) -> list[str]:
+    """Targets of all links and pictures of a page that lead to a file or a heading, without those in code."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    text = re.sub(r"(?m)^ {4}.*$", "", text)
+    return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:", link)]
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as code hosts and MkDocs make them."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    return {slug(heading) for heading in re.findall(r"(?m)^#+ +(.*?) *#*$", text)}
+
+
+def slug(heading: str) -> str:
+    words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    words = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", words).strip().lower())
