@@ -20,7 +20,7 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
     default="mesh,json",
     show_default=True,
     metavar="NAME,...",
-    help="landmarks, mesh, pose, depth, pncc, uv_texture, uv_position, parsing, obj, ply, glb, json.",
+    help="landmarks, mesh, pose, depth, pncc, uv_texture, uv_position, parsing, attributes, obj, ply, glb, json.",
 )
 @pipeline_options
 @click.option(

@@ -22,7 +22,7 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
     default="mesh,landmarks,pose",
     show_default=True,
     metavar="NAME,...",
-    help="What is drawn, the first one lowest: mesh, landmarks, pose, depth, pncc, parsing.",
+    help="What is drawn, the first one lowest: mesh, landmarks, pose, depth, pncc, parsing, attributes.",
 )
 @click.option(
     "--smooth",

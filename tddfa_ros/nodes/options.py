@@ -145,6 +145,23 @@ class SmoothingNodeOptions(MeshOptions, PublishOptions):
 
 
 @dataclass(frozen=True)
+class OverlayOptions:
+    """What the overlay of ``visualization_node`` shows."""
+
+    look: str = option(
+        "",
+        "make-up in place of the drawing, a name from 'tddfa makeup --list' or a .yaml file; empty = none",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse a look that cannot be read."""
+        if self.look:
+            from tddfa_ros.makeup.reading import load_look
+
+            load_look(self.look)
+
+
+@dataclass(frozen=True)
 class VisualizationNodeOptions(MeshOptions):
     """Parameters of ``visualization_node``."""
 
@@ -172,6 +189,7 @@ class VisualizationNodeOptions(MeshOptions):
         minimum=1,
         maximum=100,
     )
+    overlay: OverlayOptions = field(default_factory=OverlayOptions)
 
 
 @dataclass(frozen=True)

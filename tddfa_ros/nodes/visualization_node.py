@@ -12,10 +12,12 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from tddfa_msgs.msg import FaceMeshArray
+from tddfa_ros.errors import TddfaError
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
 from tddfa_ros.nodes.images import to_bgr
+from tddfa_ros.nodes.looks import OverlayPainter
 from tddfa_ros.nodes.mailbox import Worker
 from tddfa_ros.nodes.markers import MarkerBuilder
 from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, tracked_faces, uint8_sequence
@@ -26,7 +28,6 @@ from tddfa_ros.nodes.runner import run
 from tddfa_ros.nodes.stamps import StampMatcher
 from tddfa_ros.nodes.subscriptions import subscribe_images
 from tddfa_ros.nodes.throttle import ThrottledLog
-from tddfa_ros.rendering.overlay import draw_overlay
 from tddfa_ros.runtime.store import default_store
 from tddfa_ros.types import ImageBGR
 
@@ -50,6 +51,7 @@ class VisualizationNode(Node):
         store = default_store()
         chosen = store.morphable_model(options.regression())
         self._model = MorphableModel.load(store.path(chosen))
+        self._painter = OverlayPainter(self._model, options.overlay.look)
         self._markers = MarkerBuilder(options.marker_lifetime)
         self._matcher = StampMatcher(options.image_buffer)
         self._last: dict[str, int] = {}
@@ -115,7 +117,7 @@ class VisualizationNode(Node):
             self._point_publisher.publish(point_cloud(faces, message.header, image))
 
     def _overlay(self, image: ImageBGR, faces: list[TrackedFace], header: Header) -> Image:
-        drawn = draw_overlay(image, faces, self._model)
+        drawn = self._painter.draw(image, faces)
         height, width = drawn.shape[:2]
         message = Image(header=header, height=height, width=width, encoding="bgr8", step=3 * width)
         message.data = uint8_sequence(drawn)
@@ -135,6 +137,11 @@ class VisualizationNode(Node):
         """Parameters changed at run time."""
         self._markers.lifetime = options.marker_lifetime
         self._matcher.size = options.image_buffer
+        if options.overlay.look != self._painter.look:
+            try:
+                self._painter = OverlayPainter(self._model, options.overlay.look)
+            except TddfaError as error:
+                self.get_logger().error(f"the look stays as it was: {error}")
 
     def _on_error(self, error: Exception) -> None:
         if not self.context.ok():

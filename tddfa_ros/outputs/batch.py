@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 import tddfa_ros
+from tddfa_ros.attributes.estimate import attributes_record
 from tddfa_ros.errors import ConfigError, ImageError, TddfaError
 from tddfa_ros.face import Face
 from tddfa_ros.outputs.files import output_names
@@ -29,6 +30,9 @@ JSON = "json"
 """The output that is one file for all pictures."""
 
 JSON_NAME = "faces.json"
+
+ATTRIBUTES = "attributes"
+"""The output that also adds to the records of faces."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,10 @@ class _Job:
         if not faces:
             self.summary.without_face.append(path)
             self._say(f"{path}: no face was found")
-        files = self._write(stem, image, faces) if faces else {}
+        scene = Scene(
+            image, faces, self._pipeline.model, self._options.texture_size, self._options.uv_size
+        )
+        files = self._write(stem, scene) if faces else {}
         height, width = image.shape[:2]
         fov = self._pipeline.config.camera.assumed_fov_deg
         camera = Intrinsics.from_fov(width, height, fov)
@@ -155,7 +162,7 @@ class _Job:
             "height": height,
             "camera": intrinsics_record(camera),
             "files": files,
-            "faces": [face_record(face) for face in faces] if JSON in self._options.outputs else [],
+            "faces": self._records(scene) if JSON in self._options.outputs else [],
         }
 
     def _unusable(self, path: Path, error: ImageError) -> dict[str, Any]:
@@ -167,10 +174,15 @@ class _Job:
         least = self._options.min_confidence
         return [face for face in self._pipeline(image) if face.confidence >= least]
 
-    def _write(self, stem: Path, image: ImageBGR, faces: Sequence[Face]) -> dict[str, list[str]]:
-        scene = Scene(
-            image, faces, self._pipeline.model, self._options.texture_size, self._options.uv_size
-        )
+    def _records(self, scene: Scene) -> list[dict[str, Any]]:
+        """The faces as plain numbers; with their estimated attributes where that output is wanted."""
+        records = [face_record(face) for face in scene.faces]
+        if ATTRIBUTES in self._options.outputs:
+            for record, attributes in zip(records, scene.attributes, strict=True):
+                record[ATTRIBUTES] = attributes_record(attributes)
+        return records
+
+    def _write(self, stem: Path, scene: Scene) -> dict[str, list[str]]:
         files = {output.name: output.write(stem, scene) for output in self._outputs}
         self.summary.files += sum(map(len, files.values()))
         return {name: [path.name for path in written] for name, written in files.items()}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tddfa_ros.attributes.drawing import draw_attributes
+from tddfa_ros.attributes.estimate import default_estimator
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
@@ -119,6 +121,11 @@ def _parsing(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> I
     painted = image.copy()
     _cover(painted, colourise(classes), classes > 0)
     return painted
+
+
+@_layer("attributes", "estimated age, gender presentation and expression below each face")
+def _attributes(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
+    return draw_attributes(image, faces, default_estimator().estimate_all(image, faces))
 
 
 def _with(**changes: object) -> OverlayOptions:

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tddfa_ros.attributes.drawing import draw_attributes
+from tddfa_ros.attributes.estimate import Attributes, default_estimator
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.export import write_glb, write_obj, write_ply
 from tddfa_ros.face import Face
@@ -39,6 +41,11 @@ class Scene:
     def textures(self) -> list[Any]:
         """The texture of each face, hidden parts mirrored; computed once for all outputs that need it."""
         return [uv_texture(face, self.image, size=self.texture_size) for face in self.faces]
+
+    @cached_property
+    def attributes(self) -> list[Attributes]:
+        """The estimated attributes of each face; the network is loaded when the first output asks for them."""
+        return default_estimator().estimate_all(self.image, self.faces)
 
 
 Write = Callable[[Path, Scene], list[Path]]
@@ -142,6 +149,12 @@ def _pncc(stem: Path, scene: Scene) -> list[Path]:
 def _parsing(stem: Path, scene: Scene) -> list[Path]:
     classes = parsing_map(scene.faces, scene.image.shape[:2])
     return [write_picture(_extended(stem, "_parsing.png"), classes)]
+
+
+@output("attributes", "estimated age, gender presentation, expression", "_attributes.jpg")
+def _attributes(stem: Path, scene: Scene) -> list[Path]:
+    picture = draw_attributes(scene.image, scene.faces, scene.attributes)
+    return [write_picture(_extended(stem, "_attributes.jpg"), picture)]
 
 
 @face_output("uv_texture", "the face unrolled, hidden parts mirrored", "_uv_texture.png")

@@ -95,7 +95,7 @@ def export_onnx(
     )
     graph = onnx.load(str(partial))
     if half:
-        _store_half(graph)
+        store_half(graph)
     metadata = {
         "tddfa.layout": f"{model.layout.shape},{model.layout.expression}",
         "tddfa.input_size": str(size),
@@ -111,7 +111,7 @@ def export_onnx(
     partial.replace(path)
 
 
-def _store_half(graph: object) -> None:
+def store_half(graph: object) -> None:
     """Replace large float32 initialisers by float16 ones and a cast, which ONNX Runtime folds when it loads the file."""
     import onnx
 

@@ -148,7 +148,10 @@ class _Run:
         """Process picture after picture, until the source ends or somebody asks to stop; each as it was drawn."""
         for image, seconds in self._read():
             faces = self._analysis.step(image, seconds)
-            drawn = paint_layers(image, faces, self._pipeline.model, self._options.layers)
+            drawn = image
+            for effect in self._options.effects:
+                drawn = effect.paint(drawn, faces, self._pipeline.model)
+            drawn = paint_layers(drawn, faces, self._pipeline.model, self._options.layers)
             line = None
             if self._options.json is not None:
                 records = [face_record(face) for face in faces]

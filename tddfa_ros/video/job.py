@@ -10,6 +10,7 @@ from typing import Any
 import tddfa_ros
 from tddfa_ros.config import SmoothingConfig, to_dict
 from tddfa_ros.errors import ConfigError, SourceError, TddfaError
+from tddfa_ros.outputs.layers import Layer
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.sources import CameraSource, VideoSource, create_source
 from tddfa_ros.video.parts import parts_folder
@@ -23,6 +24,7 @@ class VideoOptions:
 
     Attributes:
         layers: what is drawn, names in ``LAYERS``, the first one lowest.
+        effects: what is done to the faces themselves, under the layers; each must have a name that says all about it.
         smoothing: of pose, identity and expression.
         json: where every picture's faces go, one line of JSON each; None = nowhere. The format is in docs/guide/videos.md.
         audio: keep the sound where the program ffmpeg is installed.
@@ -40,6 +42,7 @@ class VideoOptions:
     height: int = 480
     overwrite: bool = False
     restart: bool = False
+    effects: tuple[Layer, ...] = ()
 
 
 def open_video(source: str, options: VideoOptions) -> CameraSource | VideoSource:
@@ -88,6 +91,7 @@ def job_record(
         "source": source,
         "video": output is not None,
         "layers": list(options.layers),
+        "effects": [effect.name for effect in options.effects],
         "json": options.json is not None,
         "part_pictures": options.part_pictures,
         "pipeline": to_dict(pipeline.config),

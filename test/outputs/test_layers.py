@@ -56,7 +56,7 @@ def test_no_layer_is_a_plain_copy(pipe: FacePipeline) -> None:
 def test_an_unknown_layer(pipe: FacePipeline) -> None:
     with pytest.raises(ConfigError, match="unknown layer 'hat': known are mesh, landmarks, pose"):
         paint_layers(blob_picture(80), [], pipe.model, ["mesh", "hat"])
-    assert list(LAYERS) == ["mesh", "landmarks", "pose", "depth", "pncc", "parsing"]
+    assert list(LAYERS) == ["mesh", "landmarks", "pose", "depth", "pncc", "parsing", "attributes"]
 
 
 def test_depth_of_a_scene_shows_every_face(pipe: FacePipeline) -> None:

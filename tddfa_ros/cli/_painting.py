@@ -1,0 +1,108 @@
+"""What ``tddfa makeup`` and ``tddfa tryon`` share: inputs, outputs, and the run over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tddfa_ros.cli._detection import detection_options
+
+if TYPE_CHECKING:
+    from tddfa_ros.morphable.model import MorphableModel
+    from tddfa_ros.outputs.layers import Layer
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_SMOOTHERS = ("one_euro", "kalman", "window", "none")
+
+_OPTIONS = (
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        help="A file for one input, else a folder; videos become .mp4.",
+    ),
+    click.option("--config", type=_FILE, help="YAML file with the pipeline's options."),
+    click.option(
+        "--min-confidence",
+        type=click.FloatRange(0, 1),
+        default=0.4,
+        show_default=True,
+        help="Leave faces of pictures below it alone.",
+    ),
+    click.option(
+        "--smooth",
+        type=click.Choice(_SMOOTHERS),
+        default="one_euro",
+        show_default=True,
+        help="How jitter is removed in videos.",
+    ),
+    click.option("--no-audio", is_flag=True, help="Leave the sound of videos out."),
+    click.option("--overwrite", is_flag=True, help="Replace files that exist."),
+    click.option("--restart", is_flag=True, help="Discard unfinished videos of an earlier run."),
+    click.option(
+        "--strict", is_flag=True, help="Exit status 1 when a picture cannot be read or has no face."
+    ),
+)
+
+
+def painting_options(command: _Command) -> _Command:
+    """Decorate a click command; it gets what :func:`run_painting` takes, and the options of detection."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return detection_options(command)
+
+
+def check_inputs(inputs: tuple[str, ...], output: Path | None) -> Path:
+    """The output. UsageError when it or the inputs are missing."""
+    if not inputs or output is None:
+        raise click.UsageError("IN, a picture, a folder or a video, and -o are needed")
+    return output
+
+
+def run_painting(
+    inputs: tuple[str, ...],
+    output: Path,
+    effect: Callable[[MorphableModel], Layer],
+    given: dict[str, Any],
+) -> int:
+    """Paint the faces of all inputs; the exit status.
+
+    Args:
+        effect: makes the layer for the model that the pipeline uses.
+        given: what :func:`painting_options` added.
+    """
+    import os
+
+    # OpenCV tries encoders that a machine may lack; FFmpeg inside it would report each.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    from dataclasses import replace
+
+    from tddfa_ros.cli import EXIT_INTERRUPTED
+    from tddfa_ros.cli._detection import with_detection
+    from tddfa_ros.config import load_config
+    from tddfa_ros.makeup.files import FileOptions, paint_files, to_stderr
+    from tddfa_ros.pipeline import FacePipeline
+    from tddfa_ros.video import VideoOptions
+
+    detection = {
+        name: given[name] for name in ("detector", "score_threshold", "input_size", "fallback")
+    }
+    config = with_detection(load_config(given["config"]), **detection)
+    pipeline = FacePipeline(config)
+    video = VideoOptions(
+        smoothing=replace(config.smoothing, method=given["smooth"]),
+        audio=not given["no_audio"],
+        restart=given["restart"],
+    )
+    options = FileOptions(given["min_confidence"], given["overwrite"], video)
+    summary = paint_files(inputs, output, pipeline, effect(pipeline.model), options, to_stderr)
+    files = ", ".join(map(str, summary.files)) or "no file"
+    click.echo(f"{summary.faces} faces; written: {files}")
+    if not summary.finished:
+        click.echo("stopped before the end; the same command goes on from here", err=True)
+        return EXIT_INTERRUPTED
+    return 1 if given["strict"] and (summary.unreadable or summary.without_face) else 0

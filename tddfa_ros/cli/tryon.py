@@ -1,0 +1,71 @@
+"""``tddfa tryon``: glasses, hats and other GLB objects on the heads of pictures and videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
+
+
+class _Triple(click.ParamType):  # type: ignore[type-arg]
+    """Three numbers with commas between."""
+
+    name = "x,y,z"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            x, y, z = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"'{value}' is not three numbers with commas between, such as 0,2,-1.5")
+        return x, y, z
+
+
+@click.command("tryon", short_help="Glasses, hats, any GLB object on heads.")
+@click.argument("inputs", metavar="IN...", nargs=-1)
+@click.option("--glb", required=True, help="A .glb file, or one of the samples: glasses, hat.")
+@click.option(
+    "--anchor", metavar="NAME", help="Where the object's origin goes; nose_bridge by default."
+)
+@click.option("--offset", type=_Triple(), default=(0.0, 0.0, 0.0), help="mm to the wearer's left, up, forward.")  # fmt: skip
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on its own size.")
+@click.option("--rotate", type=_Triple(), default=(0.0, 0.0, 0.0), metavar="R,P,Y", help="Roll, pitch, yaw, degrees.")  # fmt: skip
+@click.option("--shadow", type=float, default=0.3, show_default=True, help="On the skin, 0..1.")
+@click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="Write a sample as a .glb file, and stop.")  # fmt: skip
+@painting_options
+def command(
+    inputs: tuple[str, ...],
+    output: Path | None,
+    glb: str,
+    anchor: str | None,
+    offset: tuple[float, float, float],
+    scale: float,
+    rotate: tuple[float, float, float],
+    shadow: float,
+    export: Path | None,
+    **given: Any,
+) -> int:
+    """Put an object on the heads of pictures and videos, hidden by the head where it should be.
+
+    IN is a picture, a folder of pictures, a pattern, or a video. Its unit is the metre, as in all GLB files, y up, z out of the face.
+    """
+    from tddfa_ros.makeup.effects import tryon_effect
+    from tddfa_ros.makeup.objects import read_object
+    from tddfa_ros.makeup.places import check_place
+    from tddfa_ros.makeup.samples import sample_anchor, sample_names, sample_object, write_sample
+    from tddfa_ros.makeup.tryon import Placement
+
+    if export is not None:
+        click.echo(f"written: {write_sample(glb, export)}")
+        return 0
+    target = check_inputs(inputs, output)
+    is_sample = glb in sample_names()
+    default = sample_anchor(glb) if is_sample else "nose_bridge"
+    placement = Placement(anchor or default, offset, scale, rotate, shadow)
+    check_place(placement.anchor)
+    worn = sample_object(glb) if is_sample else read_object(Path(glb))
+    return run_painting(inputs, target, lambda model: tryon_effect(model, worn, placement), given)

@@ -1,0 +1,34 @@
+"""Make-up on faces and objects on heads: lipstick, blush, eye shadow, brows, stickers, glasses and hats."""
+
+from __future__ import annotations
+
+from tddfa_ros.makeup.artist import Makeup
+from tddfa_ros.makeup.look import Blush, BrowTint, EyeShadow, Lipstick, Look, Pigment, Sticker
+from tddfa_ros.makeup.objects import WearableObject, read_object
+from tddfa_ros.makeup.places import find_place, place_names
+from tddfa_ros.makeup.reading import load_look, look_from, look_names
+from tddfa_ros.makeup.samples import sample_names, sample_object, write_sample
+from tddfa_ros.makeup.tryon import Placement, TryOn
+
+__all__ = [
+    "Blush",
+    "BrowTint",
+    "EyeShadow",
+    "Lipstick",
+    "Look",
+    "Makeup",
+    "Pigment",
+    "Placement",
+    "Sticker",
+    "TryOn",
+    "WearableObject",
+    "find_place",
+    "load_look",
+    "look_from",
+    "look_names",
+    "place_names",
+    "read_object",
+    "sample_names",
+    "sample_object",
+    "write_sample",
+]

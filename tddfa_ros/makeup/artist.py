@@ -1,0 +1,244 @@
+"""Make-up on faces in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.face import Face
+from tddfa_ros.makeup.blend import add_gloss, level_of, paint
+from tddfa_ros.makeup.colour import from_lab, lab_of, to_lab
+from tddfa_ros.makeup.distance import smoothstep
+from tddfa_ros.makeup.light import SkinLight, skin_light
+from tddfa_ros.makeup.look import Look, Pigment
+from tddfa_ros.makeup.matte import brow_matte, lip_matte
+from tddfa_ros.makeup.regions import face_fields
+from tddfa_ros.makeup.stickers import PlacedSticker, place_sticker
+from tddfa_ros.makeup.view import FaceView, far_to_near, view_face
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.protocols import check_image
+from tddfa_ros.rendering.shading import image_normals
+from tddfa_ros.types import FloatArray, ImageBGR
+
+_LIPS, _MOUTH, _BROWS, _LID, _LID_SHARE, _LID_SIDES, _CHEEKS, _SKIN = range(8)
+_FIRST_STICKER = 8
+_SEEN_PAINT = 1 / 255  # weights below it change no pixel
+_LIP_MARGIN, _BROW_MARGIN = 9.0, 6.0  # mm around lips and brows that matting looks at
+_UNDER_BROW = (
+    0.40,
+    0.60,
+)  # of the way from the lid to the brow: where lashes end and brows may begin
+_OVER_BROW = (1.0, 1.3)  # of the same way: where hair that falls over the forehead may begin
+_INNER_LIP = (-0.8, 0.2)  # mm, the soft edge at the mouth's opening
+
+
+class Makeup:
+    """Puts a look on faces; made once, used for every picture.
+
+    Args:
+        model: of the faces.
+        look: what they wear.
+
+    Raises:
+        ConfigError, ImageError: a sticker has no place, or no picture. ModelError: it needs what the model does not have.
+    """
+
+    def __init__(self, model: MorphableModel, look: Look) -> None:
+        self.model = model
+        self.look = look
+        fields = face_fields(model)
+        self._stickers = [place_sticker(model, sticker) for sticker in look.stickers]
+        columns = [fields.stacked, fields.paintable[:, None].astype(np.float32)]
+        columns += [sticker.coordinates for sticker in self._stickers]
+        self._fields = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=np.float32)
+        self._wanted = self._used(fields.paintable)
+        self._near = model.triangles[self._wanted[model.triangles].any(axis=1)]
+
+    def apply(self, image: ImageBGR, faces: Face | Sequence[Face]) -> ImageBGR:
+        """A copy of the picture in which the faces wear the look; pixels beside it do not change.
+
+        Args:
+            image: (H, W, 3) uint8 BGR. faces: found in it, of this model.
+
+        Raises:
+            ImageError: the image is of another kind.
+        """
+        check_image(image, "make-up")
+        out = image.copy()
+        for face in far_to_near(faces):
+            self._paint(out, face)
+        return out
+
+    def coverage(self, face: Face, shape: Sequence[int]) -> dict[str, FloatArray]:
+        """Where the mesh says that each part goes, (H, W) 0..1 each, before colours of a picture decide about edges.
+
+        Args:
+            shape: of the picture, (height, width) or more.
+
+        Returns:
+            ``lipstick``, ``blush``, ``eye_shadow``, ``brow_tint``.
+        """
+        size = (int(shape[0]), int(shape[1]))
+        out = {part: np.zeros(size, np.float32) for part in _PARTS}
+        view = self._look_at(face, self._normals(face.vertices), size)
+        if view is not None:
+            for part, grid in self._on_grid(view).items():
+                out[part][view.slices] = view.to_pixels(grid)
+        return out
+
+    def _paint(self, out: ImageBGR, face: Face) -> None:
+        normals = self._normals(face.vertices)
+        view = self._look_at(face, normals, out.shape)
+        if view is None:
+            return
+        light = skin_light(out, self.model, face.vertices)
+        before = out[view.slices]
+        lab = to_lab(before)
+        painted: NDArray[np.bool_] = np.zeros(lab.shape[:2], dtype=bool)
+        for part, grid in self._on_grid(view).items():
+            pigment: Pigment = getattr(self.look, part)
+            weight = pigment.opacity * self._decided(part, lab, view, view.to_pixels(grid))
+            _lay(lab, weight, lab_of(pigment.bgr), light)
+            if part == "lipstick" and self.look.lipstick.gloss > 0:
+                add_gloss(lab, weight, self.look.lipstick.gloss, 2.0 * view.px_per_mm)
+            painted |= weight > _SEEN_PAINT
+        for i, sticker in enumerate(self._stickers):
+            first = _FIRST_STICKER + 2 * i
+            painted |= _stick(lab, view, sticker, view.fields[..., first : first + 2], light)
+        if painted.any():
+            before[painted] = np.rint(from_lab(lab)[painted])
+
+    def _normals(self, vertices: FloatArray) -> FloatArray:
+        """Normals (N, 3) where they are needed, 0 elsewhere: most of a head is never painted."""
+        return image_normals(vertices, self._near)
+
+    def _look_at(self, face: Face, normals: FloatArray, shape: tuple[int, ...]) -> FaceView | None:
+        return view_face(
+            face.vertices,
+            normals,
+            self.model.triangles,
+            self._fields,
+            self._wanted,
+            shape,
+            face.image_pose.scale / 1000,
+        )
+
+    def _on_grid(self, view: FaceView) -> dict[str, FloatArray]:
+        """Coverage (gh, gw) 0..1 of each part that the look has, as the mesh says."""
+        return {
+            part: cover(view.fields, getattr(self.look, part).softness) * view.seen
+            for part, cover in _PARTS.items()
+            if getattr(self.look, part).opacity > 0
+        }
+
+    def _decided(self, part: str, lab: FloatArray, view: FaceView, prior: FloatArray) -> FloatArray:
+        """Coverage (h, w) after the picture was asked."""
+        if part == "lipstick":
+            distances = np.clip(view.fields[..., [_LIPS, _MOUTH]], -10, 10)
+            distances[view.seen == 0] = -10
+            lips, mouth = np.moveaxis(view.to_pixels(distances), 2, 0)
+            here = _bounds(lips > -_LIP_MARGIN)
+            seen = view.to_pixels(view.seen)[here]
+            prior[here] = lip_matte(lab[here], lips[here], mouth[here], prior[here], seen)
+        if part == "brow_tint":
+            here = _bounds(prior > 0)
+            brows = view.to_pixels(view.fields[..., _BROWS])[here]
+            fill = self.look.brow_tint.fill
+            prior[here] = brow_matte(lab[here], brows, prior[here], fill, view.px_per_mm)
+        return prior
+
+    def _used(self, paintable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Vertices (N,) where the look may put anything, and around them what it has to look at."""
+        f, look = self._fields, self.look
+        used = np.zeros(len(f), dtype=bool)
+        if look.lipstick.opacity > 0:
+            used |= f[:, _LIPS] > -_LIP_MARGIN
+        if look.blush.opacity > 0:
+            used |= f[:, _CHEEKS] < 1
+        if look.eye_shadow.opacity > 0:
+            used |= (f[:, _LID_SIDES] > 0) & (f[:, _LID] > -1) & (f[:, _LID_SHARE] < 1)
+        if look.brow_tint.opacity > 0:
+            used |= f[:, _BROWS] > -1.5 * _BROW_MARGIN
+        for sticker in self._stickers:
+            used |= (np.abs(sticker.coordinates - 0.5) < 0.6).all(axis=1)
+        return used & paintable
+
+
+def _stick(
+    lab: FloatArray,
+    view: FaceView,
+    sticker: PlacedSticker,
+    coordinates: FloatArray,
+    light: SkinLight,
+) -> NDArray[np.bool_]:
+    """Paint a sticker in place; where it is, (h, w)."""
+    skin = view.seen * (view.fields[..., _SKIN] > 0.99)
+    here = _bounds((np.abs(coordinates - 0.5) < 0.6).all(axis=2) & (skin > 0))
+    layer = np.zeros((*skin.shape, 4), np.float32)
+    if skin[here].size:
+        colour, alpha = sticker.sample(coordinates[here])
+        alpha = alpha * skin[here]
+        layer[here] = np.concatenate([colour * alpha[..., None], alpha[..., None]], axis=2)
+    drawn = view.to_pixels(layer)
+    weight = drawn[..., 3]
+    there = _bounds(weight > _SEEN_PAINT)
+    if weight[there].size:
+        colours = drawn[there][..., :3] / np.maximum(weight[there], 1e-3)[..., None]
+        _lay(lab[there], weight[there], to_lab(colours), light)
+    return np.asarray(weight > _SEEN_PAINT)
+
+
+def _lay(lab: FloatArray, weight: FloatArray, pigment: FloatArray, light: SkinLight) -> None:
+    """Paint in place where there is any weight (h, w)."""
+    here = _bounds(weight > _SEEN_PAINT)
+    if weight[here].size:
+        shown = light.on_skin(pigment if pigment.ndim == 1 else pigment[here])
+        paint(lab[here], weight[here], shown, level_of(lab[here], weight[here], light.level))
+
+
+def _bounds(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns of the rectangle around what is True in a mask (h, w)."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return slice(0, 0), slice(0, 0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _lipstick(fields: FloatArray, softness: float) -> FloatArray:
+    half = 0.25 + 1.75 * softness
+    outer = smoothstep(fields[..., _LIPS], -half, half)
+    return outer * smoothstep(fields[..., _MOUTH], *_INNER_LIP)
+
+
+def _blush(fields: FloatArray, softness: float) -> FloatArray:
+    return _on_skin(fields) * (1 - smoothstep(fields[..., _CHEEKS], 0.85 * (1 - softness), 1.0))
+
+
+def _eye_shadow(fields: FloatArray, softness: float) -> FloatArray:
+    height, share = fields[..., _LID], fields[..., _LID_SHARE]
+    fade = 1 - smoothstep(share, 0.55 - 0.4 * softness, 0.62 + 0.3 * softness)
+    return _on_skin(fields) * smoothstep(height, -0.6, 0.8) * fade * fields[..., _LID_SIDES]
+
+
+def _brow_tint(fields: FloatArray, softness: float) -> FloatArray:
+    """Where hairs of brows are looked for: wider than the brows, but not at the lashes."""
+    share = fields[..., _LID_SHARE]
+    below = np.where(share < 0, 1.0, smoothstep(share, *_UNDER_BROW))
+    below *= 1 - smoothstep(share, *_OVER_BROW)
+    edge = smoothstep(fields[..., _BROWS], -_BROW_MARGIN, -_BROW_MARGIN + 1 + 4 * softness)
+    return np.asarray(_on_skin(fields) * below * edge, dtype=np.float32)
+
+
+def _on_skin(fields: FloatArray) -> FloatArray:
+    return np.asarray(fields[..., _SKIN] > 0.99, dtype=np.float32)
+
+
+_PARTS = {
+    "blush": _blush,
+    "eye_shadow": _eye_shadow,
+    "brow_tint": _brow_tint,
+    "lipstick": _lipstick,
+}
+"""In the order in which they are put on."""

@@ -1,0 +1,89 @@
+"""Lips and brows where the picture shows them.
+
+A mesh that was regressed lies a millimetre or two beside the face. So it gives a trimap (surely lip, surely not, and a band between), and in the band
+the colours decide; teeth that the mesh takes for lips are left alone in the same way. Where lips and skin hardly differ, the mesh alone
+decides.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from tddfa_ros.makeup.distance import smoothstep
+from tddfa_ros.types import FloatArray
+
+_REACH = 3.0  # mm beyond the outline of the mesh where lips may still be
+_CORE = 1.0  # mm inside it, where their colour is measured
+_RING = (-8.0, -3.5)  # mm, where the skin's colour is measured
+# Millimetres inside, away from the mouth's opening, where all is lip whatever its colour: highlights are white.
+_SURE = (1.5, 3.5)
+# Lightness says less than colour: it is the lamp's too.
+_SCALE = np.array([0.35, 1.0, 1.0], np.float32)
+_CONTRAST = (3.0, 8.0)  # of lips and skin: where colours begin to count, and count fully
+_FEWEST = 12  # px
+# Darkness relative to the skin around: where hairs begin, and where they surely are.
+_HAIR = (0.10, 0.32)
+_LOCAL, _BETWEEN = 6.0, 1.0  # mm: what is around, and what is between hairs
+_BROW_REACH = 6.0  # mm
+
+
+def lip_matte(
+    lab: FloatArray, lips: FloatArray, mouth: FloatArray, prior: FloatArray, seen: FloatArray
+) -> FloatArray:
+    """Coverage (h, w) 0..1 of lips.
+
+    Args:
+        lab: (h, w, 3) CIELAB of the picture.
+        lips, mouth: (h, w) mm inside the lips' outline, and outside of the inside of the mouth, as the mesh says.
+        prior: (h, w) coverage as the mesh says. seen: (h, w) 0..1, how much of a face a pixel shows.
+    """
+    here = seen > 0.5
+    core = here & (lips > _CORE) & (mouth > _CORE)
+    ring = here & (lips < _RING[1]) & (lips > _RING[0])
+    if core.sum() < _FEWEST or ring.sum() < _FEWEST:
+        return prior
+    even = cv2.GaussianBlur(lab, (0, 0), 0.8)
+    skin, lip = (np.median(even[mask], axis=0) for mask in (ring, core))
+    axis = _SCALE * (lip - skin)
+    contrast = float(np.linalg.norm(axis))
+    trust = float(smoothstep(np.array(contrast), *_CONTRAST))
+    if trust == 0:
+        return prior
+    score = (_SCALE * (even - skin)) @ axis / contrast**2
+    likely = smoothstep(score, 0.2, 0.7)
+    sure = smoothstep(lips, *_SURE) * smoothstep(mouth, *_SURE)
+    reach = smoothstep(lips, -_REACH, -0.4 * _REACH) * smoothstep(mouth, -0.5, 0.5) * seen
+    decided = np.maximum(likely, sure) * reach
+    return np.asarray(prior + trust * (decided - prior), dtype=np.float32)
+
+
+def brow_matte(
+    lab: FloatArray, brows: FloatArray, prior: FloatArray, fill: float, px_per_mm: float
+) -> FloatArray:
+    """Coverage (h, w) 0..1 of brows: 1 on hairs, ``fill`` on the skin between them.
+
+    Brows move more than a mesh follows, so hairs are looked for some millimetres around; what is dark is hair.
+
+    Args:
+        lab: (h, w, 3) CIELAB. brows: (h, w) mm inside the brows, as the mesh says. prior: (h, w) where they may be, 0..1.
+    """
+    here = prior > 0.5
+    if here.sum() < _FEWEST:
+        return np.zeros_like(prior)
+    light = lab[..., 0]
+    level = _around(light, prior, _LOCAL * px_per_mm)
+    skin = _around(light, prior * (light >= level), _LOCAL * px_per_mm)
+    dark = smoothstep((skin - light) / np.maximum(skin, 1.0), *_HAIR)
+    hair = dark * prior
+    reach = max(_BETWEEN * px_per_mm, 0.6)
+    near = np.asarray(cv2.GaussianBlur(hair, (0, 0), reach), dtype=np.float32)
+    between = smoothstep(near, 0.1, 0.45) * prior * smoothstep(brows, -_BROW_REACH, -2.0)
+    return np.asarray(np.maximum(hair, fill * between), dtype=np.float32)
+
+
+def _around(values: FloatArray, weight: FloatArray, sigma: float) -> FloatArray:
+    """Mean (h, w) of what is around each pixel, by weight (h, w)."""
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)
+    mean = cv2.GaussianBlur(values * weight, (0, 0), sigma) / np.maximum(total, 1e-4)
+    return np.asarray(mean, dtype=np.float32)

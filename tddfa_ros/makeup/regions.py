@@ -1,0 +1,142 @@
+"""Where make-up goes, on the mesh: fields at the vertices of a model, computed once, interpolated over pixels when it is drawn.
+
+Left and right are alike. All that is needed are the 68 landmarks of the mean head and, of the model's regions, those that are never painted
+(inside of the mouth, eyeballs), so models of other makers work too. Lips are what lies inside the outline of their landmarks: the regions of a
+model end at its vertices, an outline runs between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.makeup.distance import in_regions, signed_distance, smoothstep
+from tddfa_ros.makeup.outlines import inside_outline, inside_stroke
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.types import FloatArray
+
+INSIDE_MOUTH = ("inner_mouth", "tongue")
+EYES = ("left_eye", "right_eye")
+_NEVER = (*INSIDE_MOUTH, *EYES)
+_FAR = 100.0
+
+# Landmarks of the two sides: the person's right, then left; each from the outer end inwards.
+_LIP_OUTLINE = tuple(range(48, 60))
+_LOWER_LIP = np.array([0, 0, 0, 0, 0, 0, 0, 0.8, 1.6, 2.0, 1.6, 0.8], np.float32)
+"""Millimetres that the lower lip reaches below its landmarks, which iBUG's annotators set on the full of it."""
+_UPPER_LIDS = ((36, 37, 38, 39), (45, 44, 43, 42))
+_BROW_LINES = ((17, 18, 19, 20, 21), (26, 25, 24, 23, 22))
+_JAW_ENDS = (0, 16)
+_NOSE_TIP = 30
+
+_BROW_HALF_WIDTHS = (2.2, 3.6, 4.4, 4.8, 4.2)  # mm, along its landmarks, from the outer end
+_FRONT = 45.0  # mm; what lies farther behind the nose's tip than the eyes by this is not the face
+_LID_EDGE = (-0.5, 1.0)  # mm above the rim of the lid: where eye shadow begins
+_WING = (
+    9.0,
+    6.0,
+)  # mm beyond the outer corner of the eye that shadow reaches, and how far it rises there
+_INNER_EDGE = (-5.0, 6.0)  # mm outward of the inner corner
+_CHEEK_LENGTHS = (40.0, 24.0)  # mm, of the blush towards the ear and towards the nose
+_CHEEK_HEIGHT = 21.0  # mm, across
+
+
+@dataclass(frozen=True, eq=False)
+class FaceFields:
+    """Fields at the N vertices of a model.
+
+    Attributes:
+        lips: mm inside the outer border of the lips and what lies between them, negative on skin.
+        mouth: mm outside of the inside of the mouth, negative in it.
+        brows: mm inside the border of the brows, negative outside.
+        lids: (N, 2) mm above the rim of the upper lid, and the share of the way from there to the brow; -1 where there is none.
+        lid_sides: 0..1, falls off beyond both corners of the eye.
+        cheeks: distance from the middle of the blush, 1 = its end.
+        paintable: bool, skin: not the inside of the mouth, not an eyeball.
+    """
+
+    lips: FloatArray
+    mouth: FloatArray
+    brows: FloatArray
+    lids: FloatArray
+    lid_sides: FloatArray
+    cheeks: FloatArray
+    paintable: NDArray[np.bool_]
+
+    @property
+    def stacked(self) -> FloatArray:
+        """(N, 7) in the order of the attributes, but ``paintable``."""
+        columns = (self.lips, self.mouth, self.brows, self.lids, self.lid_sides, self.cheeks)
+        return np.ascontiguousarray(np.column_stack(columns), dtype=np.float32)
+
+
+@lru_cache(maxsize=4)
+def face_fields(model: MorphableModel) -> FaceFields:
+    """The fields of a model, computed once."""
+    inside = in_regions(model, INSIDE_MOUTH)
+    points = 1000 * model.mean
+    landmarks = 1000 * model.landmarks_of(model.mean)
+    front = points[:, 2] > landmarks[[36, 45], 2].min() - _FRONT
+    paintable = ~in_regions(model, _NEVER)
+    lips, brows, cheeks = np.full((3, len(points)), -_FAR, np.float32)
+    cheeks *= -1
+    lids = np.full((len(points), 2), -1, np.float32)
+    lid_sides = np.zeros(len(points), np.float32)
+    outline = landmarks[list(_LIP_OUTLINE), :2] - np.array([[0, 1]]) * _LOWER_LIP[:, None]
+    lips[front] = inside_outline(points[front, :2], outline)
+    for side in (0, 1):
+        own = front & paintable & ((points[:, 0] < 0) if side == 0 else (points[:, 0] >= 0))
+        lids[own], lid_sides[own] = _above_lid(points[own], landmarks, side)
+        cheeks[own] = _from_cheek(points[own], landmarks, side)
+        line = landmarks[list(_BROW_LINES[side])]
+        brows[own] = inside_stroke(points[own], line, _BROW_HALF_WIDTHS)
+    mouth = -signed_distance(model, inside)
+    return FaceFields(lips, mouth, brows, lids, lid_sides, cheeks, paintable)
+
+
+def _above_lid(
+    points: FloatArray, landmarks: FloatArray, side: int
+) -> tuple[FloatArray, FloatArray]:
+    """Height above the upper lid, mm and relative to the brow (k, 2), and the fall-off at the corners (k,), seen from the front."""
+    outward = np.abs(points[:, 0])
+    lid = landmarks[list(_UPPER_LIDS[side])]
+    reach, rise = _WING
+    x = np.abs(lid[:, 0])[::-1]
+    y = lid[::-1, 1]
+    x = np.concatenate([[x[0] - 8], x, [x[-1] + reach, x[-1] + 3 * reach]])
+    y = np.concatenate([[y[0] + 2], y, [y[-1] + rise, y[-1] + rise]])
+    rim = _smooth_curve(x, y, outward)
+    brow = landmarks[list(_BROW_LINES[side])]
+    top = np.interp(outward, np.abs(brow[::-1, 0]), brow[::-1, 1])
+    height = points[:, 1] - rim
+    share = height / np.maximum(top - rim, 6)
+    inner, outer = np.abs(lid[-1, 0]), np.abs(lid[0, 0])
+    ends = smoothstep(outward, inner + _INNER_EDGE[0], inner + _INNER_EDGE[1])
+    ends *= 1 - smoothstep(outward, outer - 2, outer + reach)
+    return np.stack([height, share], axis=1).astype(np.float32), ends
+
+
+def _from_cheek(points: FloatArray, landmarks: FloatArray, side: int) -> FloatArray:
+    """Distance (k,) from the middle of the blush, in units of its half axes: longer towards the ear than towards the nose."""
+    eye, jaw = landmarks[_UPPER_LIDS[side][0]], landmarks[_JAW_ENDS[side]]
+    target = np.array([eye[0], (landmarks[_NOSE_TIP, 1] + eye[1]) / 2 - 11])
+    near = points[:, 2] > eye[2] - 30
+    seen = np.where(near, np.linalg.norm(points[:, :2] - target, axis=1), np.inf)
+    middle = points[seen.argmin()]
+    along = (jaw - middle) / np.linalg.norm(jaw - middle)
+    offset = points - middle
+    lengthwise = offset @ along
+    across = np.linalg.norm(offset - lengthwise[:, None] * along, axis=1)
+    length = np.where(lengthwise > 0, *_CHEEK_LENGTHS)
+    return np.hypot(lengthwise / length, across / _CHEEK_HEIGHT).astype(np.float32)
+
+
+def _smooth_curve(x: FloatArray, y: FloatArray, at: FloatArray) -> FloatArray:
+    """A curve without overshoot through points with rising x, evaluated; constant beyond the ends."""
+    from scipy.interpolate import PchipInterpolator
+
+    curve = PchipInterpolator(x, y)
+    return np.asarray(curve(np.clip(at, x[0], x[-1])), dtype=np.float32)

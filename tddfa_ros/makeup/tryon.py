@@ -1,0 +1,238 @@
+"""Virtual try-on: an object fixed to a place on the head, drawn where the head does not hide it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tddfa_ros.editing.field import scaled
+from tddfa_ros.face import Face
+from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_image
+from tddfa_ros.makeup.light import skin_light
+from tddfa_ros.makeup.look import check_range
+from tddfa_ros.makeup.objects import Part, WearableObject
+from tddfa_ros.makeup.places import find_place
+from tddfa_ros.makeup.view import far_to_near
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.protocols import check_image
+from tddfa_ros.rendering.raster import Surface, visible_surface
+from tddfa_ros.rendering.shading import lambert, vertex_normals
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+
+_FINEST, _LONGEST = 3.0, 800  # grid px per picture px, and longest side of the grid
+_AMBIENT, _SPECULAR = 0.5, 0.10
+_SHADOW_SHIFT, _SHADOW_SOFT = (
+    (-0.002, 0.006),
+    0.0035,
+)  # m in the picture: left, down; and how blurred
+_SHADOW_ABOVE = 0.02  # m that the window is larger than the object, for its shadow
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an object sits.
+
+    Attributes:
+        anchor: a place of ``tddfa_ros.makeup.places``; the object's origin is put there.
+        offset: mm to the wearer's left, up, forward.
+        scale: factor on the object's own size (glTF's unit is the metre).
+        rotation: roll, pitch, yaw in degrees, relative to the head and with the signs of a head's own angles.
+        shadow: 0..1, darkness of the soft shadow on the skin.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    anchor: str = "nose_bridge"
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: float = 1.0
+    rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shadow: float = 0.3
+
+    def __post_init__(self) -> None:
+        for axis, value in zip("xyz", self.offset, strict=True):
+            check_range(f"the offset {axis}, mm,", value, -1000.0, 1000.0)
+        for name, value in zip(("roll", "pitch", "yaw"), self.rotation, strict=True):
+            check_range(f"the {name}", value, -360.0, 360.0)
+        check_range("the scale", self.scale, 1e-6, 1e6)
+        check_range("the shadow", self.shadow, 0.0, 1.0)
+
+
+class TryOn:
+    """Puts an object on heads; made once, used for every picture.
+
+    Args:
+        model: of the faces.
+        worn: the object.
+        placement: where it sits.
+
+    Raises:
+        ConfigError: there is no such place. ModelError: the model does not reach as far as there.
+    """
+
+    def __init__(
+        self, model: MorphableModel, worn: WearableObject, placement: Placement | None = None
+    ) -> None:
+        self.model = model
+        self.placement = placement or Placement()
+        self._anchor = find_place(model, self.placement.anchor)
+        roll, pitch, yaw = self.placement.rotation
+        turn = rotation_from_yaw_pitch_roll(np.array([yaw, pitch, roll])) * self.placement.scale
+        shift = np.array(self.placement.offset) / 1000
+        solid = [part for part in worn.parts if not part.transparent]
+        clear = [part for part in worn.parts if part.transparent]
+        self._parts = (*solid, *clear)
+        placed = [part.vertices.astype(np.float64) @ turn.T + shift for part in self._parts]
+        self._vertices = np.concatenate(placed).astype(np.float32)
+        sizes = [len(part.vertices) for part in self._parts]
+        starts = np.cumsum([0, *sizes[:-1]])
+        triangles = [
+            part.triangles + start for part, start in zip(self._parts, starts, strict=True)
+        ]
+        self._triangles: IntArray = np.concatenate(triangles).astype(np.int32)
+        counts = [len(part.triangles) for part in self._parts]
+        self._first_triangle = np.cumsum([0, *counts[:-1]])
+        self._looks = np.concatenate([_looks_of(part) for part in self._parts])
+        self._solid_count = sum(counts[: len(solid)])
+        self._normals = vertex_normals(self._vertices, self._triangles)
+
+    def points(self, face: Face) -> FloatArray:
+        """(N, 3) image px of the object's vertices on a face, solid parts first; z in px as of ``face.vertices``."""
+        return to_image(self._vertices + self._anchor.on(face.head), face.pose, face.roi)
+
+    def apply(self, image: ImageBGR, faces: Face | Sequence[Face]) -> ImageBGR:
+        """A copy of the picture in which the faces wear the object.
+
+        Args:
+            image: (H, W, 3) uint8 BGR. faces: found in it, of this model; a smaller one counts as farther away.
+
+        Raises:
+            ImageError: the image is of another kind.
+        """
+        check_image(image, "try-on")
+        out = image.copy()
+        for face in far_to_near(faces):
+            self._draw(out, face)
+        return out
+
+    def _draw(self, out: ImageBGR, face: Face) -> None:
+        points = self.points(face)
+        px_per_m = face.image_pose.scale
+        window = _Window.around(points, _SHADOW_ABOVE * px_per_m, out.shape)
+        if window is None or not np.isfinite(points).all():
+            return
+        head = np.asarray(face.vertices, dtype=np.float32)
+        both = window.to_grid(np.concatenate([head, points]))
+        count = len(self.model.triangles)
+        moved = self._triangles + np.int32(len(head))
+        solid = np.concatenate([self.model.triangles, moved[: self._solid_count]])
+        surface = visible_surface(both, solid, window.grid)
+        light = skin_light(out, self.model, head)
+        shade = self._shade(face) * np.float32(light.exposure**2)
+        layer = self._colours(surface, count, shade)
+        on_head = ((surface.triangle >= 0) & (surface.triangle < count)).astype(np.float32)
+        here = out[window.slices].astype(np.float32)
+        if self.placement.shadow > 0:
+            dark = self._shadow(layer[..., 3], on_head, px_per_m * window.scale)
+            here *= (1 - window.shrink(dark))[..., None]
+        _lay_over(here, window.shrink(layer))
+        if self._solid_count < len(self._triangles):
+            everything = np.concatenate([self.model.triangles, moved])
+            front = visible_surface(both, everything, window.grid)
+            clear = front.triangle >= count + self._solid_count
+            _lay_over(here, window.shrink(self._colours(front, count, shade) * clear[..., None]))
+        out[window.slices] = np.clip(np.rint(here), 0, 255).astype(np.uint8)
+
+    def _shade(self, face: Face) -> FloatArray:
+        """Brightness (N,) of each vertex; both sides of a surface are lit alike."""
+        rotation = face.image_pose.rotation
+        normals = (self._normals @ rotation.T).astype(np.float32)
+        normals *= np.where(normals[:, 2:] < 0, np.float32(-1), np.float32(1))
+        return lambert(normals, ambient=_AMBIENT, specular=_SPECULAR)
+
+    def _colours(self, surface: Surface, first: int, shade: FloatArray) -> FloatArray:
+        """B, G, R times opacity (0..255), and opacity 0..1: (gh, gw, 4) where the object is in front, 0 elsewhere."""
+        values = np.zeros((len(surface.vertices), 7), np.float32)
+        values[-len(self._looks) :, :6] = self._looks
+        values[-len(self._looks) :, 6] = shade
+        drawn = surface.interpolate(values)
+        own = surface.triangle >= first
+        rgba = drawn[..., :4]
+        for index, part in enumerate(self._parts):
+            if part.texture is None:
+                continue
+            begin = first + self._first_triangle[index]
+            mine = (surface.triangle >= begin) & (surface.triangle < begin + len(part.triangles))
+            rgba[mine] *= _sample(part.texture, drawn[..., 4:6])[mine]
+        opacity = rgba[..., 3] * own
+        colour = rgba[..., 2::-1] * (np.float32(255) * drawn[..., 6] * opacity)[..., None]
+        return np.concatenate([colour, opacity[..., None]], axis=2).astype(np.float32)
+
+    def _shadow(self, cover: FloatArray, on_head: FloatArray, px_per_m: float) -> FloatArray:
+        """Darkness (gh, gw) that the object casts on the head in front of which it is."""
+        x, y = (px_per_m * shift for shift in _SHADOW_SHIFT)
+        move = np.array([[1, 0, x], [0, 1, y]], np.float64)
+        cast = cv2.warpAffine(cover, move, cover.shape[1::-1])
+        soft = cv2.GaussianBlur(cast, (0, 0), max(_SHADOW_SOFT * px_per_m, 0.5))
+        return np.asarray(self.placement.shadow * soft * on_head, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A rectangle of the picture, px, and the finer grid on which the object is drawn."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    scale: float
+
+    @classmethod
+    def around(cls, points: FloatArray, margin: float, shape: tuple[int, ...]) -> _Window | None:
+        low = np.floor(points[:, :2].min(axis=0) - margin)
+        high = np.ceil(points[:, :2].max(axis=0) + margin) + 1
+        x, y = (int(v) for v in np.clip(low, 0, [shape[1], shape[0]]))
+        right, bottom = (int(v) for v in np.clip(high, 0, [shape[1], shape[0]]))
+        width, height = right - x, bottom - y
+        if width < 1 or height < 1:
+            return None
+        return cls(x, y, width, height, float(np.clip(_LONGEST // max(width, height), 1, _FINEST)))
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        return round(self.height * self.scale), round(self.width * self.scale)
+
+    def to_grid(self, points: FloatArray) -> FloatArray:
+        return scaled(points, (self.x, self.y), self.scale)
+
+    def shrink(self, grid: FloatArray) -> FloatArray:
+        size = (self.width, self.height)
+        return np.asarray(cv2.resize(grid, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _lay_over(picture: FloatArray, layer: FloatArray) -> None:
+    """Colours times opacity over a picture (h, w, 3), in place."""
+    picture *= 1 - layer[..., 3:]
+    picture += layer[..., :3]
+
+
+def _sample(texture: FloatArray, uv: FloatArray) -> FloatArray:
+    """R, G, B, opacity (h, w, 4) 0..1 at texture coordinates (h, w, 2), v up; the texture repeats."""
+    height, width = texture.shape[:2]
+    x = uv[..., 0] % 1 * np.float32(width) - np.float32(0.5)
+    y = (1 - uv[..., 1]) % 1 * np.float32(height) - np.float32(0.5)
+    drawn = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.asarray(drawn, dtype=np.float32)
+
+
+def _looks_of(part: Part) -> FloatArray:
+    """R, G, B, opacity, u, v (N, 6) at the vertices of a part."""
+    uv = np.zeros((len(part.vertices), 2), np.float32) if part.uv is None else part.uv
+    return np.concatenate([part.colours, uv], axis=1).astype(np.float32)

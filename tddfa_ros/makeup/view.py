@@ -1,0 +1,107 @@
+"""One face in one picture: which part of it is seen where, and how the fields of its model look there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.editing.field import scaled
+from tddfa_ros.face import Face
+from tddfa_ros.makeup.distance import smoothstep
+from tddfa_ros.rendering.raster import visible_surface
+from tddfa_ros.types import FloatArray, IntArray
+
+_FINE_BELOW, _COARSE_ABOVE = (
+    200,
+    480,
+)  # px; smaller faces are drawn twice as fine, larger ones coarser
+_MARGIN = 3  # px
+_GRAZING = (0.12, 0.42)  # cosine between normal and view where paint begins, and where it is full
+
+
+@dataclass(frozen=True, eq=False)
+class FaceView:
+    """A window of the picture, and what of a face is seen in it.
+
+    Attributes:
+        x, y, width, height: of the window, px of the picture. px_per_mm: about, of the face.
+        fields: (gh, gw, C) of the nearest surface, on a grid over the window.
+        seen: (gh, gw) 0..1: 0 where there is no face, or only skin that is turned away; between, at a grazing angle.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    px_per_mm: float
+    fields: FloatArray
+    seen: FloatArray
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture."""
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+
+    def to_pixels(self, grid: FloatArray) -> FloatArray:
+        """A map (gh, gw) or (gh, gw, C) on the grid at the resolution of the picture."""
+        size = (self.width, self.height)
+        if grid.shape[:2] == (self.height, self.width):
+            return grid
+        finer = grid.shape[1] > self.width
+        way = cv2.INTER_AREA if finer else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(grid, size, interpolation=way), dtype=np.float32)
+
+
+def far_to_near(faces: Face | Sequence[Face]) -> list[Face]:
+    """Faces in the order to draw them: a smaller one is farther away. Those that are not finite are left out."""
+    some = [faces] if isinstance(faces, Face) else faces
+    drawable = [face for face in some if np.isfinite(face.params).all()]
+    return sorted(drawable, key=lambda face: face.face_size)
+
+
+def view_face(
+    vertices: FloatArray,
+    normals: FloatArray,
+    triangles: IntArray,
+    fields: FloatArray,
+    wanted: NDArray[np.bool_],
+    shape: tuple[int, ...],
+    px_per_mm: float,
+) -> FaceView | None:
+    """Look at the wanted part of a face.
+
+    The whole head hides: what lies behind a nose or beyond a cheek is not seen. Skin that is turned away fades out before it ends.
+
+    Args:
+        vertices: (N, 3) px. normals: (N, 3) unit, z towards the viewer. triangles: (T, 3).
+        fields: (N, C). wanted: (N,), the vertices that the window has to hold.
+        shape: of the picture. px_per_mm: about, of the face.
+
+    Returns:
+        None when nothing of it is in the picture.
+    """
+    points = vertices[wanted & (normals[:, 2] > 0), :2]
+    if len(points) == 0 or not np.isfinite(vertices).all():
+        return None
+    low = np.floor(points.min(axis=0)).astype(int) - _MARGIN
+    high = np.ceil(points.max(axis=0)).astype(int) + _MARGIN + 1
+    x, y = (int(v) for v in np.clip(low, 0, [shape[1], shape[0]]))
+    right, bottom = (int(v) for v in np.clip(high, 0, [shape[1], shape[0]]))
+    width, height = right - x, bottom - y
+    if width < 2 or height < 2:
+        return None
+    scale = _grid_scale(max(width, height))
+    grid = (max(round(height * scale), 1), max(round(width * scale), 1))
+    surface = visible_surface(scaled(vertices, (x, y), scale), triangles, grid, cull_backfaces=True)
+    drawn = surface.interpolate(np.column_stack([fields, normals[:, 2]]).astype(np.float32))
+    seen = smoothstep(drawn[..., -1], *_GRAZING)
+    return FaceView(x, y, width, height, px_per_mm, drawn[..., :-1], seen)
+
+
+def _grid_scale(longest: int) -> float:
+    """Grid px per picture px: fields are smooth, so large faces need no more of them."""
+    return 2.0 if longest < _FINE_BELOW else min(1.0, _COARSE_ABOVE / longest)

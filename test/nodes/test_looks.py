@@ -1,0 +1,35 @@
+"""The overlay with a look; no ROS is needed."""
+
+from __future__ import annotations
+
+import pytest
+from support.painted import changed, face_at, portrait
+
+from tddfa_ros.config import from_dict
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.nodes.looks import OverlayPainter
+from tddfa_ros.nodes.options import OverlayOptions, VisualizationNodeOptions
+from tddfa_ros.rendering.overlay import draw_overlay
+
+
+def test_without_a_look_the_overlay_is_the_drawing() -> None:
+    face = face_at()
+    image = portrait(face)
+    drawn = OverlayPainter(face.model).draw(image, [face])
+    assert (drawn == draw_overlay(image, [face], face.model)).all()
+
+
+def test_with_a_look_faces_wear_it_and_nothing_is_drawn_over_them() -> None:
+    face = face_at()
+    image = portrait(face)
+    touched = changed(image, OverlayPainter(face.model, "evening").draw(image, [face]))
+    lip = face.landmarks68[57].astype(int)
+    assert touched[lip[1], lip[0]]
+    nose = face.landmarks68[30].astype(int)
+    assert not touched[nose[1], nose[0]], "no mesh, no landmarks"
+
+
+def test_a_look_that_is_none_is_refused_as_a_parameter() -> None:
+    assert VisualizationNodeOptions().overlay == OverlayOptions(look="")
+    with pytest.raises(ConfigError, match="there is no look 'nix'"):
+        from_dict(VisualizationNodeOptions, {"overlay": {"look": "nix"}})
