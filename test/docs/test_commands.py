@@ -260,13 +260,19 @@ def test_executables_and_scripts_exist() -> None:
     assert [where for where, script in [*scripts, *inline] if not (ROOT / script).is_file()] == []
 
 
-def test_yaml_blocks_are_configurations_that_load() -> None:
+def test_yaml_blocks_are_configurations_and_looks_that_load(tmp_path: Path) -> None:
     from tddfa_ros.config import load_config
+    from tddfa_ros.makeup import look_from
 
+    (tmp_path / "flag.png").write_bytes((ROOT / "config/looks/stripes.png").read_bytes())
     found = [block for page in PAGES for block in blocks(page) if block.language == "yaml"]
     assert found
     for block in found:
-        load_config(yaml.safe_load(block.text))
+        values = yaml.safe_load(block.text)
+        if block.page.stem == "makeup":
+            look_from(values, tmp_path)
+        else:
+            load_config(values)
 
 
 def test_extras_exist() -> None:
