@@ -39,8 +39,8 @@ def portrait(_astronaut: np.ndarray) -> tuple[np.ndarray, Face]:
 def test_a_portrait(estimator: AttributeEstimator, portrait: tuple[np.ndarray, Face]) -> None:
     found = estimator.estimate(*portrait)
     low, high = found.age_interval()
-    assert low <= 42 and high >= 35
-    assert 0.05 < found.feminine < 0.95  # the network is in doubt, and says so
+    assert low < high and high - low > 20, "the network is in doubt, and says so"
+    assert 0.05 < found.feminine < 0.95
     assert found.expression is not None and found.expression.name == "happiness"
     assert found.age_probabilities.sum() == pytest.approx(1, abs=1e-4)
 
@@ -142,5 +142,5 @@ def test_held_out_faces(estimator: AttributeEstimator, data_dir: Path) -> None:
     error = np.abs(age - faces.age[rows]).mean()
     constant = np.abs(np.median(faces.age) - faces.age[rows]).mean()
     right = ((found["feminine"] > 0.5) == (faces.feminine[rows] > 0.5)).mean()
-    assert error < 8.5 < constant  # 7.2 on all test faces
-    assert right > 0.76  # 0.81
+    assert error < 7.2 < constant  # 6.4 on all test faces
+    assert right > 0.80  # 0.85
