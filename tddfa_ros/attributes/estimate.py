@@ -25,6 +25,9 @@ DEFAULT_MODEL = "tddfa-attributes"
 TASK = "attributes"
 """What the network's metadata say under ``tddfa.task``."""
 
+_ZOOMS = (1.0, 0.9)
+"""Sides of the squares that are looked at, each as it is and mirrored; a small network changes its mind between them."""
+
 _OUTPUTS = ("age", "feminine")
 _SMILING = "smiling"
 
@@ -101,7 +104,8 @@ class AttributeEstimator:
     def estimate_all(self, image: ImageBGR, faces: Sequence[Face]) -> list[Attributes]:
         """The attributes of faces of one picture, in their order.
 
-        The network sees the square around the landmarks, which does not depend on how the face was found or tracked.
+        The network sees the square around the landmarks, which does not depend on how the face was found or tracked, four times: as it is and
+        nearer, and both mirrored. Their mean is given.
 
         Args:
             image: (H, W, 3) uint8 BGR, in which the faces were found.
@@ -114,7 +118,7 @@ class AttributeEstimator:
         if not faces:
             return []
         rois = np.stack([roi_from_landmarks(face.landmarks68) for face in faces])
-        found = self.estimate_crops(crop_batch(image, rois, self.input_size))
+        found = self.estimate_rois(image, rois)
         return [
             Attributes(
                 found["age"][i],
@@ -124,6 +128,16 @@ class AttributeEstimator:
             )
             for i, face in enumerate(faces)
         ]
+
+    def estimate_rois(self, image: ImageBGR, rois: FloatArray) -> dict[str, FloatArray]:
+        """Mean over the views of squares (n, 4) ``x0, y0, x1, y1``, image px; as :meth:`estimate_crops`."""
+        middle, half = (rois[:, :2] + rois[:, 2:]) / 2, (rois[:, 2:] - rois[:, :2]) / 2
+        seen = []
+        for zoom in _ZOOMS:
+            square = np.concatenate([middle - zoom * half, middle + zoom * half], axis=1)
+            crops = crop_batch(image, square, self.input_size)
+            seen += [self.estimate_crops(crops), self.estimate_crops(crops[:, :, ::-1])]
+        return {name: np.mean([views[name] for views in seen], axis=0) for name in self._names}
 
     def estimate_crops(self, crops: NDArray[np.uint8]) -> dict[str, FloatArray]:
         """What the network says about crops (n, S, S, 3) uint8 BGR: ``age`` (n, 101), ``feminine`` (n,), perhaps ``smiling`` (n,)."""

@@ -18,7 +18,6 @@ from tddfa_ros.attributes.drawing import caption_lines, draw_attributes
 from tddfa_ros.attributes.estimate import default_estimator
 from tddfa_ros.errors import ImageError, ModelError
 from tddfa_ros.face import Face
-from tddfa_ros.geometry.roi import crop
 from tddfa_ros.outputs import ImageOptions
 from tddfa_ros.runtime.store import default_store
 from tddfa_ros.training.data.labelled import read_collection, stratified_parts
@@ -39,7 +38,7 @@ def portrait(_astronaut: np.ndarray) -> tuple[np.ndarray, Face]:
 def test_a_portrait(estimator: AttributeEstimator, portrait: tuple[np.ndarray, Face]) -> None:
     found = estimator.estimate(*portrait)
     low, high = found.age_interval()
-    assert low < high and high - low > 20, "the network is in doubt, and says so"
+    assert low <= 42 <= high, "the network is in doubt, and says so"
     assert 0.05 < found.feminine < 0.95
     assert found.expression is not None and found.expression.name == "happiness"
     assert found.age_probabilities.sum() == pytest.approx(1, abs=1e-4)
@@ -133,14 +132,14 @@ def test_held_out_faces(estimator: AttributeEstimator, data_dir: Path) -> None:
     """Every third of the test faces that the model card reports on, which no training has seen."""
     faces = read_collection(data_dir / "faces")
     rows = np.flatnonzero(stratified_parts(faces) == "test")[::3]
-    crops = [
-        crop(cv2.imread(str(faces.pictures[row])), faces.roi[row], estimator.input_size)
+    each = [
+        estimator.estimate_rois(cv2.imread(str(faces.pictures[row])), faces.roi[row : row + 1])
         for row in rows
     ]
-    found = estimator.estimate_crops(np.stack(crops))
+    found = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
     age = found["age"] @ np.arange(101)
     error = np.abs(age - faces.age[rows]).mean()
     constant = np.abs(np.median(faces.age) - faces.age[rows]).mean()
     right = ((found["feminine"] > 0.5) == (faces.feminine[rows] > 0.5)).mean()
-    assert error < 7.2 < constant  # 6.4 on all test faces
-    assert right > 0.80  # 0.85
+    assert error < 6.9 < constant  # 6.0 on all test faces
+    assert right > 0.84  # 0.88
