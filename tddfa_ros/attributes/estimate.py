@@ -15,6 +15,7 @@ from tddfa_ros.attributes.expressions import Expression, basic_expression, has_a
 from tddfa_ros.errors import ModelError
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.roi import check_image, crop_batch, roi_from_landmarks
+from tddfa_ros.geometry.rotation import RealArray
 from tddfa_ros.runtime.session import OnnxSession
 from tddfa_ros.runtime.store import default_store
 from tddfa_ros.types import FloatArray, ImageBGR
@@ -129,7 +130,7 @@ class AttributeEstimator:
             for i, face in enumerate(faces)
         ]
 
-    def estimate_rois(self, image: ImageBGR, rois: FloatArray) -> dict[str, FloatArray]:
+    def estimate_rois(self, image: ImageBGR, rois: RealArray) -> dict[str, FloatArray]:
         """Mean over the views of squares (n, 4) ``x0, y0, x1, y1``, image px; as :meth:`estimate_crops`."""
         middle, half = (rois[:, :2] + rois[:, 2:]) / 2, (rois[:, 2:] - rois[:, :2]) / 2
         seen = []
