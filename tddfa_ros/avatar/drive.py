@@ -14,9 +14,10 @@ from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import ImageError
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.runtime.interrupt import StopRequest
+from tddfa_ros.smoothing import FaceSmoother
 from tddfa_ros.sources import ImageSource
+from tddfa_ros.tracking import FaceTracker
 from tddfa_ros.types import ImageBGR
-from tddfa_ros.video.analysis import VideoAnalysis
 
 
 def drive(
@@ -41,14 +42,13 @@ def drive(
         ConfigError: the pipeline's morphable model has other expressions than ARKit's. SourceError: no picture will ever come.
     """
     shapes = BlendShapes(pipeline.model.expression_names, stretch)
-    analysis = VideoAnalysis(pipeline, smoothing or SmoothingConfig())
+    tracker, smoother = FaceTracker(pipeline), FaceSmoother(smoothing or SmoothingConfig())
     with closing(source), StopRequest() as stop:
         for image, seconds in _pictures(source, real_time):
-            found = analysis.step(image, seconds)
+            found = smoother(tracker.update(image, seconds))
             frames = [AvatarFrame.from_face(face, shapes) for face in found]
             for receiver in receivers:
                 receiver.send(frames)
-            analysis.take_journal()  # nobody takes this up again
             yield frames
             if stop.requested:
                 return

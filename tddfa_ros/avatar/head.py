@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from tddfa_ros.export import write_glb
+from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.uv_surface import uv_surface
 from tddfa_ros.types import FloatArray, ImageBGR
@@ -31,23 +32,17 @@ _IRIS, _PUPIL = (0.42, 0.33, 0.24), (0.08, 0.07, 0.07)
 _IRIS_ANGLE, _PUPIL_ANGLE = 0.42, 0.17
 
 
-class _Neutral:
-    """The face of nobody in particular, as the export wants a face."""
-
-    def __init__(self, model: MorphableModel) -> None:
-        self.model = model
-        self.params: FloatArray = np.zeros(model.layout.size, dtype=np.float32)
-
-
 def head_glb(model: MorphableModel) -> bytes:
     """The mean head as GLB, one morph target per expression, coloured by its regions where it has any.
 
     Raises:
         TddfaError: pygltflib is not installed.
     """
+    nowhere = np.zeros(4, dtype=np.float32)
+    neutral = Face(nowhere, 1.0, np.zeros(model.layout.size, dtype=np.float32), nowhere, model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "head.glb"
-        write_glb(path, _Neutral(model), _texture(model) if len(model.uv) else None)
+        write_glb(path, neutral, _texture(model) if len(model.uv) else None)
         return path.read_bytes()
 
 

@@ -79,6 +79,8 @@ class AvatarServer:
 
     def send(self, frames: Sequence[AvatarFrame]) -> None:
         """See `Receiver`."""
+        if not self._clients:
+            return
         text = f"[{', '.join(map(to_line, frames))}]"
         self._loop.call_soon_threadsafe(self._spread, text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,11 @@ morphable_option = click.option(
     show_default=True,
     help="Morphable model: a name in the manifest, or a .npz file.",
 )
+
+
+def quiet_encoders() -> None:
+    """Before OpenCV is loaded: it tries encoders that a machine may lack, and FFmpeg inside it would report each."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 def load_morphable(model: str) -> MorphableModel:

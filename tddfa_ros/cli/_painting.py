@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tddfa_ros.cli._common import config_option, overwrite_option, quiet_encoders
 from tddfa_ros.cli._detection import detection_options
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from tddfa_ros.outputs.layers import Layer
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _SMOOTHERS = ("one_euro", "kalman", "window", "none")
 
 _OPTIONS = (
@@ -25,7 +25,7 @@ _OPTIONS = (
         type=click.Path(path_type=Path),
         help="A file for one input, else a folder; videos become .mp4.",
     ),
-    click.option("--config", type=_FILE, help="YAML file with the pipeline's options."),
+    config_option,
     click.option(
         "--min-confidence",
         type=click.FloatRange(0, 1),
@@ -41,7 +41,7 @@ _OPTIONS = (
         help="How jitter is removed in videos.",
     ),
     click.option("--no-audio", is_flag=True, help="Leave the sound of videos out."),
-    click.option("--overwrite", is_flag=True, help="Replace files that exist."),
+    overwrite_option,
     click.option("--restart", is_flag=True, help="Discard unfinished videos of an earlier run."),
     click.option(
         "--strict", is_flag=True, help="Exit status 1 when a picture cannot be read or has no face."
@@ -75,15 +75,11 @@ def run_painting(
         effect: makes the layer for the model that the pipeline uses.
         given: what :func:`painting_options` added.
     """
-    import os
-
-    # OpenCV tries encoders that a machine may lack; FFmpeg inside it would report each.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    quiet_encoders()
     from dataclasses import replace
 
     from tddfa_ros.cli import EXIT_INTERRUPTED
-    from tddfa_ros.cli._detection import with_detection
-    from tddfa_ros.config import load_config
+    from tddfa_ros.cli._pipeline import pipeline_config
     from tddfa_ros.makeup.files import FileOptions, paint_files, to_stderr
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.video import VideoOptions
@@ -91,7 +87,7 @@ def run_painting(
     detection = {
         name: given[name] for name in ("detector", "score_threshold", "input_size", "fallback")
     }
-    config = with_detection(load_config(given["config"]), **detection)
+    config = pipeline_config(given["config"], **detection)
     pipeline = FacePipeline(config)
     video = VideoOptions(
         smoothing=replace(config.smoothing, method=given["smooth"]),

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tddfa_ros.cli._common import EXISTING_FOLDER
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
-
-if TYPE_CHECKING:
-    from tddfa_ros.avatar import Receiver
-    from tddfa_ros.morphable.model import MorphableModel
 
 
 @click.command("avatar", short_help="Drive avatars by a face: JSON lines, OSC, Live Link, a page.")
@@ -48,7 +45,9 @@ def command(
     """
     from tqdm import tqdm
 
+    from tddfa_ros.avatar import JsonLines
     from tddfa_ros.avatar.drive import drive
+    from tddfa_ros.avatar.receivers import Targets, open_receivers
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.sources import create_source
 
@@ -57,10 +56,13 @@ def command(
     config = pipeline_config(**chosen)
     pictures = create_source(source, loop=loop)
     pipeline = FacePipeline(config)
+    targets = Targets(osc or "", livelink or "", subject, web, host, three)
     live = osc is not None or livelink is not None or web is not None
     seen: set[str] = set()
     with ExitStack() as ends:
-        receivers = _receivers(pipeline.model, jsonl, osc, livelink, subject, web, host, three)
+        receivers = open_receivers(targets, pipeline.model, partial(click.echo, err=True))
+        if jsonl is not None:
+            receivers.append(JsonLines(jsonl))
         for receiver in receivers:
             ends.callback(receiver.close)
         performance = drive(pictures, pipeline, receivers, smoothing=config.smoothing, stretch=not raw, real_time=live)  # fmt: skip
@@ -69,30 +71,3 @@ def command(
                 seen.update(frame.id for frame in frames)
                 bar.set_postfix_str(", ".join(frame.id for frame in frames))
     click.echo(f"{len(seen)} faces", err=True)
-
-
-def _receivers(
-    model: MorphableModel,
-    jsonl: str | None,
-    osc: str | None,
-    livelink: str | None,
-    subject: str,
-    web: int | None,
-    host: str,
-    three: Path | None,
-) -> list[Receiver]:
-    """Those that were asked for. One that cannot be made ends the program, and with it the others."""
-    from tddfa_ros.avatar import AvatarServer, JsonLines, LiveLinkSender, VmcSender
-
-    receivers: list[Receiver] = []
-    if osc is not None:
-        receivers.append(VmcSender(osc))
-    if livelink is not None:
-        receivers.append(LiveLinkSender(livelink, subject))
-    if web is not None:
-        server = AvatarServer(model, web, host, three)
-        click.echo(f"open {server.url} in a browser", err=True)
-        receivers.append(server)
-    if jsonl is not None:
-        receivers.append(JsonLines(jsonl))
-    return receivers

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, need_extra
-
-_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+from tddfa_ros.cli._common import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER, need_extra
 
 
 @click.command("train-attributes", short_help="Train the network for age and gender presentation.")
@@ -20,7 +18,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     "--faces", "collection", type=EXISTING_FOLDER, help="The research collection with utk.npz."
 )
 @click.option(
-    "--init", "start", type=_FILE, help="Checkpoint of a face network, whose backbone is the start."
+    "--init",
+    "start",
+    type=EXISTING_FILE,
+    help="Checkpoint of a face network, whose backbone is the start.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
@@ -42,7 +43,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     required=True,
     help="The .onnx file to write.",
 )

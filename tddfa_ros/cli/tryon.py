@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tddfa_ros.cli._common import FILE
 from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
 
 
@@ -35,7 +36,7 @@ class _Triple(click.ParamType):  # type: ignore[type-arg]
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on its own size.")
 @click.option("--rotate", type=_Triple(), default=(0.0, 0.0, 0.0), metavar="R,P,Y", help="Roll, pitch, yaw, degrees.")  # fmt: skip
 @click.option("--shadow", type=float, default=0.3, show_default=True, help="On the skin, 0..1.")
-@click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="Write a sample as a .glb file, and stop.")  # fmt: skip
+@click.option("--export", type=FILE, help="Write a sample as a .glb file, and stop.")  # fmt: skip
 @painting_options
 def command(
     inputs: tuple[str, ...],

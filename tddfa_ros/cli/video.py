@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import FILE, overwrite_option
+from tddfa_ros.cli._common import FILE, overwrite_option, quiet_encoders
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
@@ -66,8 +65,7 @@ def command(
     IN is a video, the number of a camera (0), or a stream (rtsp://...). Without -o and --json a window shows the result. A run that was cut
     off is taken up where it was by the same command; Ctrl-C finishes the file.
     """
-    # OpenCV tries encoders that a machine may lack; FFmpeg inside it would report each.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    quiet_encoders()
     from dataclasses import replace
 
     from tqdm import tqdm

@@ -45,12 +45,9 @@ class Window:
     def around(cls, vertices: FloatArray, face_size: float, shape: tuple[int, ...]) -> Window:
         """The window around a head (N, 3), px, in a picture of this shape; empty when the head lies outside."""
         margin = MARGIN * face_size
-        low = np.floor(vertices[:, :2].min(axis=0) - margin).astype(int)
-        high = np.ceil(vertices[:, :2].max(axis=0) + margin).astype(int)
-        x, y = (int(v) for v in np.clip(low, 0, [shape[1], shape[0]]))
-        right, bottom = (int(v) for v in np.clip(high, 0, [shape[1], shape[0]]))
-        longest = max(right - x, bottom - y, 1)
-        return cls(x, y, right - x, bottom - y, min(_LONGEST / longest, _FINEST))
+        x, y, width, height = box_in_picture(vertices, margin, margin, shape)
+        longest = max(width, height, 1)
+        return cls(x, y, width, height, min(_LONGEST / longest, _FINEST))
 
     @property
     def slices(self) -> tuple[slice, slice]:
@@ -65,6 +62,17 @@ class Window:
     def to_grid(self, vertices: FloatArray) -> FloatArray:
         """Picture px (N, 3) to grid px; pixel centres at integers in both."""
         return scaled(vertices, (self.x, self.y), self.scale)
+
+
+def box_in_picture(
+    points: FloatArray, before: float, after: float, shape: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    """x, y, width, height, px, of what a picture of this shape has of the box of points (N, 2 or more), widened left and above, right and below."""
+    low = np.floor(points[:, :2].min(axis=0) - before)
+    high = np.ceil(points[:, :2].max(axis=0) + after)
+    x, y = (int(v) for v in np.clip(low, 0, [shape[1], shape[0]]))
+    right, bottom = (int(v) for v in np.clip(high, 0, [shape[1], shape[0]]))
+    return x, y, right - x, bottom - y
 
 
 def scaled(vertices: FloatArray, corner: tuple[float, float], scale: float) -> FloatArray:

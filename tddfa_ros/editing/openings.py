@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.editing.field import scaled
+from tddfa_ros.editing.field import box_in_picture, scaled
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.fill import fill_gaps
+from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
@@ -46,11 +47,11 @@ def openings_of(model: MorphableModel) -> tuple[Opening, ...]:
     """The openings that the regions of a model know; none for a model that is a mask."""
     found = []
     for name, regions in _INSIDE.items():
-        inside = _in_regions(model, regions)
+        inside = in_regions(model, regions)
         if not inside.any():
             continue
         if name == "mouth":
-            around = _in_regions(model, _LIPS)
+            around = in_regions(model, _LIPS)
         else:
             low, high = model.mean[inside].min(axis=0), model.mean[inside].max(axis=0)
             box = (model.mean > low - _NEAR) & (model.mean < high + _NEAR)
@@ -58,11 +59,6 @@ def openings_of(model: MorphableModel) -> tuple[Opening, ...]:
         if around.any():
             found.append(Opening(name, inside, around))
     return tuple(found)
-
-
-def _in_regions(model: MorphableModel, names: tuple[str, ...]) -> NDArray[np.bool_]:
-    wanted = [i for i, name in enumerate(model.region_names) if name in names]
-    return np.isin(model.regions, wanted)
 
 
 @dataclass(frozen=True)
@@ -77,11 +73,8 @@ class Patch:
     @classmethod
     def around(cls, points: FloatArray, margin: float, shape: tuple[int, ...]) -> Patch | None:
         """The part of a picture of this shape around points (N, 2 or more), px; None when it is empty."""
-        low = np.floor(points[:, :2].min(axis=0) - margin).astype(int)
-        high = np.ceil(points[:, :2].max(axis=0) + margin).astype(int)
-        x, y = (int(v) for v in np.clip(low, 0, [shape[1], shape[0]]))
-        right, bottom = (int(v) for v in np.clip(high, 0, [shape[1], shape[0]]))
-        return cls(x, y, right - x, bottom - y) if right - x > 2 and bottom - y > 2 else None
+        x, y, width, height = box_in_picture(points, margin, margin, shape)
+        return cls(x, y, width, height) if width > 2 and height > 2 else None
 
     @property
     def slices(self) -> tuple[slice, slice]:

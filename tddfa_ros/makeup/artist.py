@@ -16,9 +16,9 @@ from tddfa_ros.makeup.look import Look, Pigment
 from tddfa_ros.makeup.matte import brow_matte, lip_matte
 from tddfa_ros.makeup.regions import face_fields
 from tddfa_ros.makeup.stickers import PlacedSticker, place_sticker
-from tddfa_ros.makeup.view import FaceView, far_to_near, view_face
+from tddfa_ros.makeup.view import FaceView, view_face
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.protocols import check_image
+from tddfa_ros.rendering.protocols import check_image, far_to_near
 from tddfa_ros.rendering.shading import image_normals
 from tddfa_ros.types import FloatArray, ImageBGR
 
@@ -67,7 +67,7 @@ class Makeup:
         """
         check_image(image, "make-up")
         out = image.copy()
-        for face in far_to_near(faces):
+        for face in far_to_near([faces] if isinstance(faces, Face) else faces):
             self._paint(out, face)
         return out
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -14,12 +12,6 @@ from tddfa_ros.types import FloatArray
 
 _FAR = 100.0  # mm, where there is no border
 _SAMPLES = 9  # points along the border in one triangle
-
-
-def in_regions(model: SurfaceModel, names: Collection[str]) -> NDArray[np.bool_]:
-    """Which vertices (N,) belong to one of the named regions."""
-    wanted = [i for i, name in enumerate(model.region_names) if name in names]
-    return np.isin(model.regions, wanted)
 
 
 def signed_distance(model: SurfaceModel, inside: NDArray[np.bool_]) -> FloatArray:

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from tddfa_ros.makeup.colour import to_lab
-from tddfa_ros.makeup.distance import in_regions
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.rendering.shading import image_normals
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError, ModelError
-from tddfa_ros.makeup.distance import in_regions
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.types import FloatArray
 
 _NEIGHBOURS = 12

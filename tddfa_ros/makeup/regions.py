@@ -13,9 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.makeup.distance import in_regions, signed_distance, smoothstep
+from tddfa_ros.makeup.distance import signed_distance, smoothstep
 from tddfa_ros.makeup.outlines import inside_outline, inside_stroke
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.types import FloatArray
 
 INSIDE_MOUTH = ("inner_mouth", "tongue")

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tddfa_ros.editing.field import scaled
+from tddfa_ros.editing.field import box_in_picture, scaled
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_image
 from tddfa_ros.makeup.light import skin_light
 from tddfa_ros.makeup.look import check_range
 from tddfa_ros.makeup.objects import Part, WearableObject
 from tddfa_ros.makeup.places import find_place
-from tddfa_ros.makeup.view import far_to_near
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.protocols import check_image
+from tddfa_ros.rendering.protocols import check_image, far_to_near
 from tddfa_ros.rendering.raster import Surface, visible_surface
 from tddfa_ros.rendering.shading import lambert, vertex_normals
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
@@ -114,7 +113,7 @@ class TryOn:
         """
         check_image(image, "try-on")
         out = image.copy()
-        for face in far_to_near(faces):
+        for face in far_to_near([faces] if isinstance(faces, Face) else faces):
             self._draw(out, face)
         return out
 
@@ -192,11 +191,7 @@ class _Window:
 
     @classmethod
     def around(cls, points: FloatArray, margin: float, shape: tuple[int, ...]) -> _Window | None:
-        low = np.floor(points[:, :2].min(axis=0) - margin)
-        high = np.ceil(points[:, :2].max(axis=0) + margin) + 1
-        x, y = (int(v) for v in np.clip(low, 0, [shape[1], shape[0]]))
-        right, bottom = (int(v) for v in np.clip(high, 0, [shape[1], shape[0]]))
-        width, height = right - x, bottom - y
+        x, y, width, height = box_in_picture(points, margin, margin + 1, shape)
         if width < 1 or height < 1:
             return None
         return cls(x, y, width, height, float(np.clip(_LONGEST // max(width, height), 1, _FINEST)))

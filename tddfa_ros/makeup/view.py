@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.editing.field import scaled
-from tddfa_ros.face import Face
+from tddfa_ros.editing.field import box_in_picture, scaled
 from tddfa_ros.makeup.distance import smoothstep
 from tddfa_ros.rendering.raster import visible_surface
 from tddfa_ros.types import FloatArray, IntArray
@@ -56,13 +54,6 @@ class FaceView:
         return np.asarray(cv2.resize(grid, size, interpolation=way), dtype=np.float32)
 
 
-def far_to_near(faces: Face | Sequence[Face]) -> list[Face]:
-    """Faces in the order to draw them: a smaller one is farther away. Those that are not finite are left out."""
-    some = [faces] if isinstance(faces, Face) else faces
-    drawable = [face for face in some if np.isfinite(face.params).all()]
-    return sorted(drawable, key=lambda face: face.face_size)
-
-
 def view_face(
     vertices: FloatArray,
     normals: FloatArray,
@@ -87,11 +78,7 @@ def view_face(
     points = vertices[wanted & (normals[:, 2] > 0), :2]
     if len(points) == 0 or not np.isfinite(vertices).all():
         return None
-    low = np.floor(points.min(axis=0)).astype(int) - _MARGIN
-    high = np.ceil(points.max(axis=0)).astype(int) + _MARGIN + 1
-    x, y = (int(v) for v in np.clip(low, 0, [shape[1], shape[0]]))
-    right, bottom = (int(v) for v in np.clip(high, 0, [shape[1], shape[0]]))
-    width, height = right - x, bottom - y
+    x, y, width, height = box_in_picture(points, _MARGIN, _MARGIN + 1, shape)
     if width < 2 or height < 2:
         return None
     scale = _grid_scale(max(width, height))

@@ -12,15 +12,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from tddfa_msgs.msg import FaceLandmarks, FaceLandmarksArray
-from tddfa_ros.avatar import (
-    ARKIT_NAMES,
-    AvatarFrame,
-    AvatarServer,
-    BlendShapes,
-    LiveLinkSender,
-    Receiver,
-    VmcSender,
-)
+from tddfa_ros.avatar import ARKIT_NAMES, AvatarFrame, BlendShapes
+from tddfa_ros.avatar.receivers import Targets, open_receivers
 from tddfa_ros.errors import ModelError
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
 from tddfa_ros.morphable.model import MorphableModel
@@ -45,7 +38,7 @@ class AvatarNode(Node):
         self._model = MorphableModel.load(store.path(store.morphable_model(options.regression())))
         self._shapes = BlendShapes(self._model.expression_names, options.stretch)
         self._publisher = self.create_publisher(JointState, "face_blendshapes", OUTPUT_QOS)
-        self._receivers = self._make_receivers(options)
+        self._receivers = open_receivers(_targets(options), self._model, self.get_logger().info)
         self._worker: Worker[FaceLandmarksArray] = Worker(
             self._process, self._on_error, "avatar_node"
         )
@@ -59,19 +52,6 @@ class AvatarNode(Node):
         for receiver in self._receivers:
             receiver.close()
 
-    def _make_receivers(self, options: AvatarNodeOptions) -> list[Receiver]:
-        receivers: list[Receiver] = []
-        if options.osc:
-            receivers.append(VmcSender(options.osc))
-        if options.livelink:
-            receivers.append(LiveLinkSender(options.livelink, options.subject))
-        if options.web:
-            three = Path(options.three) if options.three else None
-            server = AvatarServer(self._model, options.web_port, options.web_host, three)
-            self.get_logger().info(f"open {server.url} in a browser")
-            receivers.append(server)
-        return receivers
-
     def _process(self, message: FaceLandmarksArray) -> None:
         """One set of faces; in the worker thread."""
         frames = [avatar_frame(face, self._model, self._shapes) for face in message.faces]
@@ -83,6 +63,17 @@ class AvatarNode(Node):
     def _on_error(self, error: Exception) -> None:
         if self.context.ok():  # else publishers vanish under the worker's feet
             self._log.exception("driving avatars", error)
+
+
+def _targets(options: AvatarNodeOptions) -> Targets:
+    return Targets(
+        options.osc,
+        options.livelink,
+        options.subject,
+        options.web_port if options.web else None,
+        options.web_host,
+        Path(options.three) if options.three else None,
+    )
 
 
 def avatar_frame(message: FaceLandmarks, model: MorphableModel, shapes: BlendShapes) -> AvatarFrame:

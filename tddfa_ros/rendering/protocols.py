@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +46,19 @@ class MeshFace(Protocol):
     def model(self) -> Any: ...
 
 
-def far_to_near(faces: Sequence[MeshFace]) -> list[MeshFace]:
+DrawnFace = TypeVar("DrawnFace", bound=MeshFace)
+
+
+def far_to_near(faces: Sequence[DrawnFace]) -> list[DrawnFace]:
     """Faces in the order to draw them: a smaller face is farther away. Those that are not finite are left out."""
     drawable = [face for face in faces if np.isfinite(face.vertices).all()]
     return sorted(drawable, key=lambda face: float(np.prod(np.ptp(face.vertices[:, :2], axis=0))))
+
+
+def in_regions(model: SurfaceModel, names: Collection[str]) -> NDArray[np.bool_]:
+    """Which vertices (N,) belong to one of the named regions."""
+    wanted = [i for i, name in enumerate(model.region_names) if name in names]
+    return np.isin(model.regions, wanted)
 
 
 def check_image(image: ImageBGR, what: str) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tddfa_ros.attributes.estimate import TASK
 from tddfa_ros.training.attributes import YEARS, AttributeConfig, AttributeNet
 from tddfa_ros.training.data.labelled import AGE_BANDS, UTK_ETHNICITIES, LabelledFaces, age_band
-from tddfa_ros.training.export import OPSET, store_half
+from tddfa_ros.training.export import write_graph
 
 Logits = Mapping[str, NDArray[np.float32]]
 
@@ -142,25 +142,9 @@ def export_attributes(
 
     Outputs: ``age`` (n, 101), ``feminine`` (n,) and, where a temperature is given for it, ``smiling`` (n,); all are probabilities.
     """
-    import onnx
-
     exported = CalibratedNet(network, temperatures).eval()
     names = [name for name in ("age", "feminine", "smiling") if name in temperatures]
-    partial = path.with_suffix(".partial")
-    torch.onnx.export(
-        exported,
-        (torch.zeros(1, 3, config.size, config.size),),
-        str(partial),
-        input_names=["image"],
-        output_names=names,
-        dynamic_axes={name: {0: "batch"} for name in ("image", *names)},
-        opset_version=OPSET,
-        dynamo=False,
-    )
-    graph = onnx.load(str(partial))
-    store_half(graph)
     metadata = {"tddfa.task": TASK, "tddfa.input_size": str(config.size)}
-    onnx.helper.set_model_props(graph, metadata)
-    onnx.checker.check_model(graph)
-    onnx.save(graph, str(partial))
+    partial = path.with_suffix(".partial")
+    write_graph(exported, names, config.size, metadata, partial, half=True)
     partial.replace(path)

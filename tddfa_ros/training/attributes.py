@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
 from tddfa_ros.training.attribute_crops import read_view
-from tddfa_ros.training.checkpoint import load
+from tddfa_ros.training.checkpoint import averaged, load
 from tddfa_ros.training.data.labelled import LabelledFaces, age_band
 from tddfa_ros.training.networks import MobileNetV1, normalise
 
@@ -105,8 +105,7 @@ class AttributeNet(nn.Module):
         Raises:
             ConfigError: the file is no checkpoint. RuntimeError: its backbone has another width.
         """
-        state = load(checkpoint)
-        weights = state["average"]["weights"] if state.get("average") else state["network"]
+        weights = averaged(load(checkpoint))
         prefix = "backbone.layers."
         given = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
         layers = nn.Sequential(*self.stem, *self.fine, *self.coarse)

@@ -67,7 +67,7 @@ def load_network(path: Path, model: MorphableModel) -> tuple[FaceNet, TrainConfi
     """
     try:
         state = load(path)
-        weights = _averaged(state)
+        weights = averaged(state)
         known = {f: v for f, v in state["config"].items() if f in TrainConfig.__dataclass_fields__}
         known = {f: v for f, v in known.items() if f not in ("augment", "loss")}
         config = TrainConfig(**known)
@@ -87,7 +87,8 @@ def load_network(path: Path, model: MorphableModel) -> tuple[FaceNet, TrainConfi
     return network.eval(), config
 
 
-def _averaged(state: Mapping[str, Any]) -> dict[str, Tensor]:
+def averaged(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights of a checkpoint: their average, where the run kept one."""
     average = state.get("average")
     return dict(state["network"] if average is None else average["weights"])
 
@@ -99,7 +100,7 @@ def start_from(network: FaceNet, path: Path) -> list[str]:
     times as wide begins where the narrow one ended.
     """
     state = load(path)
-    given = dict(_averaged(state))
+    given = dict(averaged(state))
     own = network.state_dict()
     if "mean" in given and given["mean"].shape == own["mean"].shape:
         scale = given["std"] / own["std"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +65,6 @@ def export_onnx(
         ConfigError: a head that the network does not have, or not the one curve that belongs to the heads.
         ModelError: ONNX Runtime's answer differs from the network's.
     """
-    import onnx
-
     present: dict[str, nn.Module | None] = {
         "confidence": network.confidence_head,
         "parsing": network.parsing_head,
@@ -82,20 +80,6 @@ def export_onnx(
         )
     exported = _Exported(network, confidence, heads).eval()
     names = exported.names
-    partial = path.with_suffix(".partial")
-    torch.onnx.export(
-        exported,
-        (torch.zeros(1, 3, size, size),),
-        str(partial),
-        input_names=["image"],
-        output_names=names,
-        dynamic_axes={name: {0: "batch"} for name in ("image", *names)},
-        opset_version=OPSET,
-        dynamo=False,
-    )
-    graph = onnx.load(str(partial))
-    if half:
-        store_half(graph)
     metadata = {
         "tddfa.layout": f"{model.layout.shape},{model.layout.expression}",
         "tddfa.input_size": str(size),
@@ -104,14 +88,42 @@ def export_onnx(
     if agreement is not None:
         # the regressor measures how much they disagree
         metadata["tddfa.confidence"] = f"{-agreement.midpoint:.6g},{agreement.width:.6g}"
-    onnx.helper.set_model_props(graph, metadata)
-    onnx.checker.check_model(graph)
-    onnx.save(graph, str(partial))
+    partial = path.with_suffix(".partial")
+    write_graph(exported, names, size, metadata, partial, half)
     _compare(exported, partial, size, (3, 1))
     partial.replace(path)
 
 
-def store_half(graph: object) -> None:
+def write_graph(
+    network: nn.Module,
+    names: Sequence[str],
+    size: int,
+    metadata: Mapping[str, str],
+    path: Path,
+    half: bool,
+) -> None:
+    """Write a network of crops (n, 3, size, size) as ONNX, its outputs called ``names``, with metadata; ``half``: weights stored as float16."""
+    import onnx
+
+    torch.onnx.export(
+        network,
+        (torch.zeros(1, 3, size, size),),
+        str(path),
+        input_names=["image"],
+        output_names=list(names),
+        dynamic_axes={name: {0: "batch"} for name in ("image", *names)},
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    graph = onnx.load(str(path))
+    if half:
+        _store_half(graph)
+    onnx.helper.set_model_props(graph, dict(metadata))
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(path))
+
+
+def _store_half(graph: object) -> None:
     """Replace large float32 initialisers by float16 ones and a cast, which ONNX Runtime folds when it loads the file."""
     import onnx
 

@@ -18,17 +18,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support.browser import FLAGS, TIMEOUT, chromium, three_folder
 from support.exports import export_face
 
 from tddfa_ros.export import FaceAnimation, write_glb
 
 PAGE = Path(__file__).with_name("viewer.html")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"),
-    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--window-size=480,480"),
-)
-TIMEOUT = float(os.environ.get("TDDFA_BROWSER_TIMEOUT", "180"))
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -54,18 +49,12 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def three(repo_root: Path) -> Path:
-    folder = Path(os.environ.get("TDDFA_NODE_MODULES", repo_root / "node_modules")) / "three"
-    if not (folder / "build" / "three.module.js").is_file():
-        pytest.skip("three is not installed: npm install three")
-    return folder
+    return three_folder(repo_root)
 
 
 @pytest.fixture
 def browser() -> str:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip("there is no Chromium")
-    return found
+    return chromium()
 
 
 def show(browser: str, three: Path, folder: Path) -> tuple[dict, np.ndarray]:
@@ -77,7 +66,7 @@ def show(browser: str, three: Path, folder: Path) -> tuple[dict, np.ndarray]:
     server.three, server.reports, server.done = three, {}, threading.Event()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     profile = folder / "profile"
-    command = [browser, *FLAGS, f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/"]  # fmt: skip
+    command = [browser, *FLAGS, "--window-size=480,480", f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         assert server.done.wait(TIMEOUT), f"the page did not report; it sent {list(server.reports)}"

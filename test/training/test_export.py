@@ -176,6 +176,6 @@ def test_a_file_that_answers_otherwise_is_refused(
                 values = onnx.numpy_helper.to_array(tensor) + 0.1
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
 
-    monkeypatch.setattr(export, "store_half", spoil)
+    monkeypatch.setattr(export, "_store_half", spoil)
     with pytest.raises(ModelError, match="does not answer as the network"):
         export_onnx(network, tiny_model, tmp_path / "x.onnx", size=96, confidence=CURVE, half=True)
