@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ROSInterruptException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -20,6 +21,9 @@ from tddfa_ros.nodes.main import release_signals
 
 EXIT_USER_ERROR = 2
 """Exit code when a node cannot start for a reason the user can change: a parameter, a missing model."""
+
+_LOOK_UP_SECONDS = 0.5
+"""How often an idle process looks whether its context has been shut down."""
 
 _STOPPED = (KeyboardInterrupt, ExternalShutdownException, ROSInterruptException)
 
@@ -56,6 +60,7 @@ def _run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None) ->
         executor = SingleThreadedExecutor()
         for node in nodes:
             executor.add_node(node)
+        _keep_looking_up(nodes[0])
         # From here on rclpy's own handler ends the spinning, as for SIGTERM. A KeyboardInterrupt on top of it can come so
         # late on a busy machine that it hits the tear-down.
         interrupt.wanted = False
@@ -73,6 +78,18 @@ def _run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None) ->
         interrupt.wanted = False
         _tear_down(executor, nodes)
     return 0
+
+
+def _keep_looking_up(node: Node) -> None:
+    """Wake the executor now and then, so that a signal always ends it.
+
+    rclpy's signal thread first wakes the executor and then shuts the context down. An executor that is quicker looks at a
+    context that is still valid, and waits again: for ever, in a node without timers and messages. The steady clock goes on
+    while simulated time stands.
+    """
+    node.create_timer(
+        _LOOK_UP_SECONDS, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME)
+    )
 
 
 class _Interrupt:

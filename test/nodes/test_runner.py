@@ -82,6 +82,35 @@ def test_a_signal_ends_a_spinning_node_without_a_word(number: int) -> None:
     assert "Traceback" not in err
 
 
+IDLE = """
+import sys, threading
+from rclpy.node import Node
+from tddfa_ros.nodes.runner import run
+
+class Idle(Node):
+    def __init__(self):
+        super().__init__("idle")
+        # What rclpy's signal thread does last: nothing wakes an executor that waits already.
+        threading.Timer(1.0, self.context.handle.shutdown).start()
+
+sys.exit(run(Idle))
+"""
+
+
+@pytest.mark.ros
+def test_an_idle_node_sees_that_its_context_is_gone() -> None:
+    tree = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    ended = subprocess.run(
+        [sys.executable, "-c", IDLE],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": tree},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.ros
 def test_a_second_sigint_while_closing_is_ignored() -> None:
     program = Program(close="time.sleep(0.5)")
