@@ -68,10 +68,23 @@ class NodeProcess:
             self.process.wait(10)
 
 
+def stop_all(processes: Sequence[NodeProcess], timeout: float = 5.0) -> None:
+    """End what still runs, kindly at first: a killed process leaves its shared memory behind, 35 MB each."""
+    for process in processes:
+        if process.alive:
+            process.process.send_signal(signal.SIGINT)
+    end = time.monotonic() + timeout
+    for process in processes:
+        try:
+            process.wait(max(end - time.monotonic(), 0.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
 class Graph:
     """Starts node processes, and holds one probe node that publishes, subscribes and calls services.
 
-    A context manager: at the end the probe is destroyed and every process that still runs is killed. A test that cares
+    A context manager: at the end every process that still runs is ended and the probe is destroyed. A test that cares
     how a process ends calls :meth:`NodeProcess.stop` itself.
     """
 
@@ -99,8 +112,8 @@ class Graph:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        stop_all(self.processes)
         for process in self.processes:
-            process.kill()
             if kind is not None:
                 print(f"--- {process.log.stem} printed:\n{process.output}")
         self.executor.shutdown()
