@@ -118,7 +118,7 @@ files=(requirements/base.txt requirements/toolbox.txt requirements/dev.txt)
 [ "$kind" = wheels ] && files+=(requirements/wheels.txt)
 # Extras stay once they are installed, so that a plain `make test` afterwards does not take them away again.
 for extra in $(printf '%s\n' ${TDDFA_EXTRAS:-} $(cat "$state/extras" 2>/dev/null) | sort -u); do
-  [ -f "requirements/$extra.txt" ] || die "There is no extra '$extra'; there are docs, training and model."
+  [ -f "requirements/$extra.txt" ] || die "There is no extra '$extra'; there are cluster, docs, training and model."
   case " ${files[*]} " in *"/$extra.txt "*) ;; *) files+=("requirements/$extra.txt") ;; esac
 done
 requirements_key=$({ printf '%s\n' "$environment_key"; cat "${files[@]}" scripts/wheels/patch_cmake_paths.py "$0"; } | digest)
