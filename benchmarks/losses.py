@@ -174,6 +174,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="runs per setting")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--width", type=float, default=0.5, help="width of the backbone")
+    parser.add_argument("--input-size", type=int, default=120, help="side of the crops, px")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="only settings whose name contains this text")
     parser.add_argument("--out", type=Path, default=Path("out/losses.md"))
@@ -182,6 +183,7 @@ def main() -> int:
     cache = sample(open_cache(options.cache, model), options.faces, options.held_out)
     common = TrainConfig(
         width=options.width,
+        input_size=options.input_size,
         epochs=options.epochs,
         batch=options.batch,
         threads=options.threads,
@@ -199,6 +201,7 @@ def main() -> int:
         results[name] = measure(setting, common, cache, model, seeds)
         about = (
             f"{options.faces} faces, {options.epochs} epochs of {common.batch} per step, width {common.width:g}, "
+            f"crops of {common.input_size} px, "
             f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
         )
         options.out.write_text(f"{about}\n\n{table(results, seeds)}\n")
