@@ -36,6 +36,11 @@ def quiet_encoders() -> None:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 face``, ``2 faces``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def load_morphable(model: str) -> MorphableModel:
     """The morphable model of that name in the manifest, or in that .npz file."""
     from tddfa_ros.morphable.model import MorphableModel

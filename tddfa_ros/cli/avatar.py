@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER
+from tddfa_ros.cli._common import EXISTING_FOLDER, counted
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
@@ -70,4 +70,4 @@ def command(
             for frames in bar:
                 seen.update(frame.id for frame in frames)
                 bar.set_postfix_str(", ".join(frame.id for frame in frames))
-    click.echo(f"{len(seen)} faces", err=True)
+    click.echo(counted(len(seen), "face"), err=True)

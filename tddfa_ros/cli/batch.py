@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import FILE
+from tddfa_ros.cli._common import FILE, counted
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
@@ -76,7 +76,7 @@ def command(
             for remark in remarks:
                 bar.clear()
                 click.echo(remark, err=True)
-    click.echo(f"{output}: {faces} faces in {total - failed} pictures")
+    click.echo(f"{output}: {counted(faces, 'face')} in {counted(total - failed, 'picture')}")
     if failed:
         click.echo(f"{failed} of {total} pictures could not be used", err=True)
         click.get_current_context().exit(1)

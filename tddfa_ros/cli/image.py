@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import FOLDER, overwrite_option
+from tddfa_ros.cli._common import FOLDER, counted, overwrite_option
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
@@ -81,6 +81,7 @@ def command(
         say=lambda sentence: tqdm.write(sentence, file=sys.stderr),
     )
     click.echo(
-        f"{summary.faces} faces in {summary.pictures} pictures; {summary.files} files in {output}"
+        f"{counted(summary.faces, 'face')} in {counted(summary.pictures, 'picture')}; "
+        f"{counted(summary.files, 'file')} in {output}"
     )
     return 1 if strict and (summary.unreadable or summary.without_face) else 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import FILE, overwrite_option, quiet_encoders
+from tddfa_ros.cli._common import FILE, counted, overwrite_option, quiet_encoders
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
@@ -109,7 +109,8 @@ def command(
     )
     files = ", ".join(map(str, summary.files)) or "no file"
     click.echo(
-        f"{summary.faces} faces in {summary.pictures} pictures, {summary.seconds:.2f} s; written: {files}"
+        f"{counted(summary.faces, 'face')} in {counted(summary.pictures, 'picture')}, "
+        f"{summary.seconds:.2f} s; written: {files}"
     )
     if summary.finished or live is not None:
         return 0

@@ -87,9 +87,7 @@ def _keep_looking_up(node: Node) -> None:
     context that is still valid, and waits again: for ever, in a node without timers and messages. The steady clock goes on
     while simulated time stands.
     """
-    node.create_timer(
-        _LOOK_UP_SECONDS, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME)
-    )
+    node.create_timer(_LOOK_UP_SECONDS, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 class _Interrupt:

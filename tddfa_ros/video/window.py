@@ -26,10 +26,15 @@ class LiveWindow:
         if reason is not None:
             raise DeviceError(reason)
         self._title = title
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        self._opened = False
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
 
     def show(self, image: ImageBGR) -> bool:
         """Show a picture; False when the user wants to end."""
+        if not self._opened:
+            # Once: from here on its size is the user's.
+            cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
+            self._opened = True
         cv2.imshow(self._title, image)
         key = cv2.waitKey(1) & 0xFF
         return (

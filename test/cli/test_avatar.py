@@ -37,7 +37,7 @@ def test_lines_of_a_video(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     smile = [frame.blendshapes[ARKIT_NAMES.index("mouthSmileLeft")] for frame in frames]
     assert min(smile) > 0.4, "she smiles"
     assert all(frame.position[2] < -0.2 for frame in frames)
-    assert "1 faces" in capsys.readouterr().err
+    assert "1 face\n" in capsys.readouterr().err
     # what is stretched is not less
     assert main(["avatar", str(clip), "--raw", "--jsonl", str(tmp_path / "raw.jsonl")]) == 0
     raw = from_line((tmp_path / "raw.jsonl").read_text().splitlines()[-1]).blendshapes
