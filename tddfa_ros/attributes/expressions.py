@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from tddfa_ros.arkit import ARKIT_NAMES, REACH, sideless
 from tddfa_ros.errors import ModelError
 from tddfa_ros.types import DoubleArray
 
@@ -27,8 +28,8 @@ class ActionUnit:
 
     Attributes:
         coefficients: ARKit names; both sides of the face count the same.
-        rest, full: values that are intensity 0 and 1: median and 99.5th percentile of what the default network says of 4,550 photographs.
-            It is timid about some actions (a wide eye is 0.025), which this makes up for, at the price of more noise.
+        rest, full: values that are intensity 0 and 1: median and 98th percentile over many faces. The default network is timid about
+            some actions (a wide eye is 0.02), which this makes up for, at the price of more noise.
     """
 
     coefficients: tuple[str, ...]
@@ -36,27 +37,29 @@ class ActionUnit:
     full: float
 
 
-def _pair(name: str, rest: float, full: float) -> ActionUnit:
-    return ActionUnit((f"{name}Left", f"{name}Right"), rest, full)
+def _unit(name: str) -> ActionUnit:
+    reach = REACH[name]
+    both = tuple(n for n in ARKIT_NAMES if sideless(n) == name)
+    return ActionUnit(both, reach.median, reach.strong)
 
 
 ACTION_UNITS: Mapping[int, ActionUnit] = MappingProxyType(
     {
-        1: ActionUnit(("browInnerUp",), 0.13, 0.43),
-        2: _pair("browOuterUp", 0.13, 0.32),
-        4: _pair("browDown", 0.15, 0.28),
-        5: _pair("eyeWide", 0.007, 0.025),
-        6: _pair("cheekSquint", 0.03, 0.10),
-        7: _pair("eyeSquint", 0.35, 0.82),
-        9: _pair("noseSneer", 0.025, 0.064),
-        10: _pair("mouthUpperUp", 0.12, 0.78),
-        12: _pair("mouthSmile", 0.22, 0.70),
-        15: _pair("mouthFrown", 0.05, 0.10),
-        16: _pair("mouthLowerDown", 0.10, 0.87),
-        17: ActionUnit(("mouthShrugLower",), 0.05, 0.12),
-        20: _pair("mouthStretch", 0.085, 0.23),
-        24: _pair("mouthPress", 0.06, 0.14),
-        26: ActionUnit(("jawOpen",), 0.17, 0.77),
+        1: _unit("browInnerUp"),
+        2: _unit("browOuterUp"),
+        4: _unit("browDown"),
+        5: _unit("eyeWide"),
+        6: _unit("cheekSquint"),
+        7: _unit("eyeSquint"),
+        9: _unit("noseSneer"),
+        10: _unit("mouthUpperUp"),
+        12: _unit("mouthSmile"),
+        15: _unit("mouthFrown"),
+        16: _unit("mouthLowerDown"),
+        17: _unit("mouthShrugLower"),
+        20: _unit("mouthStretch"),
+        24: _unit("mouthPress"),
+        26: _unit("jawOpen"),
     }
 )
 """By number."""

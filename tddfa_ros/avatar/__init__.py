@@ -1,6 +1,7 @@
 """Driving avatars: ARKit's 52 blend shapes and the head's pose as JSON lines, OSC, Live Link Face packets, and a web page."""
 
-from tddfa_ros.avatar.arkit import ARKIT_NAMES, BlendShapes
+from tddfa_ros.arkit import ARKIT_NAMES
+from tddfa_ros.avatar.blend_shapes import BlendShapes
 from tddfa_ros.avatar.frame import AvatarFrame
 from tddfa_ros.avatar.jsonl import JsonLines, from_line, to_line
 from tddfa_ros.avatar.livelink import LiveLinkSender

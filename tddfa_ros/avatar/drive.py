@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from tddfa_ros.avatar.arkit import BlendShapes
+from tddfa_ros.avatar.blend_shapes import BlendShapes
 from tddfa_ros.avatar.frame import AvatarFrame
 from tddfa_ros.avatar.receiver import Receiver
 from tddfa_ros.config import SmoothingConfig

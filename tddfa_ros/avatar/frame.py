@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tddfa_ros.avatar.arkit import BlendShapes
+from tddfa_ros.avatar.blend_shapes import BlendShapes
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, yaw_pitch_roll
 from tddfa_ros.geometry.rotation import quaternion

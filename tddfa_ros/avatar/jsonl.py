@@ -14,7 +14,7 @@ from typing import TextIO
 
 import numpy as np
 
-from tddfa_ros.avatar.arkit import ARKIT_NAMES
+from tddfa_ros.arkit import ARKIT_NAMES
 from tddfa_ros.avatar.frame import AvatarFrame
 from tddfa_ros.errors import ConfigError, TddfaError
 

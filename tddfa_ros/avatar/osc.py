@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
-from tddfa_ros.avatar.arkit import ARKIT_NAMES
+from tddfa_ros.arkit import ARKIT_NAMES
 from tddfa_ros.avatar.frame import AvatarFrame
 from tddfa_ros.avatar.receiver import address
 from tddfa_ros.errors import ConfigError, TddfaError

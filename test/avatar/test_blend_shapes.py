@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.exports import export_face
 
+from tddfa_ros.arkit import REACH, sideless
 from tddfa_ros.avatar import ARKIT_NAMES, AvatarFrame, BlendShapes
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
@@ -31,6 +32,11 @@ def test_they_are_those_of_the_default_model() -> None:
     assert set(model.expression_names) == set(ARKIT_NAMES)
 
 
+def test_every_action_has_a_reach() -> None:
+    assert set(REACH) == set(map(sideless, ARKIT_NAMES))
+    assert all(0 <= r.rest <= r.median <= r.strong <= r.full <= 1 for r in REACH.values())
+
+
 def test_order_and_limits() -> None:
     names = sorted(ARKIT_NAMES)
     values = np.linspace(-0.5, 1.5, 52).astype(np.float32)
@@ -43,7 +49,7 @@ def test_stretched_a_closed_eye_is_closed_and_a_face_at_rest_does_nothing() -> N
     shapes = BlendShapes(ARKIT_NAMES)
     at = ARKIT_NAMES.index
     rest, closed = np.zeros(52, np.float32), np.zeros(52, np.float32)
-    rest[[at("eyeBlinkLeft"), at("jawOpen")]] = 0.07, 0.1
+    rest[[at("eyeBlinkLeft"), at("jawOpen")]] = REACH["eyeBlink"].rest, REACH["jawOpen"].rest
     closed[[at("eyeBlinkLeft"), at("jawOpen")]] = 0.53, 0.6
     np.testing.assert_allclose(shapes(rest), 0, atol=1e-6)
     assert shapes(closed)[at("eyeBlinkLeft")] > 0.95 and shapes(closed)[at("jawOpen")] == 1
