@@ -1,0 +1,132 @@
+"""Draw the pictures of docs/guide anew, by the commands that the pages name.
+
+    python scripts/draw_guide.py [NAME...]      # writes docs/guide/images/*.jpg; all of them, or images, maps, ...
+
+After a change of the networks or of what draws. The portrait is the astronaut of scikit-image (NASA, public domain). The pictures of the
+avatar and of the GLB are screenshots of a browser and are not made here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from skimage import data
+from tqdm import tqdm
+
+from tddfa_ros.sources import create_source
+from tddfa_ros.types import ImageBGR
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "guide" / "images"
+PHOTO = Path("astronaut.png")
+CLOSE = np.s_[5:205, 125:325]
+"""Where the face is in the portrait."""
+HEAD = np.s_[0:240, 105:345]
+SIDE = 480
+
+
+def tddfa(*arguments: str) -> None:
+    """Run the command as a user does, here."""
+    command = [sys.executable, "-m", "tddfa_ros", *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def keep(name: str, picture: ImageBGR, quality: int = 88) -> None:
+    """Write a picture of the guide."""
+    cv2.imwrite(str(IMAGES / f"{name}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def read(name: str) -> ImageBGR:
+    """A picture that a command has written."""
+    picture = cv2.imread(name)
+    if picture is None:
+        raise SystemExit(f"{name} was not written")
+    return picture
+
+
+def cut(picture: ImageBGR, part: tuple[slice, slice]) -> ImageBGR:
+    """A part of the portrait, enlarged."""
+    return cv2.resize(picture[part], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+
+
+def images() -> None:
+    """docs/guide/images.md and attributes.md."""
+    layers = ("landmarks", "mesh", "pose", "attributes")
+    tddfa("image", str(PHOTO), "-o", "out", "--outputs", ",".join(layers))
+    for layer in layers:
+        keep(f"astronaut_{layer}", read(f"out/astronaut_{layer}.jpg"))
+
+
+def maps() -> None:
+    """docs/guide/maps.md: the program on the page writes the picture."""
+    page = (ROOT / "docs" / "guide" / "maps.md").read_text(encoding="utf-8")
+    exec(compile(page.split("```python\n")[1].split("```")[0], "maps.md", "exec"), {})
+    keep("maps", read("maps.jpg"))
+
+
+def videos() -> None:
+    """docs/guide/videos.md: three moments of a video of the demo."""
+    source = create_source("demo", 640, 480, 15.0, True)
+    writer = cv2.VideoWriter("talk.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 15.0, (640, 480))
+    for index in range(60):
+        frame = source.read(index / 15.0)
+        if frame is None:
+            raise SystemExit("the demo has ended early")
+        writer.write(frame.image)
+    writer.release()
+    source.close()
+    tddfa("video", "talk.mp4", "-o", "out.mp4", "--no-audio")
+    shown = cv2.VideoCapture("out.mp4")
+    frames = [frame for ok, frame in (shown.read() for _ in range(60)) if ok]
+    shown.release()
+    size = (480, 360)
+    keep("video_frames", np.hstack([cv2.resize(frames[i], size, interpolation=cv2.INTER_AREA) for i in (10, 32, 54)]))  # fmt: skip
+
+
+def editing() -> None:
+    """docs/guide/editing.md."""
+    tddfa("edit", str(PHOTO), "--set", "jawOpen=.8", "--set", "browInnerUp=.8", "-o", "jaw.png")
+    tddfa("edit", str(PHOTO), "--set", "childlike=1", "-o", "childlike.png")
+    tddfa("edit", "--preview", "-o", "attributes.png")
+    keep("edit_jaw_open", read("jaw.png"))
+    keep("edit_childlike", read("childlike.png"))
+    keep("attributes", read("attributes.png"))
+
+
+def makeup() -> None:
+    """docs/guide/makeup.md."""
+    keep("makeup_before", cut(read(str(PHOTO)), CLOSE))
+    for look in ("natural", "evening", "clown", "fan"):
+        tddfa("makeup", str(PHOTO), "-o", f"{look}.png", "--look", look)
+        keep(f"makeup_{look}", cut(read(f"{look}.png"), CLOSE))
+    for sample in ("glasses", "hat"):
+        tddfa("tryon", str(PHOTO), "-o", f"{sample}.png", "--glb", sample)
+        keep(f"tryon_{sample}", cut(read(f"{sample}.png"), HEAD))
+
+
+PAGES: dict[str, Callable[[], None]] = {
+    draw.__name__: draw for draw in (images, maps, videos, editing, makeup)
+}
+
+
+def main(names: Sequence[str]) -> None:
+    """Draw the pictures of the named pages."""
+    unknown = sorted(set(names) - set(PAGES))
+    if unknown:
+        raise SystemExit(f"unknown page {unknown[0]}: known are {', '.join(PAGES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        cv2.imwrite(str(PHOTO), data.astronaut()[..., ::-1])
+        for name in tqdm(names or list(PAGES), unit="page"):
+            PAGES[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
