@@ -59,12 +59,15 @@ def command(
     work: Path,
     output: Path,
 ) -> None:
-    """Train on labelled faces, eight of ten, calibrate on one, measure on one by group, and write ONNX."""
+    """Train on labelled faces, eight of ten, calibrate on one, measure on one by group, and write ONNX.
+
+    A run that was cut off is taken up after its last whole epoch by the same command.
+    """
     if utkface is None and celeba is None and collection is None:
         raise click.UsageError("give at least one of --utkface, --celeba and --faces")
     need_extra("training", "training", "torch", "onnx")
     from tddfa_ros.training.attribute_run import run
-    from tddfa_ros.training.attributes import AttributeConfig
+    from tddfa_ros.training.attributes import AttributeConfig, width_of
     from tddfa_ros.training.data.celeba import read_celeba
     from tddfa_ros.training.data.labelled import joined, read_collection, read_utkface
 
@@ -76,6 +79,7 @@ def command(
     if celeba is not None:
         parts.append(read_celeba(celeba))
     config = AttributeConfig(
+        width=width_of(start) if start is not None else AttributeConfig.width,
         fixed_layers=fixed_layers if start is not None else 0,
         views=views,
         epochs=epochs,

@@ -20,6 +20,7 @@ from tddfa_ros.training.attribute_report import (
 from tddfa_ros.training.attributes import (
     AttributeConfig,
     AttributeNet,
+    kept_maps,
     predict,
     stem_maps,
     train,
@@ -38,6 +39,8 @@ def run(
 ) -> str:
     """Train, calibrate, measure and export; ``folder`` keeps ``network.pt`` and ``report.md``.
 
+    A run that was cut off is taken up after its last whole epoch by the same call.
+
     Args:
         faces: of any number of collections.
         start: checkpoint of a face network.
@@ -47,7 +50,7 @@ def run(
         The Markdown table of the held-out test faces that have labels of age and gender; empty where there are none.
 
     Raises:
-        ConfigError: too few faces, or none with a label of age.
+        ConfigError: too few faces, or none with a label of age; ``folder`` holds another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -62,18 +65,19 @@ def run(
     if start is not None:
         network.start_from(start)
     network.to(memory_format=torch.channels_last)
-    maps = stem_maps(network, parts["train"], config.views, config, folder / "maps.npy")
-    train(network, maps, parts["train"], config)
+    maps = kept_maps(network, parts["train"], config.views, config, folder / "maps.npy")
+    train(network, maps, parts["train"], config, folder / "checkpoint.pt")
     torch.save(network.state_dict(), folder / "network.pt")
 
-    held_out = stem_maps(network, parts["validation"], 0, config, folder / "maps.npy")
+    held_out = stem_maps(network, parts["validation"], 0, config, folder / "held_out.npy")
     temperatures = find_temperatures(predict(network, held_out), parts["validation"])
     say("temperatures: " + ", ".join(f"{k} {v:.2f}" for k, v in temperatures.items()))
-    test = stem_maps(network, parts["test"], 0, config, folder / "maps.npy")
+    test = stem_maps(network, parts["test"], 0, config, folder / "held_out.npy")
     table = _table(predict(network, test), temperatures, parts["test"])
     (folder / "report.md").write_text(table + "\n", encoding="utf-8")
-    (folder / "maps.npy").unlink()
     export_attributes(network, temperatures, config, output)
+    for name in ("maps.npy", "maps.whole", "held_out.npy", "checkpoint.pt"):
+        (folder / name).unlink()
     return table
 
 

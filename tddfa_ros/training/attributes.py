@@ -9,10 +9,11 @@ cross entropy against a normal distribution about the label, and the error of th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
+from tddfa_ros.errors import ConfigError
 from tddfa_ros.training.attribute_crops import read_view
-from tddfa_ros.training.checkpoint import averaged, load
+from tddfa_ros.training.checkpoint import averaged, check_same_run, load, save
 from tddfa_ros.training.data.labelled import LabelledFaces, age_band
 from tddfa_ros.training.networks import MobileNetV1, normalise
 
@@ -103,13 +105,25 @@ class AttributeNet(nn.Module):
         """Take the backbone of a face network's checkpoint.
 
         Raises:
-            ConfigError: the file is no checkpoint. RuntimeError: its backbone has another width.
+            ConfigError: the file is no checkpoint, or its backbone has another width.
         """
         weights = averaged(load(checkpoint))
         prefix = "backbone.layers."
         given = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
         layers = nn.Sequential(*self.stem, *self.fine, *self.coarse)
-        layers.load_state_dict(given)
+        try:
+            layers.load_state_dict(given)
+        except RuntimeError as error:
+            raise ConfigError(f"{checkpoint} has another backbone than this network") from error
+
+
+def width_of(checkpoint: Path) -> float:
+    """Width of the backbone in a face network's checkpoint.
+
+    Raises:
+        ConfigError: the file is no checkpoint.
+    """
+    return float(load(checkpoint)["config"].get("width", AttributeConfig.width))
 
 
 def _head(features: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -141,6 +155,31 @@ def stem_maps(
     return maps
 
 
+def kept_maps(
+    network: AttributeNet, faces: LabelledFaces, views: int, config: AttributeConfig, path: Path
+) -> NDArray[np.float16]:
+    """:func:`stem_maps`, taken from ``path`` where an earlier run has left them whole."""
+    whole = path.with_suffix(".whole")
+    key = f"{config.size} {config.seed} {views} {digest(network.stem, faces)}"
+    if whole.exists() and whole.read_text(encoding="utf-8") == key:
+        return np.asarray(np.load(path, mmap_mode="r"))
+    whole.unlink(missing_ok=True)
+    maps = stem_maps(network, faces, views, config, path)
+    maps.flush()
+    whole.write_text(key, encoding="utf-8")
+    return maps
+
+
+def digest(stem: nn.Module, faces: LabelledFaces) -> str:
+    """A short name for these layers and faces: others have another."""
+    found = hashlib.sha256()
+    for tensor in stem.state_dict().values():
+        found.update(tensor.contiguous().numpy().tobytes())
+    for column in fields(faces):
+        found.update(np.ascontiguousarray(getattr(faces, column.name)).tobytes())
+    return found.hexdigest()[:16]
+
+
 def _fused(stem: nn.Sequential) -> nn.Sequential:
     """The same function in a third of the time: normalisation with fixed statistics is part of the convolution before it."""
     stem = stem.eval()
@@ -161,11 +200,16 @@ def train(
     maps: NDArray[np.float16],
     faces: LabelledFaces,
     config: AttributeConfig,
+    checkpoint: Path | None = None,
 ) -> None:
     """Train what follows the fixed layers, in place.
 
     Args:
         maps: of the faces, as :func:`stem_maps` returns them for this network.
+        checkpoint: written after every epoch; where it exists, training goes on from it as if it had not stopped.
+
+    Raises:
+        ConfigError: the checkpoint is of another configuration, of other faces, or began from another network.
     """
     rng = np.random.default_rng(config.seed)
     weights = _rarity(faces)
@@ -179,24 +223,66 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, config.learning_rate, total_steps=steps, pct_start=0.15
     )
+    identity = {
+        "config": asdict(config),
+        "number of epochs": config.epochs,
+        "data": digest(network.stem, faces),
+    }
+    run = _Run(network, optimiser, schedule, rng, identity)
+    begun = run.go_on(checkpoint) if checkpoint is not None and checkpoint.exists() else 0
     network.train()
     network.stem.eval()
-    progress = tqdm(_batches(len(faces), config, rng), total=steps, unit="step", desc="training")
-    for rows in progress:
-        seen = maps[rows, rng.integers(maps.shape[1], size=len(rows))].astype(np.float32)
-        loss = attribute_loss(
-            network.finish(_disturbed(torch.from_numpy(seen), rng)),
-            faces.take(rows),
-            torch.from_numpy(weights[rows]),
-            config,
-        )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimiser.step()
-        schedule.step()
-        progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+    progress = tqdm(total=steps, initial=begun * steps // config.epochs, unit="step", desc="training")  # fmt: skip
+    for epoch in range(begun, config.epochs):
+        for rows in _batches(len(faces), config.batch, rng):
+            seen = maps[rows, rng.integers(maps.shape[1], size=len(rows))].astype(np.float32)
+            loss = attribute_loss(
+                network.finish(_disturbed(torch.from_numpy(seen), rng)),
+                faces.take(rows),
+                torch.from_numpy(weights[rows]),
+                config,
+            )
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 5.0)
+            optimiser.step()
+            schedule.step()
+            progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+            progress.update()
+        if checkpoint is not None:
+            run.keep(checkpoint, epoch + 1)
+    progress.close()
     network.eval()
+
+
+_PARTS = ("network", "optimiser", "schedule")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What training changes, and what says which run it is."""
+
+    network: AttributeNet
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    rng: np.random.Generator
+    identity: dict[str, Any]
+
+    def keep(self, path: Path, epochs: int) -> None:
+        """Write all of it, after so many epochs."""
+        state = {name: getattr(self, name).state_dict() for name in _PARTS}
+        generators = {"rng": self.rng.bit_generator.state, "torch_rng": torch.get_rng_state()}
+        save(path, {**self.identity, **state, **generators, "epochs_done": epochs})
+
+    def go_on(self, path: Path) -> int:
+        """Take all of it over; how many epochs are done."""
+        state = load(path)
+        check_same_run(path, state, self.identity)
+        for name in _PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        self.rng.bit_generator.state = state["rng"]
+        torch.set_rng_state(state["torch_rng"])
+        return int(state["epochs_done"])
 
 
 def attribute_loss(
@@ -249,14 +335,11 @@ def _rarity(faces: LabelledFaces) -> NDArray[np.float32]:
     return np.clip(weights, 1 / 3, 3).astype(np.float32)
 
 
-def _batches(
-    count: int, config: AttributeConfig, rng: np.random.Generator
-) -> Iterator[NDArray[np.int64]]:
-    """Every face once an epoch, in random order; what does not fill a batch is left out."""
-    for _ in range(config.epochs):
-        order = rng.permutation(count)
-        for start in range(0, count - config.batch + 1, config.batch):
-            yield order[start : start + config.batch]
+def _batches(count: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Every face once, in random order; what does not fill a batch is left out."""
+    order = rng.permutation(count)
+    for start in range(0, count - batch + 1, batch):
+        yield order[start : start + batch]
 
 
 def _disturbed(maps: Tensor, rng: np.random.Generator) -> Tensor:

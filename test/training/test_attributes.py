@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +20,7 @@ import torch
 from tddfa_ros.attributes import AttributeEstimator
 from tddfa_ros.cli import main
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.training import attributes
 from tddfa_ros.training.attribute_report import calibration_error, find_temperatures, measure
 from tddfa_ros.training.attribute_run import run
 from tddfa_ros.training.attributes import (
@@ -24,6 +28,7 @@ from tddfa_ros.training.attributes import (
     AttributeLogits,
     AttributeNet,
     attribute_loss,
+    width_of,
 )
 from tddfa_ros.training.data.labelled import LabelledFaces, labelled_faces
 
@@ -65,6 +70,76 @@ def test_a_run_learns_and_its_file_answers(tmp_path: Path) -> None:
     age = found["age"] @ np.arange(101)
     assert age[old].mean() - age[~old].mean() > 20
     assert "smiling" not in found
+
+
+@pytest.fixture
+def cut_off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Training is interrupted after its second epoch."""
+    keep = attributes._Run.keep
+
+    def keep_and_stop(self: Any, path: Path, epochs: int) -> None:
+        keep(self, path, epochs)
+        if epochs == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attributes._Run, "keep", keep_and_stop)
+        yield
+
+
+BRIEF = replace(SMALL, epochs=4, fixed_layers=3)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(torch.load(folder / "network.pt", weights_only=True))
+
+
+def test_a_run_that_was_cut_off_ends_as_one_that_was_not(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    faces = coloured(tmp_path, 96)
+    run(faces, BRIEF, tmp_path / "whole", tmp_path / "whole.onnx")
+    work, out = tmp_path / "work", tmp_path / "out.onnx"
+    request.getfixturevalue("cut_off")
+    with pytest.raises(KeyboardInterrupt):
+        run(faces, BRIEF, work, out)
+    assert not out.exists()
+    monkeypatch.undo()
+    looked: list[Path] = []
+    stem_maps = attributes.stem_maps
+    monkeypatch.setattr(attributes, "stem_maps", lambda *a: looked.append(a[-1]) or stem_maps(*a))
+    run(faces, BRIEF, work, out)
+    assert not looked, "the maps of the fixed layers were whole already"
+    expected, found = weights(tmp_path / "whole"), weights(work)
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=0)
+    assert sorted(p.name for p in work.iterdir()) == ["network.pt", "report.md"]
+
+
+def test_another_run_is_not_taken_up(tmp_path: Path, cut_off: None) -> None:
+    faces = coloured(tmp_path, 96)
+    work, out = tmp_path / "work", tmp_path / "out.onnx"
+    with pytest.raises(KeyboardInterrupt):
+        run(faces, BRIEF, work, out)
+    for other in (replace(BRIEF, learning_rate=1e-3), replace(BRIEF, epochs=5)):
+        with pytest.raises(ConfigError, match="or begin in another folder"):
+            run(faces, other, work, out)
+    with pytest.raises(ConfigError, match="begun with data"):
+        run(faces.take(np.arange(95)), BRIEF, work, out)
+
+
+def test_the_start_says_how_wide_the_network_is(tmp_path: Path) -> None:
+    narrow = tmp_path / "narrow.pt"
+    layers = AttributeNet(0.25, 0)
+    whole = torch.nn.Sequential(*layers.stem, *layers.fine, *layers.coarse).state_dict()
+    network = {f"backbone.layers.{name}": tensor for name, tensor in whole.items()}
+    torch.save({"config": {"width": 0.25}, "network": network}, narrow)
+    assert width_of(narrow) == 0.25
+    AttributeNet(0.25, 3).start_from(narrow)
+    with pytest.raises(ConfigError, match="another backbone"):
+        AttributeNet(0.5, 3).start_from(narrow)
 
 
 def test_loss_by_hand() -> None:
