@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,10 +147,10 @@ class AttributeEstimator:
         return dict(zip(self._names, values, strict=True))
 
 
-@lru_cache(maxsize=1)
-def default_estimator() -> AttributeEstimator:
-    """The estimator that outputs and layers share, loaded when the first of them needs it."""
-    return AttributeEstimator()
+@cache
+def default_estimator(device: str = "auto") -> AttributeEstimator:
+    """The estimator that outputs and layers share, one for each device, loaded when the first of them needs it."""
+    return AttributeEstimator(device=device)
 
 
 def attributes_record(attributes: Attributes) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tddfa_ros.cli._common import config_option, overwrite_option, quiet_encoders
-from tddfa_ros.cli._detection import detection_options
+from tddfa_ros.cli._common import counted, overwrite_option, quiet_encoders
+from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 if TYPE_CHECKING:
     from tddfa_ros.morphable.model import MorphableModel
@@ -25,7 +25,7 @@ _OPTIONS = (
         type=click.Path(path_type=Path),
         help="A file for one input, else a folder; videos become .mp4.",
     ),
-    config_option,
+    pipeline_options,
     click.option(
         "--min-confidence",
         type=click.FloatRange(0, 1),
@@ -50,10 +50,10 @@ _OPTIONS = (
 
 
 def painting_options(command: _Command) -> _Command:
-    """Decorate a click command; it gets what :func:`run_painting` takes, and the options of detection."""
+    """Decorate a click command; what it gets, but for the output, goes to :func:`run_painting` by name."""
     for option in reversed(_OPTIONS):
         command = option(command)
-    return detection_options(command)
+    return command
 
 
 def check_inputs(inputs: tuple[str, ...], output: Path | None) -> Path:
@@ -67,38 +67,39 @@ def run_painting(
     inputs: tuple[str, ...],
     output: Path,
     effect: Callable[[MorphableModel], Layer],
-    given: dict[str, Any],
+    *,
+    min_confidence: float,
+    smooth: str,
+    no_audio: bool,
+    overwrite: bool,
+    restart: bool,
+    strict: bool,
+    **chosen: Any,
 ) -> int:
     """Paint the faces of all inputs; the exit status.
 
     Args:
         effect: makes the layer for the model that the pipeline uses.
-        given: what :func:`painting_options` added.
+        chosen: what ``pipeline_options`` added.
     """
     quiet_encoders()
     from dataclasses import replace
 
     from tddfa_ros.cli import EXIT_INTERRUPTED
-    from tddfa_ros.cli._pipeline import pipeline_config
     from tddfa_ros.makeup.files import FileOptions, paint_files, to_stderr
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.video import VideoOptions
 
-    detection = {
-        name: given[name] for name in ("detector", "score_threshold", "input_size", "fallback")
-    }
-    config = pipeline_config(given["config"], **detection)
+    config = pipeline_config(**chosen)
     pipeline = FacePipeline(config)
     video = VideoOptions(
-        smoothing=replace(config.smoothing, method=given["smooth"]),
-        audio=not given["no_audio"],
-        restart=given["restart"],
+        smoothing=replace(config.smoothing, method=smooth), audio=not no_audio, restart=restart
     )
-    options = FileOptions(given["min_confidence"], given["overwrite"], video)
+    options = FileOptions(min_confidence, overwrite, video)
     summary = paint_files(inputs, output, pipeline, effect(pipeline.model), options, to_stderr)
     files = ", ".join(map(str, summary.files)) or "no file"
-    click.echo(f"{summary.faces} faces; written: {files}")
+    click.echo(f"{counted(summary.faces, 'face')}; written: {files}")
     if not summary.finished:
         click.echo("stopped before the end; the same command goes on from here", err=True)
         return EXIT_INTERRUPTED
-    return 1 if given["strict"] and (summary.unreadable or summary.without_face) else 0
+    return 1 if strict and (summary.unreadable or summary.without_face) else 0

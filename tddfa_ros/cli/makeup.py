@@ -42,4 +42,4 @@ def command(
         return 0
     target = check_inputs(inputs, output)
     chosen = load_look(look, changes)
-    return run_painting(inputs, target, lambda model: makeup_effect(model, chosen), given)
+    return run_painting(inputs, target, lambda model: makeup_effect(model, chosen), **given)

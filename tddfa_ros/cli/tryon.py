@@ -69,4 +69,4 @@ def command(
     placement = Placement(anchor or default, offset, scale, rotate, shadow)
     check_place(placement.anchor)
     worn = sample_object(glb) if is_sample else read_object(Path(glb))
-    return run_painting(inputs, target, lambda model: tryon_effect(model, worn, placement), given)
+    return run_painting(inputs, target, lambda model: tryon_effect(model, worn, placement), **given)

@@ -149,7 +149,12 @@ class _Job:
             self.summary.without_face.append(path)
             self._say(f"{path}: no face was found")
         scene = Scene(
-            image, faces, self._pipeline.model, self._options.texture_size, self._options.uv_size
+            image,
+            faces,
+            self._pipeline.model,
+            self._options.texture_size,
+            self._options.uv_size,
+            self._pipeline.config.regression.device,
         )
         files = self._write(stem, scene) if faces else {}
         height, width = image.shape[:2]

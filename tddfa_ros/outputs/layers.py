@@ -18,18 +18,26 @@ from tddfa_ros.rendering.overlay import OverlayOptions, draw_overlay
 from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.types import FloatArray, ImageBGR
 
-Painter = Callable[[ImageBGR, Sequence[Face], MorphableModel], ImageBGR]
+Painter = Callable[..., ImageBGR]
+"""Takes a picture, its faces and their model."""
 
 _NOTHING = OverlayOptions(mesh="none", landmarks=False, axes=False, box=False, caption=False)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Something that can be drawn: its name, one line of help, and the function that returns a picture with it."""
+    """Something that can be drawn.
+
+    Attributes:
+        name, help: as users call it, and one line about it.
+        paint: returns a picture with it.
+        asks_network: whether ``paint`` takes, as ``device``, where its network runs.
+    """
 
     name: str
     help: str
     paint: Painter
+    asks_network: bool = False
 
 
 LAYERS: dict[str, Layer] = {}
@@ -37,16 +45,24 @@ LAYERS: dict[str, Layer] = {}
 
 
 def paint_layers(
-    image: ImageBGR, faces: Sequence[Face], model: MorphableModel, names: Sequence[str]
+    image: ImageBGR,
+    faces: Sequence[Face],
+    model: MorphableModel,
+    names: Sequence[str],
+    device: str = "auto",
 ) -> ImageBGR:
     """A copy of an (H, W, 3) uint8 BGR picture with layers drawn over it, the first one lowest.
+
+    Args:
+        device: where the networks of layers run that have one: "auto", "cpu" or "cuda".
 
     Raises:
         ConfigError: there is no such layer.
     """
     painted = image.copy()
     for layer in parse_layers(names):
-        painted = layer.paint(painted, faces, model)
+        where = {"device": device} if layer.asks_network else {}
+        painted = layer.paint(painted, faces, model, **where)
     return painted
 
 
@@ -75,9 +91,9 @@ def scene_depth(faces: Sequence[Face], shape: tuple[int, int]) -> FloatArray:
     return scene
 
 
-def _layer(name: str, help_text: str) -> Callable[[Painter], Painter]:
+def _layer(name: str, help_text: str, asks_network: bool = False) -> Callable[[Painter], Painter]:
     def register(paint: Painter) -> Painter:
-        LAYERS[name] = Layer(name, help_text, paint)
+        LAYERS[name] = Layer(name, help_text, paint, asks_network)
         return paint
 
     return register
@@ -123,9 +139,11 @@ def _parsing(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> I
     return painted
 
 
-@_layer("attributes", "estimated age, gender presentation and expression below each face")
-def _attributes(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
-    return draw_attributes(image, faces, default_estimator().estimate_all(image, faces))
+@_layer("attributes", "estimated age, gender presentation and expression below each face", asks_network=True)  # fmt: skip
+def _attributes(
+    image: ImageBGR, faces: Sequence[Face], model: MorphableModel, device: str = "auto"
+) -> ImageBGR:
+    return draw_attributes(image, faces, default_estimator(device).estimate_all(image, faces))
 
 
 def _with(**changes: object) -> OverlayOptions:

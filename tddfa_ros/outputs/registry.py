@@ -29,6 +29,7 @@ class Scene:
         faces: at least one.
         model: the morphable model of the faces.
         texture_size, uv_size: sides of textures and of UV position maps, px.
+        device: where the networks of outputs run: "auto", "cpu" or "cuda".
     """
 
     image: ImageBGR
@@ -36,6 +37,7 @@ class Scene:
     model: MorphableModel
     texture_size: int = 512
     uv_size: int = 256
+    device: str = "auto"
 
     @cached_property
     def textures(self) -> list[Any]:
@@ -45,7 +47,7 @@ class Scene:
     @cached_property
     def attributes(self) -> list[Attributes]:
         """The estimated attributes of each face; the network is loaded when the first output asks for them."""
-        return default_estimator().estimate_all(self.image, self.faces)
+        return default_estimator(self.device).estimate_all(self.image, self.faces)
 
 
 Write = Callable[[Path, Scene], list[Path]]
@@ -187,7 +189,7 @@ def _glb(stem: Path, scene: Scene, face: int) -> list[Path]:
 
 
 def _painted(stem: Path, scene: Scene, layer: str, suffix: str) -> Path:
-    picture = paint_layers(scene.image, scene.faces, scene.model, [layer])
+    picture = paint_layers(scene.image, scene.faces, scene.model, [layer], scene.device)
     return write_picture(_extended(stem, f"_{layer}{suffix}"), picture)
 
 

@@ -151,7 +151,13 @@ class _Run:
             drawn = image
             for effect in self._options.effects:
                 drawn = effect.paint(drawn, faces, self._pipeline.model)
-            drawn = paint_layers(drawn, faces, self._pipeline.model, self._options.layers)
+            drawn = paint_layers(
+                drawn,
+                faces,
+                self._pipeline.model,
+                self._options.layers,
+                self._pipeline.config.regression.device,
+            )
             line = None
             if self._options.json is not None:
                 records = [face_record(face) for face in faces]

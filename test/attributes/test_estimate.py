@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
+from support.blobs import write_clip
+
 from tddfa_ros import FacePipeline
 from tddfa_ros.attributes import AttributeEstimator, Attributes, attributes_record
 from tddfa_ros.attributes.drawing import caption_lines, draw_attributes
@@ -98,6 +100,40 @@ def test_nothing_is_loaded_for_other_outputs(tmp_path: Path, astronaut: np.ndarr
     written = (tmp_path / "b" / "faces.json").read_text()
     assert '"gender_presentation":{"name":"' in written
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["collins_pose.jpg"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["image", "{picture}", "-o", "{out}", "--outputs", "attributes,json"],
+        ["video", "{clip}", "-o", "{out}/out.mp4", "--overlay", "attributes", "--no-audio"],
+    ],
+)
+def test_the_network_runs_where_the_pipeline_does(
+    command: list[str], tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tddfa_ros.cli import main
+    from tddfa_ros.runtime.session import OnnxSession
+
+    default_estimator.cache_clear()
+    devices: list[str] = []
+    begin = OnnxSession.__init__
+
+    def spy(self: OnnxSession, path: str | Path, device: str = "auto", threads: int = 1) -> None:
+        devices.append(device)
+        begin(self, path, device, threads)
+
+    monkeypatch.setattr(OnnxSession, "__init__", spy)
+    config = tmp_path / "face.yaml"
+    config.write_text("regression: {device: cpu}\n")
+    head = astronaut[:300, 80:380]
+    picture = tmp_path / "collins.png"
+    cv2.imwrite(str(picture), head)
+    clip = write_clip(tmp_path / "clip.mp4", [head] * 2)
+    places = {"picture": picture, "clip": clip, "out": tmp_path / "out"}
+    assert main([part.format(**places) for part in command] + ["--config", str(config)]) == 0
+    assert len(devices) >= 3, "detector, face network, attributes"
+    assert set(devices) == {"cpu"}
 
 
 def test_a_plate_below_the_chin_and_in_the_picture(portrait: tuple[np.ndarray, Face]) -> None:

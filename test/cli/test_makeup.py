@@ -19,7 +19,7 @@ def test_a_portrait_with_lipstick(astronaut_path: Path, tmp_path: Path, capsys: 
     out = tmp_path / "out.png"
     arguments = ["makeup", str(astronaut_path), "-o", str(out), "--look", "evening"]
     assert main([*arguments, "--set", "lipstick.colour=#c00020"]) == 0
-    assert f"1 faces; written: {out}" in capsys.readouterr().out
+    assert f"1 face; written: {out}" in capsys.readouterr().out
     before, after = cv2.imread(str(astronaut_path)), cv2.imread(str(out))
     changed = (before != after).any(axis=2)
     rows, columns = np.nonzero(changed)
@@ -52,6 +52,26 @@ def test_a_folder_and_a_video(astronaut: np.ndarray, tmp_path: Path) -> None:
         to_lab(np.asarray(frame))[nose][..., 1].mean() for frame in (astronaut, frames[-1])
     )
     assert painted > plain + 20, "a red nose, on tracked faces too"
+
+
+@pytest.mark.parametrize("command", [["makeup"], ["tryon", "--glb", "glasses"]])
+def test_another_network_paints(
+    command: list[str], astronaut_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    arguments = [*command, str(astronaut_path), "-o"]
+    assert main([*arguments, str(small)]) == 0
+    assert main([*arguments, str(large), "--regressor", "tddfa-mb1"]) == 0
+    first, second = cv2.imread(str(small)), cv2.imread(str(large))
+    assert (first != second).any(), "they see the face a little differently"
+    assert (first != second).any(axis=2).mean() < 0.05
+    capsys.readouterr()
+    for option in ("--regressor", "--morphable-model"):
+        assert main([*arguments, str(tmp_path / "x.png"), option, "nobody"]) == 2
+        painted = capsys.readouterr().err
+        drawn = ["image", str(astronaut_path), "-o", str(tmp_path / "out"), option, "nobody"]
+        assert main(drawn) == 2
+        assert painted == capsys.readouterr().err != ""
 
 
 def test_looks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
