@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.faces import Camera, model_parameters
+from support.faces import Camera, model_parameters, set_parameters
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: run through `make test`")
 pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `make test`")
@@ -15,13 +15,18 @@ from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
 from tddfa_msgs.msg import FaceMeshArray
+from tddfa_ros.makeup.colour import to_lab
 
 pytestmark = pytest.mark.ros
 
 
-def start_both(graph: Any) -> tuple[Any, Any]:
+MOUTH = np.s_[135:155, 205:245]
+NOSE = np.s_[112:124, 222:234]
+
+
+def start_both(graph: Any, **drawing_parameters: Any) -> tuple[Any, Any]:
     perception = model_parameters() | {"regression.device": "cpu"}
-    drawing = model_parameters(perception=False)
+    drawing = model_parameters(perception=False) | drawing_parameters
     return (
         graph.start("face_node", parameters=perception, wait_for="/face_node"),
         graph.start("visualization_node", parameters=drawing, wait_for="/visualization_node"),
@@ -110,3 +115,38 @@ def test_overlay_and_points_show_the_picture_of_the_same_stamp(
     assert changed[80:180, 170:270].mean() > 0.1
     assert changed[300:, 400:].mean() < 0.01
     graph.wait_until(lambda: any(key(o) in {key(m) for m in meshes} for o in overlays))
+
+
+def test_the_overlay_wears_a_look_and_takes_it_off(graph: Any, astronaut: np.ndarray) -> None:
+    _, drawing = start_both(graph, **{"overlay.look": "clown"})
+    overlays = graph.collect(Image, "face_overlay")
+    camera = Camera(graph, astronaut)
+
+    def redness(part: Any) -> float:
+        """How much redder a part of the newest overlay is than the picture."""
+        if not overlays:
+            return 0.0
+        drawn = np.frombuffer(bytes(overlays[-1].data), np.uint8).reshape(astronaut.shape)
+        difference = to_lab(drawn)[part][..., 1] - to_lab(astronaut)[part][..., 1]
+        return float(np.percentile(difference, 75))
+
+    camera.until(lambda: redness(NOSE) > 20 and redness(MOUTH) > 10, timeout=90.0)
+
+    (refused,) = set_parameters(graph, "visualization_node", {"overlay.look": "nix"})
+    assert not refused.successful
+    assert "there is no look 'nix'" in refused.reason
+    (taken,) = set_parameters(graph, "visualization_node", {"overlay.look": "natural"})
+    assert taken.successful
+    camera.until(lambda: redness(NOSE) < 5)
+    assert redness(MOUTH) > 1, "a natural lipstick, no clown's nose"
+    assert drawing.stop() == 0
+
+
+def test_a_look_that_is_none_ends_in_one_sentence(graph: Any) -> None:
+    drawing = model_parameters(perception=False) | {"overlay.look": "nix"}
+    process = graph.start("visualization_node", parameters=drawing)
+    assert process.wait() == 2
+    said = [line for line in process.output.splitlines() if "look" in line]
+    assert len(said) == 1
+    assert "there is no look 'nix'" in said[0]
+    assert "Traceback" not in process.output
