@@ -77,7 +77,7 @@ class AttributeNet(nn.Module):
     def __init__(self, width: float = 0.5, fixed_layers: int = 11) -> None:
         super().__init__()
         backbone = MobileNetV1(width)
-        fine_end = backbone._ends[-2]
+        fine_end = backbone.ends[-2]
         if not 0 <= fixed_layers < fine_end:
             raise ValueError(f"fixed_layers must be 0 to {fine_end - 1}, not {fixed_layers}")
         self.stem = backbone.layers[:fixed_layers]

@@ -55,6 +55,10 @@ class MobileNetV1(nn.Module):
     Args:
         width: factor of all numbers of channels.
         net_stride: how many input px a cell of the last map is wide: 32 as published, 16 or 8 for finer (and slower) last layers.
+
+    Attributes:
+        strides, channels, ends: of the maps that it returns, from fine to coarse: input px per cell, channels, and how many of ``layers``
+            make it.
     """
 
     def __init__(self, width: float = 0.5, net_stride: int = 32) -> None:
@@ -72,11 +76,11 @@ class MobileNetV1(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.strides = tuple(stride for stride in ends if stride >= 4)
         self.channels = tuple(ends[stride][1] for stride in self.strides)
-        self._ends = tuple(ends[stride][0] for stride in self.strides)
+        self.ends = tuple(ends[stride][0] for stride in self.strides)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         maps, start = [], 0
-        for end in self._ends:
+        for end in self.ends:
             image = self.layers[start:end](image)
             maps.append(image)
             start = end
