@@ -13,17 +13,17 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from tddfa_msgs.msg import FaceLandmarksArray
-from tddfa_ros.attributes.estimate import AttributeEstimator, Attributes
+from tddfa_ros.attributes.estimate import AttributeEstimator
 from tddfa_ros.attributes.expressions import has_action_units
 from tddfa_ros.errors import CameraError, ConfigError
 from tddfa_ros.geometry.roi import crop
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
-from tddfa_ros.nodes.hri_values import Presence, aligned, soft_biometrics
+from tddfa_ros.nodes.hri_memory import Estimates, Presence
+from tddfa_ros.nodes.hri_values import aligned, soft_biometrics
 from tddfa_ros.nodes.images import image_message, to_bgr
 from tddfa_ros.nodes.mailbox import Worker
 from tddfa_ros.nodes.messages import (
-    NANOSECONDS,
     expression_coefficients,
     stamp_ns,
     stamp_seconds,
@@ -79,7 +79,7 @@ class HriNode(Node):
         self._estimator = AttributeEstimator(device=options.device) if options.attributes else None
         self._topics = FaceTopics(self, expressions=self._arkit, attributes=options.attributes)
         self._matcher = StampMatcher(options.image_buffer)
-        self._estimated: dict[str, int] = {}
+        self._estimates = Estimates()
         self._presence = Presence(options.timeout)
         self._last: tuple[float, Any] = (0.0, None)
         self._worker = Worker(self._publish_faces, self._on_error, "faces")
@@ -142,8 +142,13 @@ class HriNode(Node):
         picture, message = pair
         faces = self._seen(message)
         shown = [(f, t) for f in faces for t in ("cropped", "aligned") if self._wanted(f, t)]
-        now = stamp_ns(message.header.stamp)
-        due = [f for f in faces if self._wanted(f, "softbiometrics") and self._due(f.id, now)]
+        now, rate = stamp_seconds(message.header.stamp), self._settings.config.attributes_rate
+        self._estimates.keep(self._topics.ids)
+        due = [
+            f
+            for f in faces
+            if self._wanted(f, "softbiometrics") and self._estimates.due(f.id, now, rate)
+        ]
         if not shown and not due:
             return
         image = to_bgr(picture)
@@ -156,16 +161,15 @@ class HriNode(Node):
             self._topics.publish(face.id, topic, image_message(part, message.header))
         self._estimate(image, due, now)
 
-    def _estimate(self, image: ImageBGR, faces: Sequence[SeenFace], now: int) -> None:
+    def _estimate(self, image: ImageBGR, faces: Sequence[SeenFace], now: float) -> None:
         """Age and gender presentation of some faces."""
         if self._estimator is None or not faces:
             return
         found = self._estimator.estimate_rois(image, np.stack([face.square for face in faces]))
         for face, age, feminine in zip(faces, found["age"], found["feminine"], strict=True):
-            values = soft_biometrics(Attributes(age, float(feminine), None))
+            values = soft_biometrics(self._estimates.add(face.id, now, age, float(feminine)))
             message = soft_biometrics_message(values, face.header)
             self._topics.publish(face.id, "softbiometrics", message)
-            self._estimated[face.id] = now
 
     def _seen(self, message: FaceLandmarksArray) -> list[SeenFace]:
         """The faces of a message.
@@ -189,15 +193,6 @@ class HriNode(Node):
 
     def _wanted(self, face: SeenFace, topic: str) -> bool:
         return self._topics.wanted(face.id, topic)
-
-    def _due(self, face: str, now: int) -> bool:
-        """Whether a face may be estimated again; a stamp that goes back starts anew."""
-        here = self._topics.ids
-        self._estimated = {id: stamp for id, stamp in self._estimated.items() if id in here}
-        last = self._estimated.get(face)
-        return last is None or not (
-            0 <= now - last < NANOSECONDS / self._settings.config.attributes_rate
-        )
 
     def _apply(self, options: HriNodeOptions) -> None:
         """Parameters changed at run time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -65,28 +65,6 @@ class SoftBiometrics(NamedTuple):
     age_confidence: float
     female: bool
     gender_confidence: float
-
-
-class Presence:
-    """Which faces are there: one that a few pictures do not show has not left, for its track may go on.
-
-    Args:
-        timeout: seconds of the pictures' stamps for which a face may be missing.
-    """
-
-    def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
-        self._seen: dict[str, float] = {}
-
-    def update(self, ids: Collection[str], stamp: float) -> list[str]:
-        """The faces that are there, longest first, when the picture of ``stamp`` (seconds) shows ``ids``; a stamp that goes back starts anew."""
-        kept = {f: t for f, t in self._seen.items() if 0 <= stamp - t <= self.timeout}
-        self._seen = kept | dict.fromkeys(ids, stamp)
-        return list(self._seen)
-
-    def clear(self) -> None:
-        """All are gone."""
-        self._seen = {}
 
 
 def normalised(points: RealArray, width: int, height: int) -> FloatArray:

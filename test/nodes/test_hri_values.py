@@ -37,19 +37,6 @@ def test_a_region_ends_where_the_picture_ends(box: list[float], wanted: tuple[fl
     assert values.region(np.array(box), *SIZE) == pytest.approx(wanted, abs=1e-6)
 
 
-def test_a_face_stays_for_a_moment_without_being_seen() -> None:
-    presence = values.Presence(0.5)
-    assert presence.update(["f1"], 10.0) == ["f1"]
-    assert presence.update([], 10.4) == ["f1"]
-    assert presence.update(["f2"], 10.5) == ["f1", "f2"]
-    assert presence.update(["f2"], 10.6) == ["f2"]
-    assert presence.update(["f3"], 3.0) == ["f3"], "a bag that starts anew"
-    assert presence.update([], 3.6) == []
-    presence.timeout = 0.0
-    assert presence.update(["f4"], 4.0) == ["f4"]
-    assert presence.update([], 4.1) == []
-
-
 def test_landmarks_are_ibug_in_order_and_the_pupils_are_not_known() -> None:
     landmarks = export_face().landmarks68
     found = values.facial_landmarks(landmarks, CONFIDENCE, *SIZE)
