@@ -67,6 +67,7 @@ setup(
             f"smoothing_node = {NAME}.nodes.main:smoothing_node",
             f"visualization_node = {NAME}.nodes.main:visualization_node",
             f"avatar_node = {NAME}.nodes.main:avatar_node",
+            f"hri_node = {NAME}.nodes.main:hri_node",
             f"image_source_node = {NAME}.nodes.main:image_source_node",
             f"face_system = {NAME}.nodes.main:face_system",
         ],

@@ -74,6 +74,12 @@ def arguments():
             description="drive avatars: true = avatar_node, which sends what params_file says; web = with its page, too",
         ),
         DeclareLaunchArgument(
+            "hri",
+            default_value="false",
+            choices=BOOLEAN,
+            description="publish humans/faces/... for ROS4HRI (hri_node); needs the package hri_msgs",
+        ),
+        DeclareLaunchArgument(
             "rviz", default_value="false", choices=BOOLEAN, description="start RViz"
         ),
         DeclareLaunchArgument(
@@ -141,6 +147,7 @@ def overrides(chosen):
         "smoothing_node": {**model, "smoothing.method": chosen["smoothing"]},
         "visualization_node": {**image_transport, **model},
         "avatar_node": {**model, "web": True if chosen["avatar"] == "web" else ""},
+        "hri_node": {**image_transport, **model, "device": chosen["device"]},
         "image_source_node": {
             **image_transport,
             "source": source,
@@ -183,16 +190,17 @@ def start(context):
     }
     ended = Shutdown(reason="the node that finds faces has ended")
     smoothing, source = chosen["smoothing"] != "none", chosen["source"] != "none"
-    avatar = chosen["avatar"] != "false"
+    avatar, hri = chosen["avatar"] != "false", chosen["hri"] == "true"
     if chosen["composed"] == "true":
         flags = ["--smoothing" if smoothing else "--no-smoothing"]
         flags += ["--source" if source else "--no-source"]
         flags += ["--avatar" if avatar else "--no-avatar"]
+        flags += ["--hri" if hri else "--no-hri"]
         nodes = [Node(executable="face_system", arguments=flags, on_exit=ended, **common)]
     else:
         names = ["smoothing_node"] if smoothing else []
         names += ["visualization_node"] + (["image_source_node"] if source else [])
-        names += ["avatar_node"] if avatar else []
+        names += (["avatar_node"] if avatar else []) + (["hri_node"] if hri else [])
         nodes = [Node(executable="face_node", on_exit=ended, **common)]
         nodes += [Node(executable=name, **common) for name in names]
     if chosen["rviz"] == "true":
@@ -206,12 +214,18 @@ def check(chosen):
         raise RuntimeError("source:=file needs source_path:=<video, picture or folder>")
     if not os.path.isfile(chosen["params_file"]):
         raise RuntimeError(f"there is no params_file {chosen['params_file']}")
-    if chosen["rviz"] == "false":
-        return
+    for argument, package in (("rviz", "rviz2"), ("hri", "hri_msgs")):
+        if chosen[argument] == "true":
+            need(argument, package)
+
+
+def need(argument, package):
     try:
-        get_package_prefix("rviz2")
+        get_package_prefix(package)
     except PackageNotFoundError:
-        raise RuntimeError("rviz:=true needs the package rviz2, which is not installed") from None
+        raise RuntimeError(
+            f"{argument}:=true needs the package {package}, which is not installed"
+        ) from None
 
 
 def remappings(chosen):

@@ -5,8 +5,8 @@
 #   build/ install/  the workspace, built by colcon
 #   .setup/env.sh    source it: gives a shell all of the above
 #
-# PYTHON=python3.12 chooses an interpreter (3.10 to 3.13); TDDFA_EXTRAS="training model" installs more (torch);
-# TDDFA_SETUP_VERBOSE=1 shows what the tools say.
+# PYTHON=python3.12 chooses an interpreter (3.10 to 3.13); TDDFA_EXTRAS="training model" installs more (torch; hri: the
+# messages of ROS4HRI); TDDFA_SETUP_VERBOSE=1 shows what the tools say.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -118,7 +118,7 @@ files=(requirements/base.txt requirements/toolbox.txt requirements/dev.txt)
 [ "$kind" = wheels ] && files+=(requirements/wheels.txt)
 # Extras stay once they are installed, so that a plain `make test` afterwards does not take them away again.
 for extra in $(printf '%s\n' ${TDDFA_EXTRAS:-} $(cat "$state/extras" 2>/dev/null) | sort -u); do
-  [ -f "requirements/$extra.txt" ] || die "There is no extra '$extra'; there are cluster, docs, training and model."
+  [ -f "requirements/$extra.txt" ] || die "There is no extra '$extra'; there are cluster, docs, hri, model and training."
   case " ${files[*]} " in *"/$extra.txt "*) ;; *) files+=("requirements/$extra.txt") ;; esac
 done
 requirements_key=$({ printf '%s\n' "$environment_key"; cat "${files[@]}" scripts/wheels/patch_cmake_paths.py "$0"; } | digest)
@@ -152,13 +152,19 @@ fi
 
 # --- 3 the workspace -------------------------------------------------------------------------------------------
 packages=(. tddfa_msgs)
-if [ "$kind" = wheels ] || ! "$py" -c 'import tf2_msgs' 2>/dev/null; then packages+=(scripts/wheels/tf2_msgs); fi
+lacks() { # PACKAGE: whether the ROS here does not have it; what was built here before does not count
+  [ "$kind" = wheels ] || ! "$py" -c "import sys
+sys.path = [path for path in sys.path if not path.startswith('$root/install/')]
+import $1" 2>/dev/null
+}
+if lacks tf2_msgs; then packages+=(scripts/wheels/tf2_msgs); fi
+case " ${files[*]} " in *" requirements/hri.txt "*) if lacks hri_msgs; then packages+=(scripts/wheels/hri_msgs); fi ;; esac
 
 # Python code is linked, not copied, so only what colcon writes down itself asks for a new build.
 workspace_key=$({
   printf '%s\n' "$requirements_key" "${packages[@]}"
   find config launch models resource tddfa_ros/__init__.py -type f -print | LC_ALL=C sort
-  find tddfa_msgs scripts/wheels/tf2_msgs package.xml setup.py setup.cfg -type f -print0 | LC_ALL=C sort -z | xargs -0 cat
+  find tddfa_msgs scripts/wheels/*_msgs package.xml setup.py setup.cfg -type f -print0 | LC_ALL=C sort -z | xargs -0 cat
 } | digest)
 
 need_build_tools() {

@@ -129,7 +129,7 @@ def test_console_scripts_lead_somewhere():
     scripts = re.findall(r'f"(\w+) = ([\w.]+):(\w+)"', setup)
     assert {name for name, *_ in scripts} == {
         "tddfa", "face_node", "smoothing_node", "visualization_node", "avatar_node",
-        "image_source_node", "face_system",
+        "hri_node", "image_source_node", "face_system",
     }  # fmt: skip
     for name, module, function in scripts:
         path = ROOT / module.replace(".", "/")

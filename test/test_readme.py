@@ -15,7 +15,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NODES = ("face_node", "smoothing_node", "visualization_node", "avatar_node", "image_source_node")
+NODES = (
+    "face_node", "smoothing_node", "visualization_node", "avatar_node", "hri_node", "image_source_node",
+)  # fmt: skip
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "docs/*.md", "docs/guide/*.md", "models/*.md")
@@ -155,6 +157,10 @@ class Endpoints(ast.NodeVisitor):
     def name_of(node: ast.expr) -> str:
         if isinstance(node, ast.Constant):
             return node.value
+        if isinstance(
+            node, ast.JoinedStr
+        ):  # the only thing that a name of ours is made with is an id
+            return "".join(p.value if isinstance(p, ast.Constant) else "<id>" for p in node.values)
         assert isinstance(node, ast.Call) and ast.unparse(node.func) == "image_topic", (
             f"the test cannot read the topic {ast.unparse(node)}"
         )
@@ -166,7 +172,11 @@ def endpoints():
     """(kind, type, name) -> the nodes that have it."""
     folder = ROOT / "tddfa_ros" / "nodes"
     modules = {path.stem: Endpoints(path) for path in folder.glob("*.py")}
-    shared = {"FacePublisher": "face_publisher", "Diagnostics": "diagnostics"}
+    shared = {
+        "FacePublisher": "face_publisher",
+        "Diagnostics": "diagnostics",
+        "FaceTopics": "hri_topics",
+    }
     found = defaultdict(set)
     for node in NODES:
         helpers = [modules[home] for name, home in shared.items() if name in modules[node].calls]

@@ -14,12 +14,11 @@ from std_msgs.msg import Header
 from tddfa_msgs.msg import FaceLandmarks, FaceLandmarksArray
 from tddfa_ros.avatar import ARKIT_NAMES, AvatarFrame, BlendShapes
 from tddfa_ros.avatar.receivers import Targets, open_receivers
-from tddfa_ros.errors import ModelError
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
 from tddfa_ros.nodes.mailbox import Worker
-from tddfa_ros.nodes.messages import stamp_seconds
+from tddfa_ros.nodes.messages import expression_coefficients, stamp_seconds
 from tddfa_ros.nodes.options import AvatarNodeOptions
 from tddfa_ros.nodes.parameters import Parameters
 from tddfa_ros.nodes.runner import run
@@ -82,12 +81,7 @@ def avatar_frame(message: FaceLandmarks, model: MorphableModel, shapes: BlendSha
     Raises:
         ModelError: the message has expressions of another morphable model.
     """
-    coefficients = np.asarray(message.expression, dtype=np.float32)
-    if coefficients.shape != (len(model.expression_names),):
-        raise ModelError(
-            f"faces with {coefficients.size} expressions arrive, but the model loaded here, '{model.name}', has "
-            f"{len(model.expression_names)}: give all nodes the same model, or morphable_model"
-        )
+    coefficients = expression_coefficients(message, model)
     point, turn = message.head_pose.pose.position, message.head_pose.pose.orientation
     return AvatarFrame.from_pose(
         stamp_seconds(message.header.stamp),

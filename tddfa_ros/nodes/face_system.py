@@ -42,6 +42,10 @@ def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:
         from tddfa_ros.nodes.avatar_node import AvatarNode
 
         nodes.append(AvatarNode)
+    if options.hri:
+        from tddfa_ros.nodes.hri_node import HriNode
+
+        nodes.append(HriNode)
     if options.source:
         from tddfa_ros.nodes.image_source_node import ImageSourceNode
 
@@ -60,6 +64,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--smoothing", action=flag, default=True, help="run smoothing_node")
     parser.add_argument("--visualization", action=flag, default=True, help="run visualization_node")
     parser.add_argument("--avatar", action=flag, default=False, help="run avatar_node")
+    parser.add_argument("--hri", action=flag, default=False, help="run hri_node")
     parser.add_argument("--source", action=flag, default=False, help="run image_source_node")
     return parser.parse_args(list(arguments))
 

@@ -36,6 +36,11 @@ def avatar_node() -> None:
     _start("avatar_node")
 
 
+def hri_node() -> None:
+    """Console script ``hri_node``."""
+    _start("hri_node")
+
+
 def image_source_node() -> None:
     """Console script ``image_source_node``."""
     _start("image_source_node")

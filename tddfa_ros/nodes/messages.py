@@ -152,6 +152,21 @@ def tracked_faces(message: FaceMeshArray, model: MorphableModel) -> list[Tracked
     return [tracked_face(face, model, intrinsics) for face in message.faces]
 
 
+def expression_coefficients(message: FaceMesh | FaceLandmarks, model: MorphableModel) -> FloatArray:
+    """(E,) expression coefficients of a message, in the order of the model's names.
+
+    Raises:
+        ModelError: the message has expressions of another morphable model.
+    """
+    coefficients = np.asarray(message.expression, dtype=np.float32)
+    if coefficients.shape != (len(model.expression_names),):
+        raise ModelError(
+            f"faces with {coefficients.size} expressions arrive, but the model loaded here, '{model.name}', has "
+            f"{len(model.expression_names)}: give all nodes the same model, or morphable_model"
+        )
+    return coefficients
+
+
 def topology_message(model: MorphableModel, stamp: Time) -> FaceTopology:
     """What all meshes of a model share: connectivity, landmarks, regions, names."""
     message = FaceTopology()

@@ -241,6 +241,53 @@ class AvatarNodeOptions(MeshOptions):
 
 
 @dataclass(frozen=True)
+class HriNodeOptions(MeshOptions):
+    """Parameters of ``hri_node``."""
+
+    image_transport: str = option(
+        "raw",
+        "raw subscribes to image_raw, compressed to image_raw/compressed",
+        choices=("raw", "compressed"),
+        runtime=False,
+    )
+    image_buffer: int = option(
+        8,
+        "pictures kept until the faces of the same stamp arrive",
+        minimum=1,
+        maximum=100,
+    )
+    crop_size: int = option(
+        128,
+        "width and height of the pictures cropped and aligned, px",
+        minimum=16,
+        maximum=1024,
+    )
+    timeout: float = option(
+        0.5,
+        "a face that is not seen for this many seconds is gone, and so are its topics",
+        minimum=0.0,
+        maximum=3600.0,
+    )
+    attributes: bool = option(
+        False,
+        "estimate age and gender presentation, for softbiometrics",
+        runtime=False,
+    )
+    attributes_rate: float = option(
+        1.0,
+        "each face is estimated at most this often, Hz of the image stamps",
+        minimum=0.01,
+        maximum=100.0,
+    )
+    device: str = option(
+        "auto",
+        "where the network for attributes runs",
+        choices=("auto", "cpu", "cuda"),
+        runtime=False,
+    )
+
+
+@dataclass(frozen=True)
 class ImageSourceNodeOptions:
     """Parameters of ``image_source_node``."""
 

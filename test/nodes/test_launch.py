@@ -22,7 +22,7 @@ CONTRACT = {
     "image_topic", "camera_info_topic", "image_transport", "device", "detector", "smoothing", "rviz", "composed",
     "source", "source_path", "params_file", "namespace",
 }  # fmt: skip
-EXTRA = {"avatar", "fixed_frame", "width", "height", "rate", "model"}
+EXTRA = {"avatar", "fixed_frame", "height", "hri", "model", "rate", "width"}
 
 
 # --- what needs no launch ---
@@ -47,10 +47,10 @@ def test_the_readme_names_every_argument() -> None:
 
 
 def test_every_executable_is_installed() -> None:
-    started = set(re.findall(r'"((?:avatar|face|smoothing|visualization|image_source)_\w+)"', LAUNCH_FILE.read_text()))  # fmt: skip
+    started = set(re.findall(r'"((?:avatar|face|hri|smoothing|visualization|image_source)_\w+)"', LAUNCH_FILE.read_text()))  # fmt: skip
     installed = set(re.findall(r'f"(\w+) = ', (ROOT / "setup.py").read_text()))
     executables = {name for name in started if name.endswith(("_node", "_system"))}
-    assert len(executables) == 6
+    assert len(executables) == 7
     assert executables <= installed
 
 
@@ -196,6 +196,26 @@ def test_avatars(describe: Any) -> None:
     assert describe(avatar="true")["avatar_node"].parameters("avatar_node") == {}
 
 
+def test_ros4hri(describe: Any) -> None:
+    pytest.importorskip("hri_msgs", reason="hri_msgs is not installed")
+    nodes = describe(hri="true", model="mine", device="cpu", image_transport="compressed")
+    assert set(nodes) == SEPARATE | {"hri_node"}
+    assert nodes["hri_node"].parameters("hri_node") == {
+        "model": "mine",
+        "device": "cpu",
+        "image_transport": "compressed",
+    }
+    assert describe(hri="true", composed="true")["face_system"]["flags"][-1] == "--hri"
+
+
+def test_ros4hri_needs_its_messages(
+    describe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="hri:=true needs the package hri_msgs"):
+        describe(hri="true")
+
+
 def test_without_smoothing_face_node_publishes_the_meshes(describe: Any) -> None:
     nodes = describe(smoothing="none")
     assert set(nodes) == SEPARATE - {"smoothing_node"}
@@ -220,10 +240,10 @@ def test_sources(describe: Any, source: str, path: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "flags"),
     [
-        ({}, ["--smoothing", "--no-source", "--no-avatar"]),
+        ({}, ["--smoothing", "--no-source", "--no-avatar", "--no-hri"]),
         (
             {"smoothing": "none", "source": "demo", "avatar": "web"},
-            ["--no-smoothing", "--source", "--avatar"],
+            ["--no-smoothing", "--source", "--avatar", "--no-hri"],
         ),
     ],
 )
