@@ -50,9 +50,9 @@ def test_stretched_a_closed_eye_is_closed_and_a_face_at_rest_does_nothing() -> N
     at = ARKIT_NAMES.index
     rest, closed = np.zeros(52, np.float32), np.zeros(52, np.float32)
     rest[[at("eyeBlinkLeft"), at("jawOpen")]] = REACH["eyeBlink"].rest, REACH["jawOpen"].rest
-    closed[[at("eyeBlinkLeft"), at("jawOpen")]] = 0.53, 0.6
+    closed[[at("eyeBlinkLeft"), at("jawOpen")]] = REACH["eyeBlink"].full, REACH["jawOpen"].full
     np.testing.assert_allclose(shapes(rest), 0, atol=1e-6)
-    assert shapes(closed)[at("eyeBlinkLeft")] > 0.95 and shapes(closed)[at("jawOpen")] == 1
+    np.testing.assert_allclose(shapes(closed)[[at("eyeBlinkLeft"), at("jawOpen")]], 1, atol=1e-6)
     # weak actions, whose noise would grow with them, by 2.5 at most
     weak = np.zeros(52, np.float32)
     weak[at("mouthDimpleLeft")] = 0.1
