@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_option, need_extra
+from tddfa_ros.cli._common import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    load_morphable,
+    morphable_option,
+    need_extra,
+)
 from tddfa_ros.errors import ModelError, ModelHashError
 
 if TYPE_CHECKING:
@@ -154,17 +160,25 @@ def attributes(output: Path, model: str) -> None:
     show_default=True,
     help="Fewer are faster and less exact.",
 )
-def locate(output: Path, faces: Path, faces_per_source: int) -> None:
+@click.option(
+    "--start",
+    type=EXISTING_FILE,
+    help="Points that are known already (.json): keep them but for what the faces say last of jaw, eyelids and the mean head.",
+)
+def locate(output: Path, faces: Path, faces_per_source: int, start: Path | None) -> None:
     """Find the landmarks on the mean head anew, from labelled faces, and write them to OUTPUT (.json).
 
     "tddfa models build" takes them from tddfa_ros/morphable/builder/points.json. Needs the extra "model" (anny and torch).
     """
     _need_builder("locating landmarks")
     from tddfa_ros.morphable.builder.build import dense_head
-    from tddfa_ros.morphable.builder.points import locate_points
+    from tddfa_ros.morphable.builder.points import LocatedPoints, locate_points
 
+    known = LocatedPoints.load(start) if start else None
     dense = dense_head(click.echo)
-    located = locate_points(faces, dense, click.echo, faces_per_source=faces_per_source)
+    located = locate_points(
+        faces, dense, click.echo, faces_per_source=faces_per_source, start=known
+    )
     located.save(output)
     click.echo(f"written: {output}")
 

@@ -28,6 +28,8 @@ LATCHED_QOS = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+TF_QOS = QoSProfile(depth=100)
+"""That of tf2_ros."""
 
 
 class FacePublisher:
@@ -43,7 +45,7 @@ class FacePublisher:
         self._landmarks = node.create_publisher(FaceLandmarksArray, "face_landmarks", OUTPUT_QOS)
         self._topology = node.create_publisher(FaceTopology, "face_mesh/topology", LATCHED_QOS)
         # Absolute, as tf2_ros has it: there is one TF tree; remap /tf to give a robot its own.
-        self._tf = node.create_publisher(TFMessage, "/tf", QoSProfile(depth=100))
+        self._tf = node.create_publisher(TFMessage, "/tf", TF_QOS)
         self._topology.publish(topology_message(model, node.get_clock().now().to_msg()))
 
     @property

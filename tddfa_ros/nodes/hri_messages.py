@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from geometry_msgs.msg import Quaternion, TransformStamped
 from hri_msgs.msg import (
     Expression,
     FacialActionUnits,
@@ -115,6 +116,17 @@ def soft_biometrics_message(found: SoftBiometrics, header: Header) -> SoftBiomet
     message.age, message.age_confidence = found.age, found.age_confidence
     message.gender = message.FEMALE if found.female else message.MALE
     message.gender_confidence = found.gender_confidence
+    return message
+
+
+def gaze_transform(face: SeenFace) -> TransformStamped:
+    """``gaze_<id>`` in ``face_<id>``: the same place, z where the head points, x right, y down (REP-155, "Face and Gaze Frames").
+
+    Where the eyes look is not known beyond that.
+    """
+    message = TransformStamped(child_frame_id=f"gaze_{face.id}")
+    message.header.stamp, message.header.frame_id = face.header.stamp, f"face_{face.id}"
+    message.transform.rotation = Quaternion(x=-0.5, y=0.5, z=-0.5, w=0.5)
     return message
 
 

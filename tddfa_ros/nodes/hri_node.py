@@ -38,7 +38,12 @@ from tddfa_ros.runtime.store import default_store
 from tddfa_ros.types import ImageBGR
 
 try:
-    from tddfa_ros.nodes.hri_messages import FACE_MESSAGES, SeenFace, soft_biometrics_message
+    from tddfa_ros.nodes.hri_messages import (
+        FACE_MESSAGES,
+        SeenFace,
+        gaze_transform,
+        soft_biometrics_message,
+    )
     from tddfa_ros.nodes.hri_topics import FaceTopics
 except ModuleNotFoundError as missing:
     if missing.name is None or missing.name.partition(".")[0] != "hri_msgs":
@@ -132,7 +137,9 @@ class HriNode(Node):
         """One set of faces; in its worker's thread."""
         message, here = seen
         self._topics.publish_tracked(here, message.header)
-        for face in self._seen(message):
+        faces = self._seen(message)
+        self._topics.publish_frames([gaze_transform(face) for face in faces])
+        for face in faces:
             for topic, build in FACE_MESSAGES.items():
                 if self._topics.wanted(face.id, topic):
                     self._topics.publish(face.id, topic, build(face))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from geometry_msgs.msg import TransformStamped
 from hri_msgs.msg import (
     Expression,
     FacialActionUnits,
@@ -17,8 +18,9 @@ from hri_msgs.msg import (
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 
-from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
+from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, TF_QOS
 
 PICTURES = ("cropped", "aligned", "softbiometrics")
 """Topics that take the picture itself."""
@@ -42,6 +44,7 @@ class FaceTopics:
         self._lock = threading.Lock()
         self._faces: dict[str, dict[str, Any]] = {}
         self._tracked = node.create_publisher(IdsList, "humans/faces/tracked", OUTPUT_QOS)
+        self._tf = node.create_publisher(TFMessage, "/tf", TF_QOS)
 
     @property
     def ids(self) -> list[str]:
@@ -62,6 +65,11 @@ class FaceTopics:
     def publish_tracked(self, ids: Sequence[str], header: Header) -> None:
         """Say which faces a picture shows."""
         self._tracked.publish(IdsList(header=header, ids=list(ids)))
+
+    def publish_frames(self, transforms: Sequence[TransformStamped]) -> None:
+        """Frames of a picture's faces, if anybody listens."""
+        if transforms and self._tf.get_subscription_count():
+            self._tf.publish(TFMessage(transforms=transforms))
 
     def wanted(self, face: str, topic: str) -> bool:
         """Whether anybody subscribes to a topic of a face, named by its last part."""

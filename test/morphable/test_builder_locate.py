@@ -14,6 +14,7 @@ from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.morphable.builder.build import POINTS_FILE, DenseHead
 from tddfa_ros.morphable.builder.locate import MIRROR68, align_to_head, mean_face, refine
 from tddfa_ros.morphable.builder.points import LocatedPoints, locate_points
+from tddfa_ros.morphable.builder.warp import Warp
 from tddfa_ros.training.fit import PointBasis, Targets
 from tddfa_ros.training.labels import AFLW_LIKE
 
@@ -93,8 +94,9 @@ def test_refine_finds_points_again(model: MorphableModel, skin: np.ndarray) -> N
 
 def test_points_are_written_as_they_are_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
+    warp = Warp(rng.normal(size=(68, 3)), rng.normal(size=(68, 3)))
     points = LocatedPoints(
-        rng.normal(size=(68, 3)), rng.normal(size=(468, 3)), rng.normal(size=(16, 3))
+        rng.normal(size=(68, 3)), rng.normal(size=(468, 3)), rng.normal(size=(16, 3)), warp
     )
     points.save(tmp_path / "points.json")
     read, stored = (json.loads(p.read_text()) for p in (tmp_path / "points.json", POINTS_FILE))
@@ -103,6 +105,18 @@ def test_points_are_written_as_they_are_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(read["landmarks68_mm"], MM * points.landmarks, atol=0.0051)
     np.testing.assert_allclose(read["mediapipe468_mm"], MM * points.mesh, atol=0.0051)
     np.testing.assert_allclose(read["aflw16_mm"], MM * points.aflw, atol=0.0051)
+    again = LocatedPoints.load(tmp_path / "points.json")
+    np.testing.assert_allclose(again.landmarks, points.landmarks, atol=6e-6)
+    np.testing.assert_allclose(again.warp.places, warp.places, atol=6e-6)
+    np.testing.assert_allclose(again.warp.moves, warp.moves, atol=6e-6)
+
+
+def test_what_holds_no_points_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "points.json"
+    for content in ("no json", "[]", '{"landmarks68_mm": [[0, 0, 0]]}'):
+        path.write_text(content)
+        with pytest.raises(ConfigError, match=r"points\.json does not hold points"):
+            LocatedPoints.load(path)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +154,34 @@ def test_a_few_faces_find_the_stored_landmarks(data_dir: Path, dense: DenseHead)
     np.testing.assert_array_equal(found.aflw, found.landmarks[AFLW_LIKE])  # none of AFLW's faces
     assert any("round 6" in line for line in lines)
     assert any(line.startswith("slide 2") for line in lines)
+    assert any(line.startswith("settle") for line in lines)
+
+
+def test_known_points_are_only_settled(data_dir: Path, dense: DenseHead) -> None:
+    """A few faces say much of jaw and eyelids; everything else stays but for the warp."""
+    stored = LocatedPoints.load(POINTS_FILE)
+    origin = stored.landmarks.mean(axis=0)  # the finished model's
+    no_warp = Warp(stored.landmarks - origin, np.zeros((68, 3)))
+    start = LocatedPoints(
+        stored.landmarks - origin, stored.mesh - origin, stored.aflw - origin, no_warp
+    )
+    lines: list[str] = []
+    found = locate_points(
+        data_dir / "faces",
+        dense,
+        lines.append,
+        sources=("afw", "cc0"),
+        faces_per_source=30,
+        start=start,
+    )
+    assert [line.split(":")[0] for line in lines] == ["settle", "warp"]
+    warp = found.warp
+    np.testing.assert_allclose(warp.undo(found.mesh), start.mesh, atol=1e-6)
+    np.testing.assert_allclose(warp.undo(found.aflw), start.aflw, atol=1e-6)
+    moved = MM * np.linalg.norm(warp.undo(found.landmarks) - start.landmarks, axis=1)
+    kept = np.r_[8, 17:37, 39, 42, 45, 48:68]
+    assert moved[kept].max() < 0.01
+    assert moved.max() < 7
 
 
 def test_too_few_faces_are_named(data_dir: Path, dense: DenseHead) -> None:

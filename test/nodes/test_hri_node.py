@@ -14,7 +14,9 @@ from support.faces import ASTRONAUT_FACE, Camera, model_parameters
 pytest.importorskip("rclpy", reason="no ROS 2 here: run through `make test`")
 pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `make test`")
 
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
 
 from tddfa_msgs.msg import FaceLandmarksArray
 
@@ -109,6 +111,35 @@ def test_a_face_comes_and_goes(graph: Any, astronaut: np.ndarray, hri: Any) -> N
     camera.until(lambda: tracked[-1].ids)
     graph.wait_until(lambda: topics(graph, tracked[-1].ids[0]) >= set(kinds))
     assert node.stop() == 0 and "Traceback" not in node.output
+
+
+def test_gaze_is_where_the_head_points(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
+    """``gaze_<id>`` hangs on ``face_<id>``, which ``face_node`` publishes; the portrait looks at the camera."""
+    perception(graph)
+    graph.start("hri_node", parameters=model_parameters(perception=False))
+    frames = graph.collect(TFMessage, "/tf", 100)
+    camera = Camera(graph, astronaut)
+
+    def latest(child: str) -> dict[tuple[int, int], Any]:
+        found = [t for message in frames for t in message.transforms if t.child_frame_id == child]
+        return {stamp(t): t for t in found}
+
+    camera.until(lambda: latest("face_f1").keys() & latest("gaze_f1").keys(), 90)
+    when = max(latest("face_f1").keys() & latest("gaze_f1").keys())
+    face, gaze = latest("face_f1")[when], latest("gaze_f1")[when]
+    assert gaze.header.frame_id == "face_f1"
+    place = gaze.transform.translation
+    assert (place.x, place.y, place.z) == (0, 0, 0)
+    right, down, ahead = (turn(face) @ turn(gaze)).T
+    assert ahead[2] < -0.85, "towards the camera"
+    assert down[1] > 0.85
+    assert right[0] < -0.85, "her right is the picture's left"
+    np.testing.assert_allclose(turn(gaze)[:, 2], [1, 0, 0], atol=1e-9)  # out of the face
+
+
+def turn(transform: Any) -> np.ndarray:
+    q = transform.transform.rotation
+    return Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
 
 
 def test_faces_end_with_a_camera_that_ends(graph: Any, astronaut: np.ndarray, hri: Any) -> None:

