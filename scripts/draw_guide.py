@@ -2,8 +2,8 @@
 
     python scripts/draw_guide.py [NAME...]      # writes docs/guide/images/*.jpg; all of them, or images, maps, ...
 
-After a change of the networks or of what draws. The portrait is the astronaut of scikit-image (NASA, public domain). The pictures of the
-avatar and of the GLB are screenshots of a browser and are not made here.
+After a change of the networks or of what draws. The portrait is the astronaut of scikit-image (NASA, public domain). Two pages show a
+browser's pictures: they need Chromium and three, as the tests do (``npm install three``).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tddfa_ros.sources import create_source
 from tddfa_ros.types import ImageBGR
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "test"))  # for the browser of the tests
 IMAGES = ROOT / "docs" / "guide" / "images"
 PHOTO = Path("astronaut.png")
 CLOSE = np.s_[5:205, 125:325]
@@ -111,8 +112,38 @@ def makeup() -> None:
         keep(f"tryon_{sample}", cut(read(f"{sample}.png"), HEAD))
 
 
+def meshes() -> None:
+    """docs/guide/meshes.md: the portrait's GLB in three.js."""
+    from support.browser import show_glb, three_folder
+
+    tddfa("image", str(PHOTO), "-o", "out", "--outputs", "glb")
+    Path("out/astronaut_1.glb").rename("face.glb")
+    smile = "mouthSmileLeft=.6&mouthSmileRight=.6&browInnerUp=1"
+    shown = [
+        show_glb(three_folder(ROOT), Path.cwd(), query)[1] for query in ("", "jawOpen=1", smile)
+    ]
+    keep("glb", np.hstack([picture[80:400, 80:400] for picture in shown]))
+
+
+def avatars() -> None:
+    """docs/guide/avatars.md: the page, when somebody smiles."""
+    from support.browser import Page, three_folder
+
+    command = [sys.executable, "-m", "tddfa_ros", "avatar", "demo", "--loop", "--web", "8077"]
+    command += ["--three", str(three_folder(ROOT))]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with Page("http://127.0.0.1:8077/", Path("profile"), (1100, 660)) as page:
+            smiles = "avatar().weights.mouthSmileLeft > .7"
+            page.until(lambda: page.evaluate(smiles), "nobody smiled")
+            keep("avatar", page.picture())
+    finally:
+        driver.terminate()
+        driver.wait()
+
+
 PAGES: dict[str, Callable[[], None]] = {
-    draw.__name__: draw for draw in (images, maps, videos, editing, makeup)
+    draw.__name__: draw for draw in (images, maps, videos, editing, makeup, meshes, avatars)
 }
 
 
@@ -121,7 +152,7 @@ def main(names: Sequence[str]) -> None:
     unknown = sorted(set(names) - set(PAGES))
     if unknown:
         raise SystemExit(f"unknown page {unknown[0]}: known are {', '.join(PAGES)}")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.chdir(folder)
         cv2.imwrite(str(PHOTO), data.astronaut()[..., ::-1])
         for name in tqdm(names or list(PAGES), unit="page"):

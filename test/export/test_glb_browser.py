@@ -6,83 +6,21 @@ Needs Chromium and three (``npm install three``, in the root of the repository o
 
 from __future__ import annotations
 
-import http.server
-import json
 import os
-import shutil
-import subprocess
-import threading
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from support.browser import FLAGS, TIMEOUT, chromium, three_folder
+from support.browser import chromium, show_glb, three_folder
 from support.exports import export_face
 
 from tddfa_ros.export import FaceAnimation, write_glb
 
-PAGE = Path(__file__).with_name("viewer.html")
 
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves the page, three and the GLB; takes the page's report."""
-
-    def translate_path(self, path: str) -> str:
-        first, _, rest = path.lstrip("/").partition("/")
-        if first == "three":
-            return str(self.server.three / rest)
-        return super().translate_path(path)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.reports[self.path.strip("/")] = body
-        self.send_response(204)
-        self.end_headers()
-        if self.path == "/report":
-            self.server.done.set()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def three(repo_root: Path) -> Path:
-    return three_folder(repo_root)
-
-
-@pytest.fixture
-def browser() -> str:
-    return chromium()
-
-
-def show(browser: str, three: Path, folder: Path) -> tuple[dict, np.ndarray]:
-    """What the page reports and draws of ``face.glb`` in the folder."""
-    shutil.copy(PAGE, folder / "index.html")
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Handler, directory=str(folder))
-    )
-    server.three, server.reports, server.done = three, {}, threading.Event()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    profile = folder / "profile"
-    command = [browser, *FLAGS, "--window-size=480,480", f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        assert server.done.wait(TIMEOUT), f"the page did not report; it sent {list(server.reports)}"
-    finally:
-        process.terminate()
-        process.wait(30)
-        server.shutdown()
-    report = json.loads(server.reports["report"])
-    assert "error" not in report, report["error"]
-    picture = cv2.imdecode(np.frombuffer(server.reports["picture"], np.uint8), cv2.IMREAD_COLOR)
-    return report, picture
-
-
-def test_three_shows_texture_expressions_and_animation(
-    tmp_path: Path, browser: str, three: Path
-) -> None:
+def test_three_shows_texture_expressions_and_animation(tmp_path: Path, repo_root: Path) -> None:
+    chromium()
+    three = three_folder(repo_root)
     expression = np.zeros(52)
     expression[20] = 0.8
     faces = [export_face(yaw, stamp=i / 2, expression=tuple(expression * i)) for i, yaw in enumerate((0, 30))]  # fmt: skip
@@ -93,7 +31,7 @@ def test_three_shows_texture_expressions_and_animation(
         (220, 120, 30),
     )  # its right half red, its left half blue
     write_glb(tmp_path / "face.glb", faces[0], texture, FaceAnimation.from_faces(faces))
-    report, picture = show(browser, three, tmp_path)
+    report, picture = show_glb(three, tmp_path)
     if keep := os.environ.get("TDDFA_BROWSER_PICTURE"):
         cv2.imwrite(keep, picture)
 

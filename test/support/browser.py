@@ -1,16 +1,19 @@
-"""A page in headless Chromium, asked over the DevTools protocol what it holds, and for its picture."""
+"""Pages in headless Chromium, asked over the DevTools protocol what they hold, and for their pictures; a GLB in three.js."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import http.server
 import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,7 @@ class Page:
     """One open page; a context manager that ends the browser."""
 
     def __init__(self, url: str, profile: Path, size: tuple[int, int] = (640, 480)) -> None:
+        profile = profile.resolve()
         window = f"--window-size={size[0]},{size[1]}"
         command = [chromium(), *FLAGS, window, f"--user-data-dir={profile}", url]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
@@ -55,7 +59,11 @@ class Page:
         self._target = ""
 
     def __enter__(self) -> Page:
-        self.until(lambda: self._find_target(), "the browser did not open the page")
+        try:
+            self.until(lambda: self._find_target(), "the browser did not open the page")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,3 +116,52 @@ async def _ask(target: str, method: str, parameters: dict[str, Any]) -> Any:
             if answer.get("id") == 1:
                 assert "error" not in answer, answer
                 return answer["result"]
+
+
+# -- a GLB -----------------------------------------------------------------------------------------------------------
+
+VIEWER = Path(__file__).with_name("viewer.html")
+
+
+def show_glb(three: Path, folder: Path, query: str = "") -> tuple[dict[str, Any], np.ndarray]:
+    """What :data:`VIEWER` reports and draws, (480, 480, 3) BGR, of ``face.glb`` in the folder; ``query``: ``jawOpen=1&...``."""
+    shutil.copy(VIEWER, folder / "index.html")
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(_Handler, directory=str(folder))
+    )
+    server.three, server.reports, server.done = three, {}, threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/?{query}"
+    command = [chromium(), *FLAGS, "--window-size=480,480", f"--user-data-dir={folder / 'profile'}", address]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert server.done.wait(TIMEOUT), f"the page did not report; it sent {list(server.reports)}"
+    finally:
+        process.terminate()
+        process.wait(30)
+        server.shutdown()
+    report = json.loads(server.reports["report"])
+    assert "error" not in report, report["error"]
+    picture = cv2.imdecode(np.frombuffer(server.reports["picture"], np.uint8), cv2.IMREAD_COLOR)
+    return report, picture
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves the page, three and the GLB; takes the page's report."""
+
+    def translate_path(self, path: str) -> str:
+        first, _, rest = path.lstrip("/").partition("/")
+        if first == "three":
+            return str(self.server.three / rest)
+        return super().translate_path(path)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.reports[self.path.strip("/")] = body
+        self.send_response(204)
+        self.end_headers()
+        if self.path == "/report":
+            self.server.done.set()
+
+    def log_message(self, *_: object) -> None:
+        pass
