@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from tddfa_ros.makeup.distance import signed_distance, smoothstep
 from tddfa_ros.makeup.outlines import inside_outline, inside_stroke
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.protocols import in_regions
+from tddfa_ros.rendering.protocols import INSIDE_MOUTH, in_regions
 from tddfa_ros.types import FloatArray
 
-INSIDE_MOUTH = ("inner_mouth", "tongue")
 EYES = ("left_eye", "right_eye")
 _NEVER = (*INSIDE_MOUTH, *EYES)
 _FAR = 100.0

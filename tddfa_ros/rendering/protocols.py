@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
+INSIDE_MOUTH = ("inner_mouth", "tongue")
+"""Regions that only show through an open mouth."""
+
 
 class SurfaceModel(Protocol):
     """A mesh with texture coordinates and named regions; what follows from it is computed once and kept by its hash."""

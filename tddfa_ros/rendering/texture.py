@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -13,7 +14,13 @@ from scipy.spatial import cKDTree
 
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.rendering.fill import fill_gaps
-from tddfa_ros.rendering.protocols import MeshFace, SurfaceModel, check_image
+from tddfa_ros.rendering.protocols import (
+    INSIDE_MOUTH,
+    MeshFace,
+    SurfaceModel,
+    check_image,
+    in_regions,
+)
 from tddfa_ros.rendering.uv_surface import UvSurface, uv_surface
 from tddfa_ros.rendering.visibility import DepthBuffer
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
@@ -26,6 +33,12 @@ _GAIN = 2.0  # the mirrored half is made at most this much brighter or darker
 _BLACK = (
     8.0  # grey levels added to both sides of a ratio, which would mean nothing where it is dark
 )
+_LIPS = ("upper_lip", "lower_lip")
+_INSIDE_COLOURS = {  # shares of the mean colour of the lips, blue, green, red
+    "inner_mouth": (0.35, 0.35, 0.45),
+    "tongue": (0.70, 0.70, 0.80),
+}
+_UNSEEN_LIPS = (120.0, 120.0, 180.0)  # BGR
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +65,8 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
         image: (H, W, 3) uint8 BGR, the picture that the face was found in.
         size: side of the square texture, px; at least 16.
         fill: ``mirror``: the same point of the other half of the head, where that is seen, in the light of this half, and else as ``inpaint``;
-            ``inpaint``: a smooth continuation; ``none``: black.
+            ``inpaint``: a smooth continuation, but dark lips for what lies inside the mouth, so that a mesh whose mouth is opened later shows no
+            skin in it; ``none``: black.
 
     Raises:
         ImageError: the image is not (H, W, 3) uint8, or ``size`` is too small. ConfigError: ``fill`` is unknown. ModelError: the model has no UV map.
@@ -79,6 +93,7 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
         trust = seen + rest
         mixed = own * seen[..., None] + other * rest[..., None]
         colour = (mixed / np.maximum(trust, 1e-6)[..., None]).astype(np.float32)
+    colour, trust = _with_inside_of_mouth(colour, trust, model, surface)
     filled = np.clip(np.rint(fill_gaps(colour, trust)), 0, 255).astype(np.uint8)
     return Texture(filled, known)
 
@@ -118,6 +133,27 @@ def _unroll(
     seen = np.zeros(surface.mask.shape, dtype=np.float32)
     seen[surface.mask] = buffer.seen(points, normals)
     return colour.astype(np.float32), seen
+
+
+def _with_inside_of_mouth(
+    colour: FloatArray, trust: FloatArray, model: SurfaceModel, surface: UvSurface
+) -> tuple[FloatArray, FloatArray]:
+    """Texels inside the mouth that nothing is known about take a colour from the lips, so that they are neither skin nor continued into skin."""
+    lips = trust * surface.unroll(model, _membership(model, _LIPS))[..., 0]
+    total = float(lips.sum())
+    mean = np.tensordot(lips, colour, 2) / total if total > 1 else np.array(_UNSEEN_LIPS)
+    for region in INSIDE_MOUTH:
+        share = surface.unroll(model, _membership(model, (region,)))[..., 0] * (1 - trust)
+        known, total_trust = colour * trust[..., None], trust + share
+        inside = share[..., None] * mean * _INSIDE_COLOURS[region]
+        mixed = (known + inside) / np.maximum(total_trust, 1e-6)[..., None]
+        colour, trust = mixed.astype(np.float32), total_trust
+    return colour, trust
+
+
+def _membership(model: SurfaceModel, regions: Collection[str]) -> FloatArray:
+    """1 at the vertices of the regions, 0 at the others, (N, 1)."""
+    return in_regions(model, regions).astype(np.float32)[:, None]
 
 
 def _in_light_of(own: FloatArray, other: FloatArray, both: FloatArray) -> FloatArray:

@@ -163,7 +163,7 @@ def test_quality_of_service_is_what_the_source_says() -> None:
         "pictures in": profile("subscriptions", "SENSOR_QOS = "),
         "faces, markers, points, overlay out": profile("face_publisher", "OUTPUT_QOS = "),
         "face_mesh/topology": profile("face_publisher", "LATCHED_QOS = "),
-        "/tf": profile("face_publisher", 'TFMessage, "/tf", '),
+        "/tf": profile("face_publisher", "TF_QOS = "),
         "/diagnostics": profile("diagnostics", '"/diagnostics", '),
     }
 

@@ -8,7 +8,9 @@ import pytest
 from support.synthetic_model import synthetic_model
 
 from tddfa_ros.errors import ConfigError, ImageError, ModelError
+from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.fill import fill_gaps
+from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.texture import mirror_vertices, sample_texture, uv_texture
 from tddfa_ros.rendering.uv_surface import uv_pixels, uv_surface
@@ -92,6 +94,26 @@ def test_the_mirrored_half_takes_the_light_of_this_half():
         level = np.median(at_vertices(texture.image, face.model)[near_middle & ~left])
         wanted, other = (0.35 * 255, 0.7 * 255) if dark is not left else (0.7 * 255, 0.35 * 255)
         assert abs(level - wanted) < abs(level - other)
+
+
+def test_the_inside_of_a_closed_mouth_is_neither_skin_nor_continued_into_skin(repo_root):
+    model = MorphableModel.load(repo_root / "models" / "tddfa_head.npz")
+    vertices = (model.mean * [1000, -1000, 1000] + [160, 160, 0]).astype(np.float32)
+    skin, lips = np.float32([140, 160, 200]), np.float32([100, 100, 180])
+    is_lip = in_regions(model, ("upper_lip", "lower_lip"))
+    colours = np.where(is_lip[:, None], lips, skin).astype(np.float32)
+    picture = rasterize(vertices, model.triangles, colours, SIZE).values.astype(np.uint8)
+    face = SimpleNamespace(model=model, vertices=vertices)
+    image = uv_texture(face, picture, 512).image
+    found = at_vertices(image, model).astype(float)
+    hidden = vertex_visibility(vertices, model.triangles, SIZE) < 0.01
+    for region, share in (("inner_mouth", (0.35, 0.35, 0.45)), ("tongue", (0.7, 0.7, 0.8))):
+        inside = found[in_regions(model, (region,)) & hidden]
+        assert len(inside) > 300
+        assert np.abs(np.median(inside, axis=0) - lips * share).max() < 12
+    nose = found[in_regions(model, ("nose",)) & ~hidden]
+    assert np.abs(np.median(nose, axis=0) - skin).max() < 3
+    assert (uv_texture(face, picture, 512, "none").image[image[..., 2] < 90] == 0).mean() > 0.95
 
 
 def test_visibility_knows_front_back_and_image_border():
