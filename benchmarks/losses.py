@@ -22,10 +22,13 @@ import numpy as np
 from tqdm import tqdm
 
 from tddfa_ros.cli._common import load_morphable
+from tddfa_ros.geometry.pose import to_crop
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.cache import FaceCache, open_cache
+from tddfa_ros.rendering.parsing import render_parsing
+from tddfa_ros.training.cache import MARGIN, FaceCache, open_cache
 from tddfa_ros.training.config import TrainConfig
 from tddfa_ros.training.loss_weights import TERMS, LossWeights
+from tddfa_ros.types import POSE_SIZE
 
 # At the end of a short run VDC is some 10 px^2 and WPDC some hundredths: these weights put both where the terms in px are.
 _VDC, _WPDC = 0.1, 10.0
@@ -99,10 +102,21 @@ def sample(cache: FaceCache, faces: int, held_out: int, seed: int = 0) -> FaceCa
     return FaceCache(**{k: v if v is None else np.asarray(v[rows]) for k, v in arrays.items()})
 
 
+def with_parsing(cache: FaceCache, model: MorphableModel) -> FaceCache:
+    """The cache with seg maps: its own, or drawn from its labels."""
+    if cache.parsing is not None:
+        return cache
+    drawn = np.zeros(cache.images.shape[:3], dtype=np.uint8)
+    for row in tqdm(np.flatnonzero(cache.face), desc="seg maps", unit="face"):
+        params = cache.params[row]
+        vertices = to_crop(model.head(params), params[:POSE_SIZE].reshape(3, 4))
+        vertices[:, :2] += MARGIN
+        drawn[row] = render_parsing(model, vertices, drawn.shape[1:])
+    return replace(cache, parsing=drawn)
+
+
 def missing(setting: Setting, cache: FaceCache) -> str:
     """What a setting needs and the cache lacks, or nothing."""
-    if setting.needs == "parsing" and cache.parsing is None:
-        return "the cache has no seg maps"
     if setting.needs == "negatives" and cache.face.all():
         return "the cache has no crops without a face"
     return ""
@@ -176,7 +190,9 @@ def main() -> int:
     parser.add_argument("--width", type=float, default=0.5, help="width of the backbone")
     parser.add_argument("--input-size", type=int, default=120, help="side of the crops, px")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default="", help="only settings whose name contains this text")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="only settings with one of these in their name"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/losses.md"))
     options = parser.parse_args()
     model = load_morphable(options.model)
@@ -194,9 +210,11 @@ def main() -> int:
     # the average of the weights must be young compared with a short run
     common = replace(common, ema_half_life=0.02 * steps_of(common, cache))
     seeds = range(options.seeds)
-    chosen = {name: s for name, s in SETTINGS.items() if options.only.lower() in name.lower()}
+    chosen = {name: s for name, s in SETTINGS.items() if any(part in name for part in options.only)}
     results: dict[str, Result] = {}
     options.out.parent.mkdir(parents=True, exist_ok=True)
+    if any(setting.needs == "parsing" for setting in chosen.values()):
+        cache = with_parsing(cache, model)
     for name, setting in tqdm(chosen.items(), desc="settings"):
         results[name] = measure(setting, common, cache, model, seeds)
         about = (

@@ -11,10 +11,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.rendering.protocols import MeshFace, SurfaceModel, check_shape, far_to_near
 from tddfa_ros.rendering.raster import visible_surface
+from tddfa_ros.rendering.raster_numpy import weights_numpy
 from tddfa_ros.types import FloatArray
 
 
@@ -42,6 +44,7 @@ CLASSES: tuple[ParsingClass, ...] = (
 """The position is the id: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck."""
 
 CLASS_NAMES = tuple(kind.name for kind in CLASSES)
+_EVENED = 2  # rounds
 _CLASS_OF = {region: index for index, kind in enumerate(CLASSES) for region in kind.regions}
 
 
@@ -60,30 +63,41 @@ def vertex_classes(model: SurfaceModel) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=4)
-def triangle_classes(model: SurfaceModel) -> NDArray[np.uint8]:
-    """Class id (T,) of each triangle: that of two of its corners, or of the first where all three differ."""
-    a, b, c = vertex_classes(model)[model.triangles].T
-    return np.where(b == c, b, a)
+def class_shares(model: SurfaceModel) -> FloatArray:
+    """How much of each class there is at each vertex, (N, C) float32 with sum 1: its own class, evened out with its neighbours.
+
+    Regions end along edges of triangles, in saw teeth; where these shares, linear over the triangles, change their greatest is a smooth line.
+    """
+    count, corners = len(model.mean), model.triangles
+    shares = np.eye(len(CLASSES), dtype=np.float32)[vertex_classes(model)]
+    ends = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+    edges = sparse.coo_matrix((np.ones(len(ends), np.float32), ends.T), shape=(count, count))
+    around = (edges + edges.T + sparse.identity(count, dtype=np.float32)).tocsr()
+    around.data[:] = 1
+    weight = np.asarray(around.sum(axis=1))
+    for _ in range(_EVENED):
+        shares = np.asarray(around @ shares / weight, dtype=np.float32)
+    return shares
 
 
 def render_parsing(
     model: SurfaceModel,
     vertices: FloatArray,
     shape: tuple[int, int],
-    classes: NDArray[np.uint8] | None = None,
+    shares: FloatArray | None = None,
 ) -> NDArray[np.uint8]:
     """Draw the class of the nearest surface at every pixel.
 
     Args:
         vertices: (N, 3) px of the picture, x right, y down, z nearer = larger.
         shape: (height, width).
-        classes: of the triangles (T,), if they are not :func:`triangle_classes`.
+        shares: of the classes at the vertices (N, C), if they are not :func:`class_shares`.
 
     Returns:
         (height, width) uint8 class ids; background where there is no face.
     """
     out = np.zeros(shape, dtype=np.uint8)
-    _draw(model, vertices, triangle_classes(model) if classes is None else classes, out)
+    _draw(model, vertices, class_shares(model) if shares is None else shares, out)
     return out
 
 
@@ -103,18 +117,24 @@ def parsing_map(faces: Sequence[MeshFace], shape: Sequence[int]) -> NDArray[np.u
     """
     out = np.zeros(check_shape(shape), dtype=np.uint8)
     for face in far_to_near(faces):
-        _draw(face.model, face.vertices, triangle_classes(face.model), out)
+        _draw(face.model, face.vertices, class_shares(face.model), out)
     return out
 
 
 def _draw(
-    model: SurfaceModel,
-    vertices: FloatArray,
-    classes: NDArray[np.uint8],
-    out: NDArray[np.uint8],
+    model: SurfaceModel, vertices: FloatArray, shares: FloatArray, out: NDArray[np.uint8]
 ) -> None:
     surface = visible_surface(vertices, model.triangles, (out.shape[0], out.shape[1]))
-    out[surface.mask] = classes[surface.triangle[surface.mask]]
+    classes = shares.argmax(axis=1).astype(np.uint8)[model.triangles]
+    even = (classes == classes[:, :1]).all(axis=1)
+    covered = np.flatnonzero(surface.mask)
+    triangles = surface.triangle.ravel()[covered]
+    out.ravel()[covered] = classes[triangles, 0]
+    border = ~even[triangles]
+    pixels, corners = covered[border], model.triangles[triangles[border]]
+    weights = weights_numpy(surface.vertices, corners, *np.divmod(pixels, out.shape[1]))
+    mixed = sum(weights[:, i, None] * shares[corners[:, i]] for i in range(3))
+    out.ravel()[pixels] = np.argmax(mixed, axis=1)
 
 
 def colourise(parsing: NDArray[np.uint8]) -> NDArray[np.uint8]:

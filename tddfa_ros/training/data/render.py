@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.geometry.pose import to_crop
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.rendering.parsing import render_parsing, triangle_classes
+from tddfa_ros.rendering.parsing import render_parsing
 from tddfa_ros.training.data.frames import MAP_SIDES, map_frame
 from tddfa_ros.training.data.items import ItemReader, Report, in_threads, names_of, report_bad
 from tddfa_ros.training.data.layout import BadItem, Entry, ItemError, read_entries
@@ -46,7 +46,6 @@ class MapRenderer:
     def __init__(self, model: MorphableModel, options: RenderOptions) -> None:
         self.options = options
         self._model = model
-        self._classes = triangle_classes(model) if options.parsing else None
         self._surface = uv_surface(model, options.uv_size) if options.uv_size else None
 
     def parsing(
@@ -58,7 +57,7 @@ class MapRenderer:
             shape = (int(self.options.size), int(self.options.size))
         frame = map_frame(shape, image_shape, roi)
         vertices = to_crop(self._model.head(params), params[:POSE_SIZE].reshape(3, 4))
-        return render_parsing(self._model, frame.from_crop(vertices), shape, self._classes)
+        return render_parsing(self._model, frame.from_crop(vertices), shape)
 
     def write(self, entry: Entry, reader: ItemReader, output: Path) -> None:
         """Draw and write the maps of one item.
@@ -71,7 +70,7 @@ class MapRenderer:
         shape = (image.shape[0], image.shape[1])
         roi = reader.roi(entry, shape)
         target = Entry(output, entry.name, entry.suffix, entry.source)
-        if self._classes is not None:
+        if self.options.parsing:
             write_picture(target.seg_map, self.parsing(params, shape, roi))
         if self._surface is None:
             return

@@ -14,9 +14,9 @@ from tddfa_ros.morphable.builder.regions import REGION_NAMES
 from tddfa_ros.rendering.parsing import (
     CLASS_NAMES,
     CLASSES,
+    class_shares,
     colourise,
     render_parsing,
-    triangle_classes,
     vertex_classes,
 )
 from tddfa_ros.training.data.parsing import IGNORE
@@ -67,7 +67,7 @@ def test_an_unknown_region_is_named() -> None:
     }
     other = MorphableModel.create(**values, region_names=("skin", "horns", "neck"))
     with pytest.raises(ConfigError, match="'horns' of synthetic"):
-        triangle_classes(other)
+        class_shares(other)
 
 
 @pytest.mark.parametrize("yaw", [0, -30, 40])
@@ -100,22 +100,45 @@ def test_what_is_behind_is_hidden(model: MorphableModel) -> None:
     # turned to the person's own left, the nose points to the right of the picture and the right ear is seen
     assert at[30, 0] > ears[:, 1].max()
     right = model.regions == model.region_names.index("right_ear")
-    classes = np.where(right, 7, 0)[model.triangles].max(axis=1).astype(np.uint8)
+    shares = np.eye(len(CLASSES), dtype=np.float32)[np.where(right, 7, 0)]
     vertices = to_crop(model.head(params), params[:12].reshape(3, 4)) * np.float32(SCALE)
-    only = render_parsing(model, vertices, parsing.shape, classes)
+    only = render_parsing(model, vertices, parsing.shape, shares)
     assert (parsing == 7).sum() == pytest.approx((only == 7).sum(), rel=0.1)
     eyes = (parsing == CLASS_NAMES.index("eyes")).sum()
     assert 0 < eyes < 0.7 * (draw(model, frontal_params(model, 500))[0] == 3).sum()
 
 
-def test_all_pixels_of_a_triangle_have_its_class(model: MorphableModel) -> None:
+def test_pixels_have_the_class_that_their_vertices_give_them(model: MorphableModel) -> None:
     params = random_faces(model, np.random.default_rng(0), 1)[0]
     parsing, _ = draw(model, params)
     assert set(np.unique(parsing)) <= set(range(len(CLASSES)))
-    everything = np.full(len(model.triangles), 8, np.uint8)
+    everything = np.eye(len(CLASSES), dtype=np.float32)[np.full(len(model.mean), 8)]
     vertices = to_crop(model.head(params), params[:12].reshape(3, 4)) * np.float32(SCALE)
     drawn = render_parsing(model, vertices, parsing.shape, everything)
     assert set(np.unique(drawn)) == {0, 8}
+
+
+def test_shares_keep_the_class_of_nearly_all_vertices(model: MorphableModel) -> None:
+    shares = class_shares(model)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    classes = vertex_classes(model)
+    assert (shares.argmax(axis=1) == classes).mean() > 0.97
+    for index in range(1, len(CLASSES)):  # no part of the face shrinks away
+        kept = (shares.argmax(axis=1) == index).sum() / (classes == index).sum()
+        assert kept == pytest.approx(1, abs=0.1), CLASS_NAMES[index]
+
+
+def test_the_line_between_two_classes_crosses_triangles(model: MorphableModel) -> None:
+    """Pixels of one triangle whose corners differ belong to both classes, each on the side of its corners."""
+    corners = model.triangles[np.ptp(vertex_classes(model)[model.triangles], axis=1) > 0][0]
+    a, b, c = corners
+    vertices = np.zeros((len(model.mean), 3), np.float32)
+    vertices[a], vertices[b], vertices[c] = [(5, 5, 0), (95, 5, 0), (5, 95, 0)]
+    shares = np.zeros((len(model.mean), len(CLASSES)), np.float32)
+    shares[:, 1] = 1
+    shares[b] = np.eye(len(CLASSES))[2]
+    drawn = render_parsing(model, vertices, (100, 100), shares)
+    assert drawn[8, 40] == 1 and drawn[8, 60] == 2 and drawn[80, 8] == 1
 
 
 def test_colours() -> None:
