@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.rendering.evened import evened
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import lambert, vertex_normals
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
@@ -110,14 +111,14 @@ def model_sheet(model: SheetModel) -> ImageBGR:
 
 
 def region_colours(model: SheetModel) -> FloatArray:
-    """A BGR colour per vertex from the names of the regions, (N, 3) float32 0..1."""
+    """A BGR colour per vertex from the names of the regions, with soft borders, (N, 3) float32 0..1."""
     table = np.tile(np.asarray(_SKIN, dtype=np.float32), (max(len(model.region_names), 1), 1))
     for index, name in enumerate(model.region_names):
         for word, colour in _REGION_COLOURS:
             if word in name.lower():
                 table[index] = colour
                 break
-    return table[model.regions]
+    return evened(table[model.regions], model.triangles)
 
 
 def render_head(

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.rendering.evened import evened
 from tddfa_ros.rendering.protocols import MeshFace, SurfaceModel, check_shape, far_to_near
 from tddfa_ros.rendering.raster import visible_surface
 from tddfa_ros.rendering.raster_numpy import weights_numpy
@@ -44,7 +44,6 @@ CLASSES: tuple[ParsingClass, ...] = (
 """The position is the id: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck."""
 
 CLASS_NAMES = tuple(kind.name for kind in CLASSES)
-_EVENED = 2  # rounds
 _CLASS_OF = {region: index for index, kind in enumerate(CLASSES) for region in kind.regions}
 
 
@@ -66,18 +65,10 @@ def vertex_classes(model: SurfaceModel) -> NDArray[np.uint8]:
 def class_shares(model: SurfaceModel) -> FloatArray:
     """How much of each class there is at each vertex, (N, C) float32 with sum 1: its own class, evened out with its neighbours.
 
-    Regions end along edges of triangles, in saw teeth; where these shares, linear over the triangles, change their greatest is a smooth line.
+    Linear over the triangles, so the line along which the greatest of them changes is smooth.
     """
-    count, corners = len(model.mean), model.triangles
-    shares = np.eye(len(CLASSES), dtype=np.float32)[vertex_classes(model)]
-    ends = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
-    edges = sparse.coo_matrix((np.ones(len(ends), np.float32), ends.T), shape=(count, count))
-    around = (edges + edges.T + sparse.identity(count, dtype=np.float32)).tocsr()
-    around.data[:] = 1
-    weight = np.asarray(around.sum(axis=1))
-    for _ in range(_EVENED):
-        shares = np.asarray(around @ shares / weight, dtype=np.float32)
-    return shares
+    of_vertex = np.eye(len(CLASSES), dtype=np.float32)[vertex_classes(model)]
+    return evened(of_vertex, model.triangles)
 
 
 def render_parsing(
