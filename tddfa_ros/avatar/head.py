@@ -11,6 +11,7 @@ import numpy as np
 from tddfa_ros.export import write_glb
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.evened import evened
 from tddfa_ros.rendering.uv_surface import uv_surface
 from tddfa_ros.types import FloatArray, ImageBGR
 
@@ -23,8 +24,8 @@ _COLOURS = {  # BGR, 0..1; what is not named is skin
     "right_eye": (0.95, 0.95, 0.95),
     "upper_lip": (0.46, 0.47, 0.74),
     "lower_lip": (0.46, 0.47, 0.74),
-    "inner_mouth": (0.62, 0.64, 0.78),
-    "tongue": (0.45, 0.45, 0.75),
+    "inner_mouth": (0.16, 0.16, 0.34),
+    "tongue": (0.38, 0.38, 0.62),
 }
 _SKIN = (0.63, 0.72, 0.86)
 _IRIS, _PUPIL = (0.42, 0.33, 0.24), (0.08, 0.07, 0.07)
@@ -60,7 +61,7 @@ def vertex_colours(model: MorphableModel) -> FloatArray:
     if not model.region_names:
         return np.tile(np.array(_GREY, dtype=np.float32), (len(model.mean), 1))
     table = np.array([_COLOURS.get(name, _SKIN) for name in model.region_names], dtype=np.float32)
-    colours: FloatArray = table[model.regions]
+    colours = evened(table[model.regions], model.triangles)
     for eye in ("left_eye", "right_eye"):
         if eye not in model.region_names:
             continue
