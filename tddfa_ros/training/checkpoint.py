@@ -37,7 +37,7 @@ def load(path: Path) -> dict[str, Any]:
         if not {"config", "network"} <= set(state):
             raise KeyError("config")
     except Exception as error:  # zip, pickle and torch each have their own
-        raise ConfigError(f"{path} is not a readable checkpoint: {error}") from error
+        raise ConfigError(f"{path} is not a readable checkpoint of a training run") from error
     return dict(state)
 
 
@@ -63,10 +63,10 @@ def load_network(path: Path, model: MorphableModel) -> tuple[FaceNet, TrainConfi
     """The averaged network of a checkpoint, in evaluation mode, and the configuration it was trained with.
 
     Raises:
-        ModelError: the file is not a checkpoint, or was trained for another morphable model.
+        ConfigError: the file is not a checkpoint. ModelError: its network cannot be built, or was trained for another morphable model.
     """
+    state = load(path)
     try:
-        state = load(path)
         weights = averaged(state)
         known = {f: v for f, v in state["config"].items() if f in TrainConfig.__dataclass_fields__}
         known = {f: v for f, v in known.items() if f not in ("augment", "loss")}
@@ -74,7 +74,7 @@ def load_network(path: Path, model: MorphableModel) -> tuple[FaceNet, TrainConfi
         network = new_network(config, weights["mean"], weights["std"])
         network.load_state_dict(weights)
     except (ConfigError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{path} is not a training checkpoint: {error}") from error
+        raise ModelError(f"the network of {path} cannot be built: {error}") from error
     if len(weights["mean"]) != model.layout.size:
         raise ModelError(
             f"{path} predicts {len(weights['mean'])} parameters, {model.name} has {model.layout.size}"

@@ -72,9 +72,15 @@ def test_without_a_confidence_head(
 
 
 def test_mistakes_are_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "picture").mkdir()
+    (folder / "picture" / "checkpoint.pt").write_bytes(b"\x89PNG\r\n\x1a\n" * 50)
     for arguments, message in (
         (["run"], f"{folder / 'run' / 'cache'} holds no training cache"),
-        (["nowhere", "--cache", str(folder / "cache")], "is not a training checkpoint"),
+        (
+            ["nowhere", "--cache", str(folder / "cache")],
+            "is not a readable checkpoint of a training run",
+        ),
+        (["picture", "--cache", str(folder / "cache")], "is not a readable checkpoint"),
         (["plain", "--cache", str(folder / "cache"), "--head", "parsing"], "no head 'parsing'"),
         (["run", "--cache", str(folder / "cache"), "--head", "depth"], "depth"),
     ):

@@ -157,7 +157,7 @@ def test_a_checkpoint_of_another_model_is_refused(
         load_network(whole_run.checkpoint, other)
     path = tmp_path / "none.pt"
     path.write_bytes(b"no checkpoint")
-    with pytest.raises(ModelError, match=r"none\.pt is not a training checkpoint"):
+    with pytest.raises(ConfigError, match=r"none\.pt is not a readable checkpoint"):
         load_network(path, tiny_model)
     with pytest.raises(ConfigError, match=r"none\.pt is not a readable checkpoint"):
         start_from(whole_run.averaged(), path)
