@@ -196,15 +196,15 @@ class _UvHead(nn.Module):
         steps = (UV_SIZE // 4).bit_length() - 1
         self.steps = nn.ModuleList(_conv(width, width, 3, 1) for _ in range(steps))
         self.position = nn.Conv2d(width, 3, 3, padding=1)
+        middle = torch.tensor([CROP_FRAME / 2, CROP_FRAME / 2, 0.0]).reshape(3, 1, 1)
+        self.register_buffer("middle", middle, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.start(features).reshape(-1, self.width, 4, 4)
         for step in self.steps:
             x = step(nn.functional.interpolate(x, scale_factor=2.0, mode="nearest"))
         centred: Tensor = self.position(x)
-        half = CROP_FRAME / 2
-        middle = torch.tensor([half, half, 0.0], device=x.device).reshape(3, 1, 1)
-        return centred * half + middle
+        return centred * (CROP_FRAME / 2) + self.middle
 
 
 def normalise(image: Tensor) -> Tensor:

@@ -92,6 +92,7 @@ def test_parameters_landmarks_and_confidence_by_default(
     assert np.ptp(result.params, axis=0).max() > 0.01
 
 
+@pytest.mark.filterwarnings("error::torch.jit.TracerWarning")
 def test_more_heads_on_demand(
     network: FaceNet, tiny_model: MorphableModel, crops: np.ndarray, tmp_path: Path
 ) -> None:
