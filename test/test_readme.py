@@ -254,7 +254,7 @@ def test_the_card_of_every_model_that_is_shipped_states_its_licence():
 def test_the_python_example_runs(tmp_path, monkeypatch, astronaut, capsys):
     cv2 = pytest.importorskip("cv2")
     from tddfa_ros.errors import ModelError
-    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.model_store.store import default_store
 
     try:
         for name in ("centerface", "tddfa-head", "tddfa-mb05"):

@@ -11,7 +11,7 @@ import numpy as np
 from tddfa_ros.export import write_glb
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.evened import evened
+from tddfa_ros.rendering.shading import evened
 from tddfa_ros.rendering.uv_surface import uv_surface
 from tddfa_ros.types import FloatArray, ImageBGR
 

@@ -94,7 +94,7 @@ def cache(
         click.echo(f"{out}: {len(made)} faces")
         return
     from tddfa_ros.training.collection import build_cache
-    from tddfa_ros.training.faces import SOURCES
+    from tddfa_ros.fitting.collection import SOURCES
 
     chosen = tuple(filter(None, sources.replace(" ", "").split(","))) if sources else SOURCES
     made = build_cache(

@@ -34,7 +34,7 @@ def command(
 
     IN is a picture, a folder of pictures, a pattern, or a video.
     """
-    from tddfa_ros.makeup.effects import makeup_effect
+    from tddfa_ros.jobs.effects import makeup_effect
     from tddfa_ros.makeup.reading import load_look, look_names
 
     if listed:

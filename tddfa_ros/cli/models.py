@@ -17,8 +17,8 @@ from tddfa_ros.cli._common import (
 from tddfa_ros.errors import ModelError, ModelHashError
 
 if TYPE_CHECKING:
-    from tddfa_ros.runtime.manifest import Source
-    from tddfa_ros.runtime.store import ModelStore
+    from tddfa_ros.model_store.manifest import Source
+    from tddfa_ros.model_store.store import ModelStore
 
 _FILE = click.Path(path_type=Path)
 
@@ -115,8 +115,8 @@ def add(name: str, file: Path, role: str | None, licence: str | None, takes: str
 
     A new entry needs --role, --licence and --input; an existing one keeps what is not given.
     """
-    from tddfa_ros.runtime.manifest import add_model
-    from tddfa_ros.runtime.resources import resource_dir
+    from tddfa_ros.model_store.manifest import add_model
+    from tddfa_ros.model_store.resources import resource_dir
 
     given = {"role": role, "licence": licence, "input": takes}
     manifest = resource_dir() / "models" / "manifest.yaml"
@@ -132,7 +132,7 @@ def build(output: Path) -> None:
     Needs the extra "model" (anny and torch) and, the first time, several minutes.
     """
     _need_builder("building a model")
-    from tddfa_ros.morphable.builder import build as build_model
+    from tddfa_ros.model_builder import build as build_model
 
     build_model(output, click.echo)
 
@@ -143,7 +143,7 @@ def build(output: Path) -> None:
 def attributes(output: Path, model: str) -> None:
     """Find the attribute directions of the default model anew and write them to OUTPUT (.npz)."""
     _need_builder("finding attribute directions")
-    from tddfa_ros.morphable.builder.attributes import build_attributes
+    from tddfa_ros.model_builder.attributes import build_attributes
 
     build_attributes(load_morphable(model), output, click.echo)
 
@@ -171,8 +171,8 @@ def locate(output: Path, faces: Path, faces_per_source: int, start: Path | None)
     "tddfa models build" takes them from tddfa_ros/morphable/builder/points.json. Needs the extra "model" (anny and torch).
     """
     _need_builder("locating landmarks")
-    from tddfa_ros.morphable.builder.build import dense_head
-    from tddfa_ros.morphable.builder.points import LocatedPoints, locate_points
+    from tddfa_ros.model_builder.build import dense_head
+    from tddfa_ros.model_builder.points import (LocatedPoints, locate_points)
 
     known = LocatedPoints.load(start) if start else None
     dense = dense_head(click.echo)
@@ -204,13 +204,13 @@ def _need_builder(what: str) -> None:
 
 
 def _store() -> ModelStore:
-    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.model_store.store import default_store
 
     return default_store()
 
 
 def _origin(source: Source) -> str:
-    from tddfa_ros.runtime.manifest import ImportedSource, PypiSource
+    from tddfa_ros.model_store.manifest import (ImportedSource, PypiSource)
 
     if isinstance(source, PypiSource):
         return f"PyPI {source.project} {source.version}"

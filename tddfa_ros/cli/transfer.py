@@ -48,7 +48,7 @@ def command(
     regions: tuple[str, ...],
 ) -> None:
     """Redraw the largest face of a photo with the expression of the largest face of the source."""
-    from tddfa_ros.editing.files import face_of, write_video
+    from tddfa_ros.jobs.edit import (face_of, write_video)
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.editing.transfer import transfer_expression
     from tddfa_ros.outputs.reading import read_picture
@@ -78,7 +78,7 @@ def command(
         return
     from tqdm import tqdm
 
-    from tddfa_ros.editing.animate import animate
+    from tddfa_ros.jobs.animate import animate
     from tddfa_ros.sources.capture import VideoSource
 
     video = VideoSource(source, *_LARGEST, loop=False)

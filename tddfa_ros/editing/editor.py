@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tddfa_ros.editing.attributes import AttributeSet, default_attributes
-from tddfa_ros.editing.measures import measure_face
+from tddfa_ros.morphable.attributes import AttributeSet
+from tddfa_ros.editing.editor import default_attributes
+from tddfa_ros.morphable.measures import measure_face
 from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import FloatArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from tddfa_ros.editing.light import relit
+from tddfa_ros.editing.layers import relit
 from tddfa_ros.editing.openings import Opening, Patch
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import FloatArray, IntArray

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.editing.light import relit
+from tddfa_ros.editing.layers import relit
 from tddfa_ros.editing.openings import Opening, Patch
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray

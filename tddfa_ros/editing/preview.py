@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from tddfa_ros.editing.attributes import Attribute
+from tddfa_ros.morphable.attributes import Attribute
 from tddfa_ros.editing.editor import AttributeEditor
 from tddfa_ros.editing.rerender import Rerenderer
 from tddfa_ros.errors import ModelError

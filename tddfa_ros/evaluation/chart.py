@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.types import RealArray
 from tddfa_ros.types import ImageBGR
 
 WIDTH, HEIGHT = 960, 600

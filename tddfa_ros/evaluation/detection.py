@@ -10,7 +10,7 @@ from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
 from tddfa_ros.evaluation.scenes import detection_boxes
 from tddfa_ros.evaluation.sets import Sets, picture
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.types import RealArray
 from tddfa_ros.tracking.association import associate
 
 OVERLAPS = (0.5, 0.3)

@@ -11,7 +11,7 @@ from tddfa_ros.evaluation.prediction import Follower, Prediction
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.geometry.roi import crop_batch
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.types import RealArray
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.regression.regressor import Regressor
 from tddfa_ros.smoothing import FaceSmoother

@@ -17,7 +17,7 @@ from tddfa_ros.detection import create_detector
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation.sets import Sets, arrays, picture
 from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.tracking.association import iou
 from tddfa_ros.types import DoubleArray, ImageBGR
 

@@ -11,14 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tddfa_ros.geometry.rotation import (
-    RealArray,
-    exp,
-    log,
-    nearest_rotation,
-    quaternion,
-    rotation_from_quaternion,
-)
+from tddfa_ros.types import RealArray
+from tddfa_ros.geometry.rotation import (exp, log, nearest_rotation, quaternion, rotation_from_quaternion)
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray
 
 __all__ = [

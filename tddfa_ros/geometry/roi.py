@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.types import RealArray
 from tddfa_ros.types import CROP_FRAME, DoubleArray, ImageBGR
 
 BOX_GROWTH = 1.58

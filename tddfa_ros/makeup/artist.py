@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tddfa_ros.face import Face
 from tddfa_ros.makeup.blend import add_gloss, level_of, paint
 from tddfa_ros.makeup.colour import from_lab, lab_of, to_lab
-from tddfa_ros.makeup.distance import smoothstep
+from tddfa_ros.makeup.regions import smoothstep
 from tddfa_ros.makeup.light import SkinLight, skin_light
 from tddfa_ros.makeup.look import Look, Pigment
 from tddfa_ros.makeup.matte import brow_matte, lip_matte

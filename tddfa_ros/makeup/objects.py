@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ModelError
-from tddfa_ros.export.packages import package
+from tddfa_ros.export.mesh import package
 from tddfa_ros.types import FloatArray, IntArray
 
 PURPOSE = "objects to try on"

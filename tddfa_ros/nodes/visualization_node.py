@@ -1,35 +1,61 @@
 """``visualization_node``: face_mesh in; markers, coloured points and an overlay out, for people to look at."""
 
 from __future__ import annotations
-
 import sys
 from typing import Any
-
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
-
 from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
-from tddfa_ros.nodes.images import to_bgr
-from tddfa_ros.nodes.looks import OverlayPainter
-from tddfa_ros.nodes.mailbox import Worker
-from tddfa_ros.nodes.markers import MarkerBuilder
-from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, tracked_faces, uint8_sequence
+from tddfa_ros.nodes.convert.images import to_bgr
+from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.convert.markers import MarkerBuilder
+from tddfa_ros.nodes.convert.messages import (NANOSECONDS, stamp_ns, tracked_faces, uint8_sequence)
 from tddfa_ros.nodes.options import VisualizationNodeOptions
-from tddfa_ros.nodes.parameters import Parameters
-from tddfa_ros.nodes.pointcloud import point_cloud
-from tddfa_ros.nodes.runner import run
-from tddfa_ros.nodes.stamps import StampMatcher
-from tddfa_ros.nodes.subscriptions import subscribe_images
-from tddfa_ros.nodes.throttle import ThrottledLog
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.convert.pointcloud import point_cloud
+from tddfa_ros.nodes.ros.runner import run
+from tddfa_ros.nodes.ros.stamps import StampMatcher
+from tddfa_ros.nodes.ros.subscriptions import subscribe_images
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.types import ImageBGR
+from collections.abc import Sequence
+from tddfa_ros.face import Face
+from tddfa_ros.makeup.artist import Makeup
+from tddfa_ros.makeup.reading import load_look
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.overlay import draw_overlay
+from tddfa_ros.types import ImageBGR
+
+class OverlayPainter:
+    """Draws overlays.
+
+    Args:
+        model: of the faces.
+        look: a name or a file, see :func:`load_look`; empty = none.
+
+    Raises:
+        ConfigError, ImageError, ModelError: the look cannot be used.
+    """
+
+    def __init__(self, model: MorphableModel, look: str = "") -> None:
+        self.look = look
+        self._model = model
+        self._makeup = Makeup(model, load_look(look)) if look else None
+
+    def draw(self, image: ImageBGR, faces: Sequence[Face]) -> ImageBGR:
+        """A copy of the picture, (H, W, 3) uint8 BGR: mesh, landmarks and pose; with a look the make-up and nothing over it."""
+        if self._makeup is None:
+            return draw_overlay(image, faces, self._model)
+        return self._makeup.apply(image, faces)
+
 
 IMAGES, FACES = 0, 1
 POLL = 0.2

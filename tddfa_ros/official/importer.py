@@ -24,8 +24,9 @@ from tddfa_ros.official.recognise import (
     recognise,
 )
 from tddfa_ros.official.whitening import Whitening
-from tddfa_ros.runtime.manifest import ImportedSource, ModelEntry, add_model, sha256_of
-from tddfa_ros.runtime.store import ModelStore
+from tddfa_ros.model_store.manifest import (ImportedSource, ModelEntry, add_model)
+from tddfa_ros.files import sha256_of
+from tddfa_ros.model_store.store import ModelStore
 
 _LICENCES = {
     "centerface": "MIT",

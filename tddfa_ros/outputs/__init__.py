@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tddfa_ros.outputs.batch import BatchSummary, ImageOptions, process_images
+from tddfa_ros.jobs.images import (BatchSummary, ImageOptions, process_images)
 from tddfa_ros.outputs.files import find_pictures, output_names
 from tddfa_ros.outputs.layers import LAYERS, paint_layers
 from tddfa_ros.outputs.reading import read_ahead, read_picture

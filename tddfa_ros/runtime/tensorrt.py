@@ -12,7 +12,7 @@ from typing import Any
 
 from tddfa_ros.errors import ConfigError, DeviceError, ModelError
 from tddfa_ros.runtime.devices import TENSORRT, tensorrt_absence
-from tddfa_ros.runtime.manifest import sha256_of, write_atomically
+from tddfa_ros.files import (sha256_of, write_atomically)
 
 MODEL = "model.onnx"
 DESCRIPTION = "engine.json"

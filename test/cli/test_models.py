@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tddfa_ros.cli import main
-from tddfa_ros.runtime.manifest import add_model, sha256_of
+from tddfa_ros.model_store.manifest import add_model
+from tddfa_ros.files import sha256_of
 
 
 @pytest.fixture
@@ -22,8 +23,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         licence="CC0-1.0",
         input="numbers",
     )
-    monkeypatch.setattr("tddfa_ros.runtime.resources.resource_dir", lambda: tmp_path)
-    monkeypatch.setattr("tddfa_ros.runtime.store.resource_dir", lambda: tmp_path)
+    monkeypatch.setattr("tddfa_ros.model_store.resources.resource_dir", lambda: tmp_path)
+    monkeypatch.setattr("tddfa_ros.model_store.store.resource_dir", lambda: tmp_path)
     return folder
 
 

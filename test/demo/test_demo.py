@@ -16,7 +16,7 @@ SECONDS = 3.5
 
 def missing():
     """Why the demo cannot run here; None when it can."""
-    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.model_store.store import default_store
 
     for module in ("rclpy", "tddfa_msgs.msg", "skimage.data"):
         try:

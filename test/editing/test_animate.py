@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tddfa_ros.editing.animate import animate
-from tddfa_ros.editing.files import face_of
+from tddfa_ros.jobs.animate import animate
+from tddfa_ros.jobs.edit import face_of
 from tddfa_ros.errors import ImageError
 from tddfa_ros.pipeline import FacePipeline
 

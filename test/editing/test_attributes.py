@@ -9,11 +9,11 @@ import pytest
 from support.synthetic_model import synthetic_model
 
 from tddfa_ros.editing import AttributeEditor, AttributeSet, default_attributes
-from tddfa_ros.editing.attributes import DEFAULT_ATTRIBUTES
-from tddfa_ros.editing.measures import MEASURES
+from tddfa_ros.morphable.attributes import DEFAULT_ATTRIBUTES
+from tddfa_ros.morphable.measures import MEASURES
 from tddfa_ros.errors import ModelError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.model_store.store import default_store
 
 MEASURED = (
     *("fullness", "face_width", "face_height", "jaw_width", "chin_width", "chin_height"),

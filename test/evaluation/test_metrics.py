@@ -7,18 +7,7 @@ import numpy as np
 import pytest
 from support.fake_predictor import box_area_root, random_points
 
-from tddfa_ros.evaluation.metrics import (
-    INNER,
-    angle_difference,
-    auc,
-    constant_tilt,
-    face_size,
-    geodesic_deg,
-    jitter,
-    nme,
-    spread,
-    yaw_bins,
-)
+from tddfa_ros.geometry.metrics import (INNER, angle_difference, auc, constant_tilt, face_size, geodesic_deg, jitter, nme, spread, yaw_bins)
 from tddfa_ros.geometry.rotation import exp
 
 

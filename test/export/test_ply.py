@@ -6,7 +6,7 @@ from support.exports import export_face, noise
 
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.export import Mesh, write_ply
-from tddfa_ros.export.packages import package
+from tddfa_ros.export.mesh import package
 from tddfa_ros.rendering.uv_surface import uv_pixels
 
 TYPES = {

@@ -7,9 +7,9 @@ import pytest
 from scipy.sparse import identity
 from support.synthetic_model import synthetic_model
 
-from tddfa_ros.editing.measures import MEASURES, measure_face
-from tddfa_ros.morphable.builder.attribute_recipes import RECIPES
-from tddfa_ros.morphable.builder.attributes import IdentityProjection, measure_jacobian
+from tddfa_ros.morphable.measures import (MEASURES, measure_face)
+from tddfa_ros.model_builder.attribute_recipes import RECIPES
+from tddfa_ros.model_builder.attributes import (IdentityProjection, measure_jacobian)
 
 MODEL = synthetic_model()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from tddfa_ros.morphable.builder.identity import align, identity_basis, mirror, mirror_partners
+from tddfa_ros.model_builder.identity import (align, identity_basis, mirror, mirror_partners)
 
 COUNT = 60
 

@@ -11,12 +11,13 @@ from support.posed import posed, random_faces
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.build import POINTS_FILE, DenseHead
-from tddfa_ros.morphable.builder.locate import MIRROR68, align_to_head, mean_face, refine
-from tddfa_ros.morphable.builder.points import LocatedPoints, locate_points
-from tddfa_ros.morphable.builder.warp import Warp
-from tddfa_ros.training.fit import PointBasis, Targets
-from tddfa_ros.training.labels import AFLW_LIKE
+from tddfa_ros.morphable.surface import POINTS_FILE
+from tddfa_ros.model_builder.build import DenseHead
+from tddfa_ros.model_builder.locate import (MIRROR68, align_to_head, mean_face, refine)
+from tddfa_ros.model_builder.points import (LocatedPoints, locate_points)
+from tddfa_ros.model_builder.warp import Warp
+from tddfa_ros.fitting.fit import (PointBasis, Targets)
+from tddfa_ros.fitting.collection_fit import AFLW_LIKE
 
 MM = 1000.0
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.regions import _MOVED_BY, REGION_NAMES, label_regions
+from tddfa_ros.model_builder.regions import (_MOVED_BY, REGION_NAMES, label_regions)
 
 PARTS = {"left_eye": "eye_front.L", "right_eye": "eye_back.R", "inner_mouth": "mouth_cavity"}
 

@@ -13,14 +13,14 @@ from support.posed import posed
 from support.synthetic_model import synthetic_model
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.build import DenseHead
-from tddfa_ros.morphable.builder.locate import MIRROR68, basis_on, mirror_pairs
-from tddfa_ros.morphable.builder.slide import Seen, slide
-from tddfa_ros.morphable.builder.surface import nearest_on_surface
-from tddfa_ros.morphable.builder.views import Views, find_aflw, settle_views, slide_views
-from tddfa_ros.morphable.builder.warp import Warp
-from tddfa_ros.training.faces import FaceLabels
-from tddfa_ros.training.labels import AFLW_LIKE, AFLW_POINTS, MEDIAPIPE_POINTS
+from tddfa_ros.model_builder.build import DenseHead
+from tddfa_ros.model_builder.locate import (MIRROR68, basis_on, mirror_pairs)
+from tddfa_ros.model_builder.slide import (Seen, slide)
+from tddfa_ros.morphable.surface import nearest_on_surface
+from tddfa_ros.model_builder.views import (Views, find_aflw, settle_views, slide_views)
+from tddfa_ros.model_builder.warp import Warp
+from tddfa_ros.fitting.collection import FaceLabels
+from tddfa_ros.fitting.collection_fit import (AFLW_LIKE, AFLW_POINTS, MEDIAPIPE_POINTS)
 
 MM = 1000.0
 FACES = 60

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tddfa_ros.morphable.builder.subdivision import loop_matrix, split_triangles, unique_edges
+from tddfa_ros.model_builder.subdivision import (loop_matrix, split_triangles, unique_edges)
 
 TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], np.int32)
 SIDE = 6

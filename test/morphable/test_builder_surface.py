@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.synthetic_model import synthetic_model
 
-from tddfa_ros.morphable.builder.surface import nearest_on_surface
+from tddfa_ros.morphable.surface import nearest_on_surface
 
 
 def closest_on_triangle(p: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:

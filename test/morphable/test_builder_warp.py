@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from tddfa_ros.morphable.builder.slide import Seen
-from tddfa_ros.morphable.builder.warp import Warp, left_over
-from tddfa_ros.training.fit import PointBasis
+from tddfa_ros.model_builder.slide import Seen
+from tddfa_ros.model_builder.warp import (Warp, left_over)
+from tddfa_ros.fitting.fit import PointBasis
 
 PLACES = np.array([[0.0, 0, 0], [0.02, 0, 0], [0, 0.015, 0.005]])
 MOVES = np.array([[0.0, 0, 0.003], [0, 0, 0], [0.001, 0, 0]])

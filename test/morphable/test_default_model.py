@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.locate import MIRROR68
+from tddfa_ros.model_builder.locate import MIRROR68
 from tddfa_ros.morphable.model import _HASHED, topology_hash
 
 MM = 1000.0

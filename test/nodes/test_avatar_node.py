@@ -34,7 +34,7 @@ def winking_face() -> Any:
     from support.exports import export_face
 
     from tddfa_ros.morphable import MorphableModel
-    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.model_store.store import default_store
 
     like = export_face()
     model = MorphableModel.load(default_store().path("tddfa-head"))
@@ -50,7 +50,7 @@ def publish_until(graph: Any, face: Any, condition: Any) -> None:
     from std_msgs.msg import Header
 
     from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
-    from tddfa_ros.nodes.messages import face_landmarks_message
+    from tddfa_ros.nodes.convert.messages import face_landmarks_message
 
     header = Header(frame_id="camera_optical_frame")
     header.stamp.sec = 1000

@@ -16,11 +16,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from tddfa_ros.errors import CameraError
-from tddfa_ros.nodes.camera_info import (
-    camera_info_message,
-    intrinsics_from_message,
-    scale_intrinsics,
-)
+from tddfa_ros.nodes.convert.camera_info import (camera_info_message, intrinsics_from_message, scale_intrinsics)
 from tddfa_ros.types import Intrinsics
 
 POINTS = np.array([[0.0, 0, 1], [0.3, -0.2, 1], [-0.4, 0.25, 1.3], [0.1, 0.3, 0.9]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tddfa_ros.nodes.hri_memory import Estimates, Presence
+from tddfa_ros.nodes.hri.memory import (Estimates, Presence)
 
 
 def test_a_face_stays_for_a_moment_without_being_seen() -> None:

@@ -223,7 +223,7 @@ def test_faces_without_the_size_of_their_picture_are_said_in_one_line(graph: Any
     from support.exports import export_face
 
     from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
-    from tddfa_ros.nodes.messages import face_landmarks_message
+    from tddfa_ros.nodes.convert.messages import face_landmarks_message
 
     model_parameters()
     node = graph.start("hri_node")

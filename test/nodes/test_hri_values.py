@@ -10,7 +10,7 @@ from support.exports import export_face
 from tddfa_ros.arkit import ARKIT_NAMES, REACH
 from tddfa_ros.attributes.estimate import Attributes
 from tddfa_ros.attributes.expressions import ACTION_UNITS, EXPRESSIONS, basic_expression
-from tddfa_ros.nodes import hri_values as values
+from tddfa_ros.nodes.hri import values as values
 
 SIZE = (640, 480)
 CONFIDENCE = 0.8

@@ -16,7 +16,7 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: run through `make test`")
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from tddfa_ros.nodes.camera_info import intrinsics_from_message
+from tddfa_ros.nodes.convert.camera_info import intrinsics_from_message
 from tddfa_ros.sources import demo_camera
 from tddfa_ros.sources.image_messages import to_bgr
 

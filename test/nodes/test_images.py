@@ -19,8 +19,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.nodes import images
-from tddfa_ros.nodes.images import compressed_message, image_message, to_bgr
+from tddfa_ros.nodes.convert import images
+from tddfa_ros.nodes.convert.images import (compressed_message, image_message, to_bgr)
 from tddfa_ros.sources.image_messages import LAYOUTS, Converter, rosbags_converter
 
 HEIGHT, WIDTH = 12, 16

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tddfa_ros.nodes.mailbox import Mailbox, Worker
+from tddfa_ros.nodes.ros.mailbox import (Mailbox, Worker)
 
 WAIT = 5.0
 

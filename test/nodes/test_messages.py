@@ -16,21 +16,9 @@ from tddfa_ros.errors import CameraError, ModelError
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.nodes.camera_info import camera_info_message
+from tddfa_ros.nodes.convert.camera_info import camera_info_message
 from tddfa_ros.nodes.face_publisher import face_landmarks_array, face_mesh_array, transform
-from tddfa_ros.nodes.messages import (
-    face_landmarks_message,
-    face_mesh_message,
-    float32_sequence,
-    points_from,
-    stamp_ns,
-    stamp_seconds,
-    topology_message,
-    tracked_face,
-    tracked_faces,
-    uint8_sequence,
-    uint32_sequence,
-)
+from tddfa_ros.nodes.convert.messages import (face_landmarks_message, face_mesh_message, float32_sequence, points_from, stamp_ns, stamp_seconds, topology_message, tracked_face, tracked_faces, uint8_sequence, uint32_sequence)
 from tddfa_ros.types import Intrinsics
 
 

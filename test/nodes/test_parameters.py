@@ -19,7 +19,7 @@ from tddfa_ros.nodes.options import (
     SmoothingNodeOptions,
     VisualizationNodeOptions,
 )
-from tddfa_ros.nodes.parameters import Parameters, flatten, unflatten
+from tddfa_ros.nodes.ros.parameters import (Parameters, flatten, unflatten)
 
 
 @dataclass(frozen=True)

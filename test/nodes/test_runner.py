@@ -20,7 +20,7 @@ import sys, time
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 from tddfa_ros.errors import ModelError
-from tddfa_ros.nodes.runner import run
+from tddfa_ros.nodes.ros.runner import run
 
 class Probe(Node):
     def __init__(self):
@@ -85,7 +85,7 @@ def test_a_signal_ends_a_spinning_node_without_a_word(number: int) -> None:
 IDLE = """
 import sys, threading
 from rclpy.node import Node
-from tddfa_ros.nodes.runner import run
+from tddfa_ros.nodes.ros.runner import run
 
 class Idle(Node):
     def __init__(self):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.nodes.throttle import ThrottledLog
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
 
 
 class Logger:

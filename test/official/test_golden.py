@@ -24,7 +24,7 @@ from tddfa_ros.official.importer import import_models
 from tddfa_ros.official.pickles import read_pickle
 from tddfa_ros.official.whitening import Whitening
 from tddfa_ros.regression.regressor import Regressor
-from tddfa_ros.runtime.store import ModelStore, default_store
+from tddfa_ros.model_store.store import (ModelStore, default_store)
 
 PHOTOS = ("JianzhuGuo", "emma")
 

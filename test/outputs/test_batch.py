@@ -13,7 +13,7 @@ pytest.importorskip("onnx", reason="needed to build the network under test")
 from support.blobs import blob_picture, blob_pipeline
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.types import RealArray
 from tddfa_ros.outputs import ImageOptions, face_from_record, find_pictures, process_images
 from tddfa_ros.outputs.records import face_record, intrinsics_from_record
 from tddfa_ros.outputs.registry import OUTPUTS
@@ -140,7 +140,7 @@ def test_an_unknown_output(pipe: FacePipeline, photos: Path, tmp_path: Path) -> 
 def test_a_failure_leaves_no_json_behind(
     pipe: FacePipeline, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tddfa_ros.outputs.batch.face_record", lambda _: 1 / 0)
+    monkeypatch.setattr("tddfa_ros.jobs.images.face_record", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         process(pipe, photos, tmp_path / "out", "json")
     assert list((tmp_path / "out").iterdir()) == []

@@ -9,7 +9,7 @@ from support.synthetic_model import synthetic_model
 
 from tddfa_ros.errors import ConfigError, ImageError, ModelError
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.fill import fill_gaps
+from tddfa_ros.rendering.texture import fill_gaps
 from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.texture import mirror_vertices, sample_texture, uv_texture

@@ -11,7 +11,7 @@ from tddfa_ros.config import load_config
 from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.outputs import face_record
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.runtime.batch import PictureFaces, as_record, process_pictures
+from tddfa_ros.jobs.faces import (PictureFaces, as_record, process_pictures)
 
 CONFIG = load_config({"regression": {"device": "cpu"}})
 

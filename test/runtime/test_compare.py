@@ -9,17 +9,7 @@ import pytest
 from tddfa_ros.config import PipelineConfig
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.regression.regressor import RegressionResult
-from tddfa_ros.runtime.compare import (
-    Agreement,
-    Comparison,
-    Speed,
-    aflw2000,
-    agreement,
-    as_table,
-    as_tensor,
-    calibration_crops,
-    speed,
-)
+from tddfa_ros.tuning.compare import (Agreement, Comparison, Speed, aflw2000, agreement, as_table, as_tensor, calibration_crops, speed)
 
 
 class Scripted:

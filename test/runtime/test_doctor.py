@@ -6,8 +6,8 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
-from tddfa_ros.runtime.doctor import ABSENT, BROKEN, OK, Finding, _build_value, examine
-from tddfa_ros.runtime.store import ModelStore, default_store
+from tddfa_ros.tuning.doctor import (ABSENT, BROKEN, OK, Finding, _build_value, examine)
+from tddfa_ros.model_store.store import (ModelStore, default_store)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_programs(store: ModelStore, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_a_sourced_ros_that_python_does_not_find_is_broken(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tddfa_ros.runtime.doctor.find_spec", lambda _: None)
+    monkeypatch.setattr("tddfa_ros.tuning.doctor.find_spec", lambda _: None)
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     found = look(store)
     assert found["ROS 2"].state == BROKEN and "jazzy" in found["ROS 2"].detail

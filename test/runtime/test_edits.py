@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tddfa_ros.errors import ModelError
-from tddfa_ros.runtime.edits import free_height_and_width
+from tddfa_ros.model_store.onnx_edits import free_height_and_width
 from tddfa_ros.runtime.session import OnnxSession
 
 onnx = pytest.importorskip("onnx", reason="needed to edit models")

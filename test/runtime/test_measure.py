@@ -5,8 +5,8 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
-from tddfa_ros.runtime.measure import measure
-from tddfa_ros.runtime.store import ModelStore, default_store
+from tddfa_ros.tuning.measure import measure
+from tddfa_ros.model_store.store import (ModelStore, default_store)
 
 
 def test_every_usable_provider_is_timed_and_nothing_is_fetched(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.runtime.ordered import Outcome, attempt, in_order
+from tddfa_ros.jobs.ordered import (Outcome, attempt, in_order)
 
 
 class ShuffledPool:

@@ -6,8 +6,8 @@ import pytest
 from support.work import setup, setup_without_model, threads_setup
 
 from tddfa_ros.errors import ModelError
-from tddfa_ros.runtime.ordered import in_order
-from tddfa_ros.runtime.processes import ProcessPool
+from tddfa_ros.jobs.ordered import in_order
+from tddfa_ros.jobs.process_pool import ProcessPool
 
 
 def test_workers_that_die_are_named_and_replaced() -> None:

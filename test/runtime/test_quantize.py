@@ -11,8 +11,8 @@ from support.tiny_convnet import CONVOLUTIONS, HEADS, SIZE, write_tiny_convnet
 
 from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.regression.regressor import Regressor
-from tddfa_ros.runtime.compare import agreement, as_tensor
-from tddfa_ros.runtime.quantize import layer_nodes, quantise
+from tddfa_ros.tuning.compare import (agreement, as_tensor)
+from tddfa_ros.tuning.quantize import (layer_nodes, quantise)
 
 MODEL = synthetic_model(shape=4, expressions=6)
 CROPS = np.random.default_rng(1).integers(0, 255, (12, SIZE, SIZE, 3), np.uint8)

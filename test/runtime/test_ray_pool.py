@@ -8,8 +8,8 @@ import pytest
 from support.work import ray_setup
 
 from tddfa_ros.errors import DeviceError
-from tddfa_ros.runtime.ordered import in_order
-from tddfa_ros.runtime.ray_pool import RayPool
+from tddfa_ros.jobs.ordered import in_order
+from tddfa_ros.jobs.ray_pool import RayPool
 
 
 def test_without_ray_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tddfa_ros.errors import ModelError, ModelHashError
-from tddfa_ros.runtime import edits, resources, sources
-from tddfa_ros.runtime.manifest import add_model, read_manifest
-from tddfa_ros.runtime.store import ModelStore, default_store
+from tddfa_ros.model_store import (onnx_edits as edits, resources, fetch as sources)
+from tddfa_ros.model_store.manifest import (add_model, read_manifest)
+from tddfa_ros.model_store.store import (ModelStore, default_store)
 
 ORIGINAL, FINISHED, LOCAL = b"original model", b"ORIGINAL MODEL", b"a local model"
 

@@ -16,7 +16,8 @@ from tddfa_ros.regression.regressor import Regressor
 from tddfa_ros.runtime import session as session_module
 from tddfa_ros.runtime.devices import CPU, TENSORRT, tensorrt_absence
 from tddfa_ros.runtime.session import OnnxSession
-from tddfa_ros.runtime.tensorrt import EngineFolder, build_engine
+from tddfa_ros.runtime.tensorrt import EngineFolder
+from tddfa_ros.tuning.build_engine import build_engine
 
 MODEL = synthetic_model(shape=4, expressions=6)
 CROPS = np.random.default_rng(0).integers(0, 255, (5, 120, 120, 3), np.uint8)

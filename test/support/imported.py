@@ -10,8 +10,8 @@ import onnx
 
 from tddfa_ros.config import DetectionConfig
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.runtime.manifest import ImportedSource, add_model
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.model_store.manifest import (ImportedSource, add_model)
+from tddfa_ros.model_store.store import default_store
 
 NETWORK, HEAD = "official-mb05", "official-bfm"
 

@@ -15,7 +15,7 @@ from tddfa_ros.geometry.pose import compose, rotation_from_yaw_pitch_roll
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import image_normals, lambert
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.model_store.store import default_store
 
 SIDE = 480
 PX_PER_MM = 2.0

@@ -13,7 +13,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN, FaceCache, open_cache
 from tddfa_ros.training.collection import WEIGHTS, build_cache, without_green_lines
-from tddfa_ros.training.faces import AFLW_KEPT_EVERY, load_source
+from tddfa_ros.fitting.collection import (AFLW_KEPT_EVERY, load_source)
 from tddfa_ros.training.profile import pose_angles
 
 FACES = 6

@@ -8,15 +8,7 @@ from support.posed import posed, random_faces
 from support.synthetic_model import synthetic_model
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.fit import (
-    EXPRESSION_LIMITS,
-    SHAPE_LIMIT,
-    Fit,
-    PointBasis,
-    Targets,
-    batches,
-    fit,
-)
+from tddfa_ros.fitting.fit import (EXPRESSION_LIMITS, SHAPE_LIMIT, Fit, PointBasis, Targets, batches, fit)
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,9 @@ import pytest
 from support.face_labels import face_labels
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.locate import MIRROR68
-from tddfa_ros.training.fit import Targets
-from tddfa_ros.training.labels import (
-    AFLW_LIKE,
-    AFLW_POINTS,
-    BLENDSHAPES,
-    MEDIAPIPE_POINTS,
-    Noise,
-    make_targets,
-    point_basis,
-)
+from tddfa_ros.model_builder.locate import MIRROR68
+from tddfa_ros.fitting.fit import Targets
+from tddfa_ros.fitting.collection_fit import (AFLW_LIKE, AFLW_POINTS, BLENDSHAPES, MEDIAPIPE_POINTS, Noise, make_targets, point_basis)
 
 NOISE = Noise()
 EYELIDS = [37, 38, 40, 41, 43, 44, 46, 47]

@@ -32,7 +32,7 @@ from tddfa_ros.training.data.layout import (
     read_entries,
     shown,
 )
-from tddfa_ros.training.data.parsing import IGNORE
+from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.training.data.pictures import read_map, read_numbers, read_picture
 from tddfa_ros.training.data.uv_map import read_uv_map
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray, FloatArray, ImageBGR

@@ -30,7 +30,7 @@ from tddfa_ros.training.data.items import (
     report_bad,
 )
 from tddfa_ros.training.data.layout import BadItem, Entry, ItemError, read_entries
-from tddfa_ros.training.data.parsing import IGNORE
+from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface
 from tddfa_ros.types import POSE_SIZE, FloatArray
 

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.data.labelled import (
-    age_band,
-    joined,
-    labelled_faces,
-    read_collection,
-    read_utkface,
-    stratified_parts,
-)
+from tddfa_ros.training.attributes.network.labelled import (age_band, joined, labelled_faces, read_collection, read_utkface, stratified_parts)
 
 
 def test_names_of_utkface(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from support.synthetic_model import frontal_params, synthetic_model
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_crop
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.regions import REGION_NAMES
+from tddfa_ros.model_builder.regions import REGION_NAMES
 from tddfa_ros.rendering.parsing import (
     CLASS_NAMES,
     CLASSES,
@@ -19,7 +19,7 @@ from tddfa_ros.rendering.parsing import (
     render_parsing,
     vertex_classes,
 )
-from tddfa_ros.training.data.parsing import IGNORE
+from tddfa_ros.training.data.frames import IGNORE
 
 SCALE = 4  # the crop of 120 px, drawn larger
 

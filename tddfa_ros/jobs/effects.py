@@ -1,0 +1,224 @@
+"""Pictures and videos in, the same with an effect on their faces out."""
+
+from __future__ import annotations
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from tqdm import tqdm
+from tddfa_ros.errors import ConfigError, ImageError, TddfaError
+from tddfa_ros.outputs.files import find_pictures, output_names
+from tddfa_ros.outputs.layers import Layer
+from tddfa_ros.outputs.reading import read_ahead
+from tddfa_ros.outputs.writing import write_picture
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.sources.folder import SUFFIXES
+from tddfa_ros.video import VideoOptions, annotate_video
+import hashlib
+from collections.abc import Sequence
+from tddfa_ros.face import Face
+from tddfa_ros.makeup.artist import Makeup
+from tddfa_ros.makeup.look import Look
+from tddfa_ros.makeup.objects import WearableObject
+from tddfa_ros.makeup.tryon import Placement, TryOn
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.outputs.layers import Layer
+from tddfa_ros.types import ImageBGR
+
+def makeup_effect(model: MorphableModel, look: Look) -> Layer:
+    """A look as a layer; looks that differ have names that differ. Raises as :class:`Makeup` does."""
+    artist = Makeup(model, look)
+    digest = hashlib.sha256(repr(look).encode())
+    for sticker in look.stickers:
+        digest.update(sticker.image.read_bytes())
+
+    def paint(image: ImageBGR, faces: Sequence[Face], _: MorphableModel) -> ImageBGR:
+        return artist.apply(image, faces)
+
+    return Layer(f"makeup-{digest.hexdigest()[:16]}", "make-up", paint)
+
+
+def tryon_effect(model: MorphableModel, worn: WearableObject, placement: Placement) -> Layer:
+    """A worn object as a layer; what differs has names that differ. Raises as :class:`TryOn` does."""
+    fitted = TryOn(model, worn, placement)
+    digest = hashlib.sha256(repr(placement).encode())
+    for part in worn.parts:
+        for array in (part.vertices, part.triangles, part.colours, part.uv, part.texture):
+            digest.update(b"-" if array is None else array.tobytes())
+
+    def paint(image: ImageBGR, faces: Sequence[Face], _: MorphableModel) -> ImageBGR:
+        return fitted.apply(image, faces)
+
+    return Layer(f"tryon-{digest.hexdigest()[:16]}", "a worn object", paint)
+
+
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
+_WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How files are processed.
+
+    Attributes:
+        min_confidence: faces of pictures below it are left alone, 0..1.
+        overwrite: replace files that exist.
+        video: of videos; ``layers`` and ``effects`` are set by :func:`paint_files`.
+        threads: how many pictures are decoded at once, ahead of the network.
+    """
+
+    min_confidence: float = 0.4
+    overwrite: bool = False
+    video: VideoOptions = field(default_factory=VideoOptions)
+    threads: int = 2
+
+
+@dataclass
+class FilesSummary:
+    """What came of it: files written, faces in pictures, pictures without a use, and whether every video came to its end."""
+
+    files: list[Path] = field(default_factory=list)
+    faces: int = 0
+    unreadable: list[Path] = field(default_factory=list)
+    without_face: list[Path] = field(default_factory=list)
+    finished: bool = True
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: Path
+    target: Path
+    kind: Literal["picture", "video"]
+
+
+def paint_files(
+    inputs: Sequence[str],
+    output: Path,
+    pipeline: FacePipeline,
+    effect: Layer,
+    options: FileOptions | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> FilesSummary:
+    """Paint the faces of pictures and videos.
+
+    Args:
+        inputs: pictures, folders, patterns, videos.
+        output: a file when there is one input and it has a suffix, else a folder; videos become ``.mp4``.
+        pipeline: finds the faces.
+        effect: see :mod:`tddfa_ros.jobs.effects`.
+        options: see there.
+        say: told one sentence about every input that comes to nothing.
+
+    Raises:
+        SourceError: an input is not there. ConfigError: an output exists, or is of the wrong kind. TddfaError: a file cannot be written.
+    """
+    options = options or FileOptions()
+    jobs = _jobs(inputs, output, options)
+    summary = FilesSummary()
+    _pictures([j for j in jobs if j.kind == "picture"], pipeline, effect, options, summary, say)
+    for job in jobs:
+        if job.kind == "video":
+            _video(job, pipeline, effect, options, summary, say)
+    return summary
+
+
+def _pictures(
+    jobs: Sequence[_Job],
+    pipeline: FacePipeline,
+    effect: Layer,
+    options: FileOptions,
+    summary: FilesSummary,
+    say: Callable[[str], None],
+) -> None:
+    read = read_ahead([job.source for job in jobs], options.threads)
+    bar = tqdm(zip(jobs, read, strict=True), total=len(jobs), unit="picture", disable=not jobs)
+    for job, (path, image) in bar:
+        if isinstance(image, ImageError):
+            summary.unreadable.append(path)
+            say(str(image))
+            continue
+        try:
+            faces = [f for f in pipeline(image) if f.confidence >= options.min_confidence]
+        except ImageError as error:
+            summary.unreadable.append(path)
+            say(str(error))
+            continue
+        if not faces:
+            summary.without_face.append(path)
+            say(f"{path}: no face was found")
+            continue
+        summary.faces += len(faces)
+        painted = effect.paint(image, faces, pipeline.model)
+        summary.files.append(write_picture(job.target, painted))
+
+
+def _video(
+    job: _Job,
+    pipeline: FacePipeline,
+    effect: Layer,
+    options: FileOptions,
+    summary: FilesSummary,
+    say: Callable[[str], None],
+) -> None:
+    from dataclasses import replace
+
+    chosen = replace(options.video, layers=(), effects=(effect,), overwrite=options.overwrite)
+    done = annotate_video(str(job.source), job.target, pipeline, chosen, say=say)
+    summary.files += done.files
+    summary.faces += done.faces
+    summary.finished &= done.finished
+
+
+def _jobs(inputs: Sequence[str], output: Path, options: FileOptions) -> list[_Job]:
+    """What is made of what; refuses before anything is computed what would overwrite files."""
+    sources: list[Path] = []
+    for text in inputs:
+        is_video = text.lower().endswith(VIDEO_SUFFIXES) and Path(text).is_file()
+        sources += [Path(text)] if is_video else find_pictures([text])
+    sources = list({path.resolve(): path for path in sources}.values())
+    if output.suffix.lower() in (*_WRITABLE, *VIDEO_SUFFIXES):
+        if len(sources) > 1:
+            raise ConfigError(f"{len(sources)} inputs need a folder to go to, not {output}")
+        targets = [output]
+    else:
+        pairs = zip(output_names(sources), sources, strict=True)
+        targets = [output / f"{name}{_ending(path)}" for name, path in pairs]
+    jobs = []
+    for source, target in zip(sources, targets, strict=True):
+        kind: Literal["picture", "video"] = "video" if _is_video(source) else "picture"
+        _check(source, target, kind, options)
+        jobs.append(_Job(source, target, kind))
+    return jobs
+
+
+def _check(source: Path, target: Path, kind: str, options: FileOptions) -> None:
+    if kind == "picture" and target.suffix.lower() not in _WRITABLE:
+        raise ConfigError(
+            f"{source} is a picture, so the output must be one too, not {target.name}"
+        )
+    if kind == "video" and target.suffix.lower() != ".mp4":
+        raise ConfigError(f"{source} is a video, so the output must end in .mp4, not {target.name}")
+    if target.resolve() == source.resolve():
+        raise ConfigError(f"{target} is read; choose another name")
+    if kind == "picture" and target.exists() and not options.overwrite:
+        raise ConfigError(f"{target} exists already; --overwrite replaces it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TddfaError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.suffix.lower() not in SUFFIXES
+
+
+def _ending(path: Path) -> str:
+    if _is_video(path):
+        return ".mp4"
+    return path.suffix.lower() if path.suffix.lower() in _WRITABLE else ".png"
+
+
+def to_stderr(sentence: str) -> None:
+    """Say a sentence beside a progress bar."""
+    tqdm.write(sentence, file=sys.stderr)
