@@ -15,13 +15,13 @@ def shared(folder: str, *patterns: str) -> tuple[str, list[str]]:
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version="0.2.0",
     description="Dense, metric, identified and smooth 3D face meshes from a camera, with or without ROS 2",
     author="tddfa_ros maintainers",
     author_email="tddfa-ros@users.noreply.github.com",
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "avatar/web/*", "morphable/builder/*.json"]},
+    package_data={NAME: ["py.typed", "avatar/web/*", "morphable/*.json"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),

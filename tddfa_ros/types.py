@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ FloatArray: TypeAlias = NDArray[np.float32]
 DoubleArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int32]
 ImageBGR: TypeAlias = NDArray[np.uint8]
+RealArray: TypeAlias = NDArray[np.floating[Any]]
+"""Real numbers of either precision."""
 
 POSE_SIZE = 12
 """Number of pose parameters: a row-major 3x4 ``[s*R | t]``."""

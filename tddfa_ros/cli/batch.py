@@ -51,8 +51,8 @@ def command(
 
     from tqdm import tqdm
 
+    from tddfa_ros.jobs.faces import as_record, find_inputs, process_pictures
     from tddfa_ros.outputs.records import to_json
-    from tddfa_ros.jobs.faces import (as_record, find_inputs, process_pictures)
 
     config = pipeline_config(**chosen)
     parts = find_inputs(inputs, topic)

@@ -23,9 +23,9 @@ def command(as_json: bool, measure: bool) -> None:
 
     The exit status is 1 when something is broken; what is merely absent is optional.
     """
-    from tddfa_ros.tuning.doctor import (BROKEN, examine)
-    from tddfa_ros.tuning.measure import measure as measured
     from tddfa_ros.model_store.store import default_store
+    from tddfa_ros.tuning.doctor import BROKEN, examine
+    from tddfa_ros.tuning.measure import measure as measured
 
     store = default_store()
     findings = list(examine(store))

@@ -54,9 +54,9 @@ def command(
     if output is not None and mesh is not None and mesh.with_suffix(".png") == output:
         raise click.UsageError(f"{output} would be overwritten by the texture of {mesh}")
     from tddfa_ros.editing.editor import AttributeEditor, parse_changes
-    from tddfa_ros.jobs.edit import face_of
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.export.obj import write_face_obj
+    from tddfa_ros.jobs.edit import face_of
     from tddfa_ros.outputs.reading import read_picture
     from tddfa_ros.outputs.writing import write_picture
     from tddfa_ros.pipeline import FacePipeline
@@ -91,8 +91,8 @@ def _preview(photo: Path | None, output: Path | None, number: int) -> None:
         raise click.UsageError("--preview needs -o")
     from tddfa_ros.config import RegressionConfig
     from tddfa_ros.editing.editor import AttributeEditor
-    from tddfa_ros.jobs.edit import face_of
     from tddfa_ros.editing.preview import mean_preview, photo_preview
+    from tddfa_ros.jobs.edit import face_of
     from tddfa_ros.outputs.reading import read_picture
     from tddfa_ros.outputs.writing import write_picture
     from tddfa_ros.pipeline import FacePipeline

@@ -61,7 +61,8 @@ def command(
     """
     from tqdm import tqdm
 
-    from tddfa_ros.outputs import ImageOptions, find_pictures, process_images
+    from tddfa_ros.jobs.images import ImageOptions, process_images
+    from tddfa_ros.outputs import find_pictures
     from tddfa_ros.pipeline import FacePipeline
 
     config = pipeline_config(**chosen)

@@ -168,11 +168,11 @@ def attributes(output: Path, model: str) -> None:
 def locate(output: Path, faces: Path, faces_per_source: int, start: Path | None) -> None:
     """Find the landmarks on the mean head anew, from labelled faces, and write them to OUTPUT (.json).
 
-    "tddfa models build" takes them from tddfa_ros/morphable/builder/points.json. Needs the extra "model" (anny and torch).
+    "tddfa models build" takes them from tddfa_ros/morphable/points.json. Needs the extra "model" (anny and torch).
     """
     _need_builder("locating landmarks")
     from tddfa_ros.model_builder.build import dense_head
-    from tddfa_ros.model_builder.points import (LocatedPoints, locate_points)
+    from tddfa_ros.model_builder.points import LocatedPoints, locate_points
 
     known = LocatedPoints.load(start) if start else None
     dense = dense_head(click.echo)
@@ -210,7 +210,7 @@ def _store() -> ModelStore:
 
 
 def _origin(source: Source) -> str:
-    from tddfa_ros.model_store.manifest import (ImportedSource, PypiSource)
+    from tddfa_ros.model_store.manifest import ImportedSource, PypiSource
 
     if isinstance(source, PypiSource):
         return f"PyPI {source.project} {source.version}"

@@ -48,9 +48,9 @@ def command(
     regions: tuple[str, ...],
 ) -> None:
     """Redraw the largest face of a photo with the expression of the largest face of the source."""
-    from tddfa_ros.jobs.edit import (face_of, write_video)
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.editing.transfer import transfer_expression
+    from tddfa_ros.jobs.edit import face_of, write_video
     from tddfa_ros.outputs.reading import read_picture
     from tddfa_ros.outputs.writing import write_picture
     from tddfa_ros.pipeline import FacePipeline

@@ -29,7 +29,7 @@ from tddfa_ros.demo.recording import (
 )
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.nodes.convert.images import to_bgr
-from tddfa_ros.nodes.convert.messages import (points_from, stamp_ns)
+from tddfa_ros.nodes.convert.messages import points_from, stamp_ns
 from tddfa_ros.nodes.ros.runner import run
 
 _STATUS_PERIOD = 0.25  # s

@@ -1,13 +1,14 @@
 """What lies behind an opening, put into a picture."""
 
 from __future__ import annotations
+
 from dataclasses import dataclass
+
 import cv2
 import numpy as np
+
 from tddfa_ros.editing.openings import Patch
 from tddfa_ros.types import FloatArray, ImageBGR
-import numpy as np
-from tddfa_ros.types import FloatArray
 
 _SKIN = np.array([128, 152, 192], np.float32)  # BGR of skin under which made-up colours look right
 _COLOURFUL = 0.22  # difference of red and blue over red, of skin in a colour photograph

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from tddfa_ros.morphable.attributes import Attribute
 from tddfa_ros.editing.editor import AttributeEditor
 from tddfa_ros.editing.rerender import Rerenderer
 from tddfa_ros.errors import ModelError
 from tddfa_ros.face import Face
+from tddfa_ros.morphable.attributes import Attribute
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.model_sheet import region_colours, render_head
 from tddfa_ros.types import FloatArray, ImageBGR

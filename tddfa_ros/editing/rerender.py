@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.editing.eyes import eye_colours, upper_lid
 from tddfa_ros.editing.field import Window, displacement, seen_vertices
-from tddfa_ros.editing.layers import Inside, Look, compose, shifted, to_bytes
-from tddfa_ros.editing.layers import relit
+from tddfa_ros.editing.layers import Inside, Look, compose, relit, shifted, to_bytes
 from tddfa_ros.editing.mouth import mouth_colours
 from tddfa_ros.editing.openings import (
     Opening,

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tddfa_ros.types import RealArray
-from tddfa_ros.types import ImageBGR
+from tddfa_ros.types import ImageBGR, RealArray
 
 WIDTH, HEIGHT = 960, 600
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 56, 64

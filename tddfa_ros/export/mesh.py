@@ -1,19 +1,21 @@
 """What is written into mesh files: vertices, triangles, texture coordinates, and where they come from in a face."""
 
 from __future__ import annotations
+
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
 import cv2
 import numpy as np
+
 from tddfa_ros.errors import ConfigError, ImageError, ModelError, TddfaError
 from tddfa_ros.rendering.texture import Texture
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
-import importlib
-from typing import Any
-from tddfa_ros.errors import TddfaError
+
 
 def package(name: str, purpose: str) -> Any:
     """Import a package of the extra ``export``.

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.export.mesh import ExportableFace, Mesh, as_mesh, texture_image, writing
-from tddfa_ros.export.mesh import package
+from tddfa_ros.export.mesh import ExportableFace, Mesh, as_mesh, package, texture_image, writing
 from tddfa_ros.rendering.shading import vertex_normals
 from tddfa_ros.rendering.texture import Texture
 from tddfa_ros.rendering.uv_surface import uv_pixels

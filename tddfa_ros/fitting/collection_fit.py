@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.surface import POINTS_FILE
-from tddfa_ros.morphable.surface import nearest_on_surface
 from tddfa_ros.fitting.collection import FaceLabels
-from tddfa_ros.fitting.fit import (Fit, PointBasis, Targets, batches, fit)
+from tddfa_ros.fitting.fit import Fit, PointBasis, Targets, batches, fit
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.morphable.surface import POINTS_FILE, nearest_on_surface
 from tddfa_ros.types import DoubleArray, FloatArray
 
 MEDIAPIPE_POINTS = 468

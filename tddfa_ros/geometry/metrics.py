@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.types import RealArray
-from tddfa_ros.geometry.rotation import (angle_between, nearest_rotation)
-from tddfa_ros.types import DoubleArray
+from tddfa_ros.geometry.rotation import angle_between, nearest_rotation
+from tddfa_ros.types import DoubleArray, RealArray
 
 INNER = 17
 """First landmark that is not on the jaw: NME51 leaves the jaw out, where 2D and 3D conventions differ."""

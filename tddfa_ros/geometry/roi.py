@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.types import RealArray
-from tddfa_ros.types import CROP_FRAME, DoubleArray, ImageBGR
+from tddfa_ros.types import CROP_FRAME, DoubleArray, ImageBGR, RealArray
 
 BOX_GROWTH = 1.58
 """3DDFA_V2: side of the ROI in units of the detector box's mean side."""

@@ -1,30 +1,32 @@
 """Pictures and videos in, the same with an effect on their faces out."""
 
 from __future__ import annotations
+
+import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
 from tqdm import tqdm
+
 from tddfa_ros.errors import ConfigError, ImageError, TddfaError
-from tddfa_ros.outputs.files import find_pictures, output_names
-from tddfa_ros.outputs.layers import Layer
-from tddfa_ros.outputs.reading import read_ahead
-from tddfa_ros.outputs.writing import write_picture
-from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.sources.folder import SUFFIXES
-from tddfa_ros.video import VideoOptions, annotate_video
-import hashlib
-from collections.abc import Sequence
 from tddfa_ros.face import Face
 from tddfa_ros.makeup.artist import Makeup
 from tddfa_ros.makeup.look import Look
 from tddfa_ros.makeup.objects import WearableObject
 from tddfa_ros.makeup.tryon import Placement, TryOn
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.outputs.files import find_pictures, output_names
 from tddfa_ros.outputs.layers import Layer
+from tddfa_ros.outputs.reading import read_ahead
+from tddfa_ros.outputs.writing import write_picture
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.sources.folder import SUFFIXES
 from tddfa_ros.types import ImageBGR
+from tddfa_ros.video import VideoOptions, annotate_video
+
 
 def makeup_effect(model: MorphableModel, look: Look) -> Layer:
     """A look as a layer; looks that differ have names that differ. Raises as :class:`Makeup` does."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from tddfa_ros.config import PipelineConfig
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.jobs.ordered import Outcome, Pool, in_order
 from tddfa_ros.runtime.devices import usable_cores
-from tddfa_ros.jobs.ordered import (Outcome, Pool, in_order)
 
 if TYPE_CHECKING:
     from tddfa_ros.face import Face
-    from tddfa_ros.morphable.model import MorphableModel
     from tddfa_ros.model_store.store import ModelStore
+    from tddfa_ros.morphable.model import MorphableModel
     from tddfa_ros.sources.bag import BagPicture, BagPictures
 
 
@@ -93,8 +93,8 @@ def process_pictures(
         DeviceError: Ray is not installed, or there is no cluster at that address.
     """
     from tddfa_ros.detection import check_detection
-    from tddfa_ros.morphable.model import MorphableModel
     from tddfa_ros.model_store.store import default_store
+    from tddfa_ros.morphable.model import MorphableModel
 
     config, store = config or PipelineConfig(), store or default_store()
     if workers is not None and workers < 1:

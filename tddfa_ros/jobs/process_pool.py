@@ -11,7 +11,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from tddfa_ros.jobs.ordered import (Outcome, Setup, attempt)
+from tddfa_ros.jobs.ordered import Outcome, Setup, attempt
 
 _SECONDS_TO_END = 5.0
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

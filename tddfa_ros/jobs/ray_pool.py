@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tddfa_ros.errors import DeviceError
-from tddfa_ros.jobs.ordered import (Outcome, Setup, attempt)
+from tddfa_ros.jobs.ordered import Outcome, Setup, attempt
 
 
 class RayPool:

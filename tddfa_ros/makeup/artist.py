@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from tddfa_ros.face import Face
 from tddfa_ros.makeup.blend import add_gloss, level_of, paint
 from tddfa_ros.makeup.colour import from_lab, lab_of, to_lab
-from tddfa_ros.makeup.regions import smoothstep
 from tddfa_ros.makeup.light import SkinLight, skin_light
 from tddfa_ros.makeup.look import Look, Pigment
 from tddfa_ros.makeup.matte import brow_matte, lip_matte
-from tddfa_ros.makeup.regions import face_fields
+from tddfa_ros.makeup.regions import face_fields, smoothstep
 from tddfa_ros.makeup.stickers import PlacedSticker, place_sticker
 from tddfa_ros.makeup.view import FaceView, view_face
 from tddfa_ros.morphable.model import MorphableModel

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.types import RealArray
-from tddfa_ros.types import FloatArray, ImageBGR
+from tddfa_ros.types import FloatArray, ImageBGR, RealArray
 
 _HEX = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
 

@@ -5,25 +5,19 @@ Left and right are alike. All that is needed are the 68 landmarks of the mean he
 model end at its vertices, an outline runs between them."""
 
 from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
-import numpy as np
-from numpy.typing import NDArray
-from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.protocols import INSIDE_MOUTH, in_regions
-from tddfa_ros.types import FloatArray
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
-from tddfa_ros.types import RealArray
-from tddfa_ros.types import DoubleArray, FloatArray
-import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
-from tddfa_ros.types import RealArray
-from tddfa_ros.rendering.protocols import SurfaceModel
-from tddfa_ros.types import FloatArray
+
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.protocols import INSIDE_MOUTH, SurfaceModel, in_regions
+from tddfa_ros.types import DoubleArray, FloatArray, RealArray
 
 _FAR = 100.0  # mm, where there is no border
 _SAMPLES = 9  # points along the border in one triangle

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.export.mesh import writing
-from tddfa_ros.export.mesh import package
+from tddfa_ros.export.mesh import package, writing
 from tddfa_ros.makeup.objects import PURPOSE, WearableObject, object_of_scene
 from tddfa_ros.types import DoubleArray, IntArray
 

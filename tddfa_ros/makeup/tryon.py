@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tddfa_ros.rendering.window import (box_in_picture, scaled)
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_image
 from tddfa_ros.makeup.light import skin_light
@@ -19,6 +18,7 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import check_image, far_to_near
 from tddfa_ros.rendering.raster import Surface, visible_surface
 from tddfa_ros.rendering.shading import lambert, vertex_normals
+from tddfa_ros.rendering.window import box_in_picture, scaled
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 _FINEST, _LONGEST = 3.0, 800  # grid px per picture px, and longest side of the grid

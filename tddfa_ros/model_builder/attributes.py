@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from tddfa_ros.morphable.attributes import (Attribute, AttributeSet)
-from tddfa_ros.morphable.measures import (MEASURES, measure_face)
 from tddfa_ros.errors import ModelError
-from tddfa_ros.model_builder.anny_source import (AnnySource, HeadMesh)
-from tddfa_ros.model_builder.attribute_recipes import (RECIPES, Recipe)
+from tddfa_ros.model_builder.anny_source import AnnySource, HeadMesh
+from tddfa_ros.model_builder.attribute_recipes import RECIPES, Recipe
 from tddfa_ros.model_builder.build import warped_head
+from tddfa_ros.morphable.attributes import Attribute, AttributeSet
+from tddfa_ros.morphable.measures import MEASURES, measure_face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray
 

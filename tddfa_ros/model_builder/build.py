@@ -12,19 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from tddfa_ros.model_builder.anny_source import (HEAD_PARTS, AnnySource, HeadMesh)
+from tddfa_ros.model_builder.anny_source import HEAD_PARTS, AnnySource, HeadMesh
 from tddfa_ros.model_builder.coarse import coarsen
-from tddfa_ros.model_builder.identity import (IdentityBasis, align, identity_basis, mirror_partners, orthogonal)
-from tddfa_ros.model_builder.regions import (REGION_NAMES, label_regions)
-from tddfa_ros.model_builder.subdivision import (loop_matrix, split_triangles)
-from tddfa_ros.morphable.surface import nearest_on_surface
+from tddfa_ros.model_builder.identity import (
+    IdentityBasis,
+    align,
+    identity_basis,
+    mirror_partners,
+    orthogonal,
+)
+from tddfa_ros.model_builder.regions import REGION_NAMES, label_regions
+from tddfa_ros.model_builder.subdivision import loop_matrix, split_triangles
 from tddfa_ros.model_builder.texture_map import lay_out
 from tddfa_ros.model_builder.warp import Warp
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.morphable.surface import POINTS_FILE, nearest_on_surface
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
-
-POINTS_FILE = Path(__file__).with_name("points.json")
-"""Where the 68 landmarks (and MediaPipe's 468 points) lie on the mean head; written by ``tddfa models locate``."""
 
 SEED = 0
 SAMPLES = 1200

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tddfa_ros.fitting.fit import PointBasis, Targets, batches, fit
 from tddfa_ros.model_builder.build import DenseHead
 from tddfa_ros.morphable.surface import nearest_on_surface
-from tddfa_ros.fitting.fit import (PointBasis, Targets, batches, fit)
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
 
 _PAIRS = (

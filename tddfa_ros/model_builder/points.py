@@ -13,14 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.model_builder.build import DenseHead
-from tddfa_ros.model_builder.locate import (MIRROR68, align_to_head, basis_on, mean_face, mirror_pairs, refine)
-from tddfa_ros.morphable.surface import nearest_on_surface
-from tddfa_ros.model_builder.views import (Views, find_aflw, settle_views, slide_views)
-from tddfa_ros.model_builder.warp import Warp
-from tddfa_ros.fitting.collection import (SOURCES, FaceLabels, load_source)
-from tddfa_ros.fitting.fit import (Targets, batches, fit)
+from tddfa_ros.fitting.collection import SOURCES, FaceLabels, load_source
 from tddfa_ros.fitting.collection_fit import MEDIAPIPE_POINTS
+from tddfa_ros.fitting.fit import Targets, batches, fit
+from tddfa_ros.model_builder.build import DenseHead
+from tddfa_ros.model_builder.locate import (
+    MIRROR68,
+    align_to_head,
+    basis_on,
+    mean_face,
+    mirror_pairs,
+    refine,
+)
+from tddfa_ros.model_builder.views import Views, find_aflw, settle_views, slide_views
+from tddfa_ros.model_builder.warp import Warp
+from tddfa_ros.morphable.surface import nearest_on_surface
 from tddfa_ros.types import DoubleArray, FloatArray
 
 _ABOUT = (

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tddfa_ros.morphable.surface import nearest_on_surface
 from tddfa_ros.fitting.fit import PointBasis
+from tddfa_ros.morphable.surface import nearest_on_surface
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
 
 _AROUND = 0.02  # m around the places that are tried, in which the nearest surface must lie

@@ -14,14 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tddfa_ros.model_builder.build import DenseHead
-from tddfa_ros.model_builder.locate import (MIRROR68, basis_on, mirror_pairs)
-from tddfa_ros.model_builder.slide import (Seen, slide)
-from tddfa_ros.morphable.surface import nearest_on_surface
-from tddfa_ros.model_builder.warp import (Warp, left_over)
 from tddfa_ros.fitting.collection import FaceLabels
-from tddfa_ros.fitting.fit import (PointBasis, Targets, batches, fit)
-from tddfa_ros.fitting.collection_fit import (AFLW_LIKE, AFLW_POINTS, MEDIAPIPE_POINTS, Noise, make_targets)
+from tddfa_ros.fitting.collection_fit import (
+    AFLW_LIKE,
+    AFLW_POINTS,
+    MEDIAPIPE_POINTS,
+    Noise,
+    make_targets,
+)
+from tddfa_ros.fitting.fit import PointBasis, Targets, batches, fit
+from tddfa_ros.model_builder.build import DenseHead
+from tddfa_ros.model_builder.locate import MIRROR68, basis_on, mirror_pairs
+from tddfa_ros.model_builder.slide import Seen, slide
+from tddfa_ros.model_builder.warp import Warp, left_over
+from tddfa_ros.morphable.surface import nearest_on_surface
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
 
 _BINS = tuple((low, low + 30, 100) for low in (0, 30, 60))

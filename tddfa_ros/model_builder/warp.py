@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.model_builder.slide import Seen
 from tddfa_ros.fitting.fit import PointBasis
+from tddfa_ros.model_builder.slide import Seen
 from tddfa_ros.types import DoubleArray, IntArray
 
 _KNEE = 2.0  # px: labels have outliers, so the weight of a residual falls beyond

@@ -11,8 +11,8 @@ import zipfile
 from pathlib import Path
 
 from tddfa_ros.errors import ModelError, ModelHashError
+from tddfa_ros.model_store.manifest import ModelEntry, PypiSource
 from tddfa_ros.model_store.onnx_edits import EDITS
-from tddfa_ros.model_store.manifest import (ModelEntry, PypiSource)
 
 _PIP_TIMEOUT_S = "20"
 

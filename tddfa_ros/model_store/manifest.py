@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 import yaml
 
 from tddfa_ros.errors import ModelError
+from tddfa_ros.files import sha256_of, write_atomically
 
 ROLES = ("attributes", "detector", "morphable", "regressor")
 
@@ -115,29 +113,6 @@ def add_model(
     body = yaml.safe_dump({"models": models}, sort_keys=False, allow_unicode=True, width=110)
     write_atomically(path, (header + body).encode())
     return checked
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that other processes see either the old one or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -7,10 +7,16 @@ from pathlib import Path
 
 from tddfa_ros.config import RegressionConfig
 from tddfa_ros.errors import ModelError, ModelHashError
-from tddfa_ros.model_store.manifest import (FileSource, ImportedSource, ModelEntry, PypiSource, read_manifest)
-from tddfa_ros.files import (sha256_of, write_atomically)
-from tddfa_ros.model_store.resources import (cache_dir, resource_dir)
-from tddfa_ros.model_store.fetch import (from_archive, from_pypi)
+from tddfa_ros.files import sha256_of, write_atomically
+from tddfa_ros.model_store.fetch import from_archive, from_pypi
+from tddfa_ros.model_store.manifest import (
+    FileSource,
+    ImportedSource,
+    ModelEntry,
+    PypiSource,
+    read_manifest,
+)
+from tddfa_ros.model_store.resources import cache_dir, resource_dir
 
 MODEL_SUFFIXES = (".onnx", ".npz")
 

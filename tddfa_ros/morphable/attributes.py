@@ -148,15 +148,3 @@ class AttributeSet:
                 high=np.array([a.high for a in every]),
                 explained=np.array([a.explained for a in every]),
             )
-
-
-def default_attributes(model: MorphableModel) -> AttributeSet | None:
-    """The directions that come with this package when they belong to ``model``, else None.
-
-    Raises:
-        ModelError: the file is missing or damaged.
-    """
-    from tddfa_ros.model_store.store import default_store
-
-    found = AttributeSet.load(default_store().path(DEFAULT_ATTRIBUTES))
-    return found if found.topology_id == model.topology_id else None

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.types import DoubleArray, IntArray
+
+POINTS_FILE = Path(__file__).with_name("points.json")
+"""Where the 68 landmarks lie on the default head: triangle and barycentric weights, found by ``tddfa models locate``."""
 
 _CANDIDATES = 12
 

@@ -13,15 +13,15 @@ from std_srvs.srv import SetBool, Trigger
 
 from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.nodes.camera_state import CameraState
-from tddfa_ros.nodes.ros.diagnostics import (Diagnostics, Statistics)
-from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
 from tddfa_ros.nodes.convert.images import to_bgr
-from tddfa_ros.nodes.ros.mailbox import Worker
-from tddfa_ros.nodes.convert.messages import (NANOSECONDS, stamp_ns, stamp_seconds)
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, stamp_seconds
+from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
 from tddfa_ros.nodes.options import FaceNodeOptions
+from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
-from tddfa_ros.nodes.ros.subscriptions import (SENSOR_QOS, image_topic, subscribe_images)
+from tddfa_ros.nodes.ros.subscriptions import SENSOR_QOS, image_topic, subscribe_images
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.tracking.tracker import FaceTracker

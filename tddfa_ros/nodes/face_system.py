@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.nodes.ros.runner import (EXIT_USER_ERROR, own_arguments, run)
+from tddfa_ros.nodes.ros.runner import EXIT_USER_ERROR, own_arguments, run
 
 
 def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:

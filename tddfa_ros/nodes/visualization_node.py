@@ -1,38 +1,39 @@
 """``visualization_node``: face_mesh in; markers, coloured points and an overlay out, for people to look at."""
 
 from __future__ import annotations
+
 import sys
+from collections.abc import Sequence
 from typing import Any
+
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
+
 from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.face import TrackedFace
+from tddfa_ros.face import Face, TrackedFace
+from tddfa_ros.makeup.artist import Makeup
+from tddfa_ros.makeup.reading import load_look
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
 from tddfa_ros.nodes.convert.images import to_bgr
-from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.convert.markers import MarkerBuilder
-from tddfa_ros.nodes.convert.messages import (NANOSECONDS, stamp_ns, tracked_faces, uint8_sequence)
-from tddfa_ros.nodes.options import VisualizationNodeOptions
-from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, tracked_faces, uint8_sequence
 from tddfa_ros.nodes.convert.pointcloud import point_cloud
+from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
+from tddfa_ros.nodes.options import VisualizationNodeOptions
+from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.stamps import StampMatcher
 from tddfa_ros.nodes.ros.subscriptions import subscribe_images
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
-from tddfa_ros.model_store.store import default_store
-from tddfa_ros.types import ImageBGR
-from collections.abc import Sequence
-from tddfa_ros.face import Face
-from tddfa_ros.makeup.artist import Makeup
-from tddfa_ros.makeup.reading import load_look
-from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.overlay import draw_overlay
 from tddfa_ros.types import ImageBGR
+
 
 class OverlayPainter:
     """Draws overlays.

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.files import sha256_of
+from tddfa_ros.model_store.manifest import ImportedSource, ModelEntry, add_model
+from tddfa_ros.model_store.store import ModelStore
 from tddfa_ros.official.basel import LICENCE as BASEL_LICENCE
 from tddfa_ros.official.basel import Basel, to_morphable
 from tddfa_ros.official.checkpoints import Checkpoint
@@ -24,9 +27,6 @@ from tddfa_ros.official.recognise import (
     recognise,
 )
 from tddfa_ros.official.whitening import Whitening
-from tddfa_ros.model_store.manifest import (ImportedSource, ModelEntry, add_model)
-from tddfa_ros.files import sha256_of
-from tddfa_ros.model_store.store import ModelStore
 
 _LICENCES = {
     "centerface": "MIT",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tddfa_ros.jobs.images import (BatchSummary, ImageOptions, process_images)
 from tddfa_ros.outputs.files import find_pictures, output_names
 from tddfa_ros.outputs.layers import LAYERS, paint_layers
 from tddfa_ros.outputs.reading import read_ahead, read_picture
@@ -12,8 +11,6 @@ from tddfa_ros.outputs.registry import OUTPUTS, Output, Scene
 __all__ = [
     "LAYERS",
     "OUTPUTS",
-    "BatchSummary",
-    "ImageOptions",
     "Output",
     "Scene",
     "face_from_record",
@@ -21,7 +18,6 @@ __all__ = [
     "find_pictures",
     "output_names",
     "paint_layers",
-    "process_images",
     "read_ahead",
     "read_picture",
 ]

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.rendering.shading import evened
 from tddfa_ros.rendering.raster import rasterize
-from tddfa_ros.rendering.shading import lambert, vertex_normals
+from tddfa_ros.rendering.shading import evened, lambert, vertex_normals
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 _SUPERSAMPLING = 2

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.rendering.shading import evened
 from tddfa_ros.rendering.protocols import MeshFace, SurfaceModel, check_shape, far_to_near
 from tddfa_ros.rendering.raster import visible_surface
 from tddfa_ros.rendering.raster_numpy import weights_numpy
+from tddfa_ros.rendering.shading import evened
 from tddfa_ros.types import FloatArray
 
 

@@ -1,10 +1,10 @@
 """Vertex normals and soft light: what turns a mesh into a picture a person can read."""
 
 from __future__ import annotations
-import numpy as np
-from tddfa_ros.types import FloatArray, IntArray
+
 import numpy as np
 from scipy import sparse
+
 from tddfa_ros.types import FloatArray, IntArray
 
 _ROUNDS = 2

@@ -1,14 +1,17 @@
 """The picture of a face unrolled into its UV map; what the picture does not show is mirrored, inpainted or left out."""
 
 from __future__ import annotations
+
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.rendering.protocols import (
     INSIDE_MOUTH,
@@ -20,9 +23,7 @@ from tddfa_ros.rendering.protocols import (
 from tddfa_ros.rendering.uv_surface import UvSurface, uv_surface
 from tddfa_ros.rendering.visibility import DepthBuffer
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
-import cv2
-import numpy as np
-from tddfa_ros.types import FloatArray
+
 
 def fill_gaps(colour: FloatArray, weight: FloatArray) -> FloatArray:
     """Continue colours smoothly into texels without weight.

@@ -11,10 +11,9 @@ import numpy as np
 
 from tddfa_ros.errors import ImageError
 from tddfa_ros.geometry.roi import check_image, roi_from_box, roi_from_landmarks
-from tddfa_ros.types import RealArray
 from tddfa_ros.tracking.association import associate, iou
 from tddfa_ros.tracking.track import Track
-from tddfa_ros.types import DoubleArray, ImageBGR, Intrinsics
+from tddfa_ros.types import DoubleArray, ImageBGR, Intrinsics, RealArray
 
 if TYPE_CHECKING:
     from tddfa_ros.config import PipelineConfig, TrackingConfig

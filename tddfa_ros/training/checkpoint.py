@@ -1,18 +1,18 @@
 """Checkpoints: everything a run needs to go on as if it had not stopped, and networks taken out of them."""
 
 from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
 import torch
 from torch import Tensor
+
 from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.config import TrainConfig
 from tddfa_ros.training.networks import BACKBONES, FaceNet
-from collections.abc import Mapping
-import torch
-from torch import Tensor
 
 _UNEVEN = (0.35, 0.65)
 """Range of the first copy's share in what follows: equal copies would learn the same for ever."""

@@ -1,12 +1,15 @@
 """What the network sees in a step: crops drawn from a cache, augmented, with their targets."""
 
 from __future__ import annotations
+
 from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
+
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.augment import (
@@ -16,14 +19,10 @@ from tddfa_ros.training.augment import (
     reframe_parsing,
 )
 from tddfa_ros.training.cache import FaceCache
-from tddfa_ros.types import CROP_FRAME, DoubleArray
-import numpy as np
-import torch
-from torch import Tensor, nn
-from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.data.uv_map import uv_surface
 from tddfa_ros.training.networks import UV_SIZE
-from tddfa_ros.types import POSE_SIZE
+from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray
+
 
 class UvTarget(nn.Module):
     """params (n, P) -> (n, 3, u, u) x, y, z in the crop frame at every texel of the model's texture, 0 where there is no surface.

@@ -1,10 +1,13 @@
 """How much each term of the loss counts, and how that fades over a run (needs no torch)."""
 
 from __future__ import annotations
+
 from dataclasses import dataclass, field, fields
 from typing import Any
+
 from tddfa_ros.config import from_dict, option
 from tddfa_ros.errors import ConfigError
+
 
 def weights_at(weights: LossWeights, progress: float) -> dict[str, float]:
     """Weight of every term that counts, at ``progress`` t / T of the run in [0, 1]; terms of weight 0 are left out."""

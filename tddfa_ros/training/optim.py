@@ -1,15 +1,14 @@
 """The running average of a network's weights, which is what is validated and exported."""
 
 from __future__ import annotations
-from collections.abc import Mapping
-from typing import Any
-import torch
-from torch import Tensor, nn
+
 import math
 from collections.abc import Mapping
 from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
 
 class Clock:
     """Attributes: epoch: whole epochs that are over; step: steps of the next one that are."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from tddfa_ros.errors import ModelError, ModelHashError
-from tddfa_ros.runtime import devices
 from tddfa_ros.model_store.manifest import FileSource
 from tddfa_ros.model_store.store import ModelStore
+from tddfa_ros.runtime import devices
 
 OK, ABSENT, BROKEN = "ok", "absent", "broken"
 """States of a finding; what is absent is optional, or is fetched at need."""

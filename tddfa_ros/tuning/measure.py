@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tddfa_ros.config import PipelineConfig
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.model_store.store import ModelStore
 from tddfa_ros.runtime import devices
 from tddfa_ros.runtime.session import OnnxSession
-from tddfa_ros.model_store.store import ModelStore
 from tddfa_ros.runtime.tensorrt import MODEL
 from tddfa_ros.tuning.build_engine import build_engine
 

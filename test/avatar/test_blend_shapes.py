@@ -12,8 +12,8 @@ from tddfa_ros.arkit import REACH, sideless
 from tddfa_ros.avatar import ARKIT_NAMES, AvatarFrame, BlendShapes
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
-from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.model_store.store import default_store
+from tddfa_ros.morphable import MorphableModel
 
 LEFT_EYE = ["blink", "look_down", "look_in", "look_out", "look_up", "squint", "wide"]
 

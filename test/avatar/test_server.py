@@ -159,8 +159,8 @@ def test_without_three_it_says_how_to_get_it(
 
 def test_the_head_has_eyes_that_look_forward() -> None:
     from tddfa_ros.avatar.head import vertex_colours
-    from tddfa_ros.morphable import MorphableModel
     from tddfa_ros.model_store.store import default_store
+    from tddfa_ros.morphable import MorphableModel
 
     model = MorphableModel.load(default_store().path("tddfa-head"))
     colours = vertex_colours(model)

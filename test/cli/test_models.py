@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tddfa_ros.cli import main
-from tddfa_ros.model_store.manifest import add_model
 from tddfa_ros.files import sha256_of
+from tddfa_ros.model_store.manifest import add_model
 
 
 @pytest.fixture

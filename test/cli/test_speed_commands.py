@@ -13,7 +13,7 @@ import pytest
 from tddfa_ros import FacePipeline
 from tddfa_ros.cli import main
 from tddfa_ros.cli.doctor import as_text
-from tddfa_ros.tuning.doctor import (ABSENT, OK, Finding)
+from tddfa_ros.tuning.doctor import ABSENT, OK, Finding
 from tddfa_ros.tuning.measure import Timing
 
 

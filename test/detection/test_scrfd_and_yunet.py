@@ -19,7 +19,7 @@ from tddfa_ros.detection.families import YUNET_OUTPUTS, family_of, fixed_size
 from tddfa_ros.detection.scrfd import LAYOUTS, Scrfd
 from tddfa_ros.detection.yunet import YuNet
 from tddfa_ros.errors import ConfigError, ModelError
-from tddfa_ros.model_store.store import (ModelStore, default_store)
+from tddfa_ros.model_store.store import ModelStore, default_store
 
 HEIGHT, WIDTH = 128, 256
 

@@ -18,7 +18,7 @@ from support.documents import PAGES, ROOT, Block, blocks
 
 from tddfa_ros import FacePipeline
 from tddfa_ros.errors import ModelError
-from tddfa_ros.outputs import ImageOptions, process_images
+from tddfa_ros.jobs.images import ImageOptions, process_images
 from tddfa_ros.outputs.registry import OUTPUTS
 from tddfa_ros.video import VideoOptions, annotate_video
 

@@ -11,9 +11,9 @@ from tddfa_ros.editing.field import MARGIN, Window, displacement, seen_vertices
 from tddfa_ros.editing.openings import Patch, openings_of
 from tddfa_ros.errors import ImageError, ModelError
 from tddfa_ros.face import Face
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering import rasterize
-from tddfa_ros.model_store.store import default_store
 
 SIDE = 420
 ROI = np.array([110.0, 110.0, 310.0, 310.0])

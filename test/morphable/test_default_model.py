@@ -12,8 +12,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.model_builder.locate import MIRROR68
+from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.morphable.model import _HASHED, topology_hash
 
 MM = 1000.0

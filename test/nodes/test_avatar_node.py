@@ -33,8 +33,8 @@ def winking_face() -> Any:
     """The default head with one eye shut and the mouth open, as the network would say it."""
     from support.exports import export_face
 
-    from tddfa_ros.morphable import MorphableModel
     from tddfa_ros.model_store.store import default_store
+    from tddfa_ros.morphable import MorphableModel
 
     like = export_face()
     model = MorphableModel.load(default_store().path("tddfa-head"))
@@ -49,8 +49,8 @@ def winking_face() -> Any:
 def publish_until(graph: Any, face: Any, condition: Any) -> None:
     from std_msgs.msg import Header
 
-    from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
     from tddfa_ros.nodes.convert.messages import face_landmarks_message
+    from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
 
     header = Header(frame_id="camera_optical_frame")
     header.stamp.sec = 1000

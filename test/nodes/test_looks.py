@@ -7,8 +7,8 @@ from support.painted import changed, face_at, portrait
 
 from tddfa_ros.config import from_dict
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.nodes.visualization_node import OverlayPainter
 from tddfa_ros.nodes.options import OverlayOptions, VisualizationNodeOptions
+from tddfa_ros.nodes.visualization_node import OverlayPainter
 from tddfa_ros.rendering.overlay import draw_overlay
 
 

@@ -24,10 +24,10 @@ from support.official_files import (
 from tddfa_ros.cli import main
 from tddfa_ros.config import load_config
 from tddfa_ros.errors import ConfigError, ModelError, ModelHashError
+from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.official.importer import import_models
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.model_store.store import (ModelStore, default_store)
 
 WHITENING = "param_mean_std_62d_120x120.pkl"
 

@@ -9,10 +9,9 @@ from support.synthetic_model import synthetic_model
 
 from tddfa_ros.errors import ConfigError, ImageError, ModelError
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.texture import fill_gaps
 from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.rendering.raster import rasterize
-from tddfa_ros.rendering.texture import mirror_vertices, sample_texture, uv_texture
+from tddfa_ros.rendering.texture import fill_gaps, mirror_vertices, sample_texture, uv_texture
 from tddfa_ros.rendering.uv_surface import uv_pixels, uv_surface
 from tddfa_ros.rendering.visibility import vertex_visibility
 

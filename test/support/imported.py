@@ -9,9 +9,9 @@ from pathlib import Path
 import onnx
 
 from tddfa_ros.config import DetectionConfig
-from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.model_store.manifest import (ImportedSource, add_model)
+from tddfa_ros.model_store.manifest import ImportedSource, add_model
 from tddfa_ros.model_store.store import default_store
+from tddfa_ros.morphable import MorphableModel
 
 NETWORK, HEAD = "official-mb05", "official-bfm"
 

@@ -12,10 +12,10 @@ from tddfa_ros.config import RegressionConfig
 from tddfa_ros.errors import ModelError
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import compose, rotation_from_yaw_pitch_roll
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import image_normals, lambert
-from tddfa_ros.model_store.store import default_store
 
 SIDE = 480
 PX_PER_MM = 2.0

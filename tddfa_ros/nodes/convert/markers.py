@@ -10,7 +10,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from tddfa_ros.face import TrackedFace
-from tddfa_ros.nodes.convert.messages import (NANOSECONDS, pose_message)
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, pose_message
 from tddfa_ros.rendering.overlay import tint_of
 from tddfa_ros.types import FloatArray
 

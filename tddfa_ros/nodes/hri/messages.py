@@ -22,8 +22,14 @@ from std_msgs.msg import Header
 from tddfa_msgs.msg import FaceLandmarks
 from tddfa_ros.attributes.expressions import basic_expression
 from tddfa_ros.geometry.roi import roi_from_landmarks
-from tddfa_ros.nodes.hri.values import (EXPRESSIONS, SoftBiometrics, action_units, facial_landmarks, region)
 from tddfa_ros.nodes.convert.messages import points_from
+from tddfa_ros.nodes.hri.values import (
+    EXPRESSIONS,
+    SoftBiometrics,
+    action_units,
+    facial_landmarks,
+    region,
+)
 from tddfa_ros.types import DoubleArray, FloatArray
 
 

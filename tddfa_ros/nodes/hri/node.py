@@ -17,24 +17,29 @@ from tddfa_ros.attributes.estimate import AttributeEstimator
 from tddfa_ros.attributes.expressions import has_action_units
 from tddfa_ros.errors import CameraError, ConfigError
 from tddfa_ros.geometry.roi import crop
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.nodes.convert.images import image_message, to_bgr
+from tddfa_ros.nodes.convert.messages import expression_coefficients, stamp_ns, stamp_seconds
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
-from tddfa_ros.nodes.hri.memory import (Estimates, Presence)
-from tddfa_ros.nodes.hri.values import (aligned, soft_biometrics)
-from tddfa_ros.nodes.convert.images import (image_message, to_bgr)
-from tddfa_ros.nodes.ros.mailbox import Worker
-from tddfa_ros.nodes.convert.messages import (expression_coefficients, stamp_ns, stamp_seconds)
+from tddfa_ros.nodes.hri.memory import Estimates, Presence
+from tddfa_ros.nodes.hri.values import aligned, soft_biometrics
 from tddfa_ros.nodes.options import HriNodeOptions
+from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.stamps import StampMatcher
 from tddfa_ros.nodes.ros.subscriptions import subscribe_images
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
-from tddfa_ros.model_store.store import default_store
 from tddfa_ros.types import ImageBGR
 
 try:
-    from tddfa_ros.nodes.hri.messages import (FACE_MESSAGES, SeenFace, gaze_transform, soft_biometrics_message)
+    from tddfa_ros.nodes.hri.messages import (
+        FACE_MESSAGES,
+        SeenFace,
+        gaze_transform,
+        soft_biometrics_message,
+    )
     from tddfa_ros.nodes.hri.topics import FaceTopics
 except ModuleNotFoundError as missing:
     if missing.name is None or missing.name.partition(".")[0] != "hri_msgs":

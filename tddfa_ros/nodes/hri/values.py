@@ -13,8 +13,7 @@ import numpy as np
 from tddfa_ros.attributes.estimate import Attributes
 from tddfa_ros.attributes.expressions import ACTION_UNITS, intensities
 from tddfa_ros.geometry.roi import crop
-from tddfa_ros.types import RealArray
-from tddfa_ros.types import FloatArray, ImageBGR
+from tddfa_ros.types import FloatArray, ImageBGR, RealArray
 
 LANDMARKS = 70
 """Codes 0 to 67 of ``hri_msgs/FacialLandmarks`` are iBUG-68, point for point; 68 and 69 are the pupils."""

@@ -10,10 +10,22 @@ import torch
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.attributes.network.crops import find_rois
-from tddfa_ros.training.attributes.network.report import (Logits, export_attributes, find_temperatures, report)
-from tddfa_ros.training.attributes.network.network import (AttributeConfig, AttributeNet, kept_maps, predict, stem_maps, train)
-from tddfa_ros.training.attributes.network.labelled import (LabelledFaces, stratified_parts)
+from tddfa_ros.training.attributes.crops import find_rois
+from tddfa_ros.training.attributes.labelled import LabelledFaces, stratified_parts
+from tddfa_ros.training.attributes.network import (
+    AttributeConfig,
+    AttributeNet,
+    kept_maps,
+    predict,
+    stem_maps,
+    train,
+)
+from tddfa_ros.training.attributes.report import (
+    Logits,
+    export_attributes,
+    find_temperatures,
+    report,
+)
 
 
 def run(

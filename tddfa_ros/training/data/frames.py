@@ -4,10 +4,13 @@
 size lies over the photograph; any other map is a square of one of :data:`MAP_SIDES` px with the crop's 120 px in the middle."""
 
 from __future__ import annotations
+
 from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
 from tddfa_ros.training.data.layout import ItemError
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray

@@ -1,24 +1,15 @@
 """Confidence: is there a face in the crop."""
 
 from __future__ import annotations
-from torch import Tensor, nn
-import torch
-from torch import Tensor, nn
-from tddfa_ros.types import POSE_SIZE
-import torch
-from torch import Tensor, nn
-import torch
-from torch import Tensor
+
 from collections.abc import Sequence
-import torch
-from torch import Tensor, nn
-from tddfa_ros.training.data.frames import IGNORE
-import torch
-from torch import Tensor
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+
 from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE
 
 _INNER = ("inner_mouth", "tongue", "neck", "scalp")

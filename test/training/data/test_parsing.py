@@ -9,8 +9,8 @@ from support.synthetic_model import frontal_params, synthetic_model
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_crop
-from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.model_builder.regions import REGION_NAMES
+from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering.parsing import (
     CLASS_NAMES,
     CLASSES,
