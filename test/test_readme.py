@@ -171,16 +171,22 @@ class Endpoints(ast.NodeVisitor):
 def endpoints():
     """(kind, type, name) -> the nodes that have it."""
     folder = ROOT / "tddfa_ros" / "nodes"
-    modules = {path.stem: Endpoints(path) for path in folder.glob("*.py")}
+    modules = {
+        path.relative_to(folder).with_suffix("").as_posix(): Endpoints(path)
+        for path in folder.rglob("*.py")
+    }
     shared = {
         "FacePublisher": "face_publisher",
-        "Diagnostics": "diagnostics",
-        "FaceTopics": "hri_topics",
+        "Diagnostics": "ros/diagnostics",
+        "FaceTopics": "hri/topics",
     }
+    files = {node: "hri/node" if node == "hri_node" else node for node in NODES}
     found = defaultdict(set)
     for node in NODES:
-        helpers = [modules[home] for name, home in shared.items() if name in modules[node].calls]
-        for module in (modules[node], *helpers):
+        helpers = [
+            modules[home] for name, home in shared.items() if name in modules[files[node]].calls
+        ]
+        for module in (modules[files[node]], *helpers):
             for endpoint in module.found:
                 found[endpoint].add(node)
     # Whatever is created anywhere has to be seen through one of the nodes.

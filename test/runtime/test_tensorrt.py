@@ -153,7 +153,7 @@ def test_where_there_is_no_tensorrt_an_engine_folder_still_runs(
     network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("tddfa_ros.runtime.tensorrt.tensorrt_absence", lambda: None)
+        patch.setattr("tddfa_ros.tuning.build_engine.tensorrt_absence", lambda: None)
         patch.setattr(OnnxSession, "provider", TENSORRT)
         build_engine(network, tmp_path / "engine")
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
