@@ -79,10 +79,10 @@ def command(
         output,
         FacePipeline(config),
         options,
-        say=lambda sentence: tqdm.write(sentence, file=sys.stderr),
+        on_message=lambda sentence: tqdm.write(sentence, file=sys.stderr),
     )
     click.echo(
-        f"{counted(summary.faces, 'face')} in {counted(summary.pictures, 'picture')}; "
-        f"{counted(summary.files, 'file')} in {output}"
+        f"{counted(summary.faces, 'face')} in {counted(summary.images, 'image')}; "
+        f"{counted(len(summary.files), 'file')} in {output}"
     )
     return 1 if strict and (summary.unreadable or summary.without_face) else 0

@@ -11,8 +11,9 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from tddfa_ros.errors import ConfigError, ImageError, TddfaError
+from tddfa_ros.errors import ConfigError, TddfaError
 from tddfa_ros.face import Face
+from tddfa_ros.jobs.faces import JobSummary, detect_faces
 from tddfa_ros.makeup.artist import Makeup
 from tddfa_ros.makeup.look import Look
 from tddfa_ros.makeup.objects import WearableObject
@@ -20,7 +21,6 @@ from tddfa_ros.makeup.tryon import Placement, TryOn
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.files import find_pictures, output_names
 from tddfa_ros.outputs.layers import Layer
-from tddfa_ros.outputs.reading import read_ahead
 from tddfa_ros.outputs.writing import write_picture
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.sources.folder import SUFFIXES
@@ -76,22 +76,11 @@ class FileOptions:
     threads: int = 2
 
 
-@dataclass
-class FilesSummary:
-    """What came of it: files written, faces in pictures, pictures without a use, and whether every video came to its end."""
-
-    files: list[Path] = field(default_factory=list)
-    faces: int = 0
-    unreadable: list[Path] = field(default_factory=list)
-    without_face: list[Path] = field(default_factory=list)
-    finished: bool = True
-
-
 @dataclass(frozen=True)
 class _Job:
     source: Path
     target: Path
-    kind: Literal["picture", "video"]
+    kind: Literal["image", "video"]
 
 
 def paint_files(
@@ -100,8 +89,8 @@ def paint_files(
     pipeline: FacePipeline,
     effect: Layer,
     options: FileOptions | None = None,
-    say: Callable[[str], None] = lambda _: None,
-) -> FilesSummary:
+    on_message: Callable[[str], None] = lambda _: None,
+) -> JobSummary:
     """Paint the faces of pictures and videos.
 
     Args:
@@ -110,49 +99,41 @@ def paint_files(
         pipeline: finds the faces.
         effect: see :mod:`tddfa_ros.jobs.effects`.
         options: see there.
-        say: told one sentence about every input that comes to nothing.
+        on_message: called with one sentence for every input that cannot be used or shows no face.
 
     Raises:
         SourceError: an input is not there. ConfigError: an output exists, or is of the wrong kind. TddfaError: a file cannot be written.
     """
     options = options or FileOptions()
     jobs = _jobs(inputs, output, options)
-    summary = FilesSummary()
-    _pictures([j for j in jobs if j.kind == "picture"], pipeline, effect, options, summary, say)
+    summary = JobSummary()
+    _images([j for j in jobs if j.kind == "image"], pipeline, effect, options, summary, on_message)
     for job in jobs:
         if job.kind == "video":
-            _video(job, pipeline, effect, options, summary, say)
+            _video(job, pipeline, effect, options, summary, on_message)
     return summary
 
 
-def _pictures(
+def _images(
     jobs: Sequence[_Job],
     pipeline: FacePipeline,
     effect: Layer,
     options: FileOptions,
-    summary: FilesSummary,
-    say: Callable[[str], None],
+    summary: JobSummary,
+    on_message: Callable[[str], None],
 ) -> None:
-    read = read_ahead([job.source for job in jobs], options.threads)
-    bar = tqdm(zip(jobs, read, strict=True), total=len(jobs), unit="picture", disable=not jobs)
-    for job, (path, image) in bar:
-        if isinstance(image, ImageError):
-            summary.unreadable.append(path)
-            say(str(image))
-            continue
-        try:
-            faces = [f for f in pipeline(image) if f.confidence >= options.min_confidence]
-        except ImageError as error:
-            summary.unreadable.append(path)
-            say(str(error))
-            continue
-        if not faces:
-            summary.without_face.append(path)
-            say(f"{path}: no face was found")
-            continue
-        summary.faces += len(faces)
-        painted = effect.paint(image, faces, pipeline.model)
-        summary.files.append(write_picture(job.target, painted))
+    found = detect_faces(
+        [job.source for job in jobs],
+        pipeline,
+        summary,
+        min_confidence=options.min_confidence,
+        threads=options.threads,
+        on_message=on_message,
+    )
+    for job, item in zip(jobs, found, strict=True):
+        if item.image is not None and item.faces:
+            painted = effect.paint(item.image, item.faces, pipeline.model)
+            summary.files.append(write_picture(job.target, painted))
 
 
 def _video(
@@ -160,13 +141,13 @@ def _video(
     pipeline: FacePipeline,
     effect: Layer,
     options: FileOptions,
-    summary: FilesSummary,
-    say: Callable[[str], None],
+    summary: JobSummary,
+    on_message: Callable[[str], None],
 ) -> None:
     from dataclasses import replace
 
     chosen = replace(options.video, layers=(), effects=(effect,), overwrite=options.overwrite)
-    done = annotate_video(str(job.source), job.target, pipeline, chosen, say=say)
+    done = annotate_video(str(job.source), job.target, pipeline, chosen, say=on_message)
     summary.files += done.files
     summary.faces += done.faces
     summary.finished &= done.finished
@@ -188,14 +169,14 @@ def _jobs(inputs: Sequence[str], output: Path, options: FileOptions) -> list[_Jo
         targets = [output / f"{name}{_ending(path)}" for name, path in pairs]
     jobs = []
     for source, target in zip(sources, targets, strict=True):
-        kind: Literal["picture", "video"] = "video" if _is_video(source) else "picture"
+        kind: Literal["image", "video"] = "video" if _is_video(source) else "image"
         _check(source, target, kind, options)
         jobs.append(_Job(source, target, kind))
     return jobs
 
 
 def _check(source: Path, target: Path, kind: str, options: FileOptions) -> None:
-    if kind == "picture" and target.suffix.lower() not in _WRITABLE:
+    if kind == "image" and target.suffix.lower() not in _WRITABLE:
         raise ConfigError(
             f"{source} is a picture, so the output must be one too, not {target.name}"
         )
@@ -203,7 +184,7 @@ def _check(source: Path, target: Path, kind: str, options: FileOptions) -> None:
         raise ConfigError(f"{source} is a video, so the output must end in .mp4, not {target.name}")
     if target.resolve() == source.resolve():
         raise ConfigError(f"{target} is read; choose another name")
-    if kind == "picture" and target.exists() and not options.overwrite:
+    if kind == "image" and target.exists() and not options.overwrite:
         raise ConfigError(f"{target} exists already; --overwrite replaces it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,36 +1,41 @@
-"""Faces in many pictures, of files or ROS bags, by several processes or the machines of a cluster."""
+"""Detect faces in many images, from files or ROS bags: in this process, in several, or on a Ray cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from tddfa_ros.config import PipelineConfig
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.jobs.ordered import Outcome, Pool, in_order
 from tddfa_ros.runtime.devices import usable_cores
+from tddfa_ros.types import ImageBGR
 
 if TYPE_CHECKING:
     from tddfa_ros.face import Face
     from tddfa_ros.model_store.store import ModelStore
     from tddfa_ros.morphable.model import MorphableModel
+    from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.sources.bag import BagPicture, BagPictures
 
 
 @dataclass(frozen=True, eq=False)
-class PictureFaces:
-    """The faces of one picture.
+class ImageFaces:
+    """The faces of one image.
 
     Attributes:
-        path: the picture, or the bag.
-        faces: largest first; empty where there are none, or the picture failed.
-        error: one sentence that names it and says why it failed; else None.
-        notes: see `FacePipeline.notes`, of the worker that had the picture.
-        topic, stamp_ns: of a picture of a bag: where it was recorded, and the stamp of its header, ns.
+        path: the image file, or the bag.
+        faces: largest first; empty where there are none, or the image failed.
+        error: one sentence that names the image and says why it failed; else None.
+        notes: see `FacePipeline.notes`, of the pipeline that processed the image.
+        topic, stamp_ns: of an image of a bag: where it was recorded, and the stamp of its header, ns.
+        image: (H, W, 3) uint8 BGR from :func:`detect_faces`; None where it failed, or came from another process.
     """
 
     path: Path
@@ -39,12 +44,33 @@ class PictureFaces:
     notes: tuple[str, ...] = ()
     topic: str = ""
     stamp_ns: int | None = None
+    image: ImageBGR | None = None
+
+
+@dataclass
+class JobSummary:
+    """What a job did.
+
+    Attributes:
+        images: number of images that could be used.
+        faces: number of faces in them.
+        files: what was written.
+        unreadable, without_face: image files that could not be used, and that show no face.
+        finished: whether every video was processed to its end.
+    """
+
+    images: int = 0
+    faces: int = 0
+    files: list[Path] = field(default_factory=list)
+    unreadable: list[Path] = field(default_factory=list)
+    without_face: list[Path] = field(default_factory=list)
+    finished: bool = True
 
 
 def find_inputs(
     inputs: Iterable[str | Path], topic: str = ""
 ) -> list[Sequence[Path] | BagPictures]:
-    """What users name, pictures and bags, in their order: each part has a length, and gives what :func:`process_pictures` takes.
+    """What users name, pictures and bags, in their order: each part has a length, and gives what :func:`detect_faces_parallel` takes.
 
     Args:
         inputs: pictures, folders and patterns as for :func:`tddfa_ros.outputs.find_pictures`, and ROS bags.
@@ -65,14 +91,59 @@ def find_inputs(
     return parts
 
 
-def process_pictures(
+def detect_faces(
+    paths: Sequence[Path],
+    pipeline: FacePipeline,
+    summary: JobSummary,
+    *,
+    min_confidence: float = 0.0,
+    threads: int = 2,
+    progress: bool = True,
+    on_message: Callable[[str], None] = lambda _: None,
+) -> Iterator[ImageFaces]:
+    """Detect the faces of image files in this process, in the order of ``paths``; files are decoded ahead of the network.
+
+    Args:
+        paths: image files.
+        pipeline: finds the faces.
+        summary: counts images and faces, and collects the files that could not be used or show no face.
+        min_confidence: faces below it are left out, 0..1.
+        threads: how many files are decoded at once.
+        progress: show a progress bar.
+        on_message: called with one sentence for every file that cannot be used or shows no face.
+    """
+    from tddfa_ros.outputs.reading import read_ahead
+
+    bar = tqdm(
+        read_ahead(paths, threads), total=len(paths), unit="image", disable=not (progress and paths)
+    )
+    for path, image in bar:
+        try:
+            if isinstance(image, ImageError):
+                raise image
+            found = pipeline(image)
+        except ImageError as error:
+            summary.unreadable.append(path)
+            on_message(str(error))
+            yield ImageFaces(path, error=str(error))
+            continue
+        faces = tuple(face for face in found if face.confidence >= min_confidence)
+        summary.images += 1
+        summary.faces += len(faces)
+        if not faces:
+            summary.without_face.append(path)
+            on_message(f"{path}: no face was found")
+        yield ImageFaces(path, faces, image=image)
+
+
+def detect_faces_parallel(
     paths: Iterable[str | Path | BagPicture],
     config: PipelineConfig | None = None,
     *,
     workers: int | None = None,
     ray: str | None = None,
     store: ModelStore | None = None,
-) -> Iterator[PictureFaces]:
+) -> Iterator[ImageFaces]:
     """Find the faces of many pictures; each worker has a pipeline of its own, with ``regression.threads`` threads.
 
     Results come in the order of ``paths``, as soon as it is their turn. A picture that cannot be read, or whose worker dies,
@@ -109,16 +180,16 @@ def process_pictures(
         yield _with_model(outcome, model)
 
 
-def as_record(picture: PictureFaces) -> dict[str, Any]:
-    """What is said of a picture in JSON; its faces as in docs/guide/images.md."""
+def as_record(found: ImageFaces) -> dict[str, Any]:
+    """The JSON object of one image; its faces as in docs/guide/images.md."""
     from tddfa_ros.outputs.records import face_record
 
-    faces = [face_record(face) for face in picture.faces]
-    record: dict[str, Any] = {"picture": str(picture.path)}
-    if picture.stamp_ns is not None:
-        record |= {"topic": picture.topic, "stamp_ns": picture.stamp_ns}
+    faces = [face_record(face) for face in found.faces]
+    record: dict[str, Any] = {"picture": str(found.path)}
+    if found.stamp_ns is not None:
+        record |= {"topic": found.topic, "stamp_ns": found.stamp_ns}
     record["faces"] = faces
-    return record if picture.error is None else record | {"error": picture.error}
+    return record if found.error is None else record | {"error": found.error}
 
 
 def _pool(
@@ -166,11 +237,11 @@ def _open_pipeline(
     return find
 
 
-def _with_model(outcome: Outcome, model: MorphableModel) -> PictureFaces:
+def _with_model(outcome: Outcome, model: MorphableModel) -> ImageFaces:
     from tddfa_ros.face import Face
 
     item = outcome.item
-    result = PictureFaces(item) if isinstance(item, Path) else _of_bag(item)
+    result = ImageFaces(item) if isinstance(item, Path) else _of_bag(item)
     if outcome.value is None:
         reason = str(outcome.error)
         named = reason if str(item) in reason else f"{item}: {reason}"
@@ -182,5 +253,5 @@ def _with_model(outcome: Outcome, model: MorphableModel) -> PictureFaces:
     return replace(result, faces=faces, notes=outcome.value.notes)
 
 
-def _of_bag(item: BagPicture) -> PictureFaces:
-    return PictureFaces(item.bag, topic=item.topic, stamp_ns=item.stamp_ns)
+def _of_bag(item: BagPicture) -> ImageFaces:
+    return ImageFaces(item.bag, topic=item.topic, stamp_ns=item.stamp_ns)

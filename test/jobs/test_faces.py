@@ -9,7 +9,7 @@ import pytest
 
 from tddfa_ros.config import load_config
 from tddfa_ros.errors import ConfigError, ModelError
-from tddfa_ros.jobs.faces import PictureFaces, as_record, process_pictures
+from tddfa_ros.jobs.faces import ImageFaces, as_record, detect_faces_parallel
 from tddfa_ros.outputs import face_record
 from tddfa_ros.pipeline import FacePipeline
 
@@ -19,7 +19,7 @@ CONFIG = load_config({"regression": {"device": "cpu"}})
 @pytest.fixture(scope="module")
 def results(
     astronaut_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, PictureFaces]:
+) -> dict[str, ImageFaces]:
     """By name: a portrait, its mirror image, a grey wall, and two files that are no pictures."""
     folder = tmp_path_factory.mktemp("pictures")
     portrait = cv2.imread(str(astronaut_path), cv2.IMREAD_COLOR)
@@ -28,13 +28,13 @@ def results(
     cv2.imwrite(str(folder / "wall.png"), np.full((64, 64, 3), 90, np.uint8))
     (folder / "noise.png").write_bytes(b"noise")
     names = ["portrait.png", "noise.png", "mirrored.png", "missing.png", "wall.png"]
-    found = list(process_pictures([folder / name for name in names], CONFIG, workers=2))
+    found = list(detect_faces_parallel([folder / name for name in names], CONFIG, workers=2))
     assert [picture.path for picture in found] == [folder / name for name in names]
     return {picture.path.name: picture for picture in found}
 
 
 def test_faces_are_those_of_the_pipeline(
-    results: dict[str, PictureFaces], astronaut: np.ndarray
+    results: dict[str, ImageFaces], astronaut: np.ndarray
 ) -> None:
     (wanted,) = FacePipeline(CONFIG)(astronaut)
     (found,) = results["portrait.png"].faces
@@ -46,7 +46,7 @@ def test_faces_are_those_of_the_pipeline(
     assert abs(511 - other[0] - nose[0]) < 3 and abs(other[1] - nose[1]) < 3
 
 
-def test_what_is_no_picture_costs_nothing_else(results: dict[str, PictureFaces]) -> None:
+def test_what_is_no_picture_costs_nothing_else(results: dict[str, ImageFaces]) -> None:
     for name, reason in (("noise.png", "cannot be read as a picture"), ("missing.png", "No such")):
         assert f"{name} cannot be read" in results[name].error and reason in results[name].error
         assert results[name].faces == ()
@@ -54,7 +54,7 @@ def test_what_is_no_picture_costs_nothing_else(results: dict[str, PictureFaces])
     assert results["wall.png"].notes == ()  # device="cpu": nothing to say about GPUs
 
 
-def test_the_record_is_plain_json(results: dict[str, PictureFaces]) -> None:
+def test_the_record_is_plain_json(results: dict[str, ImageFaces]) -> None:
     record = json.loads(json.dumps(as_record(results["portrait.png"])))
     (face,) = record["faces"]
     (true,) = results["portrait.png"].faces
@@ -77,7 +77,7 @@ def test_workers_and_results_share_the_morphable_model_of_an_imported_network(
 
     store = made_up_store(tmp_path)
     config = load_config({"regression": {"model": "official-mb05", "device": "cpu"}})
-    (found,) = process_pictures([astronaut_path], config, workers=1, store=store)
+    (found,) = detect_faces_parallel([astronaut_path], config, workers=1, store=store)
     assert found.error is None
     (face,) = found.faces
     assert face.model.name == FacePipeline(config, store).model.name == "official-bfm"
@@ -86,7 +86,7 @@ def test_workers_and_results_share_the_morphable_model_of_an_imported_network(
 
 def test_mistakes_are_told_before_any_worker_starts(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least one worker"):
-        next(process_pictures([], CONFIG, workers=0))
+        next(detect_faces_parallel([], CONFIG, workers=0))
     missing = load_config({"regression": {"model": str(tmp_path / "none.onnx")}})
     with pytest.raises(ModelError, match="does not exist"):
-        next(process_pictures([], missing))
+        next(detect_faces_parallel([], missing))

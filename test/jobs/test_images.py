@@ -46,7 +46,7 @@ def process(pipe: FacePipeline, photos: Path, out: Path, *outputs: str, **change
     said: list[str] = []
     options = ImageOptions(outputs=outputs, **changes)
     found = find_pictures([photos])
-    return process_images(found, out, pipe, options, progress=False, say=said.append), said
+    return process_images(found, out, pipe, options, progress=False, on_message=said.append), said
 
 
 def middle(image: RealArray) -> float:
@@ -57,7 +57,7 @@ def middle(image: RealArray) -> float:
 def test_files_and_numbers_of_a_folder(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
     summary, said = process(pipe, photos, out, "landmarks", "mesh", "pose", "json")
-    assert (summary.pictures, summary.faces, summary.files) == (3, 2, 7)
+    assert (summary.images, summary.faces, len(summary.files)) == (3, 2, 7)
     assert [p.name for p in summary.unreadable] == ["broken.jpg"]
     assert [p.name for p in summary.without_face] == ["empty.png"]
     assert len(said) == 2 and "broken.jpg cannot be read as a picture" in said[0]
@@ -153,7 +153,7 @@ def test_maps_and_meshes(pipe: FacePipeline, photos: Path, tmp_path: Path, name:
     summary, _ = process(pipe, photos, out, name)
     expected = {f"{n}{ending}" for n in ("left", "right") for ending in OUTPUTS[name].endings}
     assert {p.name for p in out.iterdir()} == expected
-    assert summary.files == len(expected)
+    assert len(summary.files) == len(expected)
     assert all(p.stat().st_size > 0 for p in out.iterdir())
     if name == "depth":
         depth = np.load(out / "right_depth.npy")
