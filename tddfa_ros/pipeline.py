@@ -16,11 +16,11 @@ from tddfa_ros.detection import Detector, create_detector
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import crop_to_image
-from tddfa_ros.geometry.roi import check_image, crop_batch, roi_from_box, roi_from_landmarks
+from tddfa_ros.geometry.roi import crop_batch, roi_from_box, roi_from_landmarks
 from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.regression.regressor import RegressionResult, Regressor
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray, check_image
 
 
 class FacePipeline:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.errors import CameraError
+from tddfa_ros.errors import CameraError, ImageError
 
 FloatArray: TypeAlias = NDArray[np.float32]
 DoubleArray: TypeAlias = NDArray[np.float64]
@@ -115,3 +115,24 @@ class HeadPose:
     position: DoubleArray
     covariance: DoubleArray
     reprojection_error: float
+
+
+def check_image(image: ImageBGR, what: str = "the image") -> None:
+    """Require a non-empty (H, W, 3) uint8 array.
+
+    Args:
+        image: the array to check.
+        what: subject of the error message, such as ``"the texture"``.
+
+    Raises:
+        ImageError: the type, shape or dtype is another.
+    """
+    if not isinstance(image, np.ndarray):
+        got = f"a {type(image).__name__}"
+    elif image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        got = f"one of shape {image.shape} and type {image.dtype}"
+    else:
+        return
+    raise ImageError(
+        f"{what} must be a non-empty BGR array of shape (height, width, 3) and type uint8, not {got}"
+    )

@@ -25,9 +25,8 @@ from tddfa_ros.editing.openings import (
 from tddfa_ros.errors import ImageError, ModelError
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import to_image
-from tddfa_ros.geometry.roi import check_image
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, IntArray
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, IntArray, check_image
 
 # Heights of openings in units of the face size.
 _SMALL_CHANGE = (0.002, 0.007)  # of the mouth: warped below, taken apart into layers above

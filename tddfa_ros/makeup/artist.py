@@ -17,9 +17,9 @@ from tddfa_ros.makeup.regions import face_fields, smoothstep
 from tddfa_ros.makeup.stickers import PlacedSticker, place_sticker
 from tddfa_ros.makeup.view import FaceView, view_face
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.protocols import check_image, far_to_near
+from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.rendering.shading import image_normals
-from tddfa_ros.types import FloatArray, ImageBGR
+from tddfa_ros.types import FloatArray, ImageBGR, check_image
 
 _LIPS, _MOUTH, _BROWS, _LID, _LID_SHARE, _LID_SIDES, _CHEEKS, _SKIN = range(8)
 _FIRST_STICKER = 8
@@ -64,7 +64,7 @@ class Makeup:
         Raises:
             ImageError: the image is of another kind.
         """
-        check_image(image, "make-up")
+        check_image(image, "the image for virtual makeup")
         out = image.copy()
         for face in far_to_near([faces] if isinstance(faces, Face) else faces):
             self._paint(out, face)

@@ -15,11 +15,11 @@ from tddfa_ros.makeup.look import check_range
 from tddfa_ros.makeup.objects import Part, WearableObject
 from tddfa_ros.makeup.places import find_place
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.protocols import check_image, far_to_near
+from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.rendering.raster import Surface, visible_surface
 from tddfa_ros.rendering.shading import lambert, vertex_normals
 from tddfa_ros.rendering.window import box_in_picture, scaled
-from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
 
 _FINEST, _LONGEST = 3.0, 800  # grid px per picture px, and longest side of the grid
 _AMBIENT, _SPECULAR = 0.5, 0.10
@@ -111,7 +111,7 @@ class TryOn:
         Raises:
             ImageError: the image is of another kind.
         """
-        check_image(image, "try-on")
+        check_image(image, "the image for virtual try-on")
         out = image.copy()
         for face in far_to_near([faces] if isinstance(faces, Face) else faces):
             self._draw(out, face)

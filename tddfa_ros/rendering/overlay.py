@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from tddfa_ros.rendering.captions import draw_caption, draw_text, face_size
 from tddfa_ros.rendering.pose_box import head_axes, outline_pose_box
-from tddfa_ros.rendering.protocols import check_image
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import image_normals, lambert
 from tddfa_ros.rendering.style import SUBPIXEL_DIGITS, line_scale, tint_of
-from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
 
 SELLION_LANDMARK = 27
 
@@ -117,7 +116,7 @@ def draw_overlay(
     Raises:
         ImageError: the image is not (H, W, 3) uint8.
     """
-    check_image(image_bgr, "an overlay")
+    check_image(image_bgr, "the image for an overlay")
     options = options or OverlayOptions()
     canvas: ImageBGR = image_bgr.copy()
     drawable = [f for f in faces if np.isfinite(f.landmarks68).all()]

@@ -9,9 +9,8 @@ import numpy as np
 
 from tddfa_ros.geometry.pose import FACE_FROM_MODEL, rotation_from_yaw_pitch_roll
 from tddfa_ros.rendering.captions import face_size
-from tddfa_ros.rendering.protocols import check_image
 from tddfa_ros.rendering.style import SUBPIXEL_DIGITS, line_scale, tint_of
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, check_image
 
 
 class PosedFace(Protocol):
@@ -37,7 +36,7 @@ def draw_pose_box(
     Raises:
         ImageError: the image is not (H, W, 3) uint8.
     """
-    check_image(image, "a pose box")
+    check_image(image, "the image for a pose box")
     canvas: ImageBGR = image.copy()
     tint = tint_of(getattr(face, "id", "")) if tint is None else tint
     outline_pose_box(canvas, face, tint, line_scale(canvas))

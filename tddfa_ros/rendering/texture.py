@@ -17,12 +17,11 @@ from tddfa_ros.rendering.protocols import (
     INSIDE_MOUTH,
     MeshFace,
     SurfaceModel,
-    check_image,
     in_regions,
 )
 from tddfa_ros.rendering.uv_surface import UvSurface, uv_surface
 from tddfa_ros.rendering.visibility import DepthBuffer
-from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
 
 
 def fill_gaps(colour: FloatArray, weight: FloatArray) -> FloatArray:
@@ -94,7 +93,7 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
     Raises:
         ImageError: the image is not (H, W, 3) uint8, or ``size`` is too small. ConfigError: ``fill`` is unknown. ModelError: the model has no UV map.
     """
-    check_image(image, "a texture")
+    check_image(image, "the image for a texture")
     if size < _SMALLEST:
         raise ImageError(f"a texture of {size} px is too small, {_SMALLEST} is the least")
     if fill not in FILLS:

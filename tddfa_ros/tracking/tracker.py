@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.geometry.roi import check_image, roi_from_box, roi_from_landmarks
+from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
 from tddfa_ros.tracking.association import associate, iou
 from tddfa_ros.tracking.track import Track
-from tddfa_ros.types import DoubleArray, ImageBGR, Intrinsics, RealArray
+from tddfa_ros.types import DoubleArray, ImageBGR, Intrinsics, RealArray, check_image
 
 if TYPE_CHECKING:
     from tddfa_ros.config import PipelineConfig, TrackingConfig

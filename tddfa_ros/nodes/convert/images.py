@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from tddfa_ros.errors import ImageError
 from tddfa_ros.sources import image_messages
 from tddfa_ros.sources.image_messages import Converter, PlainImage
-from tddfa_ros.types import ImageBGR
+from tddfa_ros.types import ImageBGR, check_image
 
 JPEG_QUALITY = 90
 
@@ -51,7 +50,7 @@ def _converter() -> Converter | None:
 
 def image_message(bgr: ImageBGR, header: Header) -> Image:
     """A BGR picture as ``sensor_msgs/Image`` (bgr8)."""
-    _check_bgr(bgr)
+    check_image(bgr)
     height, width = bgr.shape[:2]
     message = Image(header=header, height=height, width=width, encoding="bgr8", step=3 * width)
     message.is_bigendian = int(sys.byteorder == "big")
@@ -63,18 +62,11 @@ def compressed_message(
     bgr: ImageBGR, header: Header, quality: int = JPEG_QUALITY
 ) -> CompressedImage:
     """A BGR picture as JPEG, described as image_transport's own plugin would."""
-    _check_bgr(bgr)
+    check_image(bgr)
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
     message.data = _bytes(encoded)
     return message
-
-
-def _check_bgr(image: ImageBGR) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ImageError(
-            f"a BGR picture has shape (height, width, 3) and type uint8, not {image.shape} {image.dtype}"
-        )
 
 
 def _bytes(values: NDArray[np.uint8]) -> array[int]:
