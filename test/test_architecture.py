@@ -1,4 +1,4 @@
-"""The rules of the house, checked on the source itself."""
+"""The architecture, checked on the source itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sources(folder: str = "tddfa_ros") -> list[Path]:
 
 
 def imports(path: Path, top_level_only: bool = False) -> set[str]:
-    """First components of everything a module imports."""
+    """Top-level names of everything a module imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     nodes = tree.body if top_level_only else ast.walk(tree)
     found: set[str] = set()
@@ -39,7 +39,7 @@ def imports(path: Path, top_level_only: bool = False) -> set[str]:
     return found
 
 
-def room(path: Path) -> str:
+def subpackage(path: Path) -> str:
     return path.relative_to(ROOT / "tddfa_ros").parts[0]
 
 
@@ -58,27 +58,55 @@ def test_layout():
     assert (ROOT / "resource/tddfa_ros").read_bytes() == b""
 
 
+def contract() -> list[set[str]]:
+    """The layers of ``pyproject.toml``, top to bottom."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    layers = re.search(r"(?ms)^layers = \[\n(.*?)^\]", text)
+    return [set(row.split(" | ")) for row in re.findall(r'"(.*?)"', layers[1])]
+
+
+def test_layers_of_the_documentation_are_those_of_the_contract():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- layers -->")[2].partition("<!-- /layers -->")[0]
+    documented: list[set[str]] = []
+    for layer, module in re.findall(r"(?m)^\| ?([\w -]*?) \| `(\w+)` \|", table):
+        if layer:
+            documented.append(set())
+        documented[-1].add(module)
+    assert documented == contract()
+
+
+def test_contract_covers_every_module_without_exceptions():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = text.partition("[tool.importlinter]")[2]
+    modules = {p.stem for p in (ROOT / "tddfa_ros").iterdir() if (p / "__init__.py").is_file()}
+    modules |= {p.stem for p in (ROOT / "tddfa_ros").glob("[!_]*.py")}
+    assert set().union(*contract()) == modules
+    assert "ignore_imports" not in section
+    assert "exclude_type_checking_imports = false" in section
+
+
 def test_every_folder_of_the_package_is_a_package():
     folders = {p.parent for p in sources()}
     assert all((folder / "__init__.py").is_file() for folder in folders)
 
 
-def test_ros_lives_in_nodes_and_nowhere_else():
-    # The demo is a user of the graph like any other, so it may speak ROS too.
+def test_only_nodes_and_demo_import_ros():
+    # The demo is a user of the graph like any other.
     offenders = {
         str(p.relative_to(ROOT)): sorted(filter(ROS.match, imports(p)))
         for p in sources()
-        if room(p) not in ("nodes", "demo", "demo.py") and any(map(ROS.match, imports(p)))
+        if subpackage(p) not in ("nodes", "demo", "demo.py") and any(map(ROS.match, imports(p)))
     }
     assert offenders == {}
 
 
-def test_training_libraries_stay_in_their_rooms():
-    at_home = ("training", "morphable", "official")
+def test_training_libraries_are_imported_only_where_allowed():
+    allowed = ("training", "model_builder", "official")
     offenders = {
         str(p.relative_to(ROOT)): sorted(imports(p, top_level_only=True) & BUILD_TIME)
         for p in sources()
-        if room(p) not in at_home and imports(p, top_level_only=True) & BUILD_TIME
+        if subpackage(p) not in allowed and imports(p, top_level_only=True) & BUILD_TIME
     }
     assert offenders == {}
 
@@ -98,7 +126,7 @@ def test_every_public_name_is_there(name):
     assert name in dir(tddfa_ros)
 
 
-def test_an_unknown_name_is_an_attribute_error():
+def test_unknown_name_raises_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = tddfa_ros.nonsense
 
