@@ -132,8 +132,8 @@ class FacePipeline:
         return self._regressor.session.provider
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know: one sentence for every reason why a GPU is not used."""
+    def device_warnings(self) -> tuple[str, ...]:
+        """One sentence for every reason why a network does not run on the GPU; empty where it does, or was not to."""
         reasons = [self._regressor.session.fallback_reason]
         if "detector" in self.__dict__:
             reasons.append(self.detector.fallback_reason)

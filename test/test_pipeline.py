@@ -177,17 +177,17 @@ def test_configuration_and_models_that_are_not_there(settings: dict[str, dict[st
         )
 
 
-def test_provider_and_notes_are_those_of_the_sessions(
+def test_provider_and_device_warnings_come_from_the_sessions(
     settings: dict[str, dict[str, str]], pipe: FacePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import onnxruntime
 
-    assert (pipe.provider, pipe.notes) == ("CPUExecutionProvider", ())
+    assert (pipe.provider, pipe.device_warnings) == ("CPUExecutionProvider", ())
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     automatic = FacePipeline.from_config(
         {"regression": {**settings["regression"], "device": "auto"}}
     )
-    (note,) = automatic.notes
+    (note,) = automatic.device_warnings
     assert "CPU" in note
 
 

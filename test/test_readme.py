@@ -248,13 +248,13 @@ def test_our_own_figures_are_there():
     assert re.search(r"^\|.*\|\s*[\d.]+ ?(ms)?\s*\|", block("speed"), re.M), "speed"
 
 
-def test_the_card_of_every_model_that_is_shipped_states_its_licence():
+def test_the_card_of_every_model_that_is_shipped_states_its_license():
     entries = yaml.safe_load((ROOT / "models/manifest.yaml").read_text())["models"]
     for name, entry in entries.items():
         shipped = any(source["kind"] == "file" for source in entry["sources"])
         card = ROOT / "models" / (f"{Path(entry['file']).stem}.md" if shipped else "README.md")
-        assert entry["licence"] in card.read_text(encoding="utf-8"), name
-        assert re.search(rf"`?{name}`?.*\| {re.escape(entry['licence'])} \|", README) or not shipped
+        assert entry["license"] in card.read_text(encoding="utf-8"), name
+        assert re.search(rf"`?{name}`?.*\| {re.escape(entry['license'])} \|", README) or not shipped
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, astronaut, capsys):

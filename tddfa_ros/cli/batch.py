@@ -69,8 +69,8 @@ def command(
             stream.write(to_json(as_record(found)) + "\n")
             faces += len(found.faces)
             failed += found.error is not None
-            remarks = [f"note: {note}" for note in found.notes if note not in said]
-            said.update(found.notes)
+            remarks = [f"note: {note}" for note in found.device_warnings if note not in said]
+            said.update(found.device_warnings)
             if found.error is not None:
                 remarks.append(found.error)
             for remark in remarks:

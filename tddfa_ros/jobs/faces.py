@@ -33,7 +33,7 @@ class ImageFaces:
         path: the image file, or the bag.
         faces: largest first; empty where there are none, or the image failed.
         error: one sentence that names the image and says why it failed; else None.
-        notes: see `FacePipeline.notes`, of the pipeline that processed the image.
+        device_warnings: see `FacePipeline.device_warnings`, of the pipeline that processed the image.
         topic, stamp_ns: of an image of a bag: where it was recorded, and the stamp of its header, ns.
         image: (H, W, 3) uint8 BGR from :func:`detect_faces`; None where it failed, or came from another process.
     """
@@ -41,7 +41,7 @@ class ImageFaces:
     path: Path
     faces: tuple[Face, ...] = ()
     error: str | None = None
-    notes: tuple[str, ...] = ()
+    device_warnings: tuple[str, ...] = ()
     topic: str = ""
     stamp_ns: int | None = None
     image: ImageBGR | None = None
@@ -213,7 +213,7 @@ class _Found:
     """What a worker sends back: the attributes of each `Face` but its model, which is the same for all."""
 
     faces: Sequence[tuple[Any, ...]]
-    notes: tuple[str, ...]
+    device_warnings: tuple[str, ...]
 
 
 def _open_pipeline(
@@ -231,7 +231,8 @@ def _open_pipeline(
     def find(item: Path | BagPicture) -> _Found:
         faces = pipeline(read_picture(item) if isinstance(item, Path) else item.image())
         return _Found(
-            [(f.box, f.confidence, f.params, f.roi, f.intrinsics) for f in faces], pipeline.notes
+            [(f.box, f.confidence, f.params, f.roi, f.intrinsics) for f in faces],
+            pipeline.device_warnings,
         )
 
     return find
@@ -250,7 +251,7 @@ def _with_model(outcome: Outcome, model: MorphableModel) -> ImageFaces:
         Face(box, confidence, params, roi, model, intrinsics)
         for box, confidence, params, roi, intrinsics in outcome.value.faces
     )
-    return replace(result, faces=faces, notes=outcome.value.notes)
+    return replace(result, faces=faces, device_warnings=outcome.value.device_warnings)
 
 
 def _of_bag(item: BagPicture) -> ImageFaces:

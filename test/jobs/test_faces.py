@@ -51,7 +51,7 @@ def test_what_is_no_picture_costs_nothing_else(results: dict[str, ImageFaces]) -
         assert f"{name} cannot be read" in results[name].error and reason in results[name].error
         assert results[name].faces == ()
     assert results["wall.png"].error is None and results["wall.png"].faces == ()
-    assert results["wall.png"].notes == ()  # device="cpu": nothing to say about GPUs
+    assert results["wall.png"].device_warnings == ()  # device="cpu": nothing to say about GPUs
 
 
 def test_the_record_is_plain_json(results: dict[str, ImageFaces]) -> None:

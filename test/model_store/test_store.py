@@ -25,7 +25,7 @@ models:
     file: shouting.onnx
     size: {finished_size}
     sha256: {finished}
-    licence: MIT
+    license: MIT
     input: text
     sources:
     - {{kind: pypi, project: whisper, version: "1.0", member: whisper/model.onnx, sha256: {original}, edit: upper}}
@@ -34,7 +34,7 @@ models:
     file: local.npz
     size: {local_size}
     sha256: {local}
-    licence: Apache-2.0
+    license: Apache-2.0
     input: nothing
     sources:
     - kind: file
@@ -210,7 +210,7 @@ def test_add_writes_size_and_hash_and_keeps_the_rest(store: ModelStore) -> None:
         "new",
         folder / "new.onnx",
         role="regressor",
-        licence="CC0-1.0",
+        license="CC0-1.0",
         input="crops",
     )
     (folder / "local.npz").write_bytes(b"better")
@@ -219,7 +219,7 @@ def test_add_writes_size_and_hash_and_keeps_the_rest(store: ModelStore) -> None:
     assert after.entries["shouting"] == store.entries["shouting"]
     assert (after.entry("new").sha256, after.entry("new").size) == (sha(b"new model"), 9)
     assert after.path("local").read_bytes() == b"better"
-    assert after.entry("local").licence == "Apache-2.0"
+    assert after.entry("local").license == "Apache-2.0"
     assert store.manifest.read_text().startswith("# Two models.\nmodels:\n")
     elsewhere = folder.parent / "elsewhere.onnx"
     elsewhere.write_bytes(b"")
@@ -235,11 +235,11 @@ def test_add_writes_size_and_hash_and_keeps_the_rest(store: ModelStore) -> None:
         ("models: {a: 3}", "not a mapping"),
         ("models: {a: {role: detector}}", "incomplete"),
         (
-            "models: {a: {role: cook, file: f, size: 1, sha256: s, licence: l, input: i, sources: []}}",
+            "models: {a: {role: cook, file: f, size: 1, sha256: s, license: l, input: i, sources: []}}",
             "'cook', which is none of",
         ),
         (
-            "models: {a: {role: detector, file: f, size: 1, sha256: s, licence: l, input: i, sources: [{kind: ftp}]}}",
+            "models: {a: {role: detector, file: f, size: 1, sha256: s, license: l, input: i, sources: [{kind: ftp}]}}",
             "unknown kind 'ftp'",
         ),
     ],
@@ -260,7 +260,7 @@ def test_the_real_manifest(repo_root: Path) -> None:
         assert (
             len(entry.sha256) == 64
             and entry.size > 0
-            and entry.licence
+            and entry.license
             and entry.input
             and entry.sources
         )

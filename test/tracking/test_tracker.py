@@ -376,10 +376,10 @@ def test_after_a_pause_nothing_is_predicted():
     np.testing.assert_allclose(faces[0].roi.reshape(2, 2).mean(axis=0), [214, 240], atol=0.1)
 
 
-def test_timings_of_the_whole_frame_are_left_in_the_pipeline():
-    tracker, pipeline = tracker_of(LEFT, detect_interval=1)
+def test_timings_cover_the_whole_frame():
+    tracker, _ = tracker_of(LEFT, detect_interval=1)
     play(tracker, range(3))
-    assert pipeline.timings == {"regress": 1.0, "detect": 1.0}
+    assert tracker.timings == {"regress": 1.0, "detect": 1.0}
 
 
 def test_configure_reaches_tracker_and_pipeline():
