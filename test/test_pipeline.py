@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tddfa_ros.config import from_dict
 from tddfa_ros.errors import ConfigError, ImageError, ModelError
 from tddfa_ros.geometry.roi import roi_from_landmarks
+from tddfa_ros.schema import from_dict
 from tddfa_ros.types import Intrinsics
 
 pytest.importorskip("onnxruntime")

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from tddfa_ros.config import option
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.makeup.colour import parse_colour
+from tddfa_ros.schema import option
 
 UV_SQUARE = "uv"
 """The place of a sticker that is a texture of the whole model: its picture fills the UV square."""

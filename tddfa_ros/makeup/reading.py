@@ -7,10 +7,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from tddfa_ros.config import from_dict, read_yaml
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.makeup.look import Look, Sticker
 from tddfa_ros.model_store.resources import resource_dir
+from tddfa_ros.schema import from_dict, read_yaml
 
 _STICKER_KEYS = ("image", "place", "size", "rotate", "opacity")
 _SUFFIXES = (".yaml", ".yml")

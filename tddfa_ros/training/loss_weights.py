@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tddfa_ros.config import from_dict, option
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.schema import from_dict, option
 
 
 def weights_at(weights: LossWeights, progress: float) -> dict[str, float]:

@@ -36,8 +36,8 @@ def test_a_look_from_a_file_with_changes(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("lipstik: {opacity: 1}", "did you mean lipstick"),
-        ("lipstick: {opacity: 2}", "lipstick.opacity must lie between 0.0 and 1.0"),
-        ("lipstick: {colour: #b0303a\n}", "lipstick.colour must be a text"),
+        ("lipstick: {opacity: 2}", "lipstick.opacity must be between 0.0 and 1.0"),
+        ("lipstick: {colour: #b0303a\n}", "lipstick.colour must be a string"),
         ("lipstick: {colour: red}", "must be written '#rrggbb'"),
         ("lipstick: {shine: 1}", "unknown configuration option lipstick.shine"),
         ("lipstick: 3", "lipstick must be a mapping"),

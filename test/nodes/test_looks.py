@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from support.painted import changed, face_at, portrait
 
-from tddfa_ros.config import from_dict
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.nodes.options import OverlayOptions, VisualizationNodeOptions
 from tddfa_ros.nodes.visualization_node import OverlayPainter
 from tddfa_ros.rendering.overlay import draw_overlay
+from tddfa_ros.schema import from_dict
 
 
 def test_without_a_look_the_overlay_is_the_drawing() -> None:

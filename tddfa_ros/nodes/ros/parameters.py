@@ -1,4 +1,4 @@
-"""A frozen dataclass as ROS parameters: names, descriptions, ranges and choices come from its fields."""
+"""Declare the options of a configuration dataclass as ROS parameters, with descriptions, ranges and choices."""
 
 from __future__ import annotations
 
@@ -19,31 +19,30 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from tddfa_ros.config import from_dict, to_dict
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.schema import constraints, from_dict, to_dict
 
 C = TypeVar("C")
 
 _INT_LIMIT = 2**31 - 1
 
-# Declared by rclpy itself for every node.
+# Declared by rclpy for every node.
 _FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
 class Parameters(Generic[C]):
-    """The parameters of a node and the dataclass they add up to.
+    """Parameters of a node, backed by a configuration dataclass.
 
-    Nested dataclasses become dotted names (``detection.input_size``). A field whose metadata says ``runtime=True`` can be
-    changed while the node runs; every other one is read-only. A change is accepted or rejected as a whole, with one
-    sentence that says why.
+    Nested dataclasses become dotted names (``detection.input_size``). Options declared with ``runtime=True`` can be set while the
+    node runs; all others are read-only. A set request is accepted or rejected as a whole, with one sentence as the reason.
 
     Args:
-        node: where to declare.
-        default: the values that hold without overrides.
-        on_change: called with the new dataclass after a change at run time was accepted.
+        node: node to declare the parameters on.
+        default: values used without overrides.
+        on_change: called with the new dataclass after a set request was accepted.
 
     Raises:
-        ConfigError: an override is unusable.
+        ConfigError: an override is invalid.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Parameters(Generic[C]):
 
     @property
     def config(self) -> C:
-        """The values in force."""
+        """Current values."""
         return self._config
 
     def _declare(self, node: Node, name: str, spec: Field[Any], default: Any) -> Any:
@@ -69,14 +68,14 @@ class Parameters(Generic[C]):
         except ParameterException as error:
             override = getattr(node, "_parameter_overrides", {}).get(name)
             given = "" if override is None else f" to {override.value!r}"
-            limits = constraints(spec)
+            limits = constraints(spec.metadata)
             raise ConfigError(
-                f"parameter '{name}' of {node.get_name()} cannot be set{given}: it is {limits or type(default).__name__}"
+                f"parameter '{name}' of {node.get_name()} cannot be set{given}: it must be {limits or type(default).__name__}"
             ) from error
 
     def _set(self, changes: Sequence[Parameter]) -> SetParametersResult:
         known = {p.name: p.value for p in changes if p.name in self._values}
-        if not known:  # use_sim_time and the like
+        if not known:  # parameters of rclpy, such as use_sim_time
             return SetParametersResult(successful=True)
         values = self._values | known
         try:
@@ -100,10 +99,10 @@ def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Field[Any], An
 
 
 def unflatten(default: C, values: Mapping[str, Any]) -> C:
-    """The dataclass that dotted names and values add up to; what is not named keeps its default.
+    """Build the dataclass from dotted names and values; missing options keep their defaults.
 
     Raises:
-        ConfigError: a value has the wrong type or is out of range; the sentence names the parameter.
+        ConfigError: a value has the wrong type or is out of range; the message names the parameter.
     """
     tree: dict[str, Any] = to_dict(default)
     for name, value in values.items():
@@ -116,13 +115,13 @@ def unflatten(default: C, values: Mapping[str, Any]) -> C:
 
 
 def descriptor(spec: Field[Any], default: Any) -> ParameterDescriptor:
-    """What ``ros2 param describe`` and rqt_reconfigure show about a field."""
+    """Build the descriptor shown by ``ros2 param describe`` and rqt_reconfigure."""
     low, high = spec.metadata.get("min"), spec.metadata.get("max")
     described = ParameterDescriptor(
         description=spec.metadata.get("help", ""),
-        additional_constraints=constraints(spec),
+        additional_constraints=constraints(spec.metadata),
         read_only=not spec.metadata.get("runtime", False),
-        # An integer is welcome where a number with a point is meant ("beta: 10"); the dataclass checks the type.
+        # Accept integers for floats ("beta: 10"); the dataclass checks the type.
         dynamic_typing=isinstance(default, float),
     )
     if low is None and high is None:
@@ -145,21 +144,8 @@ def descriptor(spec: Field[Any], default: Any) -> ParameterDescriptor:
     return described
 
 
-def constraints(spec: Field[Any]) -> str:
-    """Choices or range of a field in words; empty when anything goes."""
-    metadata = spec.metadata
-    if metadata.get("choices"):
-        return "one of " + ", ".join(str(choice) for choice in metadata["choices"])
-    low, high = metadata.get("min"), metadata.get("max")
-    if low is not None and high is not None:
-        return f"from {low} to {high}"
-    if low is not None:
-        return f"at least {low}"
-    return f"at most {high}" if high is not None else ""
-
-
 def _warn_unknown(node: Node, known: Mapping[str, Any]) -> None:
-    """Say which parameters of the command line or the YAML file mean nothing to this node: most are typing errors."""
+    """Warn about overrides that the node does not declare; most are typing errors."""
     for name in getattr(node, "_parameter_overrides", {}):
         if name in known or name.startswith(_FOREIGN):
             continue

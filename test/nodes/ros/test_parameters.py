@@ -12,7 +12,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from tddfa_ros.config import SmoothingConfig, option
+from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.nodes.options import (
     FaceNodeOptions,
@@ -20,6 +20,7 @@ from tddfa_ros.nodes.options import (
     VisualizationNodeOptions,
 )
 from tddfa_ros.nodes.ros.parameters import Parameters, flatten, unflatten
+from tddfa_ros.schema import option
 
 
 @dataclass(frozen=True)
