@@ -1,4 +1,4 @@
-"""Ctrl-C during a run: finish the step, then stop."""
+"""Graceful stop on Ctrl-C: finish the current step, then stop."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 class StopRequest:
-    """While it is entered, the first SIGINT or SIGTERM sets :attr:`requested`; the second interrupts at once.
+    """Context manager in which the first SIGINT or SIGTERM sets :attr:`requested` and the second raises KeyboardInterrupt.
 
-    Signals reach only the main thread; entered elsewhere it never asks to stop.
+    Python delivers signals to the main thread only; in other threads :attr:`requested` stays False.
     """
 
     def __init__(self) -> None:
@@ -40,5 +40,5 @@ class StopRequest:
 
 
 def ignore_interrupts(worker: int) -> None:
-    """For processes that load data: the terminal sends Ctrl-C to them too, but the trainer decides when they end."""
+    """Ignore SIGINT in a data-loading worker: the terminal sends it to all processes, but the trainer ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

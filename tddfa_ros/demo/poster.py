@@ -51,7 +51,7 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
             yaw_deg=turn,
         )
         for colours, turn in zip(
-            (region_colours(model), vertex_colours(texture, model.uv)), _TURNS, strict=True
+            (region_colours(model), vertex_colors(texture, model.uv)), _TURNS, strict=True
         )
     ]
     side = np.vstack(panels)
@@ -61,7 +61,7 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
     return np.hstack([drawn, side]).astype(np.uint8)
 
 
-def vertex_colours(texture: ImageBGR, uv: FloatArray) -> FloatArray:
+def vertex_colors(texture: ImageBGR, uv: FloatArray) -> FloatArray:
     """The texture's colour at every vertex, (N, 3) BGR 0..1, brightened to make up for the shading to come."""
     where = uv_pixels(uv, texture.shape[0])
     x, y = (np.ascontiguousarray(where[:, i : i + 1], dtype=np.float32) for i in (0, 1))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tddfa_ros.model_store.store import ModelStore
     from tddfa_ros.morphable.model import MorphableModel
     from tddfa_ros.pipeline import FacePipeline
-    from tddfa_ros.sources.bag import BagPicture, BagPictures
+    from tddfa_ros.sources.bag import BagImage, BagImages
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +67,7 @@ class JobSummary:
     finished: bool = True
 
 
-def find_inputs(
-    inputs: Iterable[str | Path], topic: str = ""
-) -> list[Sequence[Path] | BagPictures]:
+def find_inputs(inputs: Iterable[str | Path], topic: str = "") -> list[Sequence[Path] | BagImages]:
     """What users name, pictures and bags, in their order: each part has a length, and gives what :func:`detect_faces_parallel` takes.
 
     Args:
@@ -80,12 +78,12 @@ def find_inputs(
         SourceError: an input is none of these, or a bag cannot be used.
     """
     from tddfa_ros.outputs.files import find_pictures
-    from tddfa_ros.sources.bag import BagPictures, is_bag
+    from tddfa_ros.sources.bag import BagImages, is_bag
 
-    parts: list[Sequence[Path] | BagPictures] = []
+    parts: list[Sequence[Path] | BagImages] = []
     for of_bags, group in groupby(inputs, key=is_bag):
         if of_bags:
-            parts += [BagPictures(Path(path).expanduser(), topic) for path in group]
+            parts += [BagImages(Path(path).expanduser(), topic) for path in group]
         else:
             parts.append(find_pictures(group))
     return parts
@@ -137,7 +135,7 @@ def detect_faces(
 
 
 def detect_faces_parallel(
-    paths: Iterable[str | Path | BagPicture],
+    paths: Iterable[str | Path | BagImage],
     config: PipelineConfig | None = None,
     *,
     workers: int | None = None,
@@ -218,7 +216,7 @@ class _Found:
 
 def _open_pipeline(
     config: PipelineConfig, store: ModelStore
-) -> Callable[[Path | BagPicture], _Found]:
+) -> Callable[[Path | BagImage], _Found]:
     """The setup of a worker."""
     import cv2
 
@@ -228,7 +226,7 @@ def _open_pipeline(
     cv2.setNumThreads(config.regression.threads or 1)
     pipeline = FacePipeline(config, store)
 
-    def find(item: Path | BagPicture) -> _Found:
+    def find(item: Path | BagImage) -> _Found:
         faces = pipeline(read_picture(item) if isinstance(item, Path) else item.image())
         return _Found(
             [(f.box, f.confidence, f.params, f.roi, f.intrinsics) for f in faces],
@@ -254,5 +252,5 @@ def _with_model(outcome: Outcome, model: MorphableModel) -> ImageFaces:
     return replace(result, faces=faces, device_warnings=outcome.value.device_warnings)
 
 
-def _of_bag(item: BagPicture) -> ImageFaces:
+def _of_bag(item: BagImage) -> ImageFaces:
     return ImageFaces(item.bag, topic=item.topic, stamp_ns=item.stamp_ns)

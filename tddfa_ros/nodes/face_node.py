@@ -102,7 +102,7 @@ class FaceNode(Node):
             )
         intrinsics, camera_info = self._camera.model_for(image.shape[1], image.shape[0], header)
         faces = self._tracker.update(
-            image, stamp_seconds(header.stamp), intrinsics, search_later=True
+            image, stamp_seconds(header.stamp), intrinsics, defer_detection=True
         )
         tracked = time.perf_counter()
         if self._publisher is not None:
@@ -120,7 +120,7 @@ class FaceNode(Node):
         }
         latency = (self.get_clock().now().nanoseconds - stamp_ns(header.stamp)) / NANOSECONDS
         self._statistics.processed(latency, stages, len(faces))
-        self._tracker.search_pending()  # after publishing: the detector must not delay what is known
+        self._tracker.run_deferred_detection()  # after publishing: the detector must not delay what is known
         self._log_device_warnings()
 
     def _skip(self) -> bool:

@@ -86,9 +86,9 @@ def calibration_crops(folder: Path, config: PipelineConfig, limit: int = 200) ->
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.regression.regressor import RegressorMetadata
     from tddfa_ros.runtime.session import OnnxSession
-    from tddfa_ros.sources.folder import picture_files
+    from tddfa_ros.sources.folder import image_files
 
-    files = picture_files(folder)
+    files = image_files(folder)
     spread = np.unique(np.linspace(0, len(files) - 1, min(limit, len(files))).round().astype(int))
     pipeline = FacePipeline(config)
     network = pipeline.store.path(config.regression.model)

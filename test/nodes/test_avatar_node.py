@@ -22,7 +22,7 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 from sensor_msgs.msg import JointState
 
 from tddfa_msgs.msg import FaceLandmarksArray
-from tddfa_ros.arkit import ARKIT_NAMES, REACH
+from tddfa_ros.arkit import ARKIT_NAMES, COEFFICIENT_RANGES
 from tddfa_ros.avatar.livelink import decode
 
 pytestmark = pytest.mark.ros
@@ -41,8 +41,8 @@ def winking_face() -> Any:
     params = np.zeros(model.layout.size, np.float32)
     params[:12] = like.params[:12]
     expression = params[model.layout.expression_slice]
-    expression[model.expression_names.index("eyeBlinkLeft")] = REACH["eyeBlink"].full
-    expression[model.expression_names.index("jawOpen")] = REACH["jawOpen"].full
+    expression[model.expression_names.index("eyeBlinkLeft")] = COEFFICIENT_RANGES["eyeBlink"].full
+    expression[model.expression_names.index("jawOpen")] = COEFFICIENT_RANGES["jawOpen"].full
     return replace(like, model=model, params=params)
 
 

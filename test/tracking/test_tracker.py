@@ -93,11 +93,11 @@ def test_a_search_left_for_later_finds_the_newcomer_one_frame_later():
     reported = []
     for i in range(40):
         before = pipeline.calls("detect")
-        faces = later.update(image_of(i), i / 30, search_later=True)
+        faces = later.update(image_of(i), i / 30, defer_detection=True)
         if i > 0:  # something is tracked: the detector waits
             assert pipeline.calls("detect") == before
-        later.search_pending()
-        later.search_pending()  # nothing is left
+        later.run_deferred_detection()
+        later.run_deferred_detection()  # nothing is left
         reported.append([face.id for face in faces])
     first = next(i for i, ids in enumerate(expected) if "f2" in ids)
     assert "f2" not in reported[first - 1]

@@ -58,7 +58,7 @@ class _FaceMarkers:
 
     def __init__(self, face: TrackedFace) -> None:
         namespace = f"face_{face.id}"
-        colour = face_colour(face.id)
+        colour = face_color(face.id)
         self._vertices = _points(len(face.model.coarse_indices))
         self._landmarks = _points(68)
         triangles = face.model.coarse_triangles.ravel().tolist()
@@ -99,7 +99,7 @@ def caption(face: TrackedFace) -> str:
     return f"{face.id}  yaw {yaw:.0f}  pitch {pitch:.0f}  roll {roll:.0f}  {about}{distance:.2f} m"
 
 
-def face_colour(name: str) -> ColorRGBA:
+def face_color(name: str) -> ColorRGBA:
     """The colour that the overlay gives the same face."""
     blue, green, red = (channel / 255 for channel in tint_of(name))
     return ColorRGBA(r=red, g=green, b=blue, a=0.9)

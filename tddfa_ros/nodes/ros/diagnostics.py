@@ -167,7 +167,7 @@ class Diagnostics:
         state, facts = self._state(), self._facts()
         troubles = list(self._warnings())
         if not state:
-            troubles += find_troubles(now, self._options(), self._inputs)
+            troubles += find_problems(now, self._options(), self._inputs)
         summary = state or f"{now.fps:.1f} fps, {now.faces} faces, {now.latency_p50:.0f} ms"
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK,
@@ -178,7 +178,7 @@ class Diagnostics:
         )
 
 
-def find_troubles(now: Snapshot, limits: DiagnosticsOptions, inputs: str) -> list[str]:
+def find_problems(now: Snapshot, limits: DiagnosticsOptions, inputs: str) -> list[str]:
     """One short phrase for every threshold that is passed."""
     if now.silence > limits.silence:
         what = "nothing has arrived yet" if not now.received else f"silent for {now.silence:.0f} s"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.exports import export_face
 
-from tddfa_ros.arkit import ARKIT_NAMES, REACH
+from tddfa_ros.arkit import ARKIT_NAMES, COEFFICIENT_RANGES
 from tddfa_ros.attributes.estimate import Attributes
 from tddfa_ros.attributes.expressions import ACTION_UNITS, EXPRESSIONS, basic_expression
 from tddfa_ros.nodes.hri import values as values
@@ -86,8 +86,8 @@ def test_the_codes_of_hri_msgs_are_those_of_ibug() -> None:
 
 
 def test_action_units_stand_at_their_numbers() -> None:
-    coefficients = {name: REACH[name.removesuffix("Left").removesuffix("Right")].median for name in ARKIT_NAMES}  # fmt: skip
-    smile = REACH["mouthSmile"]
+    coefficients = {name: COEFFICIENT_RANGES[name.removesuffix("Left").removesuffix("Right")].median for name in ARKIT_NAMES}  # fmt: skip
+    smile = COEFFICIENT_RANGES["mouthSmile"]
     half = (smile.median + smile.strong) / 2
     coefficients |= {"mouthSmileLeft": half, "mouthSmileRight": half, "jawOpen": 1.0}
     intensity, confidence = values.action_units(coefficients, CONFIDENCE)

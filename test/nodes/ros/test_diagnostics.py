@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from tddfa_ros.nodes.options import DiagnosticsOptions
-from tddfa_ros.nodes.ros.diagnostics import Statistics, find_troubles
+from tddfa_ros.nodes.ros.diagnostics import Statistics, find_problems
 
 LIMITS = DiagnosticsOptions(min_fps=5.0, max_latency_ms=100.0, max_drop_ratio=0.5, silence=3.0)
 
@@ -67,19 +67,19 @@ def test_a_healthy_stream_has_no_troubles() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     run(statistics, clock, 6.0)
-    assert find_troubles(statistics.snapshot(), LIMITS, "/image_raw") == []
+    assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == []
 
 
 def test_silence_names_the_topic() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     clock.now += 4.0
-    assert find_troubles(statistics.snapshot(), LIMITS, "/image_raw") == [
+    assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == [
         "nothing has arrived yet on /image_raw"
     ]
     run(statistics, clock, 1.0)
     clock.now += 7.0
-    assert find_troubles(statistics.snapshot(), LIMITS, "/image_raw") == [
+    assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == [
         "silent for 7 s on /image_raw"
     ]
 
@@ -96,7 +96,7 @@ def test_each_threshold_is_named(case: dict[str, float], expected: str) -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     run(statistics, clock, 6.0, **case)
-    troubles = find_troubles(statistics.snapshot(), LIMITS, "/image_raw")
+    troubles = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
     assert len(troubles) == 1
     assert troubles[0].startswith(expected)
 
@@ -106,5 +106,5 @@ def test_frames_that_all_fail_are_a_trouble() -> None:
     statistics = Statistics(clock=clock)
     statistics.received(False)
     statistics.failed("the image is truncated")
-    troubles = find_troubles(statistics.snapshot(), LIMITS, "/image_raw")
+    troubles = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
     assert troubles == ["no frame could be used: the image is truncated"]

@@ -1,9 +1,8 @@
-"""Measure how far ARKit's coefficients reach in what a network says of faces, and print the lines of ``REACH`` in tddfa_ros/arkit.py.
+"""Measure the percentiles of ARKit's coefficients as a network predicts them, and print ``COEFFICIENT_RANGES`` for tddfa_ros/arkit.py.
 
-    python scripts/measure_reach.py --cache DIR [--network tddfa-mb05] [--faces 8000]
+    python scripts/measure_coefficient_ranges.py --cache DIR [--network tddfa-mb05] [--faces 8000]
 
-The faces are those of a training cache, framed by their labels as tracking frames them; each is looked at once. Both sides of the face
-count together.
+The faces come from a training cache and are cropped by their labels as the tracker crops them. Left and right sides are pooled.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tddfa_ros.arkit import ARKIT_NAMES, sideless
+from tddfa_ros.arkit import ARKIT_NAMES, without_side
 from tddfa_ros.cli._common import load_morphable
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable import MorphableModel
@@ -27,8 +26,10 @@ _BATCH = 64
 _PERCENTILES = (10, 50, 98, 99.5)
 
 
-def look(cache: FaceCache, model: MorphableModel, regressor: Regressor, count: int) -> FloatArray:
-    """(n, E) expression coefficients of at most ``count`` faces, chosen at random."""
+def regress(
+    cache: FaceCache, model: MorphableModel, regressor: Regressor, count: int
+) -> FloatArray:
+    """Regress the expression coefficients (n, E) of at most ``count`` random faces."""
     rows = np.flatnonzero(cache.face & ~cache.held_out & (cache.weight > 0))
     rows = np.sort(np.random.default_rng(0).permutation(rows)[:count])
     seen = []
@@ -43,18 +44,18 @@ def look(cache: FaceCache, model: MorphableModel, regressor: Regressor, count: i
 
 
 def lines(names: tuple[str, ...], seen: FloatArray) -> list[str]:
-    """Entries of the table, in ARKit's order without sides."""
+    """Format the entries of the table, in ARKit order without sides."""
     found = np.percentile(seen, _PERCENTILES, axis=0).T
     table = []
-    for name in dict.fromkeys(map(sideless, ARKIT_NAMES)):
-        sides = [i for i, full in enumerate(names) if sideless(full) == name]
+    for name in dict.fromkeys(map(without_side, ARKIT_NAMES)):
+        sides = [i for i, full in enumerate(names) if without_side(full) == name]
         values = np.maximum(found[sides].mean(axis=0), 0).round(3)
-        table.append(f'        "{name}": Reach({", ".join(f"{v:g}" for v in values)}),')
+        table.append(f'        "{name}": CoefficientRange({", ".join(f"{v:g}" for v in values)}),')
     return table
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--cache", type=Path, required=True, help="training cache")
     parser.add_argument("--model", default="tddfa-head", help="morphable model: a name or a .npz")
@@ -65,7 +66,7 @@ def main() -> None:
     given = Path(options.network)
     path = given if given.suffix == ".onnx" else default_store().path(options.network)
     cache = open_cache(options.cache, model)
-    seen = look(cache, model, Regressor(path, model), options.faces)
+    seen = regress(cache, model, Regressor(path, model), options.faces)
     print("\n".join(lines(model.expression_names, seen)))
 
 
