@@ -62,11 +62,11 @@ def command(
     from tqdm import tqdm
 
     from tddfa_ros.jobs.images import ImageOptions, process_images
-    from tddfa_ros.outputs import find_pictures
+    from tddfa_ros.outputs import find_images
     from tddfa_ros.pipeline import FacePipeline
 
     config = pipeline_config(**chosen)
-    pictures = find_pictures(inputs)
+    pictures = find_images(inputs)
     options = ImageOptions(
         outputs=tuple(name.strip() for name in outputs.split(",") if name.strip()),
         min_confidence=min_confidence,

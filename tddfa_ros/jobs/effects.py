@@ -19,9 +19,9 @@ from tddfa_ros.makeup.look import Look
 from tddfa_ros.makeup.objects import WearableObject
 from tddfa_ros.makeup.tryon import Placement, TryOn
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.outputs.files import find_pictures, output_names
+from tddfa_ros.outputs.files import find_images, output_names
 from tddfa_ros.outputs.layers import Layer
-from tddfa_ros.outputs.writing import write_picture
+from tddfa_ros.outputs.writing import write_image
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.sources.folder import SUFFIXES
 from tddfa_ros.types import ImageBGR
@@ -133,7 +133,7 @@ def _images(
     for job, item in zip(jobs, found, strict=True):
         if item.image is not None and item.faces:
             painted = effect.paint(item.image, item.faces, pipeline.model)
-            summary.files.append(write_picture(job.target, painted))
+            summary.files.append(write_image(job.target, painted))
 
 
 def _video(
@@ -158,7 +158,7 @@ def _jobs(inputs: Sequence[str], output: Path, options: FileOptions) -> list[_Jo
     sources: list[Path] = []
     for text in inputs:
         is_video = text.lower().endswith(VIDEO_SUFFIXES) and Path(text).is_file()
-        sources += [Path(text)] if is_video else find_pictures([text])
+        sources += [Path(text)] if is_video else find_images([text])
     sources = list({path.resolve(): path for path in sources}.values())
     if output.suffix.lower() in (*_WRITABLE, *VIDEO_SUFFIXES):
         if len(sources) > 1:

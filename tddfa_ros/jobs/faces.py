@@ -71,13 +71,13 @@ def find_inputs(inputs: Iterable[str | Path], topic: str = "") -> list[Sequence[
     """What users name, pictures and bags, in their order: each part has a length, and gives what :func:`detect_faces_parallel` takes.
 
     Args:
-        inputs: pictures, folders and patterns as for :func:`tddfa_ros.outputs.find_pictures`, and ROS bags.
+        inputs: pictures, folders and patterns as for :func:`tddfa_ros.outputs.find_images`, and ROS bags.
         topic: of the pictures in bags; empty: the only one.
 
     Raises:
         SourceError: an input is none of these, or a bag cannot be used.
     """
-    from tddfa_ros.outputs.files import find_pictures
+    from tddfa_ros.outputs.files import find_images
     from tddfa_ros.sources.bag import BagImages, is_bag
 
     parts: list[Sequence[Path] | BagImages] = []
@@ -85,7 +85,7 @@ def find_inputs(inputs: Iterable[str | Path], topic: str = "") -> list[Sequence[
         if of_bags:
             parts += [BagImages(Path(path).expanduser(), topic) for path in group]
         else:
-            parts.append(find_pictures(group))
+            parts.append(find_images(group))
     return parts
 
 
@@ -220,14 +220,14 @@ def _open_pipeline(
     """The setup of a worker."""
     import cv2
 
-    from tddfa_ros.outputs.reading import read_picture
+    from tddfa_ros.outputs.reading import read_image
     from tddfa_ros.pipeline import FacePipeline
 
     cv2.setNumThreads(config.regression.threads or 1)
     pipeline = FacePipeline(config, store)
 
     def find(item: Path | BagImage) -> _Found:
-        faces = pipeline(read_picture(item) if isinstance(item, Path) else item.image())
+        faces = pipeline(read_image(item) if isinstance(item, Path) else item.image())
         return _Found(
             [(f.box, f.confidence, f.params, f.roi, f.intrinsics) for f in faces],
             pipeline.device_warnings,

@@ -67,7 +67,7 @@ def process_images(
     docs/guide/images.md describes the format.
 
     Args:
-        paths: image files; see :func:`tddfa_ros.outputs.find_pictures`.
+        paths: image files; see :func:`tddfa_ros.outputs.find_images`.
         folder: made when it is missing.
         pipeline: finds the faces.
         options: what to write and how.

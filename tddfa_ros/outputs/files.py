@@ -12,7 +12,7 @@ from tddfa_ros.errors import SourceError
 from tddfa_ros.sources.folder import image_files, natural_order
 
 
-def find_pictures(inputs: Iterable[str | Path]) -> list[Path]:
+def find_images(inputs: Iterable[str | Path]) -> list[Path]:
     """Turn files, folders and globs into a list of files.
 
     Args:

@@ -23,7 +23,7 @@ _TWELVE_BITS = 4096
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
-def read_picture(path: str | Path) -> ImageBGR:
+def read_image(path: str | Path) -> ImageBGR:
     """Read a picture as (H, W, 3) uint8 BGR, the right way up.
 
     EXIF's orientation is followed; grey becomes grey in three channels; transparent parts become white. Of 16 bits the upper 8 are kept;
@@ -87,7 +87,7 @@ def is_truncated(data: bytes) -> bool:
 
 def _read(path: Path) -> ImageBGR | ImageError:
     try:
-        return read_picture(path)
+        return read_image(path)
     except ImageError as error:
         return error
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tddfa_ros.errors import TddfaError
 
 
-def write_picture(path: Path, image: NDArray[Any]) -> Path:
+def write_image(path: Path, image: NDArray[Any]) -> Path:
     """Write a picture, grey or BGR, and make its folder; the suffix chooses the format.
 
     Raises:

@@ -14,7 +14,7 @@ from support.blobs import blob_picture, blob_pipeline
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.jobs.images import ImageOptions, process_images
-from tddfa_ros.outputs import face_from_record, find_pictures
+from tddfa_ros.outputs import face_from_record, find_images
 from tddfa_ros.outputs.records import face_record, intrinsics_from_record
 from tddfa_ros.outputs.registry import OUTPUTS
 from tddfa_ros.pipeline import FacePipeline
@@ -45,7 +45,7 @@ def photos(tmp_path: Path) -> Path:
 def process(pipe: FacePipeline, photos: Path, out: Path, *outputs: str, **changes: object):
     said: list[str] = []
     options = ImageOptions(outputs=outputs, **changes)
-    found = find_pictures([photos])
+    found = find_images([photos])
     return process_images(found, out, pipe, options, progress=False, on_message=said.append), said
 
 
