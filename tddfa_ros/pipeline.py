@@ -65,7 +65,7 @@ class FacePipeline:
         """Find all faces of an (H, W, 3) uint8 BGR image, largest first.
 
         Args:
-            image: the picture; grey ones must be converted first.
+            image: the picture; gray ones must be converted first.
             intrinsics: of the camera; None assumes the configured field of view.
 
         Raises:

@@ -166,8 +166,8 @@ def test_what_may_change_while_running_does(pipe: FacePipeline, image: np.ndarra
 
 
 def test_configuration_and_models_that_are_not_there(settings: dict[str, dict[str, str]]) -> None:
-    with pytest.raises(ConfigError, match="colour"):
-        FacePipeline.from_config({"colour": {}})
+    with pytest.raises(ConfigError, match="color"):
+        FacePipeline.from_config({"color": {}})
     regression = settings["regression"]
     with pytest.raises(ModelError, match="there is no model 'mb99'"):
         FacePipeline.from_config({"regression": {**regression, "model": "mb99"}})

@@ -18,7 +18,7 @@ from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
     "changes",
     multiple=True,
     metavar="PART.KEY=VALUE",
-    help="Change the look: lipstick.colour=#b0303a, blush.opacity=.3; repeatable.",
+    help="Change the look: lipstick.color=#b0303a, blush.opacity=.3; repeatable.",
 )
 @click.option("--list", "listed", is_flag=True, help="Show the looks that come with the package.")
 @painting_options

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.editing.eyes import eye_colours, upper_lid
+from tddfa_ros.editing.eyes import eye_colors, upper_lid
 from tddfa_ros.editing.field import Window, displacement, seen_vertices
 from tddfa_ros.editing.layers import Inside, Look, compose, relit, shifted, to_bytes
-from tddfa_ros.editing.mouth import mouth_colours
+from tddfa_ros.editing.mouth import mouth_colors
 from tddfa_ros.editing.openings import (
     Opening,
     Patch,
@@ -36,7 +36,7 @@ _LEFT_OPEN = (
     0.55,
     0.85,
 )  # share of the photograph's opening: lids slide over the eyeball below, squeeze it above
-_MOUTH_EDGE, _EYE_EDGE = 0.022, 0.036  # so far around an opening skin has its colours
+_MOUTH_EDGE, _EYE_EDGE = 0.022, 0.036  # so far around an opening skin has its colors
 _SLIT_SHADE = 0.6  # how much darker the inside is that shows between lips that nearly meet
 _TEETH_REACH = 0.015  # so far beyond the photograph's opening its teeth go on
 _LIDS = ("eyeBlink", "eyeSquint", "eyeLookDown")
@@ -111,7 +111,7 @@ class Rerenderer:
 
     @cached_property
     def _skin(self) -> FloatArray:
-        """Median colour (3,) BGR of the skin that the photograph shows."""
+        """Median color (3,) BGR of the skin that the photograph shows."""
         rows, columns = self._image.shape[:2]
         named = [i for i, n in enumerate(self._model.region_names) if n in ("skin", "nose")]
         chosen = self._seen & (np.isin(self._model.regions, named) if named else True)
@@ -175,7 +175,7 @@ class Rerenderer:
             return None
         model, pose = self._model, self._model.layout.split(params)[0]
         rest = _at_rest(params, model)
-        picture = mouth_colours(
+        picture = mouth_colors(
             model, opening, model.head(rest), model.head(params), after,
             _affine(pose, self._face.roi), look.patch, look.new, self._skin,
         )  # fmt: skip
@@ -210,7 +210,7 @@ class Rerenderer:
             return None
         wide = look.patch.covered(self._eyes_open, self._model.triangles, opening.inside)
         zone = grown(np.maximum(look.old, wide), _EYE_EDGE * self._size)
-        picture = eye_colours(self._model, opening, after, look.patch, look.new, self._skin)
+        picture = eye_colors(self._model, opening, after, look.patch, look.new, self._skin)
         if shut < 1:
             shown = only(self._image[look.patch.slices], look.old)
             seen = opening.inside & self._seen

@@ -37,7 +37,7 @@ RATE = 25.0
 """Pictures per second of the made videos."""
 
 NOISE = 4.0
-"""Standard deviation of the sensor noise, grey levels."""
+"""Standard deviation of the sensor noise, gray levels."""
 
 FACE_SIDE = 200.0
 """Side of the face's ROI in the made videos, px, on average; the pictures are 640 x 480."""

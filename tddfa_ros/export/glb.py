@@ -44,7 +44,7 @@ def write_glb(
 
     Args:
         path: of the ``.glb``; its folder is made when it is missing.
-        texture: of the model's uv map, BGR, row 0 at v = 1; None = light grey.
+        texture: of the model's uv map, BGR, row 0 at v = 1; None = light gray.
         animation: of the same model.
 
     Returns:

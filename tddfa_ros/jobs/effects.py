@@ -46,7 +46,7 @@ def tryon_effect(model: MorphableModel, worn: WearableObject, placement: Placeme
     fitted = TryOn(model, worn, placement)
     digest = hashlib.sha256(repr(placement).encode())
     for part in worn.parts:
-        for array in (part.vertices, part.triangles, part.colours, part.uv, part.texture):
+        for array in (part.vertices, part.triangles, part.colors, part.uv, part.texture):
             digest.update(b"-" if array is None else array.tobytes())
 
     def paint(image: ImageBGR, faces: Sequence[Face], _: MorphableModel) -> ImageBGR:

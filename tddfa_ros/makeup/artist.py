@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.face import Face
 from tddfa_ros.makeup.blend import add_gloss, level_of, paint
-from tddfa_ros.makeup.colour import from_lab, lab_of, to_lab
+from tddfa_ros.makeup.color import from_lab, lab_of, to_lab
 from tddfa_ros.makeup.light import SkinLight, skin_light
 from tddfa_ros.makeup.look import Look, Pigment
 from tddfa_ros.makeup.matte import brow_matte, lip_matte
@@ -71,7 +71,7 @@ class Makeup:
         return out
 
     def coverage(self, face: Face, shape: Sequence[int]) -> dict[str, FloatArray]:
-        """Where the mesh says that each part goes, (H, W) 0..1 each, before colours of a picture decide about edges.
+        """Where the mesh says that each part goes, (H, W) 0..1 each, before colors of a picture decide about edges.
 
         Args:
             shape: of the picture, (height, width) or more.
@@ -177,15 +177,15 @@ def _stick(
     here = _bounds((np.abs(coordinates - 0.5) < 0.6).all(axis=2) & (skin > 0))
     layer = np.zeros((*skin.shape, 4), np.float32)
     if skin[here].size:
-        colour, alpha = sticker.sample(coordinates[here])
+        color, alpha = sticker.sample(coordinates[here])
         alpha = alpha * skin[here]
-        layer[here] = np.concatenate([colour * alpha[..., None], alpha[..., None]], axis=2)
+        layer[here] = np.concatenate([color * alpha[..., None], alpha[..., None]], axis=2)
     drawn = view.to_pixels(layer)
     weight = drawn[..., 3]
     there = _bounds(weight > _SEEN_PAINT)
     if weight[there].size:
-        colours = drawn[there][..., :3] / np.maximum(weight[there], 1e-3)[..., None]
-        _lay(lab[there], weight[there], to_lab(colours), light)
+        colors = drawn[there][..., :3] / np.maximum(weight[there], 1e-3)[..., None]
+        _lay(lab[there], weight[there], to_lab(colors), light)
     return np.asarray(weight > _SEEN_PAINT)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.makeup.colour import parse_colour
+from tddfa_ros.makeup.color import parse_color
 from tddfa_ros.schema import option
 
 UV_SQUARE = "uv"
@@ -21,33 +21,33 @@ class Pigment:
     """One kind of make-up. ``opacity`` 0 = none.
 
     Attributes:
-        colour: ``#rrggbb``, as it looks on a well lit face.
+        color: ``#rrggbb``, as it looks on a well lit face.
         opacity: 0..1, at the middle of its region.
         softness: 0..1, how wide the edge of the region is.
     """
 
-    colour: str = option("#000000", "sRGB, #rrggbb")
+    color: str = option("#000000", "sRGB, #rrggbb")
     opacity: float = option(0.0, "0 = none .. 1", minimum=0.0, maximum=1.0)
     softness: float = option(0.5, "of the edge, 0..1", minimum=0.0, maximum=1.0)
 
     def __post_init__(self) -> None:
         kind = type(self).__name__.lower()
-        parse_colour(self.colour, f"the colour of {kind}")
+        parse_color(self.color, f"the color of {kind}")
         for f in fields(self):
-            if f.name != "colour":
+            if f.name != "color":
                 check_range(f"{kind}.{f.name}", getattr(self, f.name), 0.0, 1.0)
 
     @property
     def bgr(self) -> tuple[int, int, int]:
         """B, G, R 0..255."""
-        return parse_colour(self.colour)
+        return parse_color(self.color)
 
 
 @dataclass(frozen=True)
 class Lipstick(Pigment):
     """On both lips. ``gloss`` 0..1 strengthens the highlights that the picture shows on them."""
 
-    colour: str = option("#b5394a", "sRGB, #rrggbb")
+    color: str = option("#b5394a", "sRGB, #rrggbb")
     softness: float = option(0.3, "of the edge, 0..1", minimum=0.0, maximum=1.0)
     gloss: float = option(0.0, "of the lips, 0..1", minimum=0.0, maximum=1.0)
 
@@ -56,21 +56,21 @@ class Lipstick(Pigment):
 class Blush(Pigment):
     """On the cheeks, from their apples towards the ears."""
 
-    colour: str = option("#d9606a", "sRGB, #rrggbb")
+    color: str = option("#d9606a", "sRGB, #rrggbb")
 
 
 @dataclass(frozen=True)
 class EyeShadow(Pigment):
     """On the upper lids and above them, strongest at the lid, ending below the brows."""
 
-    colour: str = option("#7a5560", "sRGB, #rrggbb")
+    color: str = option("#7a5560", "sRGB, #rrggbb")
 
 
 @dataclass(frozen=True)
 class BrowTint(Pigment):
     """On the brows: fully on hairs, and ``fill`` 0..1 of it on the skin between them."""
 
-    colour: str = option("#4a3226", "sRGB, #rrggbb")
+    color: str = option("#4a3226", "sRGB, #rrggbb")
     fill: float = option(0.3, "on skin between the hairs, 0..1", minimum=0.0, maximum=1.0)
 
 

@@ -32,7 +32,7 @@ def load_look(name_or_file: str | Path, changes: Sequence[str] = ()) -> Look:
 
     Args:
         name_or_file: one of :func:`look_names`, or a YAML file. Pictures of stickers are searched beside the file.
-        changes: texts such as ``lipstick.colour=#b0303a``, which replace what the file says.
+        changes: texts such as ``lipstick.color=#b0303a``, which replace what the file says.
 
     Raises:
         ConfigError: there is no such look, the file holds an unknown or impossible value, or a picture is missing.
@@ -81,13 +81,13 @@ def _with_changes(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str
         part, dot, key = name.strip().partition(".")
         if not (equals and dot and part and key):
             raise ConfigError(
-                f"'{text}' is not of the form part.key=value, such as lipstick.colour=#b0303a"
+                f"'{text}' is not of the form part.key=value, such as lipstick.color=#b0303a"
             )
         stage = merged.get(part) or {}
         if part == "stickers" or not isinstance(stage, Mapping):
             raise ConfigError(f"'{text}' cannot be set: {part} is changed in a file only")
         try:
-            parsed = value if key == "colour" else yaml.safe_load(value)
+            parsed = value if key == "color" else yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"'{text}' is not of the form part.key=value") from error
         merged[part] = {**stage, key: parsed}

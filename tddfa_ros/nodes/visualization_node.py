@@ -1,4 +1,4 @@
-"""``visualization_node``: face_mesh in; markers, coloured points and an overlay out, for people to look at."""
+"""``visualization_node``: face_mesh in; markers, colored points and an overlay out, for people to look at."""
 
 from __future__ import annotations
 

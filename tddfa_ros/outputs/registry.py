@@ -16,7 +16,7 @@ from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.layers import paint_layers, scene_depth
 from tddfa_ros.outputs.writing import write_array, write_image
-from tddfa_ros.rendering import colour_depth, parsing_map, pncc, uv_position_map, uv_texture
+from tddfa_ros.rendering import color_depth, parsing_map, pncc, uv_position_map, uv_texture
 from tddfa_ros.types import ImageBGR
 
 
@@ -131,13 +131,13 @@ def _pose(stem: Path, scene: Scene) -> list[Path]:
 
 @output(
     "depth",
-    "depth, (H, W) float32 px, NaN outside; the same in colours",
+    "depth, (H, W) float32 px, NaN outside; the same in colors",
     "_depth.npy",
     "_depth.png",
 )
 def _depth(stem: Path, scene: Scene) -> list[Path]:
     depth = scene_depth(scene.faces, scene.image.shape[:2])
-    picture = write_image(_extended(stem, "_depth.png"), colour_depth(depth))
+    picture = write_image(_extended(stem, "_depth.png"), color_depth(depth))
     return [write_array(_extended(stem, "_depth.npy"), depth), picture]
 
 
@@ -176,7 +176,7 @@ def _obj(stem: Path, scene: Scene, face: int) -> list[Path]:
     return write_obj(path, scene.faces[face], texture=texture)
 
 
-@face_output("ply", "the mesh with colours, metres", ".ply")
+@face_output("ply", "the mesh with colors, metres", ".ply")
 def _ply(stem: Path, scene: Scene, face: int) -> list[Path]:
     path, texture = _extended(stem, ".ply"), scene.textures[face]
     return list(write_ply(path, scene.faces[face], texture=texture))

@@ -13,7 +13,7 @@ from tddfa_ros.errors import TddfaError
 
 
 def write_image(path: Path, image: NDArray[Any]) -> Path:
-    """Write a picture, grey or BGR, and make its folder; the suffix chooses the format.
+    """Write a picture, gray or BGR, and make its folder; the suffix chooses the format.
 
     Raises:
         TddfaError: the suffix is of no format that can be written, or the file cannot be.

@@ -184,14 +184,14 @@ def _draw_mesh(
 def _blend(
     region: NDArray[np.uint8], light: FloatArray, tint: tuple[int, int, int], opacity: float
 ) -> None:
-    """Mix the tint into the picture; colours come from a table of 256 brightnesses, which saves float images."""
+    """Mix the tint into the picture; colors come from a table of 256 brightnesses, which saves float images."""
     level = (light[..., 0] * 255).astype(np.uint8)
     ramp = np.arange(256, dtype=np.float32)[:, None] / 255
     bright = np.clip((ramp - 0.7) / 0.3, 0, 1)
     table = np.asarray(tint, np.float32) * ramp * (1 - bright) + bright * 255 * (0.5 + 0.5 * ramp)
-    colours = cv2.LUT(cv2.merge([level] * 3), table.clip(0, 255).astype(np.uint8)[:, None, :])
+    colors = cv2.LUT(cv2.merge([level] * 3), table.clip(0, 255).astype(np.uint8)[:, None, :])
     weight = light[..., 1] * np.float32(opacity)
-    region[:] = cv2.blendLinear(colours, region, weight, 1 - weight)
+    region[:] = cv2.blendLinear(colors, region, weight, 1 - weight)
 
 
 def _draw_landmarks(canvas: ImageBGR, landmarks: FloatArray, scale: float) -> None:

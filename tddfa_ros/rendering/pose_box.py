@@ -31,7 +31,7 @@ def draw_pose_box(
     Args:
         image: (H, W, 3) uint8 BGR.
         face: nothing is drawn for one whose pose is NaN.
-        tint: BGR; None = the colour that the overlay gives to the face's id.
+        tint: BGR; None = the color that the overlay gives to the face's id.
 
     Raises:
         ImageError: the image is not (H, W, 3) uint8.

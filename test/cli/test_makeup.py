@@ -10,7 +10,7 @@ import pytest
 from support.blobs import read_clip, write_clip
 
 from tddfa_ros.cli import main
-from tddfa_ros.makeup.colour import to_lab
+from tddfa_ros.makeup.color import to_lab
 
 MOUTH = np.s_[135:155, 205:245]
 
@@ -18,7 +18,7 @@ MOUTH = np.s_[135:155, 205:245]
 def test_a_portrait_with_lipstick(astronaut_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     out = tmp_path / "out.png"
     arguments = ["makeup", str(astronaut_path), "-o", str(out), "--look", "evening"]
-    assert main([*arguments, "--set", "lipstick.colour=#c00020"]) == 0
+    assert main([*arguments, "--set", "lipstick.color=#c00020"]) == 0
     assert f"1 face; written: {out}" in capsys.readouterr().out
     before, after = cv2.imread(str(astronaut_path)), cv2.imread(str(out))
     changed = (before != after).any(axis=2)

@@ -72,7 +72,7 @@ def test_skin_lands_where_the_new_mesh_has_it(
     idle = np.abs(image.astype(float) - wanted).mean(axis=2)[inside]
     assert (
         np.median(error) < 1.5
-    )  # grey levels of 255: interpolation and the coarser grid of the field
+    )  # gray levels of 255: interpolation and the coarser grid of the field
     moves = idle > 3
     assert error[moves].mean() < 0.4 * idle[moves].mean()
 

@@ -47,7 +47,7 @@ def columns(vertex, *names):
     return np.stack([vertex[name] for name in names], axis=1)
 
 
-def test_a_face_reads_back_with_colours_and_texture_coordinates(tmp_path):
+def test_a_face_reads_back_with_colors_and_texture_coordinates(tmp_path):
     face = export_face(20)
     texture = noise(64, 64)
     (path,) = write_ply(tmp_path / "deep" / "face.ply", face, texture)

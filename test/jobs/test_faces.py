@@ -20,7 +20,7 @@ CONFIG = load_config({"regression": {"device": "cpu"}})
 def results(
     astronaut_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, ImageFaces]:
-    """By name: a portrait, its mirror image, a grey wall, and two files that are no pictures."""
+    """By name: a portrait, its mirror image, a gray wall, and two files that are no pictures."""
     folder = tmp_path_factory.mktemp("pictures")
     portrait = cv2.imread(str(astronaut_path), cv2.IMREAD_COLOR)
     cv2.imwrite(str(folder / "portrait.png"), portrait)

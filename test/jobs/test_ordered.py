@@ -70,7 +70,7 @@ def test_the_pool_is_closed_when_the_caller_stops() -> None:
 
 def test_a_failure_becomes_a_sentence() -> None:
     def fail(item: object) -> None:
-        raise ImageError("it is grey") if item == "grey" else KeyError("colour")
+        raise ImageError("it is gray") if item == "gray" else KeyError("color")
 
-    assert attempt(fail, "grey") == Outcome("grey", error="it is grey")
-    assert attempt(fail, "none").error == "KeyError: 'colour'"
+    assert attempt(fail, "gray") == Outcome("gray", error="it is gray")
+    assert attempt(fail, "none").error == "KeyError: 'color'"

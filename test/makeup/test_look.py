@@ -6,7 +6,7 @@ import pytest
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.makeup import Lipstick, Look, Sticker, load_look, look_names
-from tddfa_ros.makeup.colour import from_lab, lab_of, parse_colour, to_lab
+from tddfa_ros.makeup.color import from_lab, lab_of, parse_color, to_lab
 
 
 def write(folder: Path, text: str) -> Path:
@@ -24,9 +24,9 @@ def test_every_look_of_the_package_can_be_read() -> None:
 
 
 def test_a_look_from_a_file_with_changes(tmp_path: Path) -> None:
-    path = write(tmp_path, 'lipstick: {colour: "#102030"}\nblush: {opacity: 0.2}\n')
-    look = load_look(path, ["lipstick.colour=#b0303a", "lipstick.gloss=.5", "brow_tint.fill=0.1"])
-    assert look.lipstick == Lipstick(colour="#b0303a", opacity=0.6, gloss=0.5)
+    path = write(tmp_path, 'lipstick: {color: "#102030"}\nblush: {opacity: 0.2}\n')
+    look = load_look(path, ["lipstick.color=#b0303a", "lipstick.gloss=.5", "brow_tint.fill=0.1"])
+    assert look.lipstick == Lipstick(color="#b0303a", opacity=0.6, gloss=0.5)
     assert look.blush.opacity == 0.2
     assert look.brow_tint.opacity == 0.6, "a part that is named is there"
     assert look.eye_shadow.opacity == 0
@@ -37,15 +37,15 @@ def test_a_look_from_a_file_with_changes(tmp_path: Path) -> None:
     [
         ("lipstik: {opacity: 1}", "did you mean lipstick"),
         ("lipstick: {opacity: 2}", "lipstick.opacity must be between 0.0 and 1.0"),
-        ("lipstick: {colour: #b0303a\n}", "lipstick.colour must be a string"),
-        ("lipstick: {colour: red}", "must be written '#rrggbb'"),
+        ("lipstick: {color: #b0303a\n}", "lipstick.color must be a string"),
+        ("lipstick: {color: red}", "must be written '#rrggbb'"),
         ("lipstick: {shine: 1}", "unknown configuration option lipstick.shine"),
         ("lipstick: 3", "lipstick must be a mapping"),
         ("- a", "must hold a mapping"),
         ("stickers: 3", "stickers must be a list"),
         ("stickers: [{place: nose_tip}]", "must be a mapping with an image"),
         ("stickers: [{image: no.png}]", "no.png of stickers[0] does not exist"),
-        ("stickers: [{image: look.yaml, colour: 1}]", "unknown key stickers[0].colour"),
+        ("stickers: [{image: look.yaml, color: 1}]", "unknown key stickers[0].color"),
         ("stickers: [{image: look.yaml, size: 0}]", "the size of a sticker, mm, must be 1 to 500"),
         ("stickers: [{image: look.yaml, size: big}]", "not 'big'"),
         ("stickers: [{image: look.yaml, place: 7}]", "stickers[0].place must be a name"),
@@ -66,7 +66,7 @@ def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, sentence: str) 
         ("natural", ["lipstick=red"], "is not of the form part.key=value"),
         ("natural", ["stickers.size=3"], "is changed in a file only"),
         ("natural", ["lipstick.opacity=much"], "lipstick.opacity must be a finite number"),
-        ("natural", ["lipstick.colour=12"], "must be written '#rrggbb'"),
+        ("natural", ["lipstick.color=12"], "must be written '#rrggbb'"),
     ],
 )
 def test_mistakes_in_a_command_are_named(name: str, changes: list[str], sentence: str) -> None:
@@ -82,13 +82,13 @@ def test_values_made_by_hand_are_checked_too() -> None:
         Sticker(Path("a.png"), opacity=float("nan"))
 
 
-def test_colours_and_cielab() -> None:
-    assert parse_colour("#b0303a") == (0x3A, 0x30, 0xB0)
-    assert parse_colour("f80") == (0x00, 0x88, 0xFF)
+def test_colors_and_cielab() -> None:
+    assert parse_color("#b0303a") == (0x3A, 0x30, 0xB0)
+    assert parse_color("f80") == (0x00, 0x88, 0xFF)
     # White, black and sRGB red in CIELAB under D65, as in any table.
     assert lab_of((255, 255, 255)) == pytest.approx([100, 0, 0], abs=0.05)
     assert lab_of((0, 0, 0)) == pytest.approx([0, 0, 0], abs=0.05)
     assert lab_of((0, 0, 255)) == pytest.approx([53.24, 80.09, 67.20], abs=0.1)
-    colour = lab_of((40, 90, 160)).reshape(1, 1, 3)
-    assert from_lab(colour)[0, 0] == pytest.approx([40, 90, 160], abs=0.5)
-    assert to_lab(from_lab(colour)) == pytest.approx(colour, abs=0.5)
+    color = lab_of((40, 90, 160)).reshape(1, 1, 3)
+    assert from_lab(color)[0, 0] == pytest.approx([40, 90, 160], abs=0.5)
+    assert to_lab(from_lab(color)) == pytest.approx(color, abs=0.5)

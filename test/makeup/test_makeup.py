@@ -11,7 +11,7 @@ from support.painted import PX_PER_MM, SIDE, changed, face_at, head_model, portr
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import Face
 from tddfa_ros.makeup import Blush, BrowTint, EyeShadow, Lipstick, Look, Makeup
-from tddfa_ros.makeup.colour import to_lab
+from tddfa_ros.makeup.color import to_lab
 from tddfa_ros.makeup.matte import lip_matte
 from tddfa_ros.rendering.raster import visible_surface
 
@@ -122,11 +122,11 @@ def test_a_nose_hides_the_cheek_behind_it() -> None:
     assert shown.sum() > 200 and cover[shown].max() == 0
 
 
-def test_a_grey_picture_stays_grey() -> None:
+def test_a_gray_picture_stays_gray() -> None:
     face = face_at()
-    grey = cv2.cvtColor(cv2.cvtColor(portrait(face), cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    after = Makeup(face.model, ALL).apply(grey, face)
-    assert changed(grey, after).sum() > 1000
+    gray = cv2.cvtColor(cv2.cvtColor(portrait(face), cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    after = Makeup(face.model, ALL).apply(gray, face)
+    assert changed(gray, after).sum() > 1000
     assert np.ptp(after.astype(int), axis=2).max() <= 2
 
 
@@ -139,7 +139,7 @@ def test_a_dark_picture_gets_dark_make_up() -> None:
     assert dim.mean() < 0.75 * bright.mean()
 
 
-def test_brow_tint_colours_hairs_and_not_the_skin_beside_them() -> None:
+def test_brow_tint_colors_hairs_and_not_the_skin_beside_them() -> None:
     face = face_at()
     before = portrait(face)
     # Hairs are drawn two millimetres below where the mesh has the brow.

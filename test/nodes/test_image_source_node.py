@@ -28,7 +28,7 @@ SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures of 64x48 px, grey 60, 120 and 180."""
+    """Three pictures of 64x48 px, gray 60, 120 and 180."""
     path = tmp_path / "pictures"
     path.mkdir()
     for i in (1, 2, 3):

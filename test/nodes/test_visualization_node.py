@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
 from tddfa_msgs.msg import FaceMeshArray
-from tddfa_ros.makeup.colour import to_lab
+from tddfa_ros.makeup.color import to_lab
 
 pytestmark = pytest.mark.ros
 
@@ -102,10 +102,10 @@ def test_overlay_and_points_show_the_picture_of_the_same_stamp(
     np.testing.assert_allclose(data[:, :3], vertices, atol=1e-4)
     pixels = np.rint(np.asarray(face.vertices_image).reshape(-1, 3)[:, :2]).astype(int)
     inside = ((pixels >= 2) & (pixels < 510)).all(axis=1)
-    colours = data[:, 3].copy().view(np.uint32)[inside]
+    colors = data[:, 3].copy().view(np.uint32)[inside]
     x, y = pixels[inside].T
     blue, green, red = astronaut[y, x].astype(np.uint32).T
-    agree = colours == (red << 16 | green << 8 | blue)
+    agree = colors == (red << 16 | green << 8 | blue)
     assert agree.mean() > 0.98, "rounding at half pixels may differ"
 
     overlay = overlays[-1]

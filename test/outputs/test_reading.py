@@ -15,7 +15,7 @@ from tddfa_ros.outputs.reading import read_ahead, read_image
 
 @pytest.fixture
 def ramp() -> np.ndarray:
-    """(32, 48, 3) uint8, every corner another colour, smooth."""
+    """(32, 48, 3) uint8, every corner another color, smooth."""
     y, x = np.mgrid[:32, :48]
     return np.stack([5 * x, 7 * y, 255 - 4 * x], axis=2).astype(np.uint8)
 
@@ -43,17 +43,17 @@ def test_exif_orientation(tmp_path: Path, ramp: np.ndarray, value: int, turn) ->
     np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), turn(plain))
 
 
-def test_grey_gets_three_channels(tmp_path: Path, ramp: np.ndarray) -> None:
+def test_gray_gets_three_channels(tmp_path: Path, ramp: np.ndarray) -> None:
     picture = read_image(save(tmp_path / "a.png", ramp[..., 0]))
     np.testing.assert_array_equal(picture, np.repeat(ramp[..., :1], 3, axis=2))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-@pytest.mark.parametrize("grey", [False, True])
-def test_sixteen_bits(tmp_path: Path, ramp: np.ndarray, suffix: str, grey: bool) -> None:
+@pytest.mark.parametrize("gray", [False, True])
+def test_sixteen_bits(tmp_path: Path, ramp: np.ndarray, suffix: str, gray: bool) -> None:
     deep = ramp.astype(np.uint16) * 257
-    picture = read_image(save(tmp_path / f"a{suffix}", deep[..., 0] if grey else deep))
-    np.testing.assert_array_equal(picture, np.repeat(ramp[..., :1], 3, axis=2) if grey else ramp)
+    picture = read_image(save(tmp_path / f"a{suffix}", deep[..., 0] if gray else deep))
+    np.testing.assert_array_equal(picture, np.repeat(ramp[..., :1], 3, axis=2) if gray else ramp)
 
 
 def test_twelve_bits_in_sixteen(tmp_path: Path, ramp: np.ndarray) -> None:
@@ -74,8 +74,8 @@ def test_transparent_parts_become_white(tmp_path: Path, ramp: np.ndarray, dtype:
     full = np.iinfo(dtype).max
     alpha = np.full(ramp.shape[:2], full, dtype)
     alpha[:, :10], alpha[:, 10:20] = 0, round(full * 0.6)
-    colours = ramp.astype(dtype) * (full // 255)
-    picture = read_image(save(tmp_path / "a.png", np.dstack([colours, alpha])))
+    colors = ramp.astype(dtype) * (full // 255)
+    picture = read_image(save(tmp_path / "a.png", np.dstack([colors, alpha])))
     assert (picture[:, :10] == 255).all()
     np.testing.assert_allclose(picture[:, 10:20], 0.6 * ramp[:, 10:20] + 0.4 * 255, atol=1)
     np.testing.assert_array_equal(picture[:, 20:], ramp[:, 20:])

@@ -1,4 +1,4 @@
-"""A face of the default model in a picture made of its own shading: skin of one colour, lit from one side."""
+"""A face of the default model in a picture made of its own shading: skin of one color, lit from one side."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def face_at(
 
 
 def portrait(face: Face) -> NDArray[np.uint8]:
-    """(SIDE, SIDE, 3) uint8 BGR: the face in shaded skin, the inside of its mouth alike, on a grey background."""
+    """(SIDE, SIDE, 3) uint8 BGR: the face in shaded skin, the inside of its mouth alike, on a gray background."""
     light = lambert(image_normals(face.vertices, face.model.triangles), light=(0.8, 0.3, 0.6))
-    colours = light[:, None] * SKIN
-    drawn = rasterize(face.vertices, face.model.triangles, colours, (SIDE, SIDE))
+    colors = light[:, None] * SKIN
+    drawn = rasterize(face.vertices, face.model.triangles, colors, (SIDE, SIDE))
     return np.where(drawn.mask[..., None], np.rint(drawn.values), BACKGROUND).astype(np.uint8)
 
 

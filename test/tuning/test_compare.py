@@ -94,13 +94,13 @@ def test_calibration_faces_are_found_and_cut_out(tmp_path: Path, astronaut: np.n
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     crops = calibration_crops(tmp_path, PipelineConfig())
     assert crops.shape == (1, 120, 120, 3) and crops.dtype == np.uint8
-    # The ROI is about 135 px wide around (226, 131): the middle of the crop is skin of the same colour.
+    # The ROI is about 135 px wide around (226, 131): the middle of the crop is skin of the same color.
     middle = astronaut[120:142, 215:237].mean(axis=(0, 1))
     np.testing.assert_allclose(crops[0, 50:70, 50:70].mean(axis=(0, 1)), middle, atol=20)
 
 
 def test_pictures_without_faces_cannot_calibrate(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "grey.png"), np.full((64, 64, 3), 128, np.uint8))
+    cv2.imwrite(str(tmp_path / "gray.png"), np.full((64, 64, 3), 128, np.uint8))
     with pytest.raises(ConfigError, match="there is no face in the 1 pictures"):
         calibration_crops(tmp_path, PipelineConfig())
 

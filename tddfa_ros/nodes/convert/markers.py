@@ -58,11 +58,11 @@ class _FaceMarkers:
 
     def __init__(self, face: TrackedFace) -> None:
         namespace = f"face_{face.id}"
-        colour = face_color(face.id)
+        color = face_color(face.id)
         self._vertices = _points(len(face.model.coarse_indices))
         self._landmarks = _points(68)
         triangles = face.model.coarse_triangles.ravel().tolist()
-        self._mesh = _marker(namespace, MESH, Marker.TRIANGLE_LIST, (1.0, 1.0, 1.0), colour)
+        self._mesh = _marker(namespace, MESH, Marker.TRIANGLE_LIST, (1.0, 1.0, 1.0), color)
         self._mesh.points = [self._vertices[i] for i in triangles]
         size = (LANDMARK_SIZE,) * 3
         white = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
@@ -100,7 +100,7 @@ def caption(face: TrackedFace) -> str:
 
 
 def face_color(name: str) -> ColorRGBA:
-    """The colour that the overlay gives the same face."""
+    """The color that the overlay gives the same face."""
     blue, green, red = (channel / 255 for channel in tint_of(name))
     return ColorRGBA(r=red, g=green, b=blue, a=0.9)
 
@@ -110,9 +110,9 @@ def _marker(
     number: int,
     kind: int,
     scale: tuple[float, float, float],
-    colour: ColorRGBA,
+    color: ColorRGBA,
 ) -> Marker:
-    marker = Marker(ns=namespace, id=number, type=kind, action=Marker.ADD, color=colour)
+    marker = Marker(ns=namespace, id=number, type=kind, action=Marker.ADD, color=color)
     marker.pose.orientation.w = 1.0
     marker.scale.x, marker.scale.y, marker.scale.z = scale
     return marker
@@ -123,9 +123,9 @@ def _axes(namespace: str) -> Marker:
     marker = _marker(namespace, AXES, Marker.LINE_LIST, (0.004, 0.004, 0.004), ColorRGBA(a=1.0))
     for axis in range(3):
         end = [AXIS_LENGTH if i == axis else 0.0 for i in range(3)]
-        colour = ColorRGBA(r=float(axis == 0), g=float(axis == 1), b=float(axis == 2), a=1.0)
+        color = ColorRGBA(r=float(axis == 0), g=float(axis == 1), b=float(axis == 2), a=1.0)
         marker.points += [Point(), Point(x=end[0], y=end[1], z=end[2])]
-        marker.colors += [colour, colour]
+        marker.colors += [color, color]
     return marker
 
 

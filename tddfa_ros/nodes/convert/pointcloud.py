@@ -1,4 +1,4 @@
-"""Dense vertices as a coloured ``sensor_msgs/PointCloud2``."""
+"""Dense vertices as a colored ``sensor_msgs/PointCloud2``."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tddfa_ros.types import FloatArray, ImageBGR
 
 # "rgb" is 0x00RRGGBB in the bits of a float32: the convention of PCL, which RViz and Foxglove read.
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4")])
-GREY = 0x00C0C0C0
+GRAY = 0x00C0C0C0
 
 
 def point_cloud(
     faces: Sequence[TrackedFace], header: Header, image: ImageBGR | None = None
 ) -> PointCloud2:
-    """All vertices of all faces, in metres in ``header.frame_id``, coloured with the picture under them.
+    """All vertices of all faces, in metres in ``header.frame_id``, colored with the picture under them.
 
     Args:
         faces: faces of one image.
         header: stamp and frame of that image.
-        image: (H, W, 3) BGR; grey points without it. A vertex outside the picture takes the nearest pixel; a vertex that
-            the head itself hides takes the colour of what hides it.
+        image: (H, W, 3) BGR; gray points without it. A vertex outside the picture takes the nearest pixel; a vertex that
+            the head itself hides takes the color of what hides it.
     """
     points = np.concatenate([_points(face, image) for face in faces] or [np.empty(0, POINT)])
     message = PointCloud2()
@@ -58,5 +58,5 @@ def _points(face: TrackedFace, image: ImageBGR | None) -> np.ndarray:
     metric = face.vertices_metric
     points = np.empty(len(metric), POINT)
     points["x"], points["y"], points["z"] = metric.T
-    points["rgb"] = GREY if image is None else sample_rgb(image, face.vertices)
+    points["rgb"] = GRAY if image is None else sample_rgb(image, face.vertices)
     return points

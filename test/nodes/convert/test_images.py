@@ -48,7 +48,7 @@ def converter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def picture() -> NDArray[np.uint8]:
-    """Random colours: a swapped channel or row cannot go unseen."""
+    """Random colors: a swapped channel or row cannot go unseen."""
     return np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
 
 
@@ -69,7 +69,7 @@ def rows_of(picture: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture).reshape(HEIGHT, -1).view(np.uint8)
 
 
-# --- colour and grey ---
+# --- color and gray ---
 
 
 @pytest.mark.parametrize("padding", [0, 7])
@@ -77,7 +77,7 @@ def rows_of(picture: NDArray[Any]) -> NDArray[np.uint8]:
     ("encoding", "order"),
     [("bgr8", "bgr"), ("rgb8", "rgb"), ("bgra8", "bgra"), ("rgba8", "rgba"), ("8UC3", "bgr"), ("8UC4", "bgra")],
 )  # fmt: skip
-def test_colour(converter: str, picture: Any, encoding: str, order: str, padding: int) -> None:
+def test_color(converter: str, picture: Any, encoding: str, order: str, padding: int) -> None:
     channels = {"b": picture[..., 0], "g": picture[..., 1], "r": picture[..., 2]}
     channels["a"] = np.full((HEIGHT, WIDTH), 77, np.uint8)
     rows = rows_of(np.stack([channels[c] for c in order], axis=-1))
@@ -86,15 +86,15 @@ def test_colour(converter: str, picture: Any, encoding: str, order: str, padding
 
 @pytest.mark.parametrize("padding", [0, 5])
 @pytest.mark.parametrize("encoding", ["mono8", "8UC1"])
-def test_grey(converter: str, picture: Any, encoding: str, padding: int) -> None:
-    grey = picture[..., 0]
-    expected = np.repeat(grey[..., None], 3, axis=2)
-    np.testing.assert_array_equal(to_bgr(message(encoding, rows_of(grey), padding)), expected)
+def test_gray(converter: str, picture: Any, encoding: str, padding: int) -> None:
+    gray = picture[..., 0]
+    expected = np.repeat(gray[..., None], 3, axis=2)
+    np.testing.assert_array_equal(to_bgr(message(encoding, rows_of(gray), padding)), expected)
 
 
 @pytest.mark.parametrize("bigendian", [False, True])
 @pytest.mark.parametrize("encoding", ["mono16", "16UC1"])
-def test_grey_of_16_bit(converter: str, encoding: str, bigendian: bool) -> None:
+def test_gray_of_16_bit(converter: str, encoding: str, bigendian: bool) -> None:
     values = np.random.default_rng(2).integers(0, 65536, (HEIGHT, WIDTH))
     values[0, :5] = (0, 128, 129, 65534, 65535)
     rows = rows_of(values.astype(">u2" if bigendian else "<u2"))
@@ -106,7 +106,7 @@ def test_grey_of_16_bit(converter: str, encoding: str, bigendian: bool) -> None:
 
 @pytest.mark.parametrize("bigendian", [False, True])
 @pytest.mark.parametrize("encoding", ["bgr16", "rgb16", "bgra16", "rgba16"])
-def test_colour_of_16_bit(converter: str, picture: Any, encoding: str, bigendian: bool) -> None:
+def test_color_of_16_bit(converter: str, picture: Any, encoding: str, bigendian: bool) -> None:
     # 257 * v is the 16-bit value of an 8-bit v.
     channels = dict(zip("bgra", [*np.moveaxis(picture, 2, 0), picture[..., 0]], strict=True))
     wide = np.stack([channels[c] for c in encoding.removesuffix("16")], axis=-1)
@@ -168,12 +168,12 @@ def test_planar_yuv(converter: str, encoding: str, padding: int, convention: str
     np.testing.assert_allclose(result, bgr_of_yuv(y, *twice), atol=1.5)
 
 
-# --- Bayer: each missing colour is the mean of its nearest neighbours ---
+# --- Bayer: each missing color is the mean of its nearest neighbours ---
 
 
 def demosaic(mosaic: NDArray[Any], pattern: str) -> NDArray[np.float64]:
     """Bilinear, pixel by pixel; the outermost rows and columns stay zero."""
-    colour = [[pattern[0], pattern[1]], [pattern[2], pattern[3]]]
+    color = [[pattern[0], pattern[1]], [pattern[2], pattern[3]]]
     result = np.zeros((*mosaic.shape, 3))
     for i in range(1, mosaic.shape[0] - 1):
         for j in range(1, mosaic.shape[1] - 1):
@@ -182,7 +182,7 @@ def demosaic(mosaic: NDArray[Any], pattern: str) -> NDArray[np.float64]:
                     (abs(a) + abs(b), float(mosaic[i + a, j + b]))
                     for a in (-1, 0, 1)
                     for b in (-1, 0, 1)
-                    if colour[(i + a) % 2][(j + b) % 2] == wanted
+                    if color[(i + a) % 2][(j + b) % 2] == wanted
                 ]
                 closest = min(distance for distance, _ in near)
                 result[i, j, k] = np.mean([value for d, value in near if d == closest])
@@ -353,13 +353,13 @@ def test_compressed_rgb_is_turned_round(picture: Any) -> None:
     np.testing.assert_array_equal(to_bgr(compressed(swapped, "rgb8; png compressed rgb8")), picture)
 
 
-def test_compressed_grey_and_alpha_and_16_bit(picture: Any) -> None:
-    grey = picture[..., 0]
-    three = np.repeat(grey[..., None], 3, axis=2)
-    np.testing.assert_array_equal(to_bgr(compressed(encoded(grey, ".png"), "png")), three)
-    alpha = np.dstack([picture, grey])
+def test_compressed_gray_and_alpha_and_16_bit(picture: Any) -> None:
+    gray = picture[..., 0]
+    three = np.repeat(gray[..., None], 3, axis=2)
+    np.testing.assert_array_equal(to_bgr(compressed(encoded(gray, ".png"), "png")), three)
+    alpha = np.dstack([picture, gray])
     np.testing.assert_array_equal(to_bgr(compressed(encoded(alpha, ".png"), "png")), picture)
-    wide = grey.astype(np.uint16) * 257
+    wide = gray.astype(np.uint16) * 257
     sent = compressed(encoded(wide, ".png"), "mono16; png compressed ")
     np.testing.assert_array_equal(to_bgr(sent), three)
 
@@ -413,7 +413,7 @@ def test_a_slice_of_a_picture_as_message(picture: Any) -> None:
     np.testing.assert_array_equal(to_bgr(image_message(part, Header())), part)
 
 
-def test_jpeg_message_keeps_colours_and_obeys_the_quality(astronaut: Any) -> None:
+def test_jpeg_message_keeps_colors_and_obeys_the_quality(astronaut: Any) -> None:
     fine, coarse = (compressed_message(astronaut, Header(), quality) for quality in (95, 30))
     assert fine.format == "bgr8; jpeg compressed bgr8"
     assert len(coarse.data) < len(fine.data) / 2

@@ -45,7 +45,7 @@ def test_the_mesh_marker_is_the_coarse_mesh_in_metres() -> None:
     np.testing.assert_allclose(xyz(mesh.points), expected)
     np.testing.assert_allclose(xyz(markers[LANDMARKS].points), seen.landmarks_metric)
     assert (mesh.scale.x, mesh.scale.y, mesh.scale.z) == (1.0, 1.0, 1.0)
-    assert len(mesh.colors) == 0, "one colour, or RViz does not light it"
+    assert len(mesh.colors) == 0, "one color, or RViz does not light it"
     assert len(serialize_message(MarkerBuilder().build([seen], HEADER))) > 12 * len(mesh.points)
 
 

@@ -10,7 +10,7 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from tddfa_ros.face import TrackedFace
-from tddfa_ros.nodes.convert.pointcloud import GREY, point_cloud, sample_rgb
+from tddfa_ros.nodes.convert.pointcloud import GRAY, point_cloud, sample_rgb
 from tddfa_ros.types import Intrinsics
 
 HEADER = Header(frame_id="camera")
@@ -30,7 +30,7 @@ def face() -> TrackedFace:
     )
 
 
-def test_points_are_metric_vertices_with_the_colour_under_them(face: TrackedFace) -> None:
+def test_points_are_metric_vertices_with_the_color_under_them(face: TrackedFace) -> None:
     image = np.zeros((480, 640, 3), np.uint8)
     image[:, :320] = (10, 20, 30)  # BGR
     image[:, 320:] = (40, 50, 60)
@@ -47,17 +47,17 @@ def test_points_are_metric_vertices_with_the_colour_under_them(face: TrackedFace
     data = np.frombuffer(cloud.data, np.float32).reshape(2, count, 4)
     np.testing.assert_array_equal(data[0, :, :3], face.vertices_metric)
     np.testing.assert_array_equal(data[0].view(np.uint32), data[1].view(np.uint32))
-    colours = data[0, :, 3].copy().view(np.uint32)
+    colors = data[0, :, 3].copy().view(np.uint32)
     left = np.rint(face.vertices[:, 0]) < 320
-    assert set(colours[left]) == {0x1E140A}
-    assert set(colours[~left]) == {0x3C3228}
+    assert set(colors[left]) == {0x1E140A}
+    assert set(colors[~left]) == {0x3C3228}
     assert cloud.is_dense
     serialize_message(cloud)
 
 
-def test_without_a_picture_points_are_grey(face: TrackedFace) -> None:
+def test_without_a_picture_points_are_gray(face: TrackedFace) -> None:
     data = np.frombuffer(point_cloud([face], HEADER).data, np.uint32).reshape(-1, 4)
-    assert set(data[:, 3]) == {GREY}
+    assert set(data[:, 3]) == {GRAY}
 
 
 def test_no_faces_give_an_empty_cloud_with_its_fields() -> None:

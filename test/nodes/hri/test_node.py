@@ -55,7 +55,7 @@ def picture(message: Any) -> np.ndarray:
 
 
 def test_a_face_comes_and_goes(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
-    """The portrait, then a grey wall; all values of one picture are those of face_landmarks."""
+    """The portrait, then a gray wall; all values of one picture are those of face_landmarks."""
     perception(graph)
     node = graph.start("hri_node", parameters=model_parameters(perception=False))
     tracked = graph.collect(hri.IdsList, f"{FACES}/tracked", 50)

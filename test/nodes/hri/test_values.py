@@ -137,8 +137,8 @@ def test_aligned_eyes_are_level_and_where_they_were(angle: float) -> None:
     up = 30 * np.array([np.sin(turn), -np.cos(turn)])
     eyes = np.stack([middle + up - across, middle + up + across])
     image = np.zeros((480, 640, 3), np.uint8)
-    for colour, eye in zip([(0, 0, 255), (0, 255, 0)], eyes, strict=True):
-        cv2.circle(image, np.round(eye).astype(int).tolist(), 6, colour, -1)
+    for color, eye in zip([(0, 0, 255), (0, 255, 0)], eyes, strict=True):
+        cv2.circle(image, np.round(eye).astype(int).tolist(), 6, color, -1)
     landmarks = np.zeros((68, 3))
     landmarks[values.RIGHT_EYE, :2], landmarks[values.LEFT_EYE, :2] = eyes
     found = values.aligned(image, roi, landmarks, size)

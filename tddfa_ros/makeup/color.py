@@ -1,4 +1,4 @@
-"""Colours of make-up: from their names to CIELAB and back to pixels."""
+"""Colors of make-up: from their names to CIELAB and back to pixels."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tddfa_ros.types import FloatArray, ImageBGR, RealArray
 _HEX = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
 
 
-def parse_colour(text: object, where: str = "a colour") -> tuple[int, int, int]:
-    """B, G, R 0..255 of ``#rrggbb`` or ``#rgb``, as web pages write colours.
+def parse_color(text: object, where: str = "a color") -> tuple[int, int, int]:
+    """B, G, R 0..255 of ``#rrggbb`` or ``#rgb``, as web pages write colors.
 
     Raises:
         ConfigError: it is something else; ``where`` begins the sentence.
@@ -32,17 +32,17 @@ def parse_colour(text: object, where: str = "a colour") -> tuple[int, int, int]:
 
 
 def to_lab(bgr: RealArray | ImageBGR) -> FloatArray:
-    """CIELAB (D65; L 0..100) of sRGB colours (h, w, 3) BGR 0..255, float32."""
+    """CIELAB (D65; L 0..100) of sRGB colors (h, w, 3) BGR 0..255, float32."""
     scaled = np.multiply(bgr, np.float32(1 / 255), dtype=np.float32)
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2LAB), dtype=np.float32)
 
 
 def from_lab(lab: FloatArray) -> FloatArray:
-    """Inverse of :func:`to_lab`; colours that no screen has are cut off at 0 and 255."""
+    """Inverse of :func:`to_lab`; colors that no screen has are cut off at 0 and 255."""
     bgr = cv2.cvtColor(lab, cv2.COLOR_LAB2BGR)
     return np.asarray(np.clip(bgr, 0, 1) * np.float32(255), dtype=np.float32)
 
 
-def lab_of(colour: tuple[int, int, int]) -> FloatArray:
-    """CIELAB (3,) of one B, G, R colour."""
-    return to_lab(np.array(colour, np.float32).reshape(1, 1, 3))[0, 0]
+def lab_of(color: tuple[int, int, int]) -> FloatArray:
+    """CIELAB (3,) of one B, G, R color."""
+    return to_lab(np.array(color, np.float32).reshape(1, 1, 3))[0, 0]
