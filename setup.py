@@ -26,7 +26,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
         shared("config", "*.yaml", "*.xml", "*.rviz"),
-        shared("config/looks", "*.yaml", "*.png"),
+        shared("config/makeup", "*.yaml", "*.png"),
         shared("config/training", "*.yaml"),
         shared("launch", "*.launch.py"),
         shared("models", "*.yaml", "*.onnx", "*.npz", "*.md"),

@@ -1,6 +1,6 @@
-"""Draw the stickers of ``config/looks``.
+"""Draw the stickers of ``config/makeup``.
 
-python scripts/draw_stickers.py     # writes config/looks/*.png
+python scripts/draw_stickers.py     # writes config/makeup/*.png
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-TARGET = Path(__file__).resolve().parents[1] / "config" / "looks"
+TARGET = Path(__file__).resolve().parents[1] / "config" / "makeup"
 SIDE = 256
 FINE = 4
 

@@ -10,7 +10,7 @@ import numpy as np
 from tddfa_ros.editing.openings import Patch
 from tddfa_ros.types import FloatArray, ImageBGR
 
-_SKIN = np.array([128, 152, 192], np.float32)  # BGR of skin under which made-up colors look right
+_SKIN = np.array([128, 152, 192], np.float32)  # BGR of skin under which drawn colors look right
 _COLORFUL = 0.22  # difference of red and blue over red, of skin in a color photograph
 _DIM, _BRIGHT = 0.2, 1.15
 
@@ -26,7 +26,7 @@ def relit(colors: FloatArray, skin: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class OpeningState:
     """How far an opening is open.
 
     Attributes:

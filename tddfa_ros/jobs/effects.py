@@ -15,8 +15,8 @@ from tddfa_ros.errors import ConfigError, TddfaError
 from tddfa_ros.face import Face
 from tddfa_ros.jobs.faces import JobSummary, detect_faces
 from tddfa_ros.makeup.artist import Makeup
-from tddfa_ros.makeup.look import Look
 from tddfa_ros.makeup.objects import WearableObject
+from tddfa_ros.makeup.preset import MakeupPreset
 from tddfa_ros.makeup.tryon import Placement, TryOn
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.files import find_images, output_names
@@ -28,11 +28,11 @@ from tddfa_ros.types import ImageBGR
 from tddfa_ros.video import VideoOptions, annotate_video
 
 
-def makeup_effect(model: MorphableModel, look: Look) -> Layer:
-    """A look as a layer; looks that differ have names that differ. Raises as :class:`Makeup` does."""
-    artist = Makeup(model, look)
-    digest = hashlib.sha256(repr(look).encode())
-    for sticker in look.stickers:
+def makeup_effect(model: MorphableModel, preset: MakeupPreset) -> Layer:
+    """A makeup preset as a layer; different presets have different names. Raises as :class:`Makeup` does."""
+    artist = Makeup(model, preset)
+    digest = hashlib.sha256(repr(preset).encode())
+    for sticker in preset.stickers:
         digest.update(sticker.image.read_bytes())
 
     def paint(image: ImageBGR, faces: Sequence[Face], _: MorphableModel) -> ImageBGR:

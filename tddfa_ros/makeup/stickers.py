@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import ConfigError, ImageError, ModelError
-from tddfa_ros.makeup.look import UV_SQUARE, Sticker
 from tddfa_ros.makeup.places import Place, find_place, place_names
+from tddfa_ros.makeup.preset import UV_SQUARE, Sticker
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray, FloatArray
 

@@ -11,9 +11,9 @@ import numpy as np
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_image
 from tddfa_ros.makeup.light import skin_light
-from tddfa_ros.makeup.look import check_range
 from tddfa_ros.makeup.objects import Part, WearableObject
 from tddfa_ros.makeup.places import find_place
+from tddfa_ros.makeup.preset import check_range
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.rendering.raster import Surface, visible_surface

@@ -152,17 +152,17 @@ class SmoothingNodeOptions(MeshOptions, PublishOptions):
 class OverlayOptions(Validated):
     """Content of the overlay of ``visualization_node``."""
 
-    look: str = option(
+    makeup: str = option(
         "",
         "virtual makeup preset drawn instead of the mesh, a name from 'tddfa makeup --list' or a .yaml file; empty = none",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.look:
-            from tddfa_ros.makeup.reading import load_look
+        if self.makeup:
+            from tddfa_ros.makeup.preset_files import load_preset
 
-            load_look(self.look)
+            load_preset(self.makeup)
 
 
 @dataclass(frozen=True)

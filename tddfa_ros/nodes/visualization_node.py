@@ -16,7 +16,7 @@ from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.face import Face, TrackedFace
 from tddfa_ros.makeup.artist import Makeup
-from tddfa_ros.makeup.reading import load_look
+from tddfa_ros.makeup.preset_files import load_preset
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.convert.images import to_bgr
@@ -40,19 +40,19 @@ class OverlayPainter:
 
     Args:
         model: of the faces.
-        look: a name or a file, see :func:`load_look`; empty = none.
+        makeup: a preset's name or file, see :func:`load_preset`; empty = none.
 
     Raises:
-        ConfigError, ImageError, ModelError: the look cannot be used.
+        ConfigError, ImageError, ModelError: the makeup preset cannot be used.
     """
 
-    def __init__(self, model: MorphableModel, look: str = "") -> None:
-        self.look = look
+    def __init__(self, model: MorphableModel, makeup: str = "") -> None:
+        self.makeup = makeup
         self._model = model
-        self._makeup = Makeup(model, load_look(look)) if look else None
+        self._makeup = Makeup(model, load_preset(makeup)) if makeup else None
 
     def draw(self, image: ImageBGR, faces: Sequence[Face]) -> ImageBGR:
-        """A copy of the picture, (H, W, 3) uint8 BGR: mesh, landmarks and pose; with a look the make-up and nothing over it."""
+        """A copy of the picture, (H, W, 3) uint8 BGR: mesh, landmarks and pose; with a makeup preset only the makeup."""
         if self._makeup is None:
             return draw_overlay(image, faces, self._model)
         return self._makeup.apply(image, faces)
@@ -78,7 +78,7 @@ class VisualizationNode(Node):
         store = default_store()
         chosen = store.morphable_model(options.regression())
         self._model = MorphableModel.load(store.path(chosen))
-        self._painter = OverlayPainter(self._model, options.overlay.look)
+        self._painter = OverlayPainter(self._model, options.overlay.makeup)
         self._markers = MarkerBuilder(options.marker_lifetime)
         self._matcher = StampMatcher(options.image_buffer)
         self._last: dict[str, int] = {}
@@ -164,11 +164,11 @@ class VisualizationNode(Node):
         """Parameters changed at run time."""
         self._markers.lifetime = options.marker_lifetime
         self._matcher.size = options.image_buffer
-        if options.overlay.look != self._painter.look:
+        if options.overlay.makeup != self._painter.makeup:
             try:
-                self._painter = OverlayPainter(self._model, options.overlay.look)
+                self._painter = OverlayPainter(self._model, options.overlay.makeup)
             except TddfaError as error:
-                self.get_logger().error(f"the look stays as it was: {error}")
+                self.get_logger().error(f"overlay.makeup is unchanged: {error}")
 
     def _on_error(self, error: Exception) -> None:
         if not self.context.ok():

@@ -8,7 +8,7 @@ import pytest
 from support.painted import PX_PER_MM, changed, face_at, head_model, portrait
 
 from tddfa_ros.errors import ConfigError, ImageError
-from tddfa_ros.makeup import Look, Makeup, Sticker, find_place
+from tddfa_ros.makeup import Makeup, MakeupPreset, Sticker, find_place
 from tddfa_ros.makeup.color import to_lab
 from tddfa_ros.makeup.stickers import place_sticker
 
@@ -26,7 +26,7 @@ def two_colors(tmp_path: Path) -> Path:
 def worn(sticker: Sticker, **pose: float) -> tuple[np.ndarray, np.ndarray]:
     face = face_at(**pose)
     before = portrait(face)
-    return before, Makeup(face.model, Look(stickers=(sticker,))).apply(before, face)
+    return before, Makeup(face.model, MakeupPreset(stickers=(sticker,))).apply(before, face)
 
 
 def test_a_sticker_has_its_size_and_its_sides(two_colors: Path) -> None:

@@ -1,4 +1,4 @@
-"""A look: which make-up a face wears, as frozen dataclasses with checked values."""
+"""Makeup presets: frozen dataclasses with validated values."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class Sticker:
 
 
 @dataclass(frozen=True)
-class Look:
-    """All that a face wears; made by hand, or read by :func:`tddfa_ros.makeup.load_look`."""
+class MakeupPreset:
+    """All makeup of a face; constructed directly, or read by :func:`tddfa_ros.makeup.load_preset`."""
 
     lipstick: Lipstick = field(default_factory=Lipstick)
     blush: Blush = field(default_factory=Blush)

@@ -1,4 +1,4 @@
-"""Looks in YAML files: those that come with the package, by name, and the user's own; and changes to them."""
+"""Read makeup presets from YAML files: those of the package, by name, or the user's own; with single values changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.makeup.look import Look, Sticker
+from tddfa_ros.makeup.preset import MakeupPreset, Sticker
 from tddfa_ros.model_store.resources import resource_dir
 from tddfa_ros.schema import from_dict, read_yaml
 
@@ -17,32 +17,34 @@ _SUFFIXES = (".yaml", ".yml")
 _OPACITY = 0.6  # of a part that is named without one
 
 
-def looks_folder() -> Path:
-    """Where the looks that come with the package lie."""
-    return resource_dir() / "config" / "looks"
+def presets_folder() -> Path:
+    """Return the folder of the presets that come with the package."""
+    return resource_dir() / "config" / "makeup"
 
 
-def look_names() -> tuple[str, ...]:
-    """Names of the looks that come with the package."""
-    return tuple(sorted(file.stem for file in looks_folder().glob("*.yaml")))
+def preset_names() -> tuple[str, ...]:
+    """Return the names of the presets that come with the package."""
+    return tuple(sorted(file.stem for file in presets_folder().glob("*.yaml")))
 
 
-def load_look(name_or_file: str | Path, changes: Sequence[str] = ()) -> Look:
-    """Read a look.
+def load_preset(name_or_file: str | Path, changes: Sequence[str] = ()) -> MakeupPreset:
+    """Read a makeup preset.
 
     Args:
-        name_or_file: one of :func:`look_names`, or a YAML file. Pictures of stickers are searched beside the file.
+        name_or_file: one of :func:`preset_names`, or a YAML file. Pictures of stickers are searched beside the file.
         changes: texts such as ``lipstick.color=#b0303a``, which replace what the file says.
 
     Raises:
-        ConfigError: there is no such look, the file holds an unknown or impossible value, or a picture is missing.
+        ConfigError: there is no such preset, the file holds an unknown or impossible value, or a picture is missing.
     """
     path = _file_of(name_or_file)
-    return look_from(read_yaml(path), path.parent, changes)
+    return preset_from_dict(read_yaml(path), path.parent, changes)
 
 
-def look_from(values: Mapping[str, Any], folder: Path, changes: Sequence[str] = ()) -> Look:
-    """A look from mappings as in a YAML file; ``folder`` is where pictures of stickers are searched.
+def preset_from_dict(
+    values: Mapping[str, Any], folder: Path, changes: Sequence[str] = ()
+) -> MakeupPreset:
+    """Build a preset from mappings as in a YAML file; ``folder`` holds the images of stickers.
 
     Raises:
         ConfigError: an unknown key, an impossible value, or a missing picture.
@@ -55,19 +57,21 @@ def look_from(values: Mapping[str, Any], folder: Path, changes: Sequence[str] = 
     for stage in merged.values():
         if isinstance(stage, dict):
             stage.setdefault("opacity", _OPACITY)
-    look = from_dict(Look, merged)
-    return Look(look.lipstick, look.blush, look.eye_shadow, look.brow_tint, stickers)
+    preset = from_dict(MakeupPreset, merged)
+    return MakeupPreset(
+        preset.lipstick, preset.blush, preset.eye_shadow, preset.brow_tint, stickers
+    )
 
 
 def _file_of(name_or_file: str | Path) -> Path:
     path = Path(name_or_file).expanduser()
     if path.suffix.lower() in _SUFFIXES:
         return path
-    preset = looks_folder() / f"{name_or_file}.yaml"
-    if str(name_or_file) not in look_names():
-        known = ", ".join(look_names())
+    preset = presets_folder() / f"{name_or_file}.yaml"
+    if str(name_or_file) not in preset_names():
+        known = ", ".join(preset_names())
         raise ConfigError(
-            f"there is no look '{name_or_file}': known are {known}, or the path of a .yaml file"
+            f"there is no makeup preset '{name_or_file}': known are {known}, or the path of a .yaml file"
         )
     return preset
 

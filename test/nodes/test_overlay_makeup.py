@@ -1,4 +1,4 @@
-"""The overlay with a look; no ROS is needed."""
+"""The overlay with a makeup preset; no ROS is needed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tddfa_ros.rendering.overlay import draw_overlay
 from tddfa_ros.schema import from_dict
 
 
-def test_without_a_look_the_overlay_is_the_drawing() -> None:
+def test_overlay_without_makeup_draws_the_mesh() -> None:
     face = face_at()
     image = portrait(face)
     drawn = OverlayPainter(face.model).draw(image, [face])
     assert (drawn == draw_overlay(image, [face], face.model)).all()
 
 
-def test_with_a_look_faces_wear_it_and_nothing_is_drawn_over_them() -> None:
+def test_overlay_with_makeup_draws_nothing_else() -> None:
     face = face_at()
     image = portrait(face)
     touched = changed(image, OverlayPainter(face.model, "evening").draw(image, [face]))
@@ -29,7 +29,7 @@ def test_with_a_look_faces_wear_it_and_nothing_is_drawn_over_them() -> None:
     assert not touched[nose[1], nose[0]], "no mesh, no landmarks"
 
 
-def test_a_look_that_is_none_is_refused_as_a_parameter() -> None:
-    assert VisualizationNodeOptions().overlay == OverlayOptions(look="")
-    with pytest.raises(ConfigError, match="there is no look 'nix'"):
-        from_dict(VisualizationNodeOptions, {"overlay": {"look": "nix"}})
+def test_rejects_unknown_makeup_preset() -> None:
+    assert VisualizationNodeOptions().overlay == OverlayOptions(makeup="")
+    with pytest.raises(ConfigError, match="there is no makeup preset 'nix'"):
+        from_dict(VisualizationNodeOptions, {"overlay": {"makeup": "nix"}})

@@ -5,31 +5,33 @@ from pathlib import Path
 import pytest
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.makeup import Lipstick, Look, Sticker, load_look, look_names
+from tddfa_ros.makeup import Lipstick, MakeupPreset, Sticker, load_preset, preset_names
 from tddfa_ros.makeup.color import from_lab, lab_of, parse_color, to_lab
 
 
 def write(folder: Path, text: str) -> Path:
-    path = folder / "look.yaml"
+    path = folder / "preset.yaml"
     path.write_text(text)
     return path
 
 
-def test_every_look_of_the_package_can_be_read() -> None:
-    assert {"natural", "evening", "clown", "fan"} <= set(look_names())
-    looks = {name: load_look(name) for name in look_names()}
-    assert len(set(looks.values())) == len(looks)
-    assert all(look != Look() for look in looks.values())
-    assert [s.place for s in looks["fan"].stickers] == ["left_cheek", "right_cheek"]
+def test_packaged_presets_load() -> None:
+    assert {"natural", "evening", "clown", "fan"} <= set(preset_names())
+    presets = {name: load_preset(name) for name in preset_names()}
+    assert len(set(presets.values())) == len(presets)
+    assert all(preset != MakeupPreset() for preset in presets.values())
+    assert [s.place for s in presets["fan"].stickers] == ["left_cheek", "right_cheek"]
 
 
-def test_a_look_from_a_file_with_changes(tmp_path: Path) -> None:
+def test_preset_from_file_with_changes(tmp_path: Path) -> None:
     path = write(tmp_path, 'lipstick: {color: "#102030"}\nblush: {opacity: 0.2}\n')
-    look = load_look(path, ["lipstick.color=#b0303a", "lipstick.gloss=.5", "brow_tint.fill=0.1"])
-    assert look.lipstick == Lipstick(color="#b0303a", opacity=0.6, gloss=0.5)
-    assert look.blush.opacity == 0.2
-    assert look.brow_tint.opacity == 0.6, "a part that is named is there"
-    assert look.eye_shadow.opacity == 0
+    preset = load_preset(
+        path, ["lipstick.color=#b0303a", "lipstick.gloss=.5", "brow_tint.fill=0.1"]
+    )
+    assert preset.lipstick == Lipstick(color="#b0303a", opacity=0.6, gloss=0.5)
+    assert preset.blush.opacity == 0.2
+    assert preset.brow_tint.opacity == 0.6, "a part that is named is there"
+    assert preset.eye_shadow.opacity == 0
 
 
 @pytest.mark.parametrize(
@@ -45,15 +47,18 @@ def test_a_look_from_a_file_with_changes(tmp_path: Path) -> None:
         ("stickers: 3", "stickers must be a list"),
         ("stickers: [{place: nose_tip}]", "must be a mapping with an image"),
         ("stickers: [{image: no.png}]", "no.png of stickers[0] does not exist"),
-        ("stickers: [{image: look.yaml, color: 1}]", "unknown key stickers[0].color"),
-        ("stickers: [{image: look.yaml, size: 0}]", "the size of a sticker, mm, must be 1 to 500"),
-        ("stickers: [{image: look.yaml, size: big}]", "not 'big'"),
-        ("stickers: [{image: look.yaml, place: 7}]", "stickers[0].place must be a name"),
+        ("stickers: [{image: preset.yaml, color: 1}]", "unknown key stickers[0].color"),
+        (
+            "stickers: [{image: preset.yaml, size: 0}]",
+            "the size of a sticker, mm, must be 1 to 500",
+        ),
+        ("stickers: [{image: preset.yaml, size: big}]", "not 'big'"),
+        ("stickers: [{image: preset.yaml, place: 7}]", "stickers[0].place must be a name"),
     ],
 )
 def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_look(write(tmp_path, text))
+        load_preset(write(tmp_path, text))
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -61,7 +66,7 @@ def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, sentence: str) 
 @pytest.mark.parametrize(
     ("name", "changes", "sentence"),
     [
-        ("nightly", [], "there is no look 'nightly': known are "),
+        ("nightly", [], "there is no makeup preset 'nightly': known are "),
         ("none.yaml", [], "cannot read the configuration"),
         ("natural", ["lipstick=red"], "is not of the form part.key=value"),
         ("natural", ["stickers.size=3"], "is changed in a file only"),
@@ -71,7 +76,7 @@ def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, sentence: str) 
 )
 def test_mistakes_in_a_command_are_named(name: str, changes: list[str], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_look(name, changes)
+        load_preset(name, changes)
     assert sentence in str(caught.value)
 
 
