@@ -223,7 +223,7 @@ def test_faces_at_the_border_beyond_it_and_broken_ones() -> None:
 
 def test_an_image_of_another_kind_is_refused() -> None:
     face = face_at()
-    with pytest.raises(ImageError, match="make-up needs an"):
+    with pytest.raises(ImageError, match="the image for virtual makeup must be"):
         Makeup(face.model, ALL).apply(np.zeros((9, 9), np.uint8), face)
 
 
