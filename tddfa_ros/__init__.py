@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tddfa_ros.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from tddfa_ros.config import PipelineConfig as PipelineConfig
     from tddfa_ros.config import load_config as load_config
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from tddfa_ros.types import Intrinsics as Intrinsics
     from tddfa_ros.types import ParamLayout as ParamLayout
 
-__version__ = "0.1.0"
 
 _HOME_OF = {
     "Face": "face",
