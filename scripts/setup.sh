@@ -9,7 +9,8 @@
 # (.venv-jazzy, the workspace in .setup/jazzy), so that to go from one to the other builds nothing again, and
 # .setup/env.sh is that of the last set-up.
 # PYTHON=python3.12 chooses an interpreter (3.10 to 3.13); TDDFA_EXTRAS="training model" installs more (torch; hri: the
-# messages of ROS4HRI); TDDFA_SETUP_VERBOSE=1 shows what the tools say.
+# messages of ROS4HRI); TDDFA_SETUP_VERBOSE=1 shows what the tools say. `scripts/setup.sh --which` prints the Python that
+# a set-up would take, and ends.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -110,6 +111,14 @@ need_compiler() { # INTERPRETER: what building the messages needs and pip cannot
   [ -f "$include/Python.h" ] ||
     die "Python.h of Python $python_version is missing; install it, for example: sudo apt install python$python_version-dev."
 }
+
+if [ "${1:-}" = --which ]; then
+  chosen=$(choose_python) || exit 1
+  python_version=${chosen%% *}
+  need_compiler "${chosen#* }"
+  printf '%s\n' "$chosen"
+  exit
+fi
 
 # --- 1 the environment -----------------------------------------------------------------------------------------
 python_version_and_path=$(choose_python) || exit 1
