@@ -81,7 +81,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--versions", action="store_true", help="name==version lines, no hashes")
     parser.add_argument("lock", type=Path)
-    parser.add_argument("requirements", nargs="*", help="as the lock names them: requirements/base.txt")
+    parser.add_argument(
+        "requirements", nargs="*", help="as the lock names them: requirements/base.txt"
+    )
     arguments = parser.parse_args()
     packages = read_lock(arguments.lock)
     for file in arguments.requirements:

@@ -90,12 +90,16 @@ def test_requirement_files_agree_with_setup(arguments: dict[str, Any], name: str
     mine = requirements(REQUIREMENTS / f"{name}.txt")
     for extra in BESIDE_SETUP.get(name, ()):
         del mine[canonicalize_name(extra)]
-    assert sorted(str(r) for r in mine.values()) == sorted({str(Requirement(line)) for line in published})
+    assert sorted(str(r) for r in mine.values()) == sorted(
+        {str(Requirement(line)) for line in published}
+    )
 
 
 def test_every_extra_and_every_requirement_file_is_compared(arguments: dict[str, Any]) -> None:
     compared = {extra for extras in EXTRAS_OF.values() for extra in extras}
-    assert set(arguments["extras_require"]) == compared | {"gpu"}  # of which a clone installs nothing
+    assert set(arguments["extras_require"]) == compared | {
+        "gpu"
+    }  # of which a clone installs nothing
     files = {path.stem for path in REQUIREMENTS.glob("*.txt")}
     assert files == {*EXTRAS_OF, "build"}
 
@@ -136,13 +140,18 @@ def test_there_is_a_lock_for_every_distribution_and_python() -> None:
 def test_a_lock_fits_the_requirement_files(lock: Path) -> None:
     """Fails when a requirement file was changed and scripts/lock.sh was not run."""
     packages = lock_packages(lock)
-    files = [*REQUIREMENTS.glob("*.txt"), REQUIREMENTS / "wheels" / f"{lock.stem.split('-')[0]}.txt"]
+    files = [
+        *REQUIREMENTS.glob("*.txt"),
+        REQUIREMENTS / "wheels" / f"{lock.stem.split('-')[0]}.txt",
+    ]
     for path in files:
         for name, requirement in requirements(path).items():
             if name == "torch":
                 continue
             assert name in packages, f"{path.name} asks for {name}: run scripts/lock.sh"
-            assert requirement.specifier.contains(packages[name].version, prereleases=True), path.name
+            assert requirement.specifier.contains(packages[name].version, prereleases=True), (
+                path.name
+            )
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
@@ -246,7 +255,10 @@ def test_package_xml_names_what_nodes_launch_file_and_demo_import() -> None:
 def test_package_xml_names_what_the_messages_use() -> None:
     tree = ET.parse(ROOT / "tddfa_msgs/package.xml").getroot()
     named = {str(element.text) for element in tree.iter("depend")}
-    definitions = [*(ROOT / "tddfa_msgs").glob("msg/*.msg"), *(ROOT / "tddfa_msgs").glob("srv/*.srv")]
+    definitions = [
+        *(ROOT / "tddfa_msgs").glob("msg/*.msg"),
+        *(ROOT / "tddfa_msgs").glob("srv/*.srv"),
+    ]
     used = {
         package
         for path in definitions
