@@ -59,6 +59,24 @@ def test_providers_say_why_not(store: ModelStore, monkeypatch: pytest.MonkeyPatc
     assert look(store)["CUDA"].state == OK
 
 
+def test_two_builds_of_onnx_runtime_are_broken(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = {"onnxruntime": "1.30", "onnxruntime-gpu": "1.30"}
+    monkeypatch.setattr("tddfa_ros.runtime.doctor._installed", versions.get)
+    found = look(store)["version"]
+    assert found.state == BROKEN
+    assert "pip uninstall onnxruntime onnxruntime-gpu" in found.detail
+
+
+def test_no_onnx_runtime_is_broken(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tddfa_ros.runtime.devices.find_spec", lambda _: None)
+    found = look(store)
+    assert found["version"].state == BROKEN
+    assert "pip install onnxruntime-gpu" in found["version"].detail
+    assert "CUDA" not in found
+
+
 def test_programs(store: ModelStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert look(store)["ffmpeg"].state == ABSENT
