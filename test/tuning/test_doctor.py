@@ -63,7 +63,7 @@ def test_two_builds_of_onnx_runtime_are_broken(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     versions = {"onnxruntime": "1.30", "onnxruntime-gpu": "1.30"}
-    monkeypatch.setattr("tddfa_ros.runtime.doctor._installed", versions.get)
+    monkeypatch.setattr("tddfa_ros.tuning.doctor._installed", versions.get)
     found = look(store)["version"]
     assert found.state == BROKEN
     assert "pip uninstall onnxruntime onnxruntime-gpu" in found.detail
