@@ -56,6 +56,7 @@ setup(
         "fast": ["numba>=0.56"],
         "gpu": ["onnxruntime-gpu>=1.16"],
         "model": ["anny==0.6.2", "fast-simplification>=0.1.7", "torch==2.13.0"],
+        "video": ["av>=14"],
         "training": ["onnxscript>=0.1", "tensorboard>=2.10", "torch==2.13.0"],
         "dev": ["mypy>=1.10", "pre-commit>=3.0", "pytest>=7.0", "rosbags-image>=0.9", "ruff>=0.6"],
     },
