@@ -80,10 +80,10 @@ class VideoEncoder:
 def has_pyav() -> bool:
     """Return whether PyAV 14 or later is installed; ``python3-av`` of Debian 12 and Ubuntu 24.04 is older."""
     try:
-        from av.container import OutputContainer
+        import av
     except ImportError:
         return False
-    return hasattr(OutputContainer, "add_stream_from_template")
+    return hasattr(av.container.OutputContainer, "add_stream_from_template")
 
 
 def even_size(image: ImageBGR) -> ImageBGR:
