@@ -46,6 +46,7 @@ setup(
         "avatar": ["aiohttp>=3.8", "pygltflib>=1.16", "python-osc>=1.8"],
         "bags": ["rosbags>=0.9.19"],
         "cluster": ["ray>=2.9"],
+        "cpu": ["onnxruntime>=1.16"],
         "docs": [
             "mkdocs>=1.6,<2",
             "mkdocs-material>=9.6,<10",
