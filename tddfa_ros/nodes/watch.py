@@ -22,9 +22,9 @@ from tddfa_msgs.msg import FaceLandmarksArray, FaceMeshArray, FaceTopology
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, yaw_pitch_roll
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, stamp_seconds
 from tddfa_ros.nodes.face_publisher import LATCHED_QOS
-from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, stamp_seconds
-from tddfa_ros.nodes.runner import run
+from tddfa_ros.nodes.ros.runner import run
 
 TYPES = {
     "tddfa_msgs/msg/FaceLandmarksArray": FaceLandmarksArray,

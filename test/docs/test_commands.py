@@ -131,6 +131,7 @@ def test_every_flag_in_a_sentence_belongs_to_something() -> None:
     """A flag by itself, such as `--overwrite`, is one of ours, or of a program that the page runs."""
     ours = set().union(*(flags(command) for command, _ in leaves(tddfa)))
     foreign = {
+        "--ros-args",
         "--show-args",
         "--break-system-packages",
         "--nproc-per-node",

@@ -61,8 +61,8 @@ def watch(graph: Any) -> Iterator[Any]:
 
 
 def publish_topology(graph: Any, topic: str) -> None:
+    from tddfa_ros.nodes.convert.messages import topology_message
     from tddfa_ros.nodes.face_publisher import LATCHED_QOS
-    from tddfa_ros.nodes.messages import topology_message
 
     stamp = graph.node.get_clock().now().to_msg()
     publisher = graph.publisher(FaceTopology, topic, LATCHED_QOS, subscribers=0)
@@ -70,7 +70,7 @@ def publish_topology(graph: Any, topic: str) -> None:
 
 
 def test_values_of_a_message_in_a_namespace_as_json(graph: Any, watch: Any) -> None:
-    from tddfa_ros.nodes.messages import face_landmarks_message
+    from tddfa_ros.nodes.convert.messages import face_landmarks_message
 
     face = export_face(yaw_deg=25, expression=(0.7,))
     publish_topology(graph, "/left/face_mesh/topology")
