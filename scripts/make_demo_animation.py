@@ -3,7 +3,8 @@
     make demo ARGS="--rate 12.5 --duration 10"
     python scripts/make_demo_animation.py      # out/demo.mp4 -> docs/demo.webp
 
-The rate is that of the animation, so that no frame is dropped on a busy machine. A browser plays the animated WebP file like a GIF, at a tenth of its size for the same image quality.
+The rate is that of the animation, so that no frame is dropped on a busy machine.
+Browsers play an animated WebP file like a GIF.
 """
 
 from __future__ import annotations
