@@ -110,7 +110,6 @@ setup(
         "cpu": ["onnxruntime>=1.16"],
         "docs": [
             "mkdocs>=1.6,<2",
-            "mkdocs-click>=0.9,<1",
             "mkdocs-material>=9.6,<10",
             "mkdocstrings[python]>=0.29,<2",
         ],
