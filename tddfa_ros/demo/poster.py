@@ -36,8 +36,8 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
     width = round(0.9 * height)
     # Camera frame (y down, z away) to a frame with y up and z towards the viewer.
     vertices = (best.vertices * np.array([1, -1, -1])).astype(np.float32)
-    centre = (0.5 * (vertices.min(0) + vertices.max(0))).astype(np.float32)
-    metres = 1.12 * float(np.ptp(vertices[:, 1]))
+    center = (0.5 * (vertices.min(0) + vertices.max(0))).astype(np.float32)
+    meters = 1.12 * float(np.ptp(vertices[:, 1]))
     face = SimpleNamespace(vertices=best.image_vertices, model=model)
     texture = sample_texture(image, face, 1024)
     panels = [
@@ -46,8 +46,8 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
             model.triangles,
             colors,
             (height, width),
-            metres=metres,
-            centre=centre,
+            meters=meters,
+            center=center,
             yaw_deg=turn,
         )
         for colors, turn in zip(

@@ -129,7 +129,7 @@ def test_the_page_mirrors_what_the_graph_sees(
     with Page(url, tmp_path / "profile") as page:
         page.until(lambda: page.evaluate("avatar().frames > 5"), "the page did not show 5 frames")
         shown = page.evaluate("avatar()")
-        picture = page.picture()
+        picture = page.screenshot()
     if keep := os.environ.get("TDDFA_BROWSER_PICTURE"):
         cv2.imwrite(keep, picture)
     graph.spin(0.2)
