@@ -18,10 +18,11 @@ help: ## this list
 setup: ## .venv, ROS 2 wheels when no ROS is sourced (ROS_DISTRO=jazzy: Jazzy's), colcon build; afterwards: . .setup/env.sh
 	@bash scripts/setup.sh
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy and the order of the layers (import-linter)
 	@$(ENV) ruff check .
 	@$(ENV) ruff format --check .
 	@$(ENV) mypy
+	@$(ENV) lint-imports --no-logo
 
 format: setup ## let ruff sort imports and lay out the code
 	@$(ENV) ruff check --fix . && ruff format .
@@ -50,4 +51,4 @@ train: ## train a regression network (installs the extra [training]); ARGS="--he
 	@$(ENV) GLIBC_TUNABLES=glibc.malloc.hugetlb=1 tddfa train $(ARGS)
 
 clean: ## remove everything that make wrote, except out/ and runs/
-	rm -rf .venv .venv-* .setup build install log site .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-* .setup build install log site .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -81,12 +81,12 @@ setup(
     url=HOME,
     **{LICENSE_FIELD: "Apache-2.0"},
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "avatar/web/*", "morphable/builder/*.json"]},
+    package_data={NAME: ["py.typed", "avatar/web/*", "morphable/*.json"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
         shared("config", "*.yaml", "*.xml", "*.rviz"),
-        shared("config/looks", "*.yaml", "*.png"),
+        shared("config/makeup", "*.yaml", "*.png"),
         shared("config/training", "*.yaml"),
         shared("launch", "*.launch.py"),
         shared("models", "*.yaml", "*.onnx", "*.npz", "*.md"),
@@ -120,6 +120,7 @@ setup(
         "model": ["anny>=0.6.2,<0.7", "fast-simplification>=0.1.7", "torch>=2.13,<3"],
         "training": ["onnxscript>=0.1", "tensorboard>=2.10", "torch>=2.13,<3"],
         "dev": [
+            "import-linter>=2.1",
             "mypy>=2.4,<3",
             "pre-commit>=3.0",
             "pytest>=7.0",

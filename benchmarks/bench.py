@@ -64,7 +64,7 @@ class Bench:
     def detector(self) -> Iterator[Row]:
         """The detector on 640x480."""
         from tddfa_ros.detection import create_detector
-        from tddfa_ros.runtime.store import default_store
+        from tddfa_ros.model_store.store import default_store
 
         detector = create_detector(self.config.detection, default_store(), "cpu", self.threads)
         image = scene(2)

@@ -18,7 +18,7 @@ import numpy as np
 from tddfa_ros.cli._common import load_morphable
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import compose, rotation_from_yaw_pitch_roll
-from tddfa_ros.makeup import Makeup, Placement, TryOn, load_look, look_names, sample_object
+from tddfa_ros.makeup import Makeup, Placement, TryOn, load_preset, preset_names, sample_object
 from tddfa_ros.rendering.overlay import OverlayOptions, draw_overlay
 from tddfa_ros.types import ImageBGR
 
@@ -48,9 +48,9 @@ def contestants(face: Face, image: ImageBGR) -> dict[str, Callable[[], object]]:
     programs: dict[str, Callable[[], object]] = {
         BASELINE: lambda: draw_overlay(image, [face], model, plain)
     }
-    for name in look_names():
-        artist = Makeup(model, load_look(name))
-        programs[f"look {name}"] = lambda artist=artist: artist.apply(image, face)
+    for name in preset_names():
+        artist = Makeup(model, load_preset(name))
+        programs[f"preset {name}"] = lambda artist=artist: artist.apply(image, face)
     for name, anchor in (("glasses", "nose_bridge"), ("hat", "head_top")):
         tried = TryOn(model, sample_object(name), Placement(anchor))
         programs[f"try-on of the {name}"] = lambda tried=tried: tried.apply(image, face)

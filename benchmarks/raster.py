@@ -102,9 +102,9 @@ def painter(s: Scene) -> Drawn:
     """What any OpenCV can do: fill flat triangles from back to front; no depth, no interpolation, edges drawn twice."""
     picture = np.zeros((*s.shape, 3), np.float32)
     corners = np.rint(s.vertices[s.triangles][..., :2] * 16).astype(np.int32)
-    colours = s.values[s.triangles].mean(axis=1).astype(float).tolist()
+    colors = s.values[s.triangles].mean(axis=1).astype(float).tolist()
     for t in np.argsort(s.vertices[s.triangles][..., 2].sum(axis=1)):
-        cv2.fillConvexPoly(picture, corners[t], colours[t], cv2.LINE_8, 4)
+        cv2.fillConvexPoly(picture, corners[t], colors[t], cv2.LINE_8, 4)
     return picture, np.where(picture.any(axis=2), 0, -np.inf).astype(np.float32)
 
 

@@ -104,9 +104,9 @@ def editing() -> None:
 def makeup() -> None:
     """docs/guide/makeup.md."""
     keep("makeup_before", cut(read(str(PHOTO)), CLOSE))
-    for look in ("natural", "evening", "clown", "fan"):
-        tddfa("makeup", str(PHOTO), "-o", f"{look}.png", "--look", look)
-        keep(f"makeup_{look}", cut(read(f"{look}.png"), CLOSE))
+    for preset in ("natural", "evening", "clown", "fan"):
+        tddfa("makeup", str(PHOTO), "-o", f"{preset}.png", "--preset", preset)
+        keep(f"makeup_{preset}", cut(read(f"{preset}.png"), CLOSE))
     for sample in ("glasses", "hat"):
         tddfa("tryon", str(PHOTO), "-o", f"{sample}.png", "--glb", sample)
         keep(f"tryon_{sample}", cut(read(f"{sample}.png"), HEAD))

@@ -1,6 +1,6 @@
-"""Draw the stickers of ``config/looks``.
+"""Draw the stickers of ``config/makeup``.
 
-python scripts/draw_stickers.py     # writes config/looks/*.png
+python scripts/draw_stickers.py     # writes config/makeup/*.png
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-TARGET = Path(__file__).resolve().parents[1] / "config" / "looks"
+TARGET = Path(__file__).resolve().parents[1] / "config" / "makeup"
 SIDE = 256
 FINE = 4
 
@@ -48,10 +48,10 @@ def brushed() -> Mask:
     return np.clip(edge / 0.06, 0, 1).astype(np.float32)
 
 
-def write(name: str, colour: NDArray[np.float32], alpha: Mask) -> None:
-    """Colours (SIDE, SIDE, 3) or (3,) BGR and coverage as a PNG file."""
+def write(name: str, color: NDArray[np.float32], alpha: Mask) -> None:
+    """Colors (SIDE, SIDE, 3) or (3,) BGR and coverage as a PNG file."""
     picture = np.zeros((SIDE, SIDE, 4), np.uint8)
-    picture[..., :3] = colour
+    picture[..., :3] = color
     picture[..., 3] = np.rint(255 * alpha)
     cv2.imwrite(str(TARGET / f"{name}.png"), picture)
 
@@ -59,8 +59,8 @@ def write(name: str, colour: NDArray[np.float32], alpha: Mask) -> None:
 def main() -> None:
     """Draw all of them."""
     stripes = np.zeros((SIDE, SIDE, 3), np.float32)
-    for row, colour in enumerate(((60, 40, 190), (235, 240, 245), (150, 70, 30))):
-        stripes[row * SIDE // 3 : (row + 1) * SIDE // 3] = colour
+    for row, color in enumerate(((60, 40, 190), (235, 240, 245), (150, 70, 30))):
+        stripes[row * SIDE // 3 : (row + 1) * SIDE // 3] = color
     write("stripes", stripes, brushed())
     write("star", np.float32([40, 190, 250]), star())
     write("clown_nose", np.float32([40, 30, 225]), disc(0.12))

@@ -46,7 +46,7 @@ def one_by_one(text: str) -> str:
 
 
 def option_text(source: str) -> tuple[str, str] | None:
-    """Default, and a sentence with the range, of a call of `tddfa_ros.config.option`; None for any other expression."""
+    """Default, and a sentence with the range, of a call of `tddfa_ros.schema.option`; None for any other expression."""
     call = ast.parse(source, mode="eval").body if source.startswith("option(") else None
     if not isinstance(call, ast.Call) or not isinstance(call.args[1], ast.Constant):
         return None

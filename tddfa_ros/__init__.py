@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tddfa_ros.types import Intrinsics as Intrinsics
     from tddfa_ros.types import ParamLayout as ParamLayout
 
-
 _HOME_OF = {
     "Face": "face",
     "FacePipeline": "pipeline",

@@ -1,35 +1,35 @@
-"""One exception per kind of failure that a caller would handle differently; every message is one clear sentence."""
+"""Exceptions: one class per kind of failure that a caller handles differently, each with a one-sentence message."""
 
 from __future__ import annotations
 
 
 class TddfaError(Exception):
-    """Base class of every error this package raises on purpose."""
+    """Base class of all errors raised by this package."""
 
 
 class ConfigError(TddfaError, ValueError):
-    """A configuration value is unknown, of the wrong type or out of range."""
+    """A configuration option is unknown, of the wrong type or out of range."""
 
 
 class ImageError(TddfaError, ValueError):
-    """An image cannot be used: wrong shape or type, truncated, or an unknown encoding."""
+    """An image is unusable: wrong shape or type, truncated, or of an unknown encoding."""
 
 
 class CameraError(TddfaError, ValueError):
-    """Camera intrinsics cannot be used."""
+    """Camera intrinsics are unusable."""
 
 
 class SourceError(TddfaError):
-    """Pictures cannot be had from a camera, file or folder: it is absent, unreadable, or stopped delivering."""
+    """An image source (camera, stream, file, folder or bag) is missing, unreadable, or has stopped delivering."""
 
 
 class ModelError(TddfaError):
-    """A model file is missing, damaged or does not fit what it is used for."""
+    """A model file is missing, damaged or incompatible."""
 
 
 class ModelHashError(ModelError):
-    """A model file does not have the SHA-256 the manifest promises."""
+    """A model file does not match its SHA-256 in the manifest."""
 
 
 class DeviceError(TddfaError):
-    """A requested compute device cannot be used."""
+    """A requested compute device is unavailable."""

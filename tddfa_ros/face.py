@@ -12,9 +12,8 @@ import numpy as np
 from tddfa_ros.errors import CameraError
 from tddfa_ros.geometry import camera
 from tddfa_ros.geometry import pose as poses
-from tddfa_ros.geometry.rotation import RealArray
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics
+from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics, RealArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,12 +16,11 @@ from tddfa_ros.detection import Detector, create_detector
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import crop_to_image
-from tddfa_ros.geometry.roi import check_image, crop_batch, roi_from_box, roi_from_landmarks
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.geometry.roi import crop_batch, roi_from_box, roi_from_landmarks
+from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.regression.regressor import RegressionResult, Regressor
-from tddfa_ros.runtime.store import ModelStore, default_store
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray, check_image
 
 
 class FacePipeline:
@@ -66,7 +65,7 @@ class FacePipeline:
         """Find all faces of an (H, W, 3) uint8 BGR image, largest first.
 
         Args:
-            image: the picture; grey ones must be converted first.
+            image: the picture; gray ones must be converted first.
             intrinsics: of the camera; None assumes the configured field of view.
 
         Raises:
@@ -133,8 +132,8 @@ class FacePipeline:
         return self._regressor.session.provider
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know: one sentence for every reason why a GPU is not used."""
+    def device_warnings(self) -> tuple[str, ...]:
+        """One sentence for every reason why a network does not run on the GPU; empty where it does, or was not to."""
         reasons = [self._regressor.session.fallback_reason]
         if "detector" in self.__dict__:
             reasons.append(self.detector.fallback_reason)

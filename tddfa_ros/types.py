@@ -1,37 +1,43 @@
-"""The language that all rooms of the package speak: small, frozen values made of NumPy arrays."""
+"""Core types shared by all subpackages: array aliases, parameter layout, camera intrinsics and head pose."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.errors import CameraError
+from tddfa_ros.errors import CameraError, ImageError
 
 FloatArray: TypeAlias = NDArray[np.float32]
 DoubleArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int32]
 ImageBGR: TypeAlias = NDArray[np.uint8]
+RealArray: TypeAlias = NDArray[np.floating[Any]]
+"""Floating-point array of any precision."""
 
 POSE_SIZE = 12
 """Number of pose parameters: a row-major 3x4 ``[s*R | t]``."""
 
 CROP_FRAME = 120.0
-"""Side, in pixels, of the crop frame in which pose parameters are expressed (3DDFA_V2's input size)."""
+"""Side of the crop frame that pose parameters refer to, px (3DDFA_V2's input size)."""
 
 DEFAULT_FOV_DEG = 60.0
-"""Horizontal field of view assumed for an uncalibrated camera; typical of webcams."""
+"""Horizontal field of view assumed for an uncalibrated camera, degrees; typical of webcams."""
 
 
 @dataclass(frozen=True)
 class ParamLayout:
-    """Where pose, identity and expression lie in a parameter vector.
+    """Layout of a parameter vector: 12 pose parameters, then identity (shape) and expression coefficients.
 
-    Official 3DDFA_V2: ``ParamLayout(shape=40, expression=10)``, 62 numbers. The default model of this package:
-    ``ParamLayout(shape=40, expression=52)``, 104 numbers, the 52 being ARKit's blend shapes.
+    3DDFA_V2 uses ``ParamLayout(shape=40, expression=10)``, 62 parameters. The default model of this package uses
+    ``ParamLayout(shape=40, expression=52)``, 104 parameters, with ARKit's 52 blend shapes as expression.
+
+    Attributes:
+        shape: number S of identity coefficients.
+        expression: number E of expression coefficients.
     """
 
     shape: int
@@ -55,20 +61,24 @@ class ParamLayout:
         return slice(POSE_SIZE + self.shape, self.size)
 
     def split(self, params: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Split ``(..., P)`` into views: pose ``(..., 3, 4)``, shape ``(..., S)``, expression ``(..., E)``."""
+        """Split parameters (..., P) into views of pose (..., 3, 4), shape (..., S) and expression (..., E)."""
         pose = params[..., self.pose_slice].reshape(*params.shape[:-1], 3, 4)
         return pose, params[..., self.shape_slice], params[..., self.expression_slice]
 
 
 @dataclass(frozen=True, eq=False)
 class Intrinsics:
-    """A pinhole camera with optional Brown-Conrady or rational distortion (OpenCV's, ROS's ``plumb_bob``).
+    """Intrinsics of a pinhole camera, with optional Brown-Conrady (``plumb_bob``) or rational distortion.
 
     Attributes:
-        width, height: image size in px that ``k`` belongs to.
-        k: (3, 3) float64 camera matrix.
-        d: (n,) float64 distortion coefficients in OpenCV's order; empty = none.
-        assumed: True when no calibration was given and a field of view was assumed.
+        width: image width, px.
+        height: image height, px.
+        k: (3, 3) float64 camera matrix, px.
+        d: (n,) float64 distortion coefficients in OpenCV's order; empty = no distortion.
+        assumed: whether the field of view is assumed rather than calibrated.
+
+    Raises:
+        CameraError: a value is not finite, or a focal length is not positive.
     """
 
     width: int
@@ -83,13 +93,15 @@ class Intrinsics:
         if not (np.isfinite(k).all() and np.isfinite(d).all()):
             raise CameraError("camera intrinsics contain NaN or infinity")
         if k[0, 0] <= 0 or k[1, 1] <= 0:
-            raise CameraError("camera intrinsics have a focal length that is not positive")
+            raise CameraError(
+                f"camera intrinsics need positive focal lengths, not {k[0, 0]:g} and {k[1, 1]:g} px"
+            )
         object.__setattr__(self, "k", k)
         object.__setattr__(self, "d", d)
 
     @classmethod
     def from_fov(cls, width: int, height: int, fov_deg: float = DEFAULT_FOV_DEG) -> Intrinsics:
-        """Assume a distortion-free camera with the given horizontal field of view and a centred axis."""
+        """Build the intrinsics of a distortion-free camera with a horizontal field of view and a centered principal point."""
         f = 0.5 * width / math.tan(math.radians(fov_deg) / 2)
         k = np.array(
             [[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]], dtype=np.float64
@@ -99,17 +111,38 @@ class Intrinsics:
 
 @dataclass(frozen=True, eq=False)
 class HeadPose:
-    """Rigid pose of the face frame (REP-155: origin at the sellion, x out of the face, z up) in the camera optical frame.
+    """Pose of the face frame (REP-155: origin at the sellion, x out of the face, z up) in the camera optical frame.
 
     Attributes:
-        rotation: (3, 3) float64, camera <- face.
-        position: (3,) float64 metres, the sellion in the camera optical frame.
-        covariance: (6, 6) float64, order x, y, z, rotation about x, y, z (camera axes), as in
-            ``geometry_msgs/PoseWithCovariance``; metres and radians.
-        reprojection_error: root mean square distance of the 68 landmarks to their projections, px.
+        rotation: (3, 3) float64 rotation, camera <- face.
+        position: (3,) float64 position of the sellion, m.
+        covariance: (6, 6) float64 covariance of x, y, z and the rotation about x, y, z (camera axes), m and rad, as in
+            ``geometry_msgs/PoseWithCovariance``.
+        reprojection_error: RMS distance of the 68 landmarks to their projections, px.
     """
 
     rotation: DoubleArray
     position: DoubleArray
     covariance: DoubleArray
     reprojection_error: float
+
+
+def check_image(image: ImageBGR, what: str = "the image") -> None:
+    """Require a non-empty (H, W, 3) uint8 array.
+
+    Args:
+        image: the array to check.
+        what: subject of the error message, such as ``"the texture"``.
+
+    Raises:
+        ImageError: the type, shape or dtype is another.
+    """
+    if not isinstance(image, np.ndarray):
+        got = f"a {type(image).__name__}"
+    elif image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        got = f"one of shape {image.shape} and type {image.dtype}"
+    else:
+        return
+    raise ImageError(
+        f"{what} must be a non-empty BGR array of shape (height, width, 3) and type uint8, not {got}"
+    )

@@ -17,11 +17,10 @@ from tddfa_ros.config import (
     RegressionConfig,
     SmoothingConfig,
     TrackingConfig,
-    from_dict,
     load_config,
-    to_dict,
 )
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.schema import from_dict, to_dict
 
 STAGES = [DetectionConfig, RegressionConfig, CameraConfig, TrackingConfig, SmoothingConfig]
 
@@ -78,12 +77,12 @@ def test_a_number_is_a_finite_number(value):
 def test_whole_numbers_are_welcome_for_floats_but_not_the_reverse():
     threshold = DetectionConfig(score_threshold=1).score_threshold
     assert threshold == 1.0 and type(threshold) is float
-    with pytest.raises(ConfigError, match="max_faces must be a whole number"):
+    with pytest.raises(ConfigError, match="max_faces must be an integer"):
         DetectionConfig(max_faces=3.0)
 
 
 def test_replace_is_checked_too():
-    with pytest.raises(ConfigError, match="max_faces must lie between 1 and 100, not be 0"):
+    with pytest.raises(ConfigError, match="max_faces must be between 1 and 100, not 0"):
         replace(DetectionConfig(), max_faces=0)
 
 
@@ -101,7 +100,8 @@ def test_an_unknown_option_is_named_with_its_neighbour():
     ):
         load_config({"detection": {"score_treshold": 0.5}})
     with pytest.raises(
-        ConfigError, match=r"unknown configuration option zzz: known are detection, regression"
+        ConfigError,
+        match=r"unknown configuration option zzz: known options are detection, regression",
     ):
         load_config({"zzz": 1})
     with pytest.raises(ConfigError, match="tracking must be a mapping, not 3"):
@@ -135,7 +135,7 @@ def test_a_ros_parameter_file_gives_its_stages(tmp_path):
     assert config.tracking == TrackingConfig(min_hits=3)
     assert config.smoothing == SmoothingConfig(method="window")
     path.write_text("face_node:\n  ros__parameters:\n    tracking: {min_hits: 0}\n")
-    with pytest.raises(ConfigError, match=r"tracking\.min_hits must lie between"):
+    with pytest.raises(ConfigError, match=r"tracking\.min_hits must be between"):
         load_config(path)
 
 

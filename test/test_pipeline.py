@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tddfa_ros.config import from_dict
 from tddfa_ros.errors import ConfigError, ImageError, ModelError
 from tddfa_ros.geometry.roi import roi_from_landmarks
+from tddfa_ros.schema import from_dict
 from tddfa_ros.types import Intrinsics
 
 pytest.importorskip("onnxruntime")
@@ -166,8 +166,8 @@ def test_what_may_change_while_running_does(pipe: FacePipeline, image: np.ndarra
 
 
 def test_configuration_and_models_that_are_not_there(settings: dict[str, dict[str, str]]) -> None:
-    with pytest.raises(ConfigError, match="colour"):
-        FacePipeline.from_config({"colour": {}})
+    with pytest.raises(ConfigError, match="color"):
+        FacePipeline.from_config({"color": {}})
     regression = settings["regression"]
     with pytest.raises(ModelError, match="there is no model 'mb99'"):
         FacePipeline.from_config({"regression": {**regression, "model": "mb99"}})
@@ -177,17 +177,17 @@ def test_configuration_and_models_that_are_not_there(settings: dict[str, dict[st
         )
 
 
-def test_provider_and_notes_are_those_of_the_sessions(
+def test_provider_and_device_warnings_come_from_the_sessions(
     settings: dict[str, dict[str, str]], pipe: FacePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import onnxruntime
 
-    assert (pipe.provider, pipe.notes) == ("CPUExecutionProvider", ())
+    assert (pipe.provider, pipe.device_warnings) == ("CPUExecutionProvider", ())
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     automatic = FacePipeline.from_config(
         {"regression": {**settings["regression"], "device": "auto"}}
     )
-    (note,) = automatic.notes
+    (note,) = automatic.device_warnings
     assert "CPU" in note
 
 

@@ -171,16 +171,22 @@ class Endpoints(ast.NodeVisitor):
 def endpoints():
     """(kind, type, name) -> the nodes that have it."""
     folder = ROOT / "tddfa_ros" / "nodes"
-    modules = {path.stem: Endpoints(path) for path in folder.glob("*.py")}
+    modules = {
+        path.relative_to(folder).with_suffix("").as_posix(): Endpoints(path)
+        for path in folder.rglob("*.py")
+    }
     shared = {
         "FacePublisher": "face_publisher",
-        "Diagnostics": "diagnostics",
-        "FaceTopics": "hri_topics",
+        "Diagnostics": "ros/diagnostics",
+        "FaceTopics": "hri/topics",
     }
+    files = {node: "hri/node" if node == "hri_node" else node for node in NODES}
     found = defaultdict(set)
     for node in NODES:
-        helpers = [modules[home] for name, home in shared.items() if name in modules[node].calls]
-        for module in (modules[node], *helpers):
+        helpers = [
+            modules[home] for name, home in shared.items() if name in modules[files[node]].calls
+        ]
+        for module in (modules[files[node]], *helpers):
             for endpoint in module.found:
                 found[endpoint].add(node)
     # Whatever is created anywhere has to be seen through one of the nodes.
@@ -242,19 +248,19 @@ def test_our_own_figures_are_there():
     assert re.search(r"^\|.*\|\s*[\d.]+ ?(ms)?\s*\|", block("speed"), re.M), "speed"
 
 
-def test_the_card_of_every_model_that_is_shipped_states_its_licence():
+def test_the_card_of_every_model_that_is_shipped_states_its_license():
     entries = yaml.safe_load((ROOT / "models/manifest.yaml").read_text())["models"]
     for name, entry in entries.items():
         shipped = any(source["kind"] == "file" for source in entry["sources"])
         card = ROOT / "models" / (f"{Path(entry['file']).stem}.md" if shipped else "README.md")
-        assert entry["licence"] in card.read_text(encoding="utf-8"), name
-        assert re.search(rf"`?{name}`?.*\| {re.escape(entry['licence'])} \|", README) or not shipped
+        assert entry["license"] in card.read_text(encoding="utf-8"), name
+        assert re.search(rf"`?{name}`?.*\| {re.escape(entry['license'])} \|", README) or not shipped
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, astronaut, capsys):
     cv2 = pytest.importorskip("cv2")
     from tddfa_ros.errors import ModelError
-    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.model_store.store import default_store
 
     try:
         for name in ("centerface", "tddfa-head", "tddfa-mb05"):

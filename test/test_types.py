@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tddfa_ros.types import HeadPose, Intrinsics
+from tddfa_ros.errors import ImageError
+from tddfa_ros.types import HeadPose, Intrinsics, check_image
 
 ARRAYS = ("Array", "Image", "ndarray", "Tensor")
 
@@ -42,3 +44,23 @@ def test_no_dataclass_compares_its_arrays(repo_root: Path) -> None:
                 wrong += [f"{path.name}: {node.name}" for d in made if "eq=False" not in d]
     assert checked > 10
     assert wrong == []
+
+
+def test_check_image_accepts_views() -> None:
+    check_image(np.zeros((8, 6, 3), np.uint8)[::2, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("image", "got"),
+    [
+        ([[0, 0, 0]], "not a list"),
+        (None, "not a NoneType"),
+        (np.zeros((4, 4), np.uint8), r"not one of shape \(4, 4\) and type uint8"),
+        (np.zeros((4, 4, 4), np.uint8), r"not one of shape \(4, 4, 4\)"),
+        (np.zeros((4, 4, 3), np.float32), "and type float32"),
+        (np.zeros((0, 4, 3), np.uint8), r"not one of shape \(0, 4, 3\)"),
+    ],
+)
+def test_check_image_rejects_other_arrays(image: Any, got: str) -> None:
+    with pytest.raises(ImageError, match=f"^the texture must be a non-empty BGR array.*{got}"):
+        check_image(image, "the texture")

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from tddfa_ros.attributes.expressions import Expression, basic_expression, has_action_units
 from tddfa_ros.errors import ModelError
 from tddfa_ros.face import Face
-from tddfa_ros.geometry.roi import check_image, crop_batch, roi_from_landmarks
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.geometry.roi import crop_batch, roi_from_landmarks
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.runtime.session import OnnxSession
-from tddfa_ros.runtime.store import default_store
-from tddfa_ros.types import FloatArray, ImageBGR
+from tddfa_ros.types import FloatArray, ImageBGR, RealArray, check_image
 
 DEFAULT_MODEL = "tddfa-attributes"
 """Name in the manifest."""

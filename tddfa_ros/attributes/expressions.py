@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tddfa_ros.arkit import ARKIT_NAMES, REACH, sideless
+from tddfa_ros.arkit import ARKIT_NAMES, COEFFICIENT_RANGES, without_side
 from tddfa_ros.errors import ModelError
 from tddfa_ros.types import DoubleArray
 
@@ -38,8 +38,8 @@ class ActionUnit:
 
 
 def _unit(name: str) -> ActionUnit:
-    reach = REACH[name]
-    both = tuple(n for n in ARKIT_NAMES if sideless(n) == name)
+    reach = COEFFICIENT_RANGES[name]
+    both = tuple(n for n in ARKIT_NAMES if without_side(n) == name)
     return ActionUnit(both, reach.median, reach.strong)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tddfa_ros.arkit import ARKIT_NAMES, REACH, sideless
+from tddfa_ros.arkit import ARKIT_NAMES, COEFFICIENT_RANGES, without_side
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.types import DoubleArray, FloatArray
 
@@ -57,7 +57,7 @@ class BlendShapes:
 
 def _line(name: str) -> tuple[float, float]:
     """What is subtracted, and the factor."""
-    if sideless(name) in _AS_THEY_ARE:
+    if without_side(name) in _AS_THEY_ARE:
         return 0.0, 1.0
-    reach = REACH[sideless(name)]
+    reach = COEFFICIENT_RANGES[without_side(name)]
     return reach.rest, min(1 / (reach.full - reach.rest), _MOST)

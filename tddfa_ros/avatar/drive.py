@@ -12,8 +12,8 @@ from tddfa_ros.avatar.frame import AvatarFrame
 from tddfa_ros.avatar.receiver import Receiver
 from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import ImageError
+from tddfa_ros.interrupt import StopRequest
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.runtime.interrupt import StopRequest
 from tddfa_ros.smoothing import FaceSmoother
 from tddfa_ros.sources import ImageSource
 from tddfa_ros.tracking import FaceTracker

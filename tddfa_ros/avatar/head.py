@@ -1,4 +1,4 @@
-"""The head on the page: the mean of the morphable model, with its expressions, in plain colours."""
+"""The head on the page: the mean of the morphable model, with its expressions, in plain colors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from tddfa_ros.export import write_glb
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.evened import evened
+from tddfa_ros.rendering.shading import evened
 from tddfa_ros.rendering.uv_surface import uv_surface
 from tddfa_ros.types import FloatArray, ImageBGR
 
 _TEXTURE = 1024
-_GREY = (0.72, 0.72, 0.72)
-_COLOURS = {  # BGR, 0..1; what is not named is skin
+_GRAY = (0.72, 0.72, 0.72)
+_COLORS = {  # BGR, 0..1; what is not named is skin
     "left_brow": (0.25, 0.30, 0.38),
     "right_brow": (0.25, 0.30, 0.38),
     "left_eye": (0.95, 0.95, 0.95),
@@ -34,7 +34,7 @@ _IRIS_ANGLE, _PUPIL_ANGLE = 0.42, 0.17
 
 
 def head_glb(model: MorphableModel) -> bytes:
-    """The mean head as GLB, one morph target per expression, coloured by its regions where it has any.
+    """The mean head as GLB, one morph target per expression, colored by its regions where it has any.
 
     Raises:
         TddfaError: pygltflib is not installed.
@@ -49,25 +49,25 @@ def head_glb(model: MorphableModel) -> bytes:
 
 def _texture(model: MorphableModel) -> ImageBGR:
     surface = uv_surface(model, _TEXTURE)
-    unrolled = surface.unroll(model, vertex_colours(model))
-    # Neighbours of the seams get their colour, too, so that none shines through where a texture is shrunk.
+    unrolled = surface.unroll(model, vertex_colors(model))
+    # Neighbours of the seams get their color, too, so that none shines through where a texture is shrunk.
     grown = cv2.dilate(unrolled, np.ones((9, 9), np.uint8))
-    colours = np.where(surface.mask[..., None], unrolled, grown)
-    return np.asarray(np.clip(colours, 0, 1) * 255, dtype=np.uint8)
+    colors = np.where(surface.mask[..., None], unrolled, grown)
+    return np.asarray(np.clip(colors, 0, 1) * 255, dtype=np.uint8)
 
 
-def vertex_colours(model: MorphableModel) -> FloatArray:
+def vertex_colors(model: MorphableModel) -> FloatArray:
     """BGR, 0..1, (N, 3) float32: by region, and irises on the eyeballs, which look along +z."""
     if not model.region_names:
-        return np.tile(np.array(_GREY, dtype=np.float32), (len(model.mean), 1))
-    table = np.array([_COLOURS.get(name, _SKIN) for name in model.region_names], dtype=np.float32)
-    colours = evened(table[model.regions], model.triangles)
+        return np.tile(np.array(_GRAY, dtype=np.float32), (len(model.mean), 1))
+    table = np.array([_COLORS.get(name, _SKIN) for name in model.region_names], dtype=np.float32)
+    colors = evened(table[model.regions], model.triangles)
     for eye in ("left_eye", "right_eye"):
         if eye not in model.region_names:
             continue
         ball = np.flatnonzero(model.regions == model.region_names.index(eye))
         ways = model.mean[ball] - model.mean[ball].mean(axis=0)
         angles = np.arccos(np.clip(ways[:, 2] / np.linalg.norm(ways, axis=1), -1, 1))
-        colours[ball[angles < _IRIS_ANGLE]] = _IRIS
-        colours[ball[angles < _PUPIL_ANGLE]] = _PUPIL
-    return colours
+        colors[ball[angles < _IRIS_ANGLE]] = _IRIS
+        colors[ball[angles < _PUPIL_ANGLE]] = _PUPIL
+    return colors

@@ -43,8 +43,8 @@ def counted(number: int, noun: str) -> str:
 
 def load_morphable(model: str) -> MorphableModel:
     """The morphable model of that name in the manifest, or in that .npz file."""
+    from tddfa_ros.model_store.store import default_store
     from tddfa_ros.morphable.model import MorphableModel
-    from tddfa_ros.runtime.store import default_store
 
     path = Path(model) if model.endswith(".npz") else default_store().path(model)
     return MorphableModel.load(path)

@@ -86,7 +86,7 @@ def run_painting(
     from dataclasses import replace
 
     from tddfa_ros.cli import EXIT_INTERRUPTED
-    from tddfa_ros.makeup.files import FileOptions, paint_files, to_stderr
+    from tddfa_ros.jobs.effects import FileOptions, paint_files, to_stderr
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.video import VideoOptions
 

@@ -51,28 +51,28 @@ def command(
 
     from tqdm import tqdm
 
+    from tddfa_ros.jobs.faces import as_record, detect_faces_parallel, find_inputs
     from tddfa_ros.outputs.records import to_json
-    from tddfa_ros.runtime.batch import as_record, find_inputs, process_pictures
 
     config = pipeline_config(**chosen)
     parts = find_inputs(inputs, topic)
     total = sum(map(len, parts))
-    results = process_pictures(chain.from_iterable(parts), config, workers=workers, ray=ray)
+    results = detect_faces_parallel(chain.from_iterable(parts), config, workers=workers, ray=ray)
     said: set[str] = set()
     faces = failed = 0
     with (
         output.open("w", encoding="utf-8") as stream,
-        tqdm(total=total, unit="picture") as bar,
+        tqdm(total=total, unit="image") as bar,
     ):
-        for picture in results:
+        for found in results:
             bar.update()
-            stream.write(to_json(as_record(picture)) + "\n")
-            faces += len(picture.faces)
-            failed += picture.error is not None
-            remarks = [f"note: {note}" for note in picture.notes if note not in said]
-            said.update(picture.notes)
-            if picture.error is not None:
-                remarks.append(picture.error)
+            stream.write(to_json(as_record(found)) + "\n")
+            faces += len(found.faces)
+            failed += found.error is not None
+            remarks = [f"note: {note}" for note in found.device_warnings if note not in said]
+            said.update(found.device_warnings)
+            if found.error is not None:
+                remarks.append(found.error)
             for remark in remarks:
                 bar.clear()
                 click.echo(remark, err=True)

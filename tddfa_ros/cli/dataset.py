@@ -93,8 +93,8 @@ def cache(
         made = cache_lists(lists, load_morphable(model), out, strict, _report)
         click.echo(f"{out}: {len(made)} faces")
         return
+    from tddfa_ros.fitting.collection import SOURCES
     from tddfa_ros.training.collection import build_cache
-    from tddfa_ros.training.faces import SOURCES
 
     chosen = tuple(filter(None, sources.replace(" ", "").split(","))) if sources else SOURCES
     made = build_cache(

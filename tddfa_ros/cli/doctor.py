@@ -11,8 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tddfa_ros.runtime.doctor import Finding
-    from tddfa_ros.runtime.measure import Timing
+    from tddfa_ros.tuning.doctor import Finding
+    from tddfa_ros.tuning.measure import Timing
 
 
 @click.command("doctor", short_help="What this machine can use, and why not the rest.")
@@ -23,9 +23,9 @@ def command(as_json: bool, measure: bool) -> None:
 
     The exit status is 1 when something is broken; what is merely absent is optional.
     """
-    from tddfa_ros.runtime.doctor import BROKEN, examine
-    from tddfa_ros.runtime.measure import measure as measured
-    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.model_store.store import default_store
+    from tddfa_ros.tuning.doctor import BROKEN, examine
+    from tddfa_ros.tuning.measure import measure as measured
 
     store = default_store()
     findings = list(examine(store))

@@ -54,22 +54,22 @@ def command(
     if output is not None and mesh is not None and mesh.with_suffix(".png") == output:
         raise click.UsageError(f"{output} would be overwritten by the texture of {mesh}")
     from tddfa_ros.editing.editor import AttributeEditor, parse_changes
-    from tddfa_ros.editing.files import face_of
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.export.obj import write_face_obj
-    from tddfa_ros.outputs.reading import read_picture
-    from tddfa_ros.outputs.writing import write_picture
+    from tddfa_ros.jobs.edit import face_of
+    from tddfa_ros.outputs.reading import read_image
+    from tddfa_ros.outputs.writing import write_image
     from tddfa_ros.pipeline import FacePipeline
 
     wanted = parse_changes(changes)
-    image = read_picture(photo)
+    image = read_image(photo)
     pipeline = FacePipeline()
     editor = AttributeEditor(pipeline.model)
     face = face_of(pipeline, image, str(photo), number)
     params = editor.edit(face.params, wanted)
     drawn = rerender(image, face, params)
     if output is not None:
-        click.echo(f"written: {write_picture(output, drawn)}")
+        click.echo(f"written: {write_image(output, drawn)}")
     if mesh is not None:
         files = write_face_obj(mesh, replace(face, params=params), drawn)
         click.echo(f"written: {', '.join(map(str, files))}")
@@ -91,17 +91,17 @@ def _preview(photo: Path | None, output: Path | None, number: int) -> None:
         raise click.UsageError("--preview needs -o")
     from tddfa_ros.config import RegressionConfig
     from tddfa_ros.editing.editor import AttributeEditor
-    from tddfa_ros.editing.files import face_of
     from tddfa_ros.editing.preview import mean_preview, photo_preview
-    from tddfa_ros.outputs.reading import read_picture
-    from tddfa_ros.outputs.writing import write_picture
+    from tddfa_ros.jobs.edit import face_of
+    from tddfa_ros.outputs.reading import read_image
+    from tddfa_ros.outputs.writing import write_image
     from tddfa_ros.pipeline import FacePipeline
 
     if photo is None:
         sheet = mean_preview(AttributeEditor(load_morphable(RegressionConfig().morphable_model)))
     else:
-        image = read_picture(photo)
+        image = read_image(photo)
         pipeline = FacePipeline()
         face = face_of(pipeline, image, str(photo), number)
         sheet = photo_preview(AttributeEditor(pipeline.model), image, face)
-    click.echo(f"written: {write_picture(output, sheet)}")
+    click.echo(f"written: {write_image(output, sheet)}")

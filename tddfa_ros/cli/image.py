@@ -61,11 +61,12 @@ def command(
     """
     from tqdm import tqdm
 
-    from tddfa_ros.outputs import ImageOptions, find_pictures, process_images
+    from tddfa_ros.jobs.images import ImageOptions, process_images
+    from tddfa_ros.outputs import find_images
     from tddfa_ros.pipeline import FacePipeline
 
     config = pipeline_config(**chosen)
-    pictures = find_pictures(inputs)
+    pictures = find_images(inputs)
     options = ImageOptions(
         outputs=tuple(name.strip() for name in outputs.split(",") if name.strip()),
         min_confidence=min_confidence,
@@ -78,10 +79,10 @@ def command(
         output,
         FacePipeline(config),
         options,
-        say=lambda sentence: tqdm.write(sentence, file=sys.stderr),
+        on_message=lambda sentence: tqdm.write(sentence, file=sys.stderr),
     )
     click.echo(
-        f"{counted(summary.faces, 'face')} in {counted(summary.pictures, 'picture')}; "
-        f"{counted(summary.files, 'file')} in {output}"
+        f"{counted(summary.faces, 'face')} in {counted(summary.images, 'image')}; "
+        f"{counted(len(summary.files), 'file')} in {output}"
     )
     return 1 if strict and (summary.unreadable or summary.without_face) else 0

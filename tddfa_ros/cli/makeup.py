@@ -12,34 +12,34 @@ from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
 
 @click.command("makeup", short_help="Make-up and stickers on faces of pictures and videos.")
 @click.argument("inputs", metavar="IN...", nargs=-1)
-@click.option("--look", default="natural", show_default=True, help="A name, or a .yaml file.")
+@click.option("--preset", default="natural", show_default=True, help="A name, or a .yaml file.")
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="PART.KEY=VALUE",
-    help="Change the look: lipstick.colour=#b0303a, blush.opacity=.3; repeatable.",
+    help="Change the preset: lipstick.color=#b0303a, blush.opacity=.3; repeatable.",
 )
-@click.option("--list", "listed", is_flag=True, help="Show the looks that come with the package.")
+@click.option("--list", "listed", is_flag=True, help="List the presets that come with the package.")
 @painting_options
 def command(
     inputs: tuple[str, ...],
     output: Path | None,
-    look: str,
+    preset: str,
     changes: tuple[str, ...],
     listed: bool,
     **given: Any,
 ) -> int:
-    """Put a look on the faces of pictures and videos.
+    """Apply virtual makeup to the faces of images and videos.
 
     IN is a picture, a folder of pictures, a pattern, or a video.
     """
-    from tddfa_ros.makeup.effects import makeup_effect
-    from tddfa_ros.makeup.reading import load_look, look_names
+    from tddfa_ros.jobs.effects import makeup_effect
+    from tddfa_ros.makeup.preset_files import load_preset, preset_names
 
     if listed:
-        click.echo("\n".join(look_names()))
+        click.echo("\n".join(preset_names()))
         return 0
     target = check_inputs(inputs, output)
-    chosen = load_look(look, changes)
+    chosen = load_preset(preset, changes)
     return run_painting(inputs, target, lambda model: makeup_effect(model, chosen), **given)

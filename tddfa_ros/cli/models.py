@@ -17,8 +17,8 @@ from tddfa_ros.cli._common import (
 from tddfa_ros.errors import ModelError, ModelHashError
 
 if TYPE_CHECKING:
-    from tddfa_ros.runtime.manifest import Source
-    from tddfa_ros.runtime.store import ModelStore
+    from tddfa_ros.model_store.manifest import Source
+    from tddfa_ros.model_store.store import ModelStore
 
 _FILE = click.Path(path_type=Path)
 
@@ -30,12 +30,12 @@ def command() -> None:
 
 @command.command("list")
 def list_models() -> None:
-    """List all models with role, size, licence, origin and state. Touches no network."""
+    """List all models with role, size, license, origin and state. Touches no network."""
     store = _store()
     for name, entry in store.entries.items():
         origins = (_origin(source) for source in entry.sources)
         click.echo(
-            f"{name:<17} {entry.role:<10} {entry.size / 1e6:6.2f} MB  {entry.licence:<12} "
+            f"{name:<17} {entry.role:<10} {entry.size / 1e6:6.2f} MB  {entry.license:<12} "
             f"{', '.join(origins):<20} {_state(store, name)}"
         )
 
@@ -66,8 +66,8 @@ def fetch(names: tuple[str, ...], archive: Path | None) -> None:
     help="A checkout of 3DDFA_V2, or one file: a checkpoint, a .pkl, .npy or .mat of its configs, an ONNX file.",
 )
 @click.option("--name", default="", help="Name of the model, for a single file.")
-@click.option("--licence", default="", help="What the models may be used for, if you know better.")
-def import_(source: Path, name: str, licence: str) -> None:
+@click.option("--license", default="", help="What the models may be used for, if you know better.")
+def import_(source: Path, name: str, license: str) -> None:
     """Make models from your own files of 3DDFA, 3DDFA_V2 or a detector; nothing in them is executed.
 
     Files are recognised by content. Checkpoints (.pth) need the extra "training", for torch.
@@ -82,10 +82,10 @@ def import_(source: Path, name: str, licence: str) -> None:
         return tqdm(files, desc="reading", unit="file", disable=None)
 
     store = _store()
-    result = import_models(source, store, name=name, licence=licence, progress=progress)
+    result = import_models(source, store, name=name, license=license, progress=progress)
     for entry in result.entries:
         click.echo(
-            f"{entry.name}: {entry.role}, licence: {entry.licence}, {store.imported / entry.file}"
+            f"{entry.name}: {entry.role}, license: {entry.license}, {store.imported / entry.file}"
         )
     for note in result.notes:
         click.echo(f"note: {note}", err=True)
@@ -108,17 +108,17 @@ def verify(names: tuple[str, ...]) -> None:
     type=click.Choice(("attributes", "detector", "morphable", "regressor")),
     help="What the model is for.",
 )
-@click.option("--licence", help="SPDX identifier.")
+@click.option("--license", help="SPDX identifier.")
 @click.option("--input", "takes", help="What goes in: one line.")
-def add(name: str, file: Path, role: str | None, licence: str | None, takes: str | None) -> None:
+def add(name: str, file: Path, role: str | None, license: str | None, takes: str | None) -> None:
     """Write size and SHA-256 of FILE, which lies beside the manifest, into the entry NAME.
 
-    A new entry needs --role, --licence and --input; an existing one keeps what is not given.
+    A new entry needs --role, --license and --input; an existing one keeps what is not given.
     """
-    from tddfa_ros.runtime.manifest import add_model
-    from tddfa_ros.runtime.resources import resource_dir
+    from tddfa_ros.model_store.manifest import add_model
+    from tddfa_ros.model_store.resources import resource_dir
 
-    given = {"role": role, "licence": licence, "input": takes}
+    given = {"role": role, "license": license, "input": takes}
     manifest = resource_dir() / "models" / "manifest.yaml"
     entry = add_model(manifest, name, file, **{key: value for key, value in given.items() if value})
     click.echo(f"{entry.name}: {entry.size} bytes, sha256 {entry.sha256}")
@@ -132,7 +132,7 @@ def build(output: Path) -> None:
     Needs the extra "model" (anny and torch) and, the first time, several minutes.
     """
     _need_builder("building a model")
-    from tddfa_ros.morphable.builder import build as build_model
+    from tddfa_ros.model_builder import build as build_model
 
     build_model(output, click.echo)
 
@@ -143,7 +143,7 @@ def build(output: Path) -> None:
 def attributes(output: Path, model: str) -> None:
     """Find the attribute directions of the default model anew and write them to OUTPUT (.npz)."""
     _need_builder("finding attribute directions")
-    from tddfa_ros.morphable.builder.attributes import build_attributes
+    from tddfa_ros.model_builder.attributes import build_attributes
 
     build_attributes(load_morphable(model), output, click.echo)
 
@@ -168,11 +168,11 @@ def attributes(output: Path, model: str) -> None:
 def locate(output: Path, faces: Path, faces_per_source: int, start: Path | None) -> None:
     """Find the landmarks on the mean head anew, from labelled faces, and write them to OUTPUT (.json).
 
-    "tddfa models build" takes them from tddfa_ros/morphable/builder/points.json. Needs the extra "model" (anny and torch).
+    "tddfa models build" takes them from tddfa_ros/morphable/points.json. Needs the extra "model" (anny and torch).
     """
     _need_builder("locating landmarks")
-    from tddfa_ros.morphable.builder.build import dense_head
-    from tddfa_ros.morphable.builder.points import LocatedPoints, locate_points
+    from tddfa_ros.model_builder.build import dense_head
+    from tddfa_ros.model_builder.points import LocatedPoints, locate_points
 
     known = LocatedPoints.load(start) if start else None
     dense = dense_head(click.echo)
@@ -204,13 +204,13 @@ def _need_builder(what: str) -> None:
 
 
 def _store() -> ModelStore:
-    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.model_store.store import default_store
 
     return default_store()
 
 
 def _origin(source: Source) -> str:
-    from tddfa_ros.runtime.manifest import ImportedSource, PypiSource
+    from tddfa_ros.model_store.manifest import ImportedSource, PypiSource
 
     if isinstance(source, PypiSource):
         return f"PyPI {source.project} {source.version}"

@@ -61,9 +61,9 @@ def command(
     """Quantise a regression network, compare it with the float one, and print one table."""
     from tddfa_ros.config import load_config
     from tddfa_ros.errors import ConfigError
-    from tddfa_ros.runtime.compare import aflw2000, as_table, as_tensor, calibration_crops, compare
-    from tddfa_ros.runtime.quantize import quantise
-    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.model_store.store import default_store
+    from tddfa_ros.tuning.compare import aflw2000, as_table, as_tensor, calibration_crops, compare
+    from tddfa_ros.tuning.quantize import quantise
 
     if mode == "static" and calibration is None:
         raise ConfigError(

@@ -48,11 +48,11 @@ def command(
     regions: tuple[str, ...],
 ) -> None:
     """Redraw the largest face of a photo with the expression of the largest face of the source."""
-    from tddfa_ros.editing.files import face_of, write_video
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.editing.transfer import transfer_expression
-    from tddfa_ros.outputs.reading import read_picture
-    from tddfa_ros.outputs.writing import write_picture
+    from tddfa_ros.jobs.edit import face_of, write_video
+    from tddfa_ros.outputs.reading import read_image
+    from tddfa_ros.outputs.writing import write_image
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.sources.folder import SUFFIXES
 
@@ -65,20 +65,20 @@ def command(
     if relative and (still or neutral is not None):
         raise click.UsageError("--relative is for videos, and instead of --neutral")
     pipeline = FacePipeline()
-    photo = read_picture(target)
+    photo = read_image(target)
     face = face_of(pipeline, photo, str(target))
     rest = None
     if neutral is not None:
-        rest = face_of(pipeline, read_picture(neutral), str(neutral))
+        rest = face_of(pipeline, read_image(neutral), str(neutral))
     chosen = regions or None
     if still:
-        other = face_of(pipeline, read_picture(source), str(source))
+        other = face_of(pipeline, read_image(source), str(source))
         params = transfer_expression(other, face, strength, rest, chosen)
-        click.echo(f"written: {write_picture(output, rerender(photo, face, params))}")
+        click.echo(f"written: {write_image(output, rerender(photo, face, params))}")
         return
     from tqdm import tqdm
 
-    from tddfa_ros.editing.animate import animate
+    from tddfa_ros.jobs.animate import animate
     from tddfa_ros.sources.capture import VideoSource
 
     video = VideoSource(source, *_LARGEST, loop=False)

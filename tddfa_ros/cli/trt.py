@@ -35,8 +35,9 @@ from tddfa_ros.cli._common import FOLDER
 )
 def command(network: str, engine: Path, half: bool, batch: int) -> None:
     """Compile a regression network through ONNX Runtime's TensorRT provider and keep the engine; it can take minutes."""
-    from tddfa_ros.runtime.store import default_store
-    from tddfa_ros.runtime.tensorrt import MODEL, build_engine
+    from tddfa_ros.model_store.store import default_store
+    from tddfa_ros.runtime.tensorrt import MODEL
+    from tddfa_ros.tuning.build_engine import build_engine
 
     seconds = build_engine(default_store().path(network), engine, half=half, max_batch=batch)
     click.echo(f"{engine / MODEL}: compiled in {seconds:.0f} s")

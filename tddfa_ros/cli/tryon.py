@@ -54,7 +54,7 @@ def command(
 
     IN is a picture, a folder of pictures, a pattern, or a video. Its unit is the metre, as in all GLB files, y up, z out of the face.
     """
-    from tddfa_ros.makeup.effects import tryon_effect
+    from tddfa_ros.jobs.effects import tryon_effect
     from tddfa_ros.makeup.objects import read_object
     from tddfa_ros.makeup.places import check_place
     from tddfa_ros.makeup.samples import sample_anchor, sample_names, sample_object, write_sample

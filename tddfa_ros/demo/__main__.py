@@ -30,9 +30,9 @@ from tddfa_ros.demo.recording import Recording, load_recording
 from tddfa_ros.demo.report import measure, to_text
 from tddfa_ros.demo.video import write_textured_mesh, write_video
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.model_store.resources import resource_dir
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.runtime.resources import resource_dir
-from tddfa_ros.runtime.store import default_store
 
 WARM_UP_LIMIT = 60.0
 """Seconds within which the first face must arrive (models are loaded meanwhile)."""

@@ -111,7 +111,7 @@ class Graph:
         """
         for name, process in self._processes.items():
             if process.poll() is not None and process.returncode != 0:
-                reason = last_words(self.log(name)) or f"exit code {process.returncode}"
+                reason = last_error_line(self.log(name)) or f"exit code {process.returncode}"
                 raise TddfaError(f"{name} stopped: {reason}")
 
     def log(self, name: str) -> str:
@@ -145,7 +145,7 @@ class Graph:
         return codes
 
 
-def last_words(log: str) -> str:
+def last_error_line(log: str) -> str:
     """The sentence that explains why a process ended: its last ``error:`` line, else its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if "error:" in line.lower()]

@@ -1,4 +1,4 @@
-"""The result of a recording in one still: what the camera saw, the mesh by itself, the mesh in its own colours."""
+"""The result of a recording in one still: what the camera saw, the mesh by itself, the mesh in its own colors."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from tddfa_ros.demo.recording import Recording
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.model_sheet import region_colours, render_head
+from tddfa_ros.rendering.model_sheet import region_colors, render_head
 from tddfa_ros.rendering.texture import sample_texture
 from tddfa_ros.rendering.uv_surface import uv_pixels
 from tddfa_ros.types import FloatArray, ImageBGR
 
-_TURNS = (28.0, -28.0)  # degrees to the person's left: clay, then colour
+_TURNS = (28.0, -28.0)  # degrees to the person's left: clay, then color
 
 
 def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> ImageBGR:
-    """The best face of a recording: the drawn image, and beside it the dense mesh in clay and in colour, turned.
+    """The best face of a recording: the drawn image, and beside it the dense mesh in clay and in color, turned.
 
     Args:
         recording: with a best face and its image.
@@ -44,14 +44,14 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
         render_head(
             vertices,
             model.triangles,
-            colours,
+            colors,
             (height, width),
             metres=metres,
             centre=centre,
             yaw_deg=turn,
         )
-        for colours, turn in zip(
-            (region_colours(model), vertex_colours(texture, model.uv)), _TURNS, strict=True
+        for colors, turn in zip(
+            (region_colors(model), vertex_colors(texture, model.uv)), _TURNS, strict=True
         )
     ]
     side = np.vstack(panels)
@@ -61,8 +61,8 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
     return np.hstack([drawn, side]).astype(np.uint8)
 
 
-def vertex_colours(texture: ImageBGR, uv: FloatArray) -> FloatArray:
-    """The texture's colour at every vertex, (N, 3) BGR 0..1, brightened to make up for the shading to come."""
+def vertex_colors(texture: ImageBGR, uv: FloatArray) -> FloatArray:
+    """The texture's color at every vertex, (N, 3) BGR 0..1, brightened to make up for the shading to come."""
     where = uv_pixels(uv, texture.shape[0])
     x, y = (np.ascontiguousarray(where[:, i : i + 1], dtype=np.float32) for i in (0, 1))
     sampled = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -28,9 +28,9 @@ from tddfa_ros.demo.recording import (
     save_tables,
 )
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.nodes.images import to_bgr
-from tddfa_ros.nodes.messages import points_from, stamp_ns
-from tddfa_ros.nodes.runner import run
+from tddfa_ros.nodes.convert.images import to_bgr
+from tddfa_ros.nodes.convert.messages import points_from, stamp_ns
+from tddfa_ros.nodes.ros.runner import run
 
 _STATUS_PERIOD = 0.25  # s
 

@@ -68,8 +68,8 @@ def track_jitter(stream: Stream, motion: Motion | None = None) -> dict[str, floa
     noise, lag and pose-dependent error leave.
 
     Returns:
-        Keys ``frames``, ``tremble_px``, ``tremble_percent`` (of the distance of the outer eye corners) and, with
-        ``motion``, ``wander_px`` and ``wander_percent``; None for a track of fewer than 8 frames.
+        Keys ``frames``, ``jitter_px``, ``jitter_percent`` (of the distance of the outer eye corners) and, with
+        ``motion``, ``drift_px`` and ``drift_percent``; None for a track of fewer than 8 frames.
     """
     ids = [face.id for face in stream.faces]
     if not ids:
@@ -94,12 +94,12 @@ def track_jitter(stream: Stream, motion: Motion | None = None) -> dict[str, floa
     tremble = _tremble(points, times)
     result = {
         "frames": float(len(track)),
-        "tremble_px": tremble * to_image,
-        "tremble_percent": 100 * tremble / eyes,
+        "jitter_px": tremble * to_image,
+        "jitter_percent": 100 * tremble / eyes,
     }
     if known is not None:
         wander = float(np.sqrt(points.var(axis=0).sum(axis=-1).mean()))
-        result |= {"wander_px": wander * to_image, "wander_percent": 100 * wander / eyes}
+        result |= {"drift_px": wander * to_image, "drift_percent": 100 * wander / eyes}
     return {key: round(float(value), 4) for key, value in result.items()}
 
 
@@ -174,9 +174,9 @@ def to_text(numbers: Mapping[str, Any], source: str) -> str:
 def _jitter_line(jitter: Mapping[str, float] | None) -> str:
     if jitter is None:
         return "too few frames of one face"
-    text = f"tremble {jitter['tremble_px']:.3f} px ({jitter['tremble_percent']:.2f} % of the eye distance)"
-    if "wander_px" in jitter:
-        text += f", wander {jitter['wander_px']:.3f} px ({jitter['wander_percent']:.2f} %)"
+    text = f"tremble {jitter['jitter_px']:.3f} px ({jitter['jitter_percent']:.2f} % of the eye distance)"
+    if "drift_px" in jitter:
+        text += f", wander {jitter['drift_px']:.3f} px ({jitter['drift_percent']:.2f} %)"
     return text
 
 

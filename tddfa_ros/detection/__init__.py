@@ -9,7 +9,7 @@ from pathlib import Path
 from tddfa_ros.config import DetectionConfig
 from tddfa_ros.detection.base import Detector
 from tddfa_ros.errors import ConfigError, ModelError
-from tddfa_ros.runtime.store import ModelStore
+from tddfa_ros.model_store.store import ModelStore
 
 __all__ = ["DETECTORS", "Detector", "check_detection", "create_detector"]
 

@@ -24,7 +24,7 @@ NMS_IOU = 0.3
 
 
 class CenterFace(OnnxDetector):
-    """A CenterFace model with free height and width, as `tddfa_ros.runtime.store` keeps it."""
+    """A CenterFace model with free height and width, as `tddfa_ros.model_store.store` keeps it."""
 
     DEFAULT_SIZE = 320
 

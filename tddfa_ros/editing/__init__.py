@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from tddfa_ros.editing.attributes import Attribute, AttributeSet, default_attributes
-from tddfa_ros.editing.editor import AttributeEditor, Control, edit_params, parse_changes
-from tddfa_ros.editing.measures import MEASURES, measure_face
+from tddfa_ros.editing.editor import (
+    AttributeEditor,
+    Control,
+    default_attributes,
+    edit_params,
+    parse_changes,
+)
 from tddfa_ros.editing.rerender import Rerenderer, rerender
 from tddfa_ros.editing.transfer import REGIONS, transfer_expression
+from tddfa_ros.morphable.attributes import Attribute, AttributeSet
+from tddfa_ros.morphable.measures import MEASURES, measure_face
 
 __all__ = [
     "MEASURES",

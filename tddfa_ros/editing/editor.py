@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tddfa_ros.editing.attributes import AttributeSet, default_attributes
-from tddfa_ros.editing.measures import measure_face
 from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.morphable.attributes import DEFAULT_ATTRIBUTES, AttributeSet
+from tddfa_ros.morphable.measures import measure_face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import FloatArray
 
@@ -147,3 +147,15 @@ def _check(name: str, value: float, controls: Mapping[str, Control], model: Morp
         raise ConfigError(
             f"{name} takes {control.low:g} to {control.high:g} ({control.unit}), not {value:g}"
         )
+
+
+def default_attributes(model: MorphableModel) -> AttributeSet | None:
+    """The directions that come with this package when they belong to ``model``, else None.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    from tddfa_ros.model_store.store import default_store
+
+    found = AttributeSet.load(default_store().path(DEFAULT_ATTRIBUTES))
+    return found if found.topology_id == model.topology_id else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from tddfa_ros.editing.light import relit
+from tddfa_ros.editing.layers import relit
 from tddfa_ros.editing.openings import Opening, Patch
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import FloatArray, IntArray
@@ -17,7 +17,7 @@ _IRIS_RADIUS, _PUPIL_RADIUS = 0.0058, 0.0021  # m
 _SOFT = 0.0004  # m
 
 
-def eye_colours(
+def eye_colors(
     model: MorphableModel,
     opening: Opening,
     vertices: FloatArray,
@@ -25,7 +25,7 @@ def eye_colours(
     covered: FloatArray,
     skin: FloatArray,
 ) -> FloatArray:
-    """Draw an eyeball of no particular colour, (h, w, 3) BGR 0..255, for eyes that are closed in the photograph.
+    """Draw an eyeball of no particular color, (h, w, 3) BGR 0..255, for eyes that are closed in the photograph.
 
     Args:
         vertices: (N, 3) the head in picture px. covered: (h, w) how much of each pixel shows the eyeball.
@@ -33,15 +33,15 @@ def eye_colours(
     """
     centre = model.mean[opening.inside].mean(axis=0)
     triangles = model.triangles[opening.inside[model.triangles].all(axis=1)]
-    # Interpolated positions at rest, not colours: the mesh is coarser than a pupil.
+    # Interpolated positions at rest, not colors: the mesh is coarser than a pupil.
     at_rest = patch.draw(vertices, triangles, model.mean - centre)
     radius = np.hypot(at_rest[..., 0], at_rest[..., 1])
     iris = _disc(radius, _IRIS_RADIUS)[..., None]
     pupil = _disc(radius, _PUPIL_RADIUS)[..., None]
-    colour = _WHITE * (1 - iris) + _IRIS * iris * (1 - pupil) + _PUPIL * iris * pupil
+    color = _WHITE * (1 - iris) + _IRIS * iris * (1 - pupil) + _PUPIL * iris * pupil
     inward = cv2.distanceTransform((covered > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
     shade = 0.55 + 0.45 * np.clip(inward / max(0.08 * patch.width, 1.0), 0, 1)
-    return relit(colour * shade[..., None], skin)
+    return relit(color * shade[..., None], skin)
 
 
 def _disc(radius: FloatArray, size: float) -> FloatArray:

@@ -10,9 +10,23 @@ import numpy as np
 from tddfa_ros.editing.openings import Patch
 from tddfa_ros.types import FloatArray, ImageBGR
 
+_SKIN = np.array([128, 152, 192], np.float32)  # BGR of skin under which drawn colors look right
+_COLORFUL = 0.22  # difference of red and blue over red, of skin in a color photograph
+_DIM, _BRIGHT = 0.2, 1.15
+
+
+def relit(colors: FloatArray, skin: FloatArray) -> FloatArray:
+    """Colors (..., 3) BGR 0..255 as they would look where skin has the color ``skin`` (3,); gray in a gray picture."""
+    brightness = np.clip(skin.mean() / _SKIN.mean(), _DIM, _BRIGHT)
+    colorful = np.clip((skin[2] - skin[0]) / max(float(skin[2]), 1.0) / _COLORFUL, 0, 1)
+    tint = (skin / max(float(skin.mean()), 1.0)) / (_SKIN / _SKIN.mean())
+    gray = colors.mean(axis=-1, keepdims=True)
+    own = gray + colorful * (colors - gray)
+    return np.asarray(own * brightness * (1 + colorful * (tint - 1)), dtype=np.float32)
+
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class OpeningState:
     """How far an opening is open.
 
     Attributes:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.editing.light import relit
+from tddfa_ros.editing.layers import relit
 from tddfa_ros.editing.openings import Opening, Patch
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
@@ -28,7 +28,7 @@ _UPPER_EDGE, _UPPER_HEIGHT = -0.0050, 0.011  # the upper teeth show a little bel
 _LOWER_EDGE, _LOWER_HEIGHT = -0.0035, 0.009
 
 
-def mouth_colours(
+def mouth_colors(
     model: MorphableModel,
     opening: Opening,
     rest: FloatArray,
@@ -50,9 +50,9 @@ def mouth_colours(
     front = float(model.landmarks_of(head)[[_UPPER, _LOWER], 2].mean())
     lit = np.exp(np.minimum(head[:, 2] - front, 0) / _REACH)
     tongue = np.array([name == "tongue" for name in model.region_names])[model.regions]
-    colour = np.where(tongue[:, None], _TONGUE, _CAVITY) * (0.12 + 0.88 * lit[:, None])
+    color = np.where(tongue[:, None], _TONGUE, _CAVITY) * (0.12 + 0.88 * lit[:, None])
     inside = model.triangles[opening.inside[model.triangles].all(axis=1)]
-    picture = patch.draw(vertices, inside, colour.astype(np.float32))
+    picture = patch.draw(vertices, inside, color.astype(np.float32))
     teeth, rows, ivory = _teeth(model, rest, head)
     placed = (teeth @ to_pixels[:, :3].T + to_pixels[:, 3]).astype(np.float32)
     # The lining of the lips would hide them, so they are drawn over it.
@@ -72,7 +72,7 @@ def _shade_of_lips(covered: FloatArray, patch: Patch) -> FloatArray:
 def _teeth(
     model: MorphableModel, rest: FloatArray, head: FloatArray
 ) -> tuple[DoubleArray, IntArray, FloatArray]:
-    """Vertices (n, 3) m, model frame, triangles (t, 3) and colours (n, 3) of both rows.
+    """Vertices (n, 3) m, model frame, triangles (t, 3) and colors (n, 3) of both rows.
 
     The upper row is fixed to the skull, the lower one follows the chin.
     """
@@ -108,7 +108,7 @@ def _strip() -> IntArray:
 
 
 def _ivory() -> FloatArray:
-    """Colours of one row: bright in the middle, dark lines between teeth, redder at the gums."""
+    """Colors of one row: bright in the middle, dark lines between teeth, redder at the gums."""
     angle = np.linspace(-1, 1, _COLUMNS)
     place = np.abs(angle) ** 1.1 * _TEETH
     between: NDArray[np.bool_] = np.abs(place - np.round(place)) < 0.09

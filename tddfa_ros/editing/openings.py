@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.editing.field import box_in_picture, scaled
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.fill import fill_gaps
 from tddfa_ros.rendering.protocols import INSIDE_MOUTH, in_regions
 from tddfa_ros.rendering.raster import rasterize
+from tddfa_ros.rendering.texture import fill_gaps
+from tddfa_ros.rendering.window import box_in_picture, scaled
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 _INSIDE = {

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from tddfa_ros.editing.attributes import Attribute
 from tddfa_ros.editing.editor import AttributeEditor
 from tddfa_ros.editing.rerender import Rerenderer
 from tddfa_ros.errors import ModelError
 from tddfa_ros.face import Face
+from tddfa_ros.morphable.attributes import Attribute
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.model_sheet import region_colours, render_head
+from tddfa_ros.rendering.model_sheet import region_colors, render_head
 from tddfa_ros.types import FloatArray, ImageBGR
 
 _CELL = 150  # px
@@ -31,13 +31,13 @@ Draw = Callable[[FloatArray], ImageBGR]
 def mean_preview(editor: AttributeEditor) -> ImageBGR:
     """All attributes of a model on its mean head, (H, W, 3) uint8 BGR. ModelError when it has none."""
     model = editor.model
-    colours = region_colours(model)
+    colors = region_colors(model)
     metres = _FIELD * float(np.ptp(model.mean[:, 1]))
     centre = ((model.mean.min(0) + model.mean.max(0)) / 2).astype(np.float32)
 
     def draw(params: FloatArray) -> ImageBGR:
         return render_head(
-            model.head(params), model.triangles, colours, (_CELL, _CELL),
+            model.head(params), model.triangles, colors, (_CELL, _CELL),
             metres=metres, centre=centre, yaw_deg=_YAW,
         )  # fmt: skip
 

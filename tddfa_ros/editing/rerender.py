@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.editing.eyes import eye_colours, upper_lid
+from tddfa_ros.editing.eyes import eye_colors, upper_lid
 from tddfa_ros.editing.field import Window, displacement, seen_vertices
-from tddfa_ros.editing.layers import Inside, Look, compose, shifted, to_bytes
-from tddfa_ros.editing.light import relit
-from tddfa_ros.editing.mouth import mouth_colours
+from tddfa_ros.editing.layers import Inside, OpeningState, compose, relit, shifted, to_bytes
+from tddfa_ros.editing.mouth import mouth_colors
 from tddfa_ros.editing.openings import (
     Opening,
     Patch,
@@ -26,9 +25,8 @@ from tddfa_ros.editing.openings import (
 from tddfa_ros.errors import ImageError, ModelError
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import to_image
-from tddfa_ros.geometry.roi import check_image
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, IntArray
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, IntArray, check_image
 
 # Heights of openings in units of the face size.
 _SMALL_CHANGE = (0.002, 0.007)  # of the mouth: warped below, taken apart into layers above
@@ -38,7 +36,7 @@ _LEFT_OPEN = (
     0.55,
     0.85,
 )  # share of the photograph's opening: lids slide over the eyeball below, squeeze it above
-_MOUTH_EDGE, _EYE_EDGE = 0.022, 0.036  # so far around an opening skin has its colours
+_MOUTH_EDGE, _EYE_EDGE = 0.022, 0.036  # so far around an opening skin has its colors
 _SLIT_SHADE = 0.6  # how much darker the inside is that shows between lips that nearly meet
 _TEETH_REACH = 0.015  # so far beyond the photograph's opening its teeth go on
 _LIDS = ("eyeBlink", "eyeSquint", "eyeLookDown")
@@ -113,7 +111,7 @@ class Rerenderer:
 
     @cached_property
     def _skin(self) -> FloatArray:
-        """Median colour (3,) BGR of the skin that the photograph shows."""
+        """Median color (3,) BGR of the skin that the photograph shows."""
         rows, columns = self._image.shape[:2]
         named = [i for i, n in enumerate(self._model.region_names) if n in ("skin", "nose")]
         chosen = self._seen & (np.isin(self._model.regions, named) if named else True)
@@ -160,61 +158,61 @@ class Rerenderer:
         )
         width = max(float(np.ptp(self._before[around, 0])), 1.0) * self._size
         heights = (float(shown.sum()) / width for shown in (old, new, unchanged))
-        look = Look(patch, old, new, *heights)
+        state = OpeningState(patch, old, new, *heights)
         if opening.name == "mouth":
-            return self._mouth(opening, params, after, look)
-        return self._eye(opening, after, look)
+            return self._mouth(opening, params, after, state)
+        return self._eye(opening, after, state)
 
     def _mouth(
         self,
         opening: Opening,
         params: FloatArray,
         after: FloatArray,
-        look: Look,
+        state: OpeningState,
     ) -> Inside | None:
-        weight = ramp(abs(look.after - look.unchanged), *_SMALL_CHANGE)
+        weight = ramp(abs(state.after - state.unchanged), *_SMALL_CHANGE)
         if weight == 0:
             return None
         model, pose = self._model, self._model.layout.split(params)[0]
         rest = _at_rest(params, model)
-        picture = mouth_colours(
+        picture = mouth_colors(
             model, opening, model.head(rest), model.head(params), after,
-            _affine(pose, self._face.roi), look.patch, look.new, self._skin,
+            _affine(pose, self._face.roi), state.patch, state.new, self._skin,
         )  # fmt: skip
-        own = ramp(look.before, *_OPEN_MOUTH)
+        own = ramp(state.before, *_OPEN_MOUTH)
         if own > 0:  # teeth of the photograph stay where the skull is
-            shown = only(self._image[look.patch.slices], look.old)
-            trust = own * fading(look.old, _TEETH_REACH * self._size)
+            shown = only(self._image[state.patch.slices], state.old)
+            trust = own * fading(state.old, _TEETH_REACH * self._size)
             shift = self._pixels(rest) - self._pixels(_at_rest(self._face.params, model))
             shown, trust = shifted((shown, trust), shift[opening.around, :2].mean(axis=0))
             picture = picture * (1 - trust[..., None]) + shown * trust[..., None]
-        picture = picture * (1 - _SLIT_SHADE * (1 - ramp(look.after, *_OPEN_MOUTH)))
-        zone = grown(look.old, _MOUTH_EDGE * self._size) if look.before > 0 else look.old
+        picture = picture * (1 - _SLIT_SHADE * (1 - ramp(state.after, *_OPEN_MOUTH)))
+        zone = grown(state.old, _MOUTH_EDGE * self._size) if state.before > 0 else state.old
         line = None
-        darkness = weight * _LIP_DARKNESS * own * (1 - ramp(look.after, *_SMALL_CHANGE))
+        darkness = weight * _LIP_DARKNESS * own * (1 - ramp(state.after, *_SMALL_CHANGE))
         if darkness > 0:
             lip = model.landmarks_of(after)[_INNER_UPPER_LIP]
-            line = darkness * look.patch.line(lip, _LIP_LINE * self._size)
-        return Inside(look.patch, weight, zone, picture, look.new, line)
+            line = darkness * state.patch.line(lip, _LIP_LINE * self._size)
+        return Inside(state.patch, weight, zone, picture, state.new, line)
 
     def _eye(
         self,
         opening: Opening,
         after: FloatArray,
-        look: Look,
+        state: OpeningState,
     ) -> Inside | None:
-        shut = 1 - ramp(look.before, *_CLOSED_EYE)
-        left = look.after / max(look.unchanged, 1e-6)
+        shut = 1 - ramp(state.before, *_CLOSED_EYE)
+        left = state.after / max(state.unchanged, 1e-6)
         closing = (1 - shut) * (1 - ramp(left, *_LEFT_OPEN))
-        opens = shut * ramp(look.after - look.unchanged, *_CLOSED_EYE)
+        opens = shut * ramp(state.after - state.unchanged, *_CLOSED_EYE)
         weight = max(closing, opens)
         if weight == 0:
             return None
-        wide = look.patch.covered(self._eyes_open, self._model.triangles, opening.inside)
-        zone = grown(np.maximum(look.old, wide), _EYE_EDGE * self._size)
-        picture = eye_colours(self._model, opening, after, look.patch, look.new, self._skin)
+        wide = state.patch.covered(self._eyes_open, self._model.triangles, opening.inside)
+        zone = grown(np.maximum(state.old, wide), _EYE_EDGE * self._size)
+        picture = eye_colors(self._model, opening, after, state.patch, state.new, self._skin)
         if shut < 1:
-            shown = only(self._image[look.patch.slices], look.old)
+            shown = only(self._image[state.patch.slices], state.old)
             seen = opening.inside & self._seen
             if seen.any():
                 shift = (after - self._before)[seen, :2].mean(axis=0)
@@ -223,8 +221,8 @@ class Rerenderer:
         line = None
         darkness = closing * _LASH_DARKNESS * (1 - ramp(left, 0.1, 0.6))
         if darkness > 0 and len(lid := self._lids[opening.name]):
-            line = darkness * look.patch.line(after[lid], _LASHES * self._size)
-        return Inside(look.patch, weight, zone, picture, look.new, line)
+            line = darkness * state.patch.line(after[lid], _LASHES * self._size)
+        return Inside(state.patch, weight, zone, picture, state.new, line)
 
     @cached_property
     def _eyes_open(self) -> FloatArray:

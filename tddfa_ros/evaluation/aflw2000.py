@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from tqdm import tqdm
 
-from tddfa_ros.evaluation.metrics import nme
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, landmark_figures
 from tddfa_ros.evaluation.sets import Sets, arrays, picture
+from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.types import CROP_FRAME, FloatArray
 

@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
-from tddfa_ros.evaluation.metrics import face_size
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, binned
 from tddfa_ros.evaluation.sets import Sets, arrays, chosen, picture
-from tddfa_ros.geometry.rotation import RealArray
-from tddfa_ros.types import DoubleArray
+from tddfa_ros.geometry.metrics import face_size
+from tddfa_ros.types import DoubleArray, RealArray
 
 EVERY = 47
 """Every so many rows of the collection's ``aflw.npz``, from the first, are measured here and never trained on."""

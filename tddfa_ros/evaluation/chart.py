@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tddfa_ros.geometry.rotation import RealArray
-from tddfa_ros.types import ImageBGR
+from tddfa_ros.types import ImageBGR, RealArray
 
 WIDTH, HEIGHT = 960, 600
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 56, 64
@@ -17,10 +16,10 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _INK, _GRID = (40, 40, 40), (225, 225, 225)
 _FINE = 16  # sub-pixel positions of cv2's ``shift`` arguments, 2 ** 4
 
-COLOURS = (
+COLORS = (
     (178, 114, 0), (0, 94, 213), (115, 158, 0), (167, 121, 204), (0, 159, 230), (233, 180, 86), (66, 228, 240), (110, 110, 110), (0, 0, 0),
 )  # fmt: skip
-"""BGR; the palette of Okabe and Ito, which the colour-blind can tell apart."""
+"""BGR; the palette of Okabe and Ito, which the color-blind can tell apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +49,14 @@ class Axis:
 
 
 def chart(title: str, lines: Sequence[Line], x: Axis, y: Axis) -> ImageBGR:
-    """Draw lines in their order, one colour each; (600, 960, 3) BGR."""
+    """Draw lines in their order, one color each; (600, 960, 3) BGR."""
     canvas = np.full((HEIGHT, WIDTH, 3), 255, dtype=np.uint8)
     _axes(canvas, title, x, y)
-    for line, colour in zip(lines, _cycle(len(lines)), strict=True):
+    for line, color in zip(lines, _cycle(len(lines)), strict=True):
         if line.dots is not None:
-            _dots(canvas, line.dots, colour, x, y)
-    for line, colour in zip(lines, _cycle(len(lines)), strict=True):
-        _line(canvas, line, colour, x, y)
+            _dots(canvas, line.dots, color, x, y)
+    for line, color in zip(lines, _cycle(len(lines)), strict=True):
+        _line(canvas, line, color, x, y)
     _legend(canvas, [line.name for line in lines])
     return canvas
 
@@ -78,24 +77,24 @@ def _axes(canvas: ImageBGR, title: str, x: Axis, y: Axis) -> None:
     _text(canvas, title, (WIDTH // 2, 24), centre=True, scale=0.62)
 
 
-def _line(canvas: ImageBGR, line: Line, colour: tuple[int, int, int], x: Axis, y: Axis) -> None:
+def _line(canvas: ImageBGR, line: Line, color: tuple[int, int, int], x: Axis, y: Axis) -> None:
     points = np.stack([_across(line.x, x), _down(line.y, y)], axis=-1)
     breaks = np.flatnonzero(~np.isfinite(points).all(axis=1))
     for part in np.split(points, breaks):
         part = part[np.isfinite(part).all(axis=1)]
         if len(part):
             fixed = np.rint(part * _FINE).astype(np.int32)[:, None]
-            cv2.polylines(canvas, [fixed], False, colour, 2, cv2.LINE_AA, 4)
+            cv2.polylines(canvas, [fixed], False, color, 2, cv2.LINE_AA, 4)
 
 
 def _dots(
     canvas: ImageBGR,
     dots: tuple[RealArray, RealArray],
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
     x: Axis,
     y: Axis,
 ) -> None:
-    pale = tuple(round(0.45 * c + 0.55 * 255) for c in colour)
+    pale = tuple(round(0.45 * c + 0.55 * 255) for c in color)
     for at_x, at_y in zip(_across(dots[0], x), _down(dots[1], y), strict=True):
         if np.isfinite(at_x + at_y):
             cv2.circle(canvas, (round(at_x), round(at_y)), 1, pale, -1, cv2.LINE_AA)
@@ -108,9 +107,9 @@ def _legend(canvas: ImageBGR, names: Sequence[str]) -> None:
     left, top = WIDTH - _RIGHT - width - 12, _legend_top(canvas, width, 22 * len(names) + 10)
     plate = canvas[top : top + 22 * len(names) + 10, left : left + width]
     plate[:] = (0.15 * plate + 0.85 * 255).astype(np.uint8)
-    for i, (name, colour) in enumerate(zip(names, _cycle(len(names)), strict=True)):
+    for i, (name, color) in enumerate(zip(names, _cycle(len(names)), strict=True)):
         middle = top + 17 + 22 * i
-        cv2.line(canvas, (left + 8, middle), (left + 36, middle), colour, 2, cv2.LINE_AA)
+        cv2.line(canvas, (left + 8, middle), (left + 36, middle), color, 2, cv2.LINE_AA)
         _text(canvas, name, (left + 44, middle + 5), scale=0.45)
 
 
@@ -141,4 +140,4 @@ def _text(
 
 
 def _cycle(count: int) -> list[tuple[int, int, int]]:
-    return [COLOURS[i % len(COLOURS)] for i in range(count)]
+    return [COLORS[i % len(COLORS)] for i in range(count)]

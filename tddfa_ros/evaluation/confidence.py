@@ -11,12 +11,11 @@ from tqdm import tqdm
 
 from tddfa_ros.evaluation import scenes
 from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
-from tddfa_ros.evaluation.metrics import auc
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
 from tddfa_ros.evaluation.sets import Sets, arrays, kept_faces, picture
-from tddfa_ros.geometry.rotation import RealArray
-from tddfa_ros.types import DoubleArray, ImageBGR
+from tddfa_ros.geometry.metrics import auc
+from tddfa_ros.types import DoubleArray, ImageBGR, RealArray
 
 FACES = ("faces: AFLW2000-3D", "faces: HELEN", "faces: LFW", "faces: closed eyes (CEW)")
 ALL_FACES = "all faces"

@@ -10,8 +10,8 @@ from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
 from tddfa_ros.evaluation.scenes import detection_boxes
 from tddfa_ros.evaluation.sets import Sets, picture
-from tddfa_ros.geometry.rotation import RealArray
 from tddfa_ros.tracking.association import associate
+from tddfa_ros.types import RealArray
 
 OVERLAPS = (0.5, 0.3)
 """Least IoU of a detection with a labelled box, for the face to count as found; the first is the usual one."""

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from tddfa_ros.evaluation.metrics import auc
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
 from tddfa_ros.evaluation.sets import Arrays, Sets, chosen, kept_faces, picture
-from tddfa_ros.geometry.rotation import RealArray
-from tddfa_ros.types import DoubleArray
+from tddfa_ros.geometry.metrics import auc
+from tddfa_ros.types import DoubleArray, RealArray
 
 BLINK = ("eyeBlinkLeft", "eyeBlinkRight")
 JAW_OPEN = ("jawOpen",)

@@ -6,12 +6,13 @@ import numpy as np
 from tqdm import tqdm
 
 from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
-from tddfa_ros.evaluation.metrics import angle_difference, constant_tilt, geodesic_deg
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult, binned
 from tddfa_ros.evaluation.sets import Sets, arrays, chosen, picture
+from tddfa_ros.geometry.metrics import angle_difference, constant_tilt, geodesic_deg
 from tddfa_ros.geometry.pose import angles_300w_lp, rotation_from_300w_lp
-from tddfa_ros.geometry.rotation import RealArray, log
+from tddfa_ros.geometry.rotation import log
+from tddfa_ros.types import RealArray
 
 LARGEST = 99.0
 """Faces with any labelled angle beyond this, degrees, are left out, as in Hopenet (Ruiz et al., CVPRW 2018) and since."""

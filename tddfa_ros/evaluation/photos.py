@@ -13,17 +13,16 @@ from tqdm import tqdm
 
 from tddfa_ros.config import RegressionConfig
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.evaluation.metrics import INNER, nme
 from tddfa_ros.evaluation.prediction import Predictor, refined
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, landmark_figures
 from tddfa_ros.evaluation.sets import Sets, arrays, picture
+from tddfa_ros.geometry.metrics import INNER, nme
 from tddfa_ros.geometry.pose import angles_300w_lp, decompose
 from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.runtime.store import default_store
 from tddfa_ros.tracking.association import iou
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, RealArray
 
 MIN_OVERLAP = 0.3
 """IoU of a detection with the box of the true points from which on the face counts as found."""

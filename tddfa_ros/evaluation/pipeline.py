@@ -11,12 +11,11 @@ from tddfa_ros.evaluation.prediction import Follower, Prediction
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.geometry.roi import crop_batch
-from tddfa_ros.geometry.rotation import RealArray
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.regression.regressor import Regressor
 from tddfa_ros.smoothing import FaceSmoother
 from tddfa_ros.tracking import FaceTracker
-from tddfa_ros.types import FloatArray, ImageBGR
+from tddfa_ros.types import FloatArray, ImageBGR, RealArray
 
 ANEW, TRACKED, SMOOTHED = "every frame anew", "tracked", "tracked, smoothed"
 """Ways to follow a face: detection in every frame; `FaceTracker`; and `FaceSmoother` after it."""

@@ -8,8 +8,7 @@ import numpy as np
 
 from tddfa_ros.evaluation.chart import Axis, Line, chart
 from tddfa_ros.evaluation.result import Curve, SuiteResult
-from tddfa_ros.geometry.rotation import RealArray
-from tddfa_ros.types import DoubleArray, ImageBGR
+from tddfa_ros.types import DoubleArray, ImageBGR, RealArray
 
 LARGEST_ERROR = 10.0
 """Right end of the cumulative error, %; faces beyond count as failures in the literature."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from tddfa_ros.geometry.roi import roi_from_landmarks
-from tddfa_ros.geometry.rotation import RealArray
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, RealArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tddfa_ros.evaluation.metrics import INNER, YAW_BINS, nme, yaw_bins, yaw_groups
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.geometry.metrics import INNER, YAW_BINS, nme, yaw_bins, yaw_groups
+from tddfa_ros.types import RealArray
 
 _FEWEST = 5  # faces in a range of yaw, for its mean to be a figure
 

@@ -17,7 +17,7 @@ from tddfa_ros.detection import create_detector
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation.sets import Sets, arrays, picture
 from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.tracking.association import iou
 from tddfa_ros.types import DoubleArray, ImageBGR
 
@@ -140,7 +140,7 @@ def strangers(scene: Scene) -> DoubleArray:
 
 
 def scrambled(crop: ImageBGR, name: str, tiles: int = 4) -> ImageBGR:
-    """The crop (S, S, 3) cut into tiles x tiles pieces and put together in another order: a face's colours, but no face."""
+    """The crop (S, S, 3) cut into tiles x tiles pieces and put together in another order: a face's colors, but no face."""
     side = crop.shape[0] // tiles
     order = np.random.default_rng(crc32(name.encode())).permutation(tiles * tiles)
     pieces = [crop[side * (i // tiles) :, side * (i % tiles) :][:side, :side] for i in order]

@@ -24,21 +24,20 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.evaluation.metrics import face_size, jitter, spread
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
 from tddfa_ros.evaluation.scenes import Scene, read_helen, strangers, with_detections
 from tddfa_ros.evaluation.sets import Sets
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.geometry.metrics import face_size, jitter, spread
 from tddfa_ros.sources.capture import VideoSource
 from tddfa_ros.sources.virtual_camera import VirtualCamera
-from tddfa_ros.types import DoubleArray, ImageBGR
+from tddfa_ros.types import DoubleArray, ImageBGR, RealArray
 
 RATE = 25.0
 """Pictures per second of the made videos."""
 
 NOISE = 4.0
-"""Standard deviation of the sensor noise, grey levels."""
+"""Standard deviation of the sensor noise, gray levels."""
 
 FACE_SIDE = 200.0
 """Side of the face's ROI in the made videos, px, on average; the pictures are 640 x 480."""

@@ -10,8 +10,7 @@ import numpy as np
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.export.animation import FaceAnimation
 from tddfa_ros.export.gltf_buffer import GltfBuffer
-from tddfa_ros.export.mesh import Mesh, png, texture_image, writing
-from tddfa_ros.export.packages import package
+from tddfa_ros.export.mesh import Mesh, package, png, texture_image, writing
 from tddfa_ros.rendering.shading import vertex_normals
 from tddfa_ros.rendering.texture import Texture
 from tddfa_ros.types import FloatArray, ImageBGR
@@ -45,7 +44,7 @@ def write_glb(
 
     Args:
         path: of the ``.glb``; its folder is made when it is missing.
-        texture: of the model's uv map, BGR, row 0 at v = 1; None = light grey.
+        texture: of the model's uv map, BGR, row 0 at v = 1; None = light gray.
         animation: of the same model.
 
     Returns:

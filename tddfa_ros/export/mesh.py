@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +12,24 @@ from typing import Any, Literal, Protocol
 import cv2
 import numpy as np
 
-from tddfa_ros.errors import ConfigError, ImageError, ModelError, TddfaError
+from tddfa_ros.errors import ConfigError, ModelError, TddfaError
 from tddfa_ros.rendering.texture import Texture
-from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
+
+
+def package(name: str, purpose: str) -> Any:
+    """Import a package of the extra ``export``.
+
+    Raises:
+        TddfaError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise TddfaError(
+            f"{purpose} need the package {name}: pip install 'tddfa_ros[export]'"
+        ) from error
+
 
 Units = Literal["m", "px"]
 
@@ -102,8 +118,7 @@ def texture_image(mesh: Mesh, texture: Texture | ImageBGR | None) -> ImageBGR | 
     if texture is None:
         return None
     image = texture.image if isinstance(texture, Texture) else texture
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise ImageError(f"a texture is (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    check_image(image, "the texture")
     if mesh.uv is None:
         raise ModelError("a texture needs uv coordinates")
     return image

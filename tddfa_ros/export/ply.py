@@ -1,4 +1,4 @@
-"""Stanford PLY, binary: vertices with normals, colours and texture coordinates in one small file."""
+"""Stanford PLY, binary: vertices with normals, colors and texture coordinates in one small file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.export.mesh import ExportableFace, Mesh, as_mesh, texture_image, writing
-from tddfa_ros.export.packages import package
+from tddfa_ros.export.mesh import ExportableFace, Mesh, as_mesh, package, texture_image, writing
 from tddfa_ros.rendering.shading import vertex_normals
 from tddfa_ros.rendering.texture import Texture
 from tddfa_ros.rendering.uv_surface import uv_pixels
@@ -24,13 +23,13 @@ def write_ply(
 ) -> list[Path]:
     """Write a mesh as PLY (binary, little-endian) with smooth normals.
 
-    PLY has no standard way to name a texture file, so the texture's colour at each vertex is written instead, and the texture coordinates as
+    PLY has no standard way to name a texture file, so the texture's color at each vertex is written instead, and the texture coordinates as
     the vertex properties ``s`` and ``t``.
 
     Args:
         path: of the ``.ply``; its folder is made when it is missing.
         face_or_mesh: a mesh as it is, or a face in metres, camera at the origin looking along -z, y up.
-        texture: of its uv map, BGR, row 0 at v = 1; None = no colours.
+        texture: of its uv map, BGR, row 0 at v = 1; None = no colors.
 
     Returns:
         The file written.
@@ -45,7 +44,7 @@ def write_ply(
         mesh.vertices,
         mesh.triangles,
         vertex_normals=vertex_normals(mesh.vertices, mesh.triangles),
-        vertex_colors=None if image is None else vertex_colours(mesh, image)[:, ::-1],
+        vertex_colors=None if image is None else vertex_colors(mesh, image)[:, ::-1],
         process=False,
     )
     if mesh.uv is not None:
@@ -57,8 +56,8 @@ def write_ply(
     return [path]
 
 
-def vertex_colours(mesh: Mesh, texture: ImageBGR) -> NDArray[np.uint8]:
-    """The texture's colour at every vertex, (N, 3) uint8 BGR, bilinear."""
+def vertex_colors(mesh: Mesh, texture: ImageBGR) -> NDArray[np.uint8]:
+    """The texture's color at every vertex, (N, 3) uint8 BGR, bilinear."""
     height, width = texture.shape[:2]
     assert mesh.uv is not None
     x = np.ascontiguousarray(uv_pixels(mesh.uv, width)[:, :1])

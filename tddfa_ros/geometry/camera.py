@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.errors import CameraError
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, Similarity
-from tddfa_ros.geometry.rotation import RealArray
-from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics
+from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics, RealArray
 
 _cv2: Any = cv2  # the type stubs know one version's functions only
 

@@ -12,14 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tddfa_ros.geometry.rotation import (
-    RealArray,
     exp,
     log,
     nearest_rotation,
     quaternion,
     rotation_from_quaternion,
 )
-from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray
+from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, RealArray
 
 __all__ = [
     "CAMERA_FROM_CROP",

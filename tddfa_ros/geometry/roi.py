@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.geometry.rotation import RealArray
-from tddfa_ros.types import CROP_FRAME, DoubleArray, ImageBGR
+from tddfa_ros.types import CROP_FRAME, DoubleArray, ImageBGR, RealArray, check_image
 
 BOX_GROWTH = 1.58
 """3DDFA_V2: side of the ROI in units of the detector box's mean side."""
@@ -88,17 +87,6 @@ def crop_batch(image: ImageBGR, rois: RealArray, size: int = int(CROP_FRAME)) ->
     for out, roi in zip(crops, rois, strict=True):
         out[...] = crop(image, roi, size)
     return crops
-
-
-def check_image(image: ImageBGR) -> None:
-    """Raise ImageError unless ``image`` is a non-empty (H, W, 3) uint8 array."""
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
-        shape = getattr(image, "shape", type(image).__name__)
-        raise ImageError(f"expected a BGR image of shape (height, width, 3), got {shape}")
-    if image.dtype != np.uint8:
-        raise ImageError(f"expected a BGR image of type uint8, got {image.dtype}")
-    if image.size == 0:
-        raise ImageError(f"the image is empty: its shape is {image.shape}")
 
 
 def _square(centre: DoubleArray, side: DoubleArray) -> DoubleArray:

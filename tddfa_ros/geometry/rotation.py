@@ -6,14 +6,9 @@ call per face costs more than the formula. The tests hold them against SciPy.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
-from tddfa_ros.types import DoubleArray
-
-RealArray: TypeAlias = NDArray[np.floating[Any]]
+from tddfa_ros.types import DoubleArray, RealArray
 
 
 def nearest_rotation(matrix: RealArray) -> DoubleArray:

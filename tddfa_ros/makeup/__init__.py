@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from tddfa_ros.makeup.artist import Makeup
-from tddfa_ros.makeup.look import Blush, BrowTint, EyeShadow, Lipstick, Look, Pigment, Sticker
 from tddfa_ros.makeup.objects import WearableObject, read_object
 from tddfa_ros.makeup.places import find_place, place_names
-from tddfa_ros.makeup.reading import load_look, look_from, look_names
+from tddfa_ros.makeup.preset import (
+    Blush,
+    BrowTint,
+    EyeShadow,
+    Lipstick,
+    MakeupPreset,
+    Pigment,
+    Sticker,
+)
+from tddfa_ros.makeup.preset_files import load_preset, preset_from_dict, preset_names
 from tddfa_ros.makeup.samples import sample_names, sample_object, write_sample
 from tddfa_ros.makeup.tryon import Placement, TryOn
 
@@ -15,18 +23,18 @@ __all__ = [
     "BrowTint",
     "EyeShadow",
     "Lipstick",
-    "Look",
     "Makeup",
+    "MakeupPreset",
     "Pigment",
     "Placement",
     "Sticker",
     "TryOn",
     "WearableObject",
     "find_place",
-    "load_look",
-    "look_from",
-    "look_names",
+    "load_preset",
     "place_names",
+    "preset_from_dict",
+    "preset_names",
     "read_object",
     "sample_names",
     "sample_object",

@@ -9,18 +9,17 @@ from numpy.typing import NDArray
 
 from tddfa_ros.face import Face
 from tddfa_ros.makeup.blend import add_gloss, level_of, paint
-from tddfa_ros.makeup.colour import from_lab, lab_of, to_lab
-from tddfa_ros.makeup.distance import smoothstep
+from tddfa_ros.makeup.color import from_lab, lab_of, to_lab
 from tddfa_ros.makeup.light import SkinLight, skin_light
-from tddfa_ros.makeup.look import Look, Pigment
 from tddfa_ros.makeup.matte import brow_matte, lip_matte
-from tddfa_ros.makeup.regions import face_fields
+from tddfa_ros.makeup.preset import MakeupPreset, Pigment
+from tddfa_ros.makeup.regions import face_fields, smoothstep
 from tddfa_ros.makeup.stickers import PlacedSticker, place_sticker
 from tddfa_ros.makeup.view import FaceView, view_face
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.protocols import check_image, far_to_near
+from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.rendering.shading import image_normals
-from tddfa_ros.types import FloatArray, ImageBGR
+from tddfa_ros.types import FloatArray, ImageBGR, check_image
 
 _LIPS, _MOUTH, _BROWS, _LID, _LID_SHARE, _LID_SIDES, _CHEEKS, _SKIN = range(8)
 _FIRST_STICKER = 8
@@ -35,21 +34,21 @@ _INNER_LIP = (-0.8, 0.2)  # mm, the soft edge at the mouth's opening
 
 
 class Makeup:
-    """Puts a look on faces; made once, used for every picture.
+    """Apply a makeup preset to faces; construct once, call per image.
 
     Args:
         model: of the faces.
-        look: what they wear.
+        preset: the makeup to apply.
 
     Raises:
         ConfigError, ImageError: a sticker has no place, or no picture. ModelError: it needs what the model does not have.
     """
 
-    def __init__(self, model: MorphableModel, look: Look) -> None:
+    def __init__(self, model: MorphableModel, preset: MakeupPreset) -> None:
         self.model = model
-        self.look = look
+        self.preset = preset
         fields = face_fields(model)
-        self._stickers = [place_sticker(model, sticker) for sticker in look.stickers]
+        self._stickers = [place_sticker(model, sticker) for sticker in preset.stickers]
         columns = [fields.stacked, fields.paintable[:, None].astype(np.float32)]
         columns += [sticker.coordinates for sticker in self._stickers]
         self._fields = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=np.float32)
@@ -57,7 +56,7 @@ class Makeup:
         self._near = model.triangles[self._wanted[model.triangles].any(axis=1)]
 
     def apply(self, image: ImageBGR, faces: Face | Sequence[Face]) -> ImageBGR:
-        """A copy of the picture in which the faces wear the look; pixels beside it do not change.
+        """Return a copy of the image with the preset applied to the faces; all other pixels are unchanged.
 
         Args:
             image: (H, W, 3) uint8 BGR. faces: found in it, of this model.
@@ -65,14 +64,14 @@ class Makeup:
         Raises:
             ImageError: the image is of another kind.
         """
-        check_image(image, "make-up")
+        check_image(image, "the image for virtual makeup")
         out = image.copy()
         for face in far_to_near([faces] if isinstance(faces, Face) else faces):
             self._paint(out, face)
         return out
 
     def coverage(self, face: Face, shape: Sequence[int]) -> dict[str, FloatArray]:
-        """Where the mesh says that each part goes, (H, W) 0..1 each, before colours of a picture decide about edges.
+        """Where the mesh says that each part goes, (H, W) 0..1 each, before colors of a picture decide about edges.
 
         Args:
             shape: of the picture, (height, width) or more.
@@ -98,11 +97,11 @@ class Makeup:
         lab = to_lab(before)
         painted: NDArray[np.bool_] = np.zeros(lab.shape[:2], dtype=bool)
         for part, grid in self._on_grid(view).items():
-            pigment: Pigment = getattr(self.look, part)
+            pigment: Pigment = getattr(self.preset, part)
             weight = pigment.opacity * self._decided(part, lab, view, view.to_pixels(grid))
             _lay(lab, weight, lab_of(pigment.bgr), light)
-            if part == "lipstick" and self.look.lipstick.gloss > 0:
-                add_gloss(lab, weight, self.look.lipstick.gloss, 2.0 * view.px_per_mm)
+            if part == "lipstick" and self.preset.lipstick.gloss > 0:
+                add_gloss(lab, weight, self.preset.lipstick.gloss, 2.0 * view.px_per_mm)
             painted |= weight > _SEEN_PAINT
         for i, sticker in enumerate(self._stickers):
             first = _FIRST_STICKER + 2 * i
@@ -126,11 +125,11 @@ class Makeup:
         )
 
     def _on_grid(self, view: FaceView) -> dict[str, FloatArray]:
-        """Coverage (gh, gw) 0..1 of each part that the look has, as the mesh says."""
+        """Coverage (gh, gw) 0..1 of each part of the preset, from the mesh alone."""
         return {
-            part: cover(view.fields, getattr(self.look, part).softness) * view.seen
+            part: cover(view.fields, getattr(self.preset, part).softness) * view.seen
             for part, cover in _PARTS.items()
-            if getattr(self.look, part).opacity > 0
+            if getattr(self.preset, part).opacity > 0
         }
 
     def _decided(self, part: str, lab: FloatArray, view: FaceView, prior: FloatArray) -> FloatArray:
@@ -145,21 +144,21 @@ class Makeup:
         if part == "brow_tint":
             here = _bounds(prior > 0)
             brows = view.to_pixels(view.fields[..., _BROWS])[here]
-            fill = self.look.brow_tint.fill
+            fill = self.preset.brow_tint.fill
             prior[here] = brow_matte(lab[here], brows, prior[here], fill, view.px_per_mm)
         return prior
 
     def _used(self, paintable: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Vertices (N,) where the look may put anything, and around them what it has to look at."""
-        f, look = self._fields, self.look
+        """Vertices (N,) that the preset may change, and the margin around them that matting needs."""
+        f, preset = self._fields, self.preset
         used = np.zeros(len(f), dtype=bool)
-        if look.lipstick.opacity > 0:
+        if preset.lipstick.opacity > 0:
             used |= f[:, _LIPS] > -_LIP_MARGIN
-        if look.blush.opacity > 0:
+        if preset.blush.opacity > 0:
             used |= f[:, _CHEEKS] < 1
-        if look.eye_shadow.opacity > 0:
+        if preset.eye_shadow.opacity > 0:
             used |= (f[:, _LID_SIDES] > 0) & (f[:, _LID] > -1) & (f[:, _LID_SHARE] < 1)
-        if look.brow_tint.opacity > 0:
+        if preset.brow_tint.opacity > 0:
             used |= f[:, _BROWS] > -1.5 * _BROW_MARGIN
         for sticker in self._stickers:
             used |= (np.abs(sticker.coordinates - 0.5) < 0.6).all(axis=1)
@@ -178,15 +177,15 @@ def _stick(
     here = _bounds((np.abs(coordinates - 0.5) < 0.6).all(axis=2) & (skin > 0))
     layer = np.zeros((*skin.shape, 4), np.float32)
     if skin[here].size:
-        colour, alpha = sticker.sample(coordinates[here])
+        color, alpha = sticker.sample(coordinates[here])
         alpha = alpha * skin[here]
-        layer[here] = np.concatenate([colour * alpha[..., None], alpha[..., None]], axis=2)
+        layer[here] = np.concatenate([color * alpha[..., None], alpha[..., None]], axis=2)
     drawn = view.to_pixels(layer)
     weight = drawn[..., 3]
     there = _bounds(weight > _SEEN_PAINT)
     if weight[there].size:
-        colours = drawn[there][..., :3] / np.maximum(weight[there], 1e-3)[..., None]
-        _lay(lab[there], weight[there], to_lab(colours), light)
+        colors = drawn[there][..., :3] / np.maximum(weight[there], 1e-3)[..., None]
+        _lay(lab[there], weight[there], to_lab(colors), light)
     return np.asarray(weight > _SEEN_PAINT)
 
 

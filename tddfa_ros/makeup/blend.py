@@ -6,16 +6,16 @@ a factor of luminance is one of L* too:
     L' = L (L_t / L_r) ^ w
 
 with L_t the lightness of the pigment, L_r that of the region as the picture shows it, and w = opacity x coverage of the pixel. Lightness changes by a
-factor, so shadows stay shadows, wrinkles stay wrinkles, and what is lighter than its neighbour remains so. The colour goes from that of the pixel
+factor, so shadows stay shadows, wrinkles stay wrinkles, and what is lighter than its neighbour remains so. The color goes from that of the pixel
 towards that of the pigment at the new lightness:
 
     (a', b') = (1 - w) (a, b) + w (a_p, b_p)
     (a_p, b_p) = (a_t, b_t) L' / L_t                     where it is darker than the pigment: towards black
     (a_p, b_p) = s (a_t, b_t) + (1 - s) (a, b)           where it is lighter, s = (100 - L') / (100 - L_t)
 
-so highlights, which show the lamp and not the paint, keep their own colour.
-Layers of lightness and colour treated apart are the idea of Guo and Sim, "Digital Face Makeup by Example" (CVPR 2009), section 3.4; the factor in
-place of their sum, and the path of colours, are this module's own.
+so highlights, which show the lamp and not the paint, keep their own color.
+Layers of lightness and color treated apart are the idea of Guo and Sim, "Digital Face Makeup by Example" (CVPR 2009), section 3.4; the factor in
+place of their sum, and the path of colors, are this module's own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the skin says about the light of a picture: how bright it is, and whether it shows colours at all."""
+"""What the skin says about the light of a picture: how bright it is, and whether it shows colors at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tddfa_ros.makeup.colour import to_lab
+from tddfa_ros.makeup.color import to_lab
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.rendering.shading import image_normals
@@ -15,7 +15,7 @@ from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 _WELL_LIT = 66.0  # L* of a light face in good light
 _EXPOSURE = (0.35, 1.1)
-_COLOURFUL = 7.0  # chroma of skin in a picture with colours; grey pictures have none
+_COLORFUL = 7.0  # chroma of skin in a picture with colors; gray pictures have none
 _SAMPLES = 400
 _SKIN = ("skin", "nose")
 
@@ -28,16 +28,16 @@ class SkinLight:
         level: median L* of its skin, 0..100.
         exposure: factor of a pigment's CIELAB in this light. Bright skin in dim light and dark skin in bright light look the same;
             the square root of the lightness is a compromise between them.
-        colourful: 0..1, 0 in a grey picture.
+        colorful: 0..1, 0 in a gray picture.
     """
 
     level: float
     exposure: float
-    colourful: float
+    colorful: float
 
     def on_skin(self, lab: FloatArray) -> FloatArray:
         """CIELAB (..., 3) of a pigment as this light shows it."""
-        chroma = self.exposure * self.colourful
+        chroma = self.exposure * self.colorful
         return np.asarray(lab * np.array([self.exposure, chroma, chroma]), dtype=np.float32)
 
 
@@ -56,7 +56,7 @@ def skin_light(image: ImageBGR, model: MorphableModel, vertices: FloatArray) -> 
     lab = np.median(to_lab(image[y[inside], x[inside]][None].astype(np.float32))[0], axis=0)
     level = float(lab[0])
     exposure = float(np.clip(np.sqrt(level / _WELL_LIT), *_EXPOSURE))
-    return SkinLight(level, exposure, min(float(np.hypot(lab[1], lab[2])) / _COLOURFUL, 1.0))
+    return SkinLight(level, exposure, min(float(np.hypot(lab[1], lab[2])) / _COLORFUL, 1.0))
 
 
 @lru_cache(maxsize=4)

@@ -1,7 +1,7 @@
 """Lips and brows where the picture shows them.
 
 A mesh that was regressed lies a millimetre or two beside the face. So it gives a trimap (surely lip, surely not, and a band between), and in the band
-the colours decide; teeth that the mesh takes for lips are left alone in the same way. Where lips and skin hardly differ, the mesh alone
+the colors decide; teeth that the mesh takes for lips are left alone in the same way. Where lips and skin hardly differ, the mesh alone
 decides.
 """
 
@@ -10,17 +10,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from tddfa_ros.makeup.distance import smoothstep
+from tddfa_ros.makeup.regions import smoothstep
 from tddfa_ros.types import FloatArray
 
 _REACH = 3.0  # mm beyond the outline of the mesh where lips may still be
-_CORE = 1.0  # mm inside it, where their colour is measured
-_RING = (-8.0, -3.5)  # mm, where the skin's colour is measured
-# Millimetres inside, away from the mouth's opening, where all is lip whatever its colour: highlights are white.
+_CORE = 1.0  # mm inside it, where their color is measured
+_RING = (-8.0, -3.5)  # mm, where the skin's color is measured
+# Millimetres inside, away from the mouth's opening, where all is lip whatever its color: highlights are white.
 _SURE = (1.5, 3.5)
-# Lightness says less than colour: it is the lamp's too.
+# Lightness says less than color: it is the lamp's too.
 _SCALE = np.array([0.35, 1.0, 1.0], np.float32)
-_CONTRAST = (3.0, 8.0)  # of lips and skin: where colours begin to count, and count fully
+_CONTRAST = (3.0, 8.0)  # of lips and skin: where colors begin to count, and count fully
 _FEWEST = 12  # px
 # Darkness relative to the skin around: where hairs begin, and where they surely are.
 _HAIR = (0.10, 0.32)

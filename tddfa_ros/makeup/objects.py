@@ -1,4 +1,4 @@
-"""Objects to wear: the triangles and colours of a GLB file, as a rasteriser needs them."""
+"""Objects to wear: the triangles and colors of a GLB file, as a rasteriser needs them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ModelError
-from tddfa_ros.export.packages import package
+from tddfa_ros.export.mesh import package
 from tddfa_ros.types import FloatArray, IntArray
 
 PURPOSE = "objects to try on"
 _SUFFIXES = (".glb", ".gltf")
 _MOST = 2_000_000  # triangles
-_GREY = (0.75, 0.75, 0.75, 1.0)
+_GRAY = (0.75, 0.75, 0.75, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +26,14 @@ class Part:
     Attributes:
         vertices: (N, 3) m; x to the wearer's left, y up, z forward, as glTF has it.
         triangles: (T, 3) int32.
-        colours: (N, 4) R, G, B, opacity 0..1, multiplied with the texture.
+        colors: (N, 4) R, G, B, opacity 0..1, multiplied with the texture.
         uv: (N, 2) v up, and texture: (h, w, 4) R, G, B, opacity 0..1; both None where there is none.
         transparent: something can be seen through it.
     """
 
     vertices: FloatArray
     triangles: IntArray
-    colours: FloatArray
+    colors: FloatArray
     uv: FloatArray | None = None
     texture: FloatArray | None = None
     transparent: bool = False
@@ -53,7 +53,7 @@ class WearableObject:
 
 
 def read_object(path: Path) -> WearableObject:
-    """Read a GLB or glTF file: geometry in metres, base colours, vertex colours, base colour textures.
+    """Read a GLB or glTF file: geometry in metres, base colors, vertex colors, base color textures.
 
     Raises:
         ModelError: the file is missing, is no such file, or holds no triangles. TddfaError: trimesh is not installed.
@@ -89,13 +89,13 @@ def object_of_scene(scene: Any, name: str) -> WearableObject:
 
 def _part(mesh: Any) -> Part:
     count = len(mesh.vertices)
-    colours: FloatArray = np.tile(np.array(_GREY, np.float32), (count, 1))
+    colors: FloatArray = np.tile(np.array(_GRAY, np.float32), (count, 1))
     uv = texture = None
     mode = "OPAQUE"
     visual = mesh.visual
     material = getattr(visual, "material", None)
     if material is not None:
-        colours[:] = _factor(material)
+        colors[:] = _factor(material)
         texture = _texture(material)
         uv = _uv(visual, count) if texture is not None else None
         texture = None if uv is None else texture
@@ -104,22 +104,22 @@ def _part(mesh: Any) -> Part:
     else:
         own = getattr(visual, "vertex_colors", None)
         mode = "BLEND"
-        colours[:] = 1
+        colors[:] = 1
     if own is not None and np.shape(own)[0] == count:
         own = np.asarray(own)
         scale = 255.0 if own.dtype == np.uint8 else 1.0
-        colours[:, : own.shape[1]] *= own.astype(np.float32) / np.float32(scale)
-    seen_through = bool((colours[:, 3] < 0.99).any())
+        colors[:, : own.shape[1]] *= own.astype(np.float32) / np.float32(scale)
+    seen_through = bool((colors[:, 3] < 0.99).any())
     if texture is not None:
         seen_through |= bool((texture[..., 3] < 0.99).any())
     if mode == "OPAQUE":
-        colours[:, 3] = 1
+        colors[:, 3] = 1
         if texture is not None:
             texture[..., 3] = 1
     return Part(
         np.ascontiguousarray(mesh.vertices, dtype=np.float32),
         np.ascontiguousarray(mesh.faces, dtype=np.int32),
-        colours,
+        colors,
         uv,
         texture,
         seen_through and mode != "OPAQUE",
@@ -127,13 +127,13 @@ def _part(mesh: Any) -> Part:
 
 
 def _factor(material: Any) -> NDArray[np.float32]:
-    """Base colour (4,) 0..1 of a PBR or a simple material."""
+    """Base color (4,) 0..1 of a PBR or a simple material."""
     factor = getattr(material, "baseColorFactor", None)
     if factor is None and not hasattr(material, "baseColorTexture"):
         factor = getattr(material, "diffuse", None)
     if factor is None:
         textured = getattr(material, "baseColorTexture", None) is not None
-        return np.ones(4, np.float32) if textured else np.array(_GREY, np.float32)
+        return np.ones(4, np.float32) if textured else np.array(_GRAY, np.float32)
     factor = np.asarray(factor)
     scale = 255.0 if factor.dtype == np.uint8 else 1.0
     out = np.ones(4, np.float32)

@@ -2,22 +2,106 @@
 
 Left and right are alike. All that is needed are the 68 landmarks of the mean head and, of the model's regions, those that are never painted
 (inside of the mouth, eyeballs), so models of other makers work too. Lips are what lies inside the outline of their landmarks: the regions of a
-model end at its vertices, an outline runs between them.
-"""
+model end at its vertices, an outline runs between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
 
-from tddfa_ros.makeup.distance import signed_distance, smoothstep
-from tddfa_ros.makeup.outlines import inside_outline, inside_stroke
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.protocols import INSIDE_MOUTH, in_regions
-from tddfa_ros.types import FloatArray
+from tddfa_ros.rendering.protocols import INSIDE_MOUTH, SurfaceModel, in_regions
+from tddfa_ros.types import DoubleArray, FloatArray, RealArray
+
+_FAR = 100.0  # mm, where there is no border
+_SAMPLES = 9  # points along the border in one triangle
+
+
+def signed_distance(model: SurfaceModel, inside: NDArray[np.bool_]) -> FloatArray:
+    """Distance (N,) mm on the mean head of each vertex from the border of ``inside`` (N,); negative outside.
+
+    The border runs through the middle of the edges between a vertex inside and one outside. Interpolated over triangles the distance is
+    smooth, so that a threshold of it draws a finer line than the vertices alone could.
+    """
+    border = _border(model, inside)
+    sign = np.where(inside, 1.0, -1.0)
+    if len(border) == 0:
+        return np.asarray(_FAR * sign, dtype=np.float32)
+    away, _ = cKDTree(border).query(1000 * model.mean.astype(np.float64))
+    return np.asarray(away * sign, dtype=np.float32)
+
+
+def _border(model: SurfaceModel, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Points (k, 3) mm, close together, on the lines that cut triangles with corners on both sides."""
+    count = inside[model.triangles].sum(axis=1)
+    cut = model.triangles[(count == 1) | (count == 2)]
+    if len(cut) == 0:
+        return np.zeros((0, 3))
+    flags = inside[cut]
+    # The corner that is alone on its side, and the two others.
+    alone = np.where(flags.sum(axis=1) == 1, flags.argmax(axis=1), (~flags).argmax(axis=1))
+    rows = np.arange(len(cut))
+    a, b, c = (1000 * model.mean[cut[rows, (alone + i) % 3]].astype(np.float64) for i in range(3))
+    start, end = (a + b) / 2, (a + c) / 2
+    share = np.linspace(0, 1, _SAMPLES)[:, None, None]
+    return np.asarray((start + share * (end - start)).reshape(-1, 3))
+
+
+def smoothstep(values: RealArray, low: float, high: float) -> FloatArray:
+    """0 below ``low``, 1 above ``high``, with a smooth slope between; float32."""
+    x = np.subtract(values, low, dtype=np.float32)
+    x *= np.float32(1 / max(high - low, 1e-6))
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), dtype=np.float32)
+
+
+_STEPS = 24  # points between two landmarks
+
+
+def inside_outline(points: FloatArray, corners: RealArray) -> FloatArray:
+    """Distance (k,) of points (k, 2) from a closed smooth line through ``corners`` (n, 2), in their unit; negative outside."""
+    line = _spline(np.concatenate([corners, corners[:1]]), closed=True)
+    away, _ = cKDTree(line).query(points)
+    contour = line.astype(np.float32).reshape(-1, 1, 2)
+    low, high = line.min(axis=0), line.max(axis=0)
+    inside = ((points >= low) & (points <= high)).all(axis=1)
+    for i in np.flatnonzero(inside):
+        x, y = points[i].tolist()
+        inside[i] = cv2.pointPolygonTest(contour, (x, y), False) >= 0
+    return np.where(inside, away, -away).astype(np.float32)
+
+
+def inside_stroke(
+    points: FloatArray, middle: FloatArray, half_widths: tuple[float, ...]
+) -> FloatArray:
+    """Distance (k,) of points (k, 3) from the border of a stroke, negative outside.
+
+    Args:
+        middle: (n, 3), a line through its middle. half_widths: n of them.
+    """
+    line = _spline(np.column_stack([middle, half_widths]), closed=False)
+    away, nearest = cKDTree(line[:, :3]).query(points)
+    return (line[nearest, 3] - away).astype(np.float32)
+
+
+def _spline(points: RealArray, closed: bool) -> DoubleArray:
+    """Points close together on the curve through points (n, d), its parameter the length of their chords to the power of 1/2.
+
+    Such "centripetal" parameters keep a cubic from forming loops: Yuksel et al., "Parameterization and Applications of Catmull-Rom
+    Curves" (Computer-Aided Design 43, 2011).
+    """
+    points = np.asarray(points, dtype=np.float64)
+    chords = np.sqrt(np.linalg.norm(np.diff(points, axis=0), axis=1))
+    at = np.concatenate([[0.0], np.cumsum(chords)])
+    curve = CubicSpline(at, points, bc_type="periodic" if closed else "natural")
+    return np.asarray(curve(np.linspace(0, at[-1], _STEPS * (len(points) - 1) + 1)))
+
 
 EYES = ("left_eye", "right_eye")
 _NEVER = (*INSIDE_MOUTH, *EYES)

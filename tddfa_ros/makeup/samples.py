@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.export.mesh import writing
-from tddfa_ros.export.packages import package
+from tddfa_ros.export.mesh import package, writing
 from tddfa_ros.makeup.objects import PURPOSE, WearableObject, object_of_scene
 from tddfa_ros.types import DoubleArray, IntArray
 
@@ -100,13 +99,13 @@ def _hat(trimesh: Any) -> Any:
     angle = np.linspace(0, 2 * np.pi, 96, endpoint=False)
     ring = np.stack([82 * np.sin(angle), np.zeros_like(angle), 106 * np.cos(angle)], axis=1)
     points = np.concatenate([ring * factor + [0, height, 0] for factor, height, _ in profile])
-    colours = np.repeat([colour for *_, colour in profile], len(angle), axis=0)
+    colors = np.repeat([color for *_, color in profile], len(angle), axis=0)
     tilt = np.deg2rad(-9)  # higher above the forehead than at the nape
     turn = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     placed = points @ turn.T + [0, -64, -6]
     scene = trimesh.Scene()
     mesh = trimesh.Trimesh(
-        0.001 * placed, _grid(len(profile), len(angle)), process=False, vertex_colors=colours
+        0.001 * placed, _grid(len(profile), len(angle)), process=False, vertex_colors=colors
     )
     scene.add_geometry(mesh, "hat")
     return scene
@@ -154,13 +153,13 @@ def _add(
     scene: Any,
     trimesh: Any,
     mesh: tuple[DoubleArray, IntArray],
-    colour: tuple[int, ...],
+    color: tuple[int, ...],
     name: str,
 ) -> None:
-    """Add millimetres as metres, of one colour."""
+    """Add millimetres as metres, of one color."""
     material = trimesh.visual.material.PBRMaterial(
-        baseColorFactor=colour,
-        alphaMode="BLEND" if colour[3] < 255 else "OPAQUE",
+        baseColorFactor=color,
+        alphaMode="BLEND" if color[3] < 255 else "OPAQUE",
         doubleSided=True,
         name=name,
     )

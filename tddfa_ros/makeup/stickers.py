@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import ConfigError, ImageError, ModelError
-from tddfa_ros.makeup.look import UV_SQUARE, Sticker
 from tddfa_ros.makeup.places import Place, find_place, place_names
+from tddfa_ros.makeup.preset import UV_SQUARE, Sticker
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray, FloatArray
 
@@ -33,15 +33,15 @@ class PlacedSticker:
     opacity: float
 
     def sample(self, coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Colours (h, w, 3) BGR and opacity (h, w) at interpolated ``coordinates`` (h, w, 2)."""
+        """Colors (h, w, 3) BGR and opacity (h, w) at interpolated ``coordinates`` (h, w, 2)."""
         picture = self._of_size(coordinates)
         height, width = picture.shape[:2]
         x = coordinates[..., 0] * np.float32(width) - np.float32(0.5)
         y = coordinates[..., 1] * np.float32(height) - np.float32(0.5)
         drawn = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         alpha = drawn[..., 3]
-        colour = drawn[..., :3] / np.maximum(alpha, 1e-3)[..., None]
-        return colour.astype(np.float32), np.asarray(alpha * self.opacity, dtype=np.float32)
+        color = drawn[..., :3] / np.maximum(alpha, 1e-3)[..., None]
+        return color.astype(np.float32), np.asarray(alpha * self.opacity, dtype=np.float32)
 
     def _of_size(self, coordinates: FloatArray) -> FloatArray:
         """The picture, shrunk to about the resolution at which it is drawn, so that its details do not flicker."""

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tddfa_ros.editing.field import box_in_picture, scaled
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_image
 from tddfa_ros.makeup.light import skin_light
-from tddfa_ros.makeup.look import check_range
 from tddfa_ros.makeup.objects import Part, WearableObject
 from tddfa_ros.makeup.places import find_place
+from tddfa_ros.makeup.preset import check_range
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.protocols import check_image, far_to_near
+from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.rendering.raster import Surface, visible_surface
 from tddfa_ros.rendering.shading import lambert, vertex_normals
-from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+from tddfa_ros.rendering.window import box_in_picture, scaled
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
 
 _FINEST, _LONGEST = 3.0, 800  # grid px per picture px, and longest side of the grid
 _AMBIENT, _SPECULAR = 0.5, 0.10
@@ -111,7 +111,7 @@ class TryOn:
         Raises:
             ImageError: the image is of another kind.
         """
-        check_image(image, "try-on")
+        check_image(image, "the image for virtual try-on")
         out = image.copy()
         for face in far_to_near([faces] if isinstance(faces, Face) else faces):
             self._draw(out, face)
@@ -131,7 +131,7 @@ class TryOn:
         surface = visible_surface(both, solid, window.grid)
         light = skin_light(out, self.model, head)
         shade = self._shade(face) * np.float32(light.exposure**2)
-        layer = self._colours(surface, count, shade)
+        layer = self._colors(surface, count, shade)
         on_head = ((surface.triangle >= 0) & (surface.triangle < count)).astype(np.float32)
         here = out[window.slices].astype(np.float32)
         if self.placement.shadow > 0:
@@ -142,7 +142,7 @@ class TryOn:
             everything = np.concatenate([self.model.triangles, moved])
             front = visible_surface(both, everything, window.grid)
             clear = front.triangle >= count + self._solid_count
-            _lay_over(here, window.shrink(self._colours(front, count, shade) * clear[..., None]))
+            _lay_over(here, window.shrink(self._colors(front, count, shade) * clear[..., None]))
         out[window.slices] = np.clip(np.rint(here), 0, 255).astype(np.uint8)
 
     def _shade(self, face: Face) -> FloatArray:
@@ -152,7 +152,7 @@ class TryOn:
         normals *= np.where(normals[:, 2:] < 0, np.float32(-1), np.float32(1))
         return lambert(normals, ambient=_AMBIENT, specular=_SPECULAR)
 
-    def _colours(self, surface: Surface, first: int, shade: FloatArray) -> FloatArray:
+    def _colors(self, surface: Surface, first: int, shade: FloatArray) -> FloatArray:
         """B, G, R times opacity (0..255), and opacity 0..1: (gh, gw, 4) where the object is in front, 0 elsewhere."""
         values = np.zeros((len(surface.vertices), 7), np.float32)
         values[-len(self._looks) :, :6] = self._looks
@@ -167,8 +167,8 @@ class TryOn:
             mine = (surface.triangle >= begin) & (surface.triangle < begin + len(part.triangles))
             rgba[mine] *= _sample(part.texture, drawn[..., 4:6])[mine]
         opacity = rgba[..., 3] * own
-        colour = rgba[..., 2::-1] * (np.float32(255) * drawn[..., 6] * opacity)[..., None]
-        return np.concatenate([colour, opacity[..., None]], axis=2).astype(np.float32)
+        color = rgba[..., 2::-1] * (np.float32(255) * drawn[..., 6] * opacity)[..., None]
+        return np.concatenate([color, opacity[..., None]], axis=2).astype(np.float32)
 
     def _shadow(self, cover: FloatArray, on_head: FloatArray, px_per_m: float) -> FloatArray:
         """Darkness (gh, gw) that the object casts on the head in front of which it is."""
@@ -213,7 +213,7 @@ class _Window:
 
 
 def _lay_over(picture: FloatArray, layer: FloatArray) -> None:
-    """Colours times opacity over a picture (h, w, 3), in place."""
+    """Colors times opacity over a picture (h, w, 3), in place."""
     picture *= 1 - layer[..., 3:]
     picture += layer[..., :3]
 
@@ -230,4 +230,4 @@ def _sample(texture: FloatArray, uv: FloatArray) -> FloatArray:
 def _looks_of(part: Part) -> FloatArray:
     """R, G, B, opacity, u, v (N, 6) at the vertices of a part."""
     uv = np.zeros((len(part.vertices), 2), np.float32) if part.uv is None else part.uv
-    return np.concatenate([part.colours, uv], axis=1).astype(np.float32)
+    return np.concatenate([part.colors, uv], axis=1).astype(np.float32)

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.editing.field import box_in_picture, scaled
-from tddfa_ros.makeup.distance import smoothstep
+from tddfa_ros.makeup.regions import smoothstep
 from tddfa_ros.rendering.raster import visible_surface
+from tddfa_ros.rendering.window import box_in_picture, scaled
 from tddfa_ros.types import FloatArray, IntArray
 
 _FINE_BELOW, _COARSE_ABOVE = (

@@ -54,7 +54,7 @@ class MorphableModel:
         landmark_triangles, landmark_weights: (68,) int32 and (68, 3) float32, iBUG-68 order, barycentric.
         regions: (N,) uint8 into ``region_names``.
         expression_names: E names.
-        name, licence, provenance: for people.
+        name, license, provenance: for people.
         topology_id: :func:`topology_hash` of everything numeric.
         parameter_space: name of a parameter space that several models and their networks share; empty for a model of its own.
         from_space: (P, P) float32, takes parameters of that space to the model's; (0, 0) for a model of its own.
@@ -73,7 +73,7 @@ class MorphableModel:
     region_names: tuple[str, ...]
     expression_names: tuple[str, ...]
     name: str
-    licence: str
+    license: str
     provenance: str
     topology_id: str
     parameter_space: str = ""
@@ -239,7 +239,7 @@ def topology_hash(
 ) -> str:
     """First 16 hex digits of a SHA-256 over all that gives parameters and vertices their meaning.
 
-    Two models with the same id can be exchanged; names, licence and provenance do not count. Arrays are hashed as
+    Two models with the same id can be exchanged; names, license and provenance do not count. Arrays are hashed as
     little-endian float32, int32 or uint8 with their shapes, bases after de-quantisation.
     """
     values: dict[str, Any] = dict(locals())
@@ -280,7 +280,7 @@ def _read(path: Path) -> dict[str, Any]:
         if basis.ndim != 3 or scale.shape != basis.shape[2:] or basis.dtype.kind != "f":
             raise ModelError(f"{path} has a {kind} basis and scale that do not fit together")
         values[f"{kind}_basis"] = _dequantise(basis, scale)
-    for key in ("name", "licence", "provenance", "parameter_space"):
+    for key in ("name", "license", "provenance", "parameter_space"):
         values[key] = str(values.get(key, ""))
     for key in ("region_names", "expression_names"):
         values[key] = tuple(str(name) for name in np.ravel(values[key]))

@@ -15,15 +15,15 @@ from tddfa_msgs.msg import FaceLandmarks, FaceLandmarksArray
 from tddfa_ros.avatar import ARKIT_NAMES, AvatarFrame, BlendShapes
 from tddfa_ros.avatar.receivers import Targets, open_receivers
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.nodes.convert.messages import expression_coefficients, stamp_seconds
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
-from tddfa_ros.nodes.mailbox import Worker
-from tddfa_ros.nodes.messages import expression_coefficients, stamp_seconds
 from tddfa_ros.nodes.options import AvatarNodeOptions
-from tddfa_ros.nodes.parameters import Parameters
-from tddfa_ros.nodes.runner import run
-from tddfa_ros.nodes.throttle import ThrottledLog
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.ros.runner import run
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
 
 
 class AvatarNode(Node):

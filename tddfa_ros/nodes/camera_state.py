@@ -6,12 +6,12 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from tddfa_ros.errors import CameraError
-from tddfa_ros.nodes.camera_info import (
+from tddfa_ros.nodes.convert.camera_info import (
     camera_info_message,
     intrinsics_from_message,
     scale_intrinsics,
 )
-from tddfa_ros.nodes.throttle import ThrottledLog
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.types import Intrinsics
 
 PATIENCE = 15

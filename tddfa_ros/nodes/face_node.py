@@ -13,16 +13,16 @@ from std_srvs.srv import SetBool, Trigger
 
 from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.nodes.camera_state import CameraState
-from tddfa_ros.nodes.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.convert.images import to_bgr
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, stamp_seconds
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
-from tddfa_ros.nodes.images import to_bgr
-from tddfa_ros.nodes.mailbox import Worker
-from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, stamp_seconds
 from tddfa_ros.nodes.options import FaceNodeOptions
-from tddfa_ros.nodes.parameters import Parameters
-from tddfa_ros.nodes.runner import run
-from tddfa_ros.nodes.subscriptions import SENSOR_QOS, image_topic, subscribe_images
-from tddfa_ros.nodes.throttle import ThrottledLog
+from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.ros.runner import run
+from tddfa_ros.nodes.ros.subscriptions import SENSOR_QOS, image_topic, subscribe_images
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.tracking.tracker import FaceTracker
 
@@ -102,7 +102,7 @@ class FaceNode(Node):
             )
         intrinsics, camera_info = self._camera.model_for(image.shape[1], image.shape[0], header)
         faces = self._tracker.update(
-            image, stamp_seconds(header.stamp), intrinsics, search_later=True
+            image, stamp_seconds(header.stamp), intrinsics, defer_detection=True
         )
         tracked = time.perf_counter()
         if self._publisher is not None:
@@ -114,14 +114,14 @@ class FaceNode(Node):
             )
         stages = {
             "decode": 1e3 * (decoded - start),
-            **self._pipeline.timings,
+            **self._tracker.timings,
             "track": 1e3 * (tracked - decoded),
             "publish": 1e3 * (time.perf_counter() - tracked),
         }
         latency = (self.get_clock().now().nanoseconds - stamp_ns(header.stamp)) / NANOSECONDS
         self._statistics.processed(latency, stages, len(faces))
-        self._tracker.search_pending()  # after publishing: the detector must not delay what is known
-        self._tell_notes()
+        self._tracker.run_deferred_detection()  # after publishing: the detector must not delay what is known
+        self._log_device_warnings()
 
     def _skip(self) -> bool:
         """Whether this image is not worth the work; forgets the tracks when work resumes after a pause."""
@@ -193,11 +193,15 @@ class FaceNode(Node):
             "provider": self._pipeline.provider,
             "camera": self._camera.description,
         }
-        return facts | {f"note {i + 1}": n for i, n in enumerate(self._pipeline.notes)}
+        return facts | {f"note {i + 1}": n for i, n in enumerate(self._pipeline.device_warnings)}
 
     def _warnings(self) -> list[str]:
         wants_gpu = self._settings.config.regression.device == "cuda"
-        return list(self._pipeline.notes) if wants_gpu and "CPU" in self._pipeline.provider else []
+        return (
+            list(self._pipeline.device_warnings)
+            if wants_gpu and "CPU" in self._pipeline.provider
+            else []
+        )
 
     def _announce(self) -> None:
         config = self._settings.config
@@ -205,12 +209,12 @@ class FaceNode(Node):
             f"looking for faces in {image_topic(self, config.image_transport)} with "
             f"{config.detection.detector} and {config.pipeline().regression.model} on {self._pipeline.provider}"
         )
-        self._tell_notes()
+        self._log_device_warnings()
 
-    def _tell_notes(self) -> None:
+    def _log_device_warnings(self) -> None:
         """Warn of each reason why a GPU is not used, once; one may fail while it works."""
-        for note in self._pipeline.notes:
-            self._log.warning_once(note)
+        for warning in self._pipeline.device_warnings:
+            self._log.warning_once(warning)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from tf2_msgs.msg import TFMessage
 from tddfa_msgs.msg import FaceLandmarksArray, FaceMeshArray, FaceTopology
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.nodes.messages import (
+from tddfa_ros.nodes.convert.messages import (
     face_landmarks_message,
     face_mesh_message,
     pose_message,

@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.nodes.runner import EXIT_USER_ERROR, own_arguments, run
+from tddfa_ros.nodes.ros.runner import EXIT_USER_ERROR, own_arguments, run
 
 
 def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:
@@ -43,7 +43,7 @@ def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:
 
         nodes.append(AvatarNode)
     if options.hri:
-        from tddfa_ros.nodes.hri_node import HriNode
+        from tddfa_ros.nodes.hri.node import HriNode
 
         nodes.append(HriNode)
     if options.source:

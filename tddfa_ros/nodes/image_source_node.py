@@ -15,13 +15,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from tddfa_ros.errors import ImageError, SourceError
-from tddfa_ros.nodes.camera_info import camera_info_message
-from tddfa_ros.nodes.images import compressed_message, image_message
+from tddfa_ros.nodes.convert.camera_info import camera_info_message
+from tddfa_ros.nodes.convert.images import compressed_message, image_message
 from tddfa_ros.nodes.options import ImageSourceNodeOptions
-from tddfa_ros.nodes.parameters import Parameters
-from tddfa_ros.nodes.runner import EXIT_USER_ERROR, run
-from tddfa_ros.nodes.subscriptions import image_topic
-from tddfa_ros.nodes.throttle import ThrottledLog
+from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.ros.runner import EXIT_USER_ERROR, run
+from tddfa_ros.nodes.ros.subscriptions import image_topic
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.sources import Frame, create_source
 
 CAMERA_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)

@@ -1,6 +1,6 @@
-"""What can be configured on each node, as frozen dataclasses; they become ROS parameters, dots between levels.
+"""ROS parameters of each node, as frozen, validated dataclasses; nested dataclasses become dotted names.
 
-No ROS in here: tables of parameters are generated from these classes on machines without it.
+This module does not import ROS, so that the parameter tables can be generated on machines without it.
 """
 
 from __future__ import annotations
@@ -8,49 +8,53 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tddfa_ros.config import (
+    DEVICES,
     CameraConfig,
     DetectionConfig,
     PipelineConfig,
     RegressionConfig,
     SmoothingConfig,
     TrackingConfig,
-    option,
 )
+from tddfa_ros.schema import Validated, option
+
+IMAGE_TRANSPORTS = ("raw", "compressed")
+"""Transports of image topics, named as in image_transport."""
 
 
 @dataclass(frozen=True)
-class DiagnosticsOptions:
-    """When /diagnostics turns from OK to WARN."""
+class DiagnosticsOptions(Validated):
+    """Thresholds at which /diagnostics changes from OK to WARN."""
 
     min_fps: float = option(
         5.0,
-        "warn when fewer frames per second are processed; 0 = never",
+        "warn below this frame rate, frames per second; 0 = never",
         minimum=0.0,
         maximum=1000.0,
     )
     max_latency_ms: float = option(
         150.0,
-        "warn when the median latency from image stamp to publication is higher",
+        "warn above this median latency from image stamp to publication, ms",
         minimum=0.0,
         maximum=100000.0,
     )
     max_drop_ratio: float = option(
         0.6,
-        "warn when a larger share of the arriving frames is dropped",
+        "warn above this ratio of dropped to received frames, 0..1",
         minimum=0.0,
         maximum=1.0,
     )
     silence: float = option(
         3.0,
-        "warn when nothing has arrived for this many seconds",
+        "warn when no input has arrived for this long, seconds",
         minimum=0.1,
         maximum=3600.0,
     )
 
 
 @dataclass(frozen=True)
-class PublishOptions:
-    """What goes into face_mesh, and whether head poses go to /tf."""
+class PublishOptions(Validated):
+    """Contents of face_mesh, and head poses on /tf."""
 
     publish_vertices: bool = option(
         True,
@@ -62,31 +66,31 @@ class PublishOptions:
     )
     publish_tf: bool = option(
         True,
-        "send the head pose of every face to /tf",
+        "broadcast the head pose of every face on /tf",
     )
     fallback_frame_id: str = option(
         "camera_optical_frame",
-        "frame of images that come without a frame_id",
+        "frame_id used for images without one",
     )
 
 
 @dataclass(frozen=True)
-class MeshOptions:
-    """Whose meshes a node gets: said by the network that ``face_node`` runs, or by the morphable model itself."""
+class MeshOptions(Validated):
+    """Morphable model of the meshes that a node receives, named directly or by the network of ``face_node``."""
 
     model: str = option(
         "",
-        "regression network that face_node runs, a name in the model list; it decides the morphable model; empty = the package's own",
+        "regression network of face_node, a name in the model list; selects its morphable model; empty = default network",
         runtime=False,
     )
     morphable_model: str = option(
         RegressionConfig().morphable_model,
-        "morphable model of the meshes, a name in the model list; the default gives way to that of an imported network",
+        "morphable model of the meshes, a name in the model list; an imported network replaces the default by its own",
         runtime=False,
     )
 
     def regression(self) -> RegressionConfig:
-        """What the networks of ``face_node`` are, as far as meshes depend on it."""
+        """Regression options that determine the morphable model."""
         return RegressionConfig(
             model=self.model or RegressionConfig().model, morphable_model=self.morphable_model
         )
@@ -98,27 +102,27 @@ class FaceNodeOptions(PublishOptions):
 
     model: str = option(
         "",
-        "regression network, a name in the model list, under a name that the other nodes have too; empty = regression.model",
+        "regression network, a name in the model list; the parameter shared by all nodes; empty = regression.model",
         runtime=False,
     )
     image_transport: str = option(
         "raw",
         "raw subscribes to image_raw, compressed to image_raw/compressed",
-        choices=("raw", "compressed"),
+        choices=IMAGE_TRANSPORTS,
         runtime=False,
     )
     publish_face_mesh: bool = option(
         True,
-        "publish face_mesh, face_landmarks, topology and /tf; false when smoothing_node does",
+        "publish face_mesh, face_landmarks, topology and /tf; false when smoothing_node publishes them",
         runtime=False,
     )
     raw_vertices: bool = option(
         False,
-        "fill the vertices of face_mesh_raw too, not only its parameters",
+        "fill the vertices of face_mesh_raw, not only its parameters",
     )
     lazy: bool = option(
         True,
-        "do no work while nobody subscribes to any output (a TF listener counts)",
+        "skip processing while no output has a subscriber (a TF listener counts)",
     )
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     regression: RegressionConfig = field(default_factory=RegressionConfig)
@@ -127,7 +131,7 @@ class FaceNodeOptions(PublishOptions):
     diagnostics: DiagnosticsOptions = field(default_factory=DiagnosticsOptions)
 
     def pipeline(self) -> PipelineConfig:
-        """The part of the options that the pipeline and the tracker are made from."""
+        """Configuration of the pipeline and the tracker."""
         return PipelineConfig(
             detection=self.detection,
             regression=replace(self.regression, model=self.model or self.regression.model),
@@ -145,20 +149,20 @@ class SmoothingNodeOptions(MeshOptions, PublishOptions):
 
 
 @dataclass(frozen=True)
-class OverlayOptions:
-    """What the overlay of ``visualization_node`` shows."""
+class OverlayOptions(Validated):
+    """Content of the overlay of ``visualization_node``."""
 
-    look: str = option(
+    makeup: str = option(
         "",
-        "make-up in place of the drawing, a name from 'tddfa makeup --list' or a .yaml file; empty = none",
+        "virtual makeup preset drawn instead of the mesh, a name from 'tddfa makeup --list' or a .yaml file; empty = none",
     )
 
     def __post_init__(self) -> None:
-        """Refuse a look that cannot be read."""
-        if self.look:
-            from tddfa_ros.makeup.reading import load_look
+        super().__post_init__()
+        if self.makeup:
+            from tddfa_ros.makeup.preset_files import load_preset
 
-            load_look(self.look)
+            load_preset(self.makeup)
 
 
 @dataclass(frozen=True)
@@ -168,24 +172,24 @@ class VisualizationNodeOptions(MeshOptions):
     image_transport: str = option(
         "raw",
         "raw subscribes to image_raw, compressed to image_raw/compressed",
-        choices=("raw", "compressed"),
+        choices=IMAGE_TRANSPORTS,
         runtime=False,
     )
     marker_rate: float = option(
         15.0,
-        "markers and points are sent at most this often, Hz of the image stamps; 0 = every frame",
+        "maximum rate of markers and points in image stamps, Hz; 0 = every frame",
         minimum=0.0,
         maximum=1000.0,
     )
     marker_lifetime: float = option(
         0.5,
-        "seconds after which RViz drops a marker that is not renewed",
+        "lifetime of a marker in RViz, seconds",
         minimum=0.0,
         maximum=60.0,
     )
     image_buffer: int = option(
         8,
-        "pictures kept until the meshes of the same stamp arrive",
+        "images buffered until the meshes with the same stamp arrive",
         minimum=1,
         maximum=100,
     )
@@ -198,44 +202,44 @@ class AvatarNodeOptions(MeshOptions):
 
     stretch: bool = option(
         True,
-        "use the whole range of each blend shape; false: the network's coefficients as they are, which seldom reach 1",
+        "rescale each blend shape to its full range; false = raw network coefficients, which seldom reach 1",
         runtime=False,
     )
     osc: str = option(
         "",
-        "host:port that OSC in the VMC protocol is sent to, such as 127.0.0.1:39540; empty = none",
+        "destination of OSC messages (VMC protocol), host:port, such as 127.0.0.1:39540; empty = none",
         runtime=False,
     )
     livelink: str = option(
         "",
-        "host:port that Live Link Face packets are sent to, such as 127.0.0.1:11111; empty = none",
+        "destination of Live Link Face packets, host:port, such as 127.0.0.1:11111; empty = none",
         runtime=False,
     )
     subject: str = option(
         "",
-        "name that Live Link Face packets carry; empty = the id of the face",
+        "subject name in Live Link Face packets; empty = the track ID",
         runtime=False,
     )
     web: bool = option(
         False,
-        "serve a web page on which a head mirrors the face",
+        "serve a web page with a head animated by the face",
         runtime=False,
     )
     web_port: int = option(
         8077,
-        "port of the page; 0 = any that is free",
+        "port of the web page; 0 = any free port",
         minimum=0,
         maximum=65535,
         runtime=False,
     )
     web_host: str = option(
         "127.0.0.1",
-        "who may open the page; 0.0.0.0 = everybody who reaches this machine",
+        "address that the web page is served on; 0.0.0.0 = all network interfaces",
         runtime=False,
     )
     three: str = option(
         "",
-        "folder of three.js for the page; empty = node_modules/three where the node is started",
+        "folder of three.js for the web page; empty = node_modules/three in the working directory",
         runtime=False,
     )
 
@@ -247,96 +251,96 @@ class HriNodeOptions(MeshOptions):
     image_transport: str = option(
         "raw",
         "raw subscribes to image_raw, compressed to image_raw/compressed",
-        choices=("raw", "compressed"),
+        choices=IMAGE_TRANSPORTS,
         runtime=False,
     )
     image_buffer: int = option(
         8,
-        "pictures kept until the faces of the same stamp arrive",
+        "images buffered until the faces with the same stamp arrive",
         minimum=1,
         maximum=100,
     )
     crop_size: int = option(
         128,
-        "width and height of the pictures cropped and aligned, px",
+        "width and height of the cropped and aligned images, px",
         minimum=16,
         maximum=1024,
     )
     timeout: float = option(
         0.5,
-        "a face that is not seen for this many seconds is gone, and so are its topics",
+        "time without a face after which its topics are removed, seconds",
         minimum=0.0,
         maximum=3600.0,
     )
     attributes: bool = option(
         False,
-        "estimate age and gender presentation, for softbiometrics",
+        "estimate age and gender presentation for softbiometrics",
         runtime=False,
     )
     attributes_rate: float = option(
         1.0,
-        "each face is estimated at most this often, Hz of the image stamps",
+        "maximum rate of estimates per face in image stamps, Hz",
         minimum=0.01,
         maximum=100.0,
     )
     device: str = option(
         "auto",
-        "where the network for attributes runs",
-        choices=("auto", "cpu", "cuda"),
+        "compute device of the attribute network",
+        choices=DEVICES,
         runtime=False,
     )
 
 
 @dataclass(frozen=True)
-class ImageSourceNodeOptions:
+class ImageSourceNodeOptions(Validated):
     """Parameters of ``image_source_node``."""
 
     source: str = option(
         "demo",
-        "demo = a photo seen by a moving virtual camera; a camera: 0 or /dev/video0; a stream: rtsp://...; "
-        "the path of a video, a picture or a folder of pictures",
+        "demo (a virtual camera moving over a still image), a camera (0 or /dev/video0), a stream (rtsp://...), "
+        "or the path of a video, an image or a folder of images",
         runtime=False,
     )
     width: int = option(
         640,
-        "width that a camera is asked for and demo has, px; files are shrunk to fit",
+        "requested width of a camera, width of demo, maximum width of files, px",
         minimum=16,
         maximum=8192,
         runtime=False,
     )
     height: int = option(
         480,
-        "height that a camera is asked for and demo has, px; files are shrunk to fit",
+        "requested height of a camera, height of demo, maximum height of files, px",
         minimum=16,
         maximum=8192,
         runtime=False,
     )
     rate: float = option(
         0.0,
-        "pictures per second; 0 = the source's own (30 for demo and pictures)",
+        "frames per second; 0 = the rate of the source (30 for demo and images)",
         minimum=0.0,
         maximum=240.0,
         runtime=False,
     )
     loop: bool = option(
         True,
-        "start anew at the end; false: show everything once, from the first subscriber on, then end the node",
+        "restart at the end; false = play once, starting with the first subscriber, then shut down",
         runtime=False,
     )
     frame_id: str = option(
         "camera_optical_frame",
-        "frame of the pictures: x right, y down, z forward",
+        "frame_id of the images: x right, y down, z forward",
         runtime=False,
     )
     image_transport: str = option(
         "raw",
-        "compressed publishes JPEG on image_raw/compressed too",
-        choices=("raw", "compressed"),
+        "compressed also publishes JPEG on image_raw/compressed",
+        choices=IMAGE_TRANSPORTS,
         runtime=False,
     )
     jpeg_quality: int = option(
         90,
-        "quality of the JPEG pictures",
+        "JPEG quality",
         minimum=1,
         maximum=100,
     )

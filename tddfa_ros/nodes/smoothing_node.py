@@ -11,16 +11,16 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from tddfa_msgs.msg import FaceMeshArray
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.nodes.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, tracked_faces
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher
-from tddfa_ros.nodes.mailbox import Worker
-from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, tracked_faces
 from tddfa_ros.nodes.options import SmoothingNodeOptions
-from tddfa_ros.nodes.parameters import Parameters
-from tddfa_ros.nodes.runner import run
-from tddfa_ros.nodes.throttle import ThrottledLog
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.ros.runner import run
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.smoothing.smoother import FaceSmoother
 
 

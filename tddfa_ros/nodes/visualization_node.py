@@ -1,8 +1,9 @@
-"""``visualization_node``: face_mesh in; markers, coloured points and an overlay out, for people to look at."""
+"""``visualization_node``: face_mesh in; markers, colored points and an overlay out, for people to look at."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -13,23 +14,49 @@ from visualization_msgs.msg import MarkerArray
 
 from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.face import TrackedFace
+from tddfa_ros.face import Face, TrackedFace
+from tddfa_ros.makeup.artist import Makeup
+from tddfa_ros.makeup.preset_files import load_preset
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.nodes.convert.images import to_bgr
+from tddfa_ros.nodes.convert.markers import MarkerBuilder
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, tracked_faces, uint8_sequence
+from tddfa_ros.nodes.convert.pointcloud import point_cloud
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
-from tddfa_ros.nodes.images import to_bgr
-from tddfa_ros.nodes.looks import OverlayPainter
-from tddfa_ros.nodes.mailbox import Worker
-from tddfa_ros.nodes.markers import MarkerBuilder
-from tddfa_ros.nodes.messages import NANOSECONDS, stamp_ns, tracked_faces, uint8_sequence
 from tddfa_ros.nodes.options import VisualizationNodeOptions
-from tddfa_ros.nodes.parameters import Parameters
-from tddfa_ros.nodes.pointcloud import point_cloud
-from tddfa_ros.nodes.runner import run
-from tddfa_ros.nodes.stamps import StampMatcher
-from tddfa_ros.nodes.subscriptions import subscribe_images
-from tddfa_ros.nodes.throttle import ThrottledLog
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.ros.runner import run
+from tddfa_ros.nodes.ros.stamps import StampMatcher
+from tddfa_ros.nodes.ros.subscriptions import subscribe_images
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
+from tddfa_ros.rendering.overlay import draw_overlay
 from tddfa_ros.types import ImageBGR
+
+
+class OverlayPainter:
+    """Draws overlays.
+
+    Args:
+        model: of the faces.
+        makeup: a preset's name or file, see :func:`load_preset`; empty = none.
+
+    Raises:
+        ConfigError, ImageError, ModelError: the makeup preset cannot be used.
+    """
+
+    def __init__(self, model: MorphableModel, makeup: str = "") -> None:
+        self.makeup = makeup
+        self._model = model
+        self._makeup = Makeup(model, load_preset(makeup)) if makeup else None
+
+    def draw(self, image: ImageBGR, faces: Sequence[Face]) -> ImageBGR:
+        """A copy of the picture, (H, W, 3) uint8 BGR: mesh, landmarks and pose; with a makeup preset only the makeup."""
+        if self._makeup is None:
+            return draw_overlay(image, faces, self._model)
+        return self._makeup.apply(image, faces)
+
 
 IMAGES, FACES = 0, 1
 POLL = 0.2
@@ -51,7 +78,7 @@ class VisualizationNode(Node):
         store = default_store()
         chosen = store.morphable_model(options.regression())
         self._model = MorphableModel.load(store.path(chosen))
-        self._painter = OverlayPainter(self._model, options.overlay.look)
+        self._painter = OverlayPainter(self._model, options.overlay.makeup)
         self._markers = MarkerBuilder(options.marker_lifetime)
         self._matcher = StampMatcher(options.image_buffer)
         self._last: dict[str, int] = {}
@@ -137,11 +164,11 @@ class VisualizationNode(Node):
         """Parameters changed at run time."""
         self._markers.lifetime = options.marker_lifetime
         self._matcher.size = options.image_buffer
-        if options.overlay.look != self._painter.look:
+        if options.overlay.makeup != self._painter.makeup:
             try:
-                self._painter = OverlayPainter(self._model, options.overlay.look)
+                self._painter = OverlayPainter(self._model, options.overlay.makeup)
             except TddfaError as error:
-                self.get_logger().error(f"the look stays as it was: {error}")
+                self.get_logger().error(f"overlay.makeup is unchanged: {error}")
 
     def _on_error(self, error: Exception) -> None:
         if not self.context.ok():

@@ -20,7 +20,7 @@ from tddfa_ros.official.space import METRES, SPACE, from_space
 from tddfa_ros.official.whitening import LAYOUT, Whitening
 from tddfa_ros.types import FloatArray, IntArray
 
-LICENCE = "academic use only"
+LICENSE = "academic use only"
 _PLAUSIBLE_WIDTH = (0.05, 0.5)  # m, of the 68 landmarks
 
 
@@ -138,7 +138,7 @@ def to_morphable(
         region_names=REGION_NAMES,
         expression_names=tuple(f"expression{i:02d}" for i in range(1, LAYOUT.expression + 1)),
         name=name,
-        licence=LICENCE,
+        license=LICENSE,
         provenance=provenance,
         parameter_space=SPACE,
         from_space=from_space(origin.astype(np.float32), std),

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tddfa_ros.errors import ConfigError, ModelError
-from tddfa_ros.official.basel import LICENCE as BASEL_LICENCE
+from tddfa_ros.files import sha256_of
+from tddfa_ros.model_store.manifest import ImportedSource, ModelEntry, add_model
+from tddfa_ros.model_store.store import ModelStore
+from tddfa_ros.official.basel import LICENSE as BASEL_LICENSE
 from tddfa_ros.official.basel import Basel, to_morphable
 from tddfa_ros.official.checkpoints import Checkpoint
 from tddfa_ros.official.helpers import Helpers
@@ -24,10 +27,8 @@ from tddfa_ros.official.recognise import (
     recognise,
 )
 from tddfa_ros.official.whitening import Whitening
-from tddfa_ros.runtime.manifest import ImportedSource, ModelEntry, add_model, sha256_of
-from tddfa_ros.runtime.store import ModelStore
 
-_LICENCES = {
+_LICENSES = {
     "centerface": "MIT",
     "faceboxes": "MIT",
     "scrfd": "non-commercial research only (insightface)",
@@ -58,7 +59,7 @@ def import_models(
     store: ModelStore,
     *,
     name: str = "",
-    licence: str = "",
+    license: str = "",
     progress: Progress = lambda files: files,
 ) -> Imported:
     """Recognise files by content, convert them, and register the models in ``store.imported``.
@@ -70,7 +71,7 @@ def import_models(
         source: a file, or a folder that is searched: a checkout of 3DDFA_V2.
         store: whose user's manifest the models go to.
         name: of the model, for a single file; empty for the usual one.
-        licence: of the models; empty for the one that their authors state.
+        license: of the models; empty for the one that their authors state.
         progress: wraps the files as they are read.
 
     Raises:
@@ -100,7 +101,7 @@ def import_models(
                 f"{path} was left, for {made[usual].name} gave the model {usual}; import it alone if you want this one."
             )
             continue
-        maker = _Maker(path, store, helpers, name or usual, licence)
+        maker = _Maker(path, store, helpers, name or usual, license)
         try:
             result.entries.append(maker.make(piece))
         except ModelError as error:
@@ -117,10 +118,10 @@ class _Maker:
     """Turns one piece into a model."""
 
     def __init__(
-        self, path: Path, store: ModelStore, helpers: Helpers, name: str, licence: str
+        self, path: Path, store: ModelStore, helpers: Helpers, name: str, license: str
     ) -> None:
         self._path, self._store, self._helpers = path, store, helpers
-        self._name, self._licence = name, licence
+        self._name, self._license = name, license
 
     def make(self, piece: Piece) -> ModelEntry:
         """Convert and register a piece that has a `_model_name`."""
@@ -133,7 +134,7 @@ class _Maker:
                 ".onnx",
                 lambda path: shutil.copyfile(self._path, path),
                 role="detector",
-                licence=_LICENCES[piece.family],
+                license=_LICENSES[piece.family],
                 input="pictures, BGR",
             )
         if isinstance(piece, Checkpoint) and piece.name == "faceboxes":
@@ -141,7 +142,7 @@ class _Maker:
                 ".onnx",
                 lambda path: export.export_detector(piece.network, path),
                 role="detector",
-                licence=_LICENCES["faceboxes"],
+                license=_LICENSES["faceboxes"],
                 input="BGR minus (104, 117, 123), (1, 3, height, width)",
             )
         if isinstance(piece, Checkpoint | OnnxRegressor):
@@ -159,7 +160,7 @@ class _Maker:
                 ".onnx",
                 write,
                 role="regressor",
-                licence="MIT",
+                license="MIT",
                 input="BGR crops (n, 3, 120, 120), (x - 127.5) / 128",
                 morphable="official-bfm",
             )
@@ -179,7 +180,7 @@ class _Maker:
             ".npz",
             lambda path: model.save(path, half=False),
             role="morphable",
-            licence=BASEL_LICENCE,
+            license=BASEL_LICENSE,
             input="(P,) parameters: 12 pose, 40 identity, 10 expression",
         )
 
@@ -187,8 +188,8 @@ class _Maker:
         """Write the file beside the user's manifest, whole or not at all, and enter it there."""
         name, folder = self._name, self._store.imported
         path, partial = folder / f"{name}{suffix}", folder / f".{name}.{os.getpid()}{suffix}"
-        if self._licence:
-            values["licence"] = self._licence
+        if self._license:
+            values["license"] = self._license
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write(partial)
@@ -283,7 +284,7 @@ def _conclude(source: Path, pieces: dict[Path, Piece], store: ModelStore, result
             works = "what works without it: the detector faceboxes, with the default network; "
         result.notes.append(
             f"{', '.join(regressors)} cannot be used yet: the Basel Face Model is missing, which gives the meaning of the "
-            f"coefficients; {works}get bfm_noneck_v3.pkl (its licence: {BASEL_LICENCE}) and run "
+            f"coefficients; {works}get bfm_noneck_v3.pkl (its license: {BASEL_LICENSE}) and run "
             "'tddfa models import --from bfm_noneck_v3.pkl'."
         )
     if not result.entries and not source.is_dir():

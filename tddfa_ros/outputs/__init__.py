@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from tddfa_ros.outputs.batch import BatchSummary, ImageOptions, process_images
-from tddfa_ros.outputs.files import find_pictures, output_names
+from tddfa_ros.outputs.files import find_images, output_names
 from tddfa_ros.outputs.layers import LAYERS, paint_layers
-from tddfa_ros.outputs.reading import read_ahead, read_picture
+from tddfa_ros.outputs.reading import read_ahead, read_image
 from tddfa_ros.outputs.records import face_from_record, face_record
 from tddfa_ros.outputs.registry import OUTPUTS, Output, Scene
 
 __all__ = [
     "LAYERS",
     "OUTPUTS",
-    "BatchSummary",
-    "ImageOptions",
     "Output",
     "Scene",
     "face_from_record",
     "face_record",
-    "find_pictures",
+    "find_images",
     "output_names",
     "paint_layers",
-    "process_images",
     "read_ahead",
-    "read_picture",
+    "read_image",
 ]

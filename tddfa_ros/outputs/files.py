@@ -9,10 +9,10 @@ from itertools import chain, count
 from pathlib import Path
 
 from tddfa_ros.errors import SourceError
-from tddfa_ros.sources.folder import natural_order, picture_files
+from tddfa_ros.sources.folder import image_files, natural_order
 
 
-def find_pictures(inputs: Iterable[str | Path]) -> list[Path]:
+def find_images(inputs: Iterable[str | Path]) -> list[Path]:
     """Turn files, folders and globs into a list of files.
 
     Args:
@@ -60,7 +60,7 @@ def output_names(pictures: Sequence[Path]) -> list[str]:
 def _expand(text: str) -> list[Path]:
     path = Path(text).expanduser()
     if path.is_dir():
-        return picture_files(path)
+        return image_files(path)
     if path.exists():
         return [path]
     if not glob.has_magic(text):

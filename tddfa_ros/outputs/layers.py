@@ -13,7 +13,7 @@ from tddfa_ros.attributes.estimate import default_estimator
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering import colour_depth, colourise, depth_map, parsing_map, pncc
+from tddfa_ros.rendering import color_depth, colorize, depth_map, parsing_map, pncc
 from tddfa_ros.rendering.overlay import OverlayOptions, draw_overlay
 from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.types import FloatArray, ImageBGR
@@ -114,16 +114,16 @@ def _pose(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> Imag
     return draw_overlay(image, faces, model, _with(axes=True, box=True, caption=True))
 
 
-@_layer("depth", "the depth of each face in colours")
+@_layer("depth", "the depth of each face in colors")
 def _depth(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
     painted = image.copy()
     for face in far_to_near(faces):
         depth = depth_map(face, _shape(image))
-        _cover(painted, colour_depth(depth), np.isfinite(depth))
+        _cover(painted, color_depth(depth), np.isfinite(depth))
     return painted
 
 
-@_layer("pncc", "projected normalised coordinates: each point's place on the mean face as a colour")
+@_layer("pncc", "projected normalised coordinates: each point's place on the mean face as a color")
 def _pncc(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
     codes = pncc(faces, _shape(image))
     painted = image.copy()
@@ -131,11 +131,11 @@ def _pncc(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> Imag
     return painted
 
 
-@_layer("parsing", "the region of the face at each pixel in a colour of its own")
+@_layer("parsing", "the region of the face at each pixel in a color of its own")
 def _parsing(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
     classes = parsing_map(faces, _shape(image))
     painted = image.copy()
-    _cover(painted, colourise(classes), classes > 0)
+    _cover(painted, colorize(classes), classes > 0)
     return painted
 
 

@@ -1,4 +1,4 @@
-"""Pictures as they come: turned, 16 bits deep, grey, with holes, cut off in the middle. Decoded ahead of their use."""
+"""Pictures as they come: turned, 16 bits deep, gray, with holes, cut off in the middle. Decoded ahead of their use."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _TWELVE_BITS = 4096
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
-def read_picture(path: str | Path) -> ImageBGR:
+def read_image(path: str | Path) -> ImageBGR:
     """Read a picture as (H, W, 3) uint8 BGR, the right way up.
 
-    EXIF's orientation is followed; grey becomes grey in three channels; transparent parts become white. Of 16 bits the upper 8 are kept;
+    EXIF's orientation is followed; gray becomes gray in three channels; transparent parts become white. Of 16 bits the upper 8 are kept;
     a 16-bit picture that uses no more than 12 of them, as machine vision cameras give, is taken as 12 bits. Floats run from 0 to 1.
 
     Raises:
@@ -79,7 +79,7 @@ def read_ahead(
 
 
 def is_truncated(data: bytes) -> bool:
-    """Whether a JPEG or PNG ends before its end marker: decoders fill the rest with grey and say nothing."""
+    """Whether a JPEG or PNG ends before its end marker: decoders fill the rest with gray and say nothing."""
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data
     return _is_jpeg(data) and not _jpeg_ends(data)
@@ -87,7 +87,7 @@ def is_truncated(data: bytes) -> bool:
 
 def _read(path: Path) -> ImageBGR | ImageError:
     try:
-        return read_picture(path)
+        return read_image(path)
     except ImageError as error:
         return error
 

@@ -27,7 +27,7 @@ def model_record(model: MorphableModel, regressor: str) -> dict[str, Any]:
         "regressor": regressor,
         "morphable_model": model.name,
         "topology_id": model.topology_id,
-        "licence": model.licence,
+        "license": model.license,
         "shape_size": model.layout.shape,
         "expression_names": list(model.expression_names),
     }

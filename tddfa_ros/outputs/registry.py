@@ -15,8 +15,8 @@ from tddfa_ros.export import write_glb, write_obj, write_ply
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.layers import paint_layers, scene_depth
-from tddfa_ros.outputs.writing import write_array, write_picture
-from tddfa_ros.rendering import colour_depth, parsing_map, pncc, uv_position_map, uv_texture
+from tddfa_ros.outputs.writing import write_array, write_image
+from tddfa_ros.rendering import color_depth, parsing_map, pncc, uv_position_map, uv_texture
 from tddfa_ros.types import ImageBGR
 
 
@@ -131,37 +131,37 @@ def _pose(stem: Path, scene: Scene) -> list[Path]:
 
 @output(
     "depth",
-    "depth, (H, W) float32 px, NaN outside; the same in colours",
+    "depth, (H, W) float32 px, NaN outside; the same in colors",
     "_depth.npy",
     "_depth.png",
 )
 def _depth(stem: Path, scene: Scene) -> list[Path]:
     depth = scene_depth(scene.faces, scene.image.shape[:2])
-    picture = write_picture(_extended(stem, "_depth.png"), colour_depth(depth))
+    picture = write_image(_extended(stem, "_depth.png"), color_depth(depth))
     return [write_array(_extended(stem, "_depth.npy"), depth), picture]
 
 
 @output("pncc", "projected normalised coordinates, black outside", "_pncc.png")
 def _pncc(stem: Path, scene: Scene) -> list[Path]:
     codes = pncc(scene.faces, scene.image.shape[:2])
-    return [write_picture(_extended(stem, "_pncc.png"), codes)]
+    return [write_image(_extended(stem, "_pncc.png"), codes)]
 
 
 @output("parsing", "the class of each pixel, 8 bits, 0 outside", "_parsing.png")
 def _parsing(stem: Path, scene: Scene) -> list[Path]:
     classes = parsing_map(scene.faces, scene.image.shape[:2])
-    return [write_picture(_extended(stem, "_parsing.png"), classes)]
+    return [write_image(_extended(stem, "_parsing.png"), classes)]
 
 
 @output("attributes", "estimated age, gender presentation, expression", "_attributes.jpg")
 def _attributes(stem: Path, scene: Scene) -> list[Path]:
     picture = draw_attributes(scene.image, scene.faces, scene.attributes)
-    return [write_picture(_extended(stem, "_attributes.jpg"), picture)]
+    return [write_image(_extended(stem, "_attributes.jpg"), picture)]
 
 
 @face_output("uv_texture", "the face unrolled, hidden parts mirrored", "_uv_texture.png")
 def _uv_texture(stem: Path, scene: Scene, face: int) -> list[Path]:
-    return [write_picture(_extended(stem, "_uv_texture.png"), scene.textures[face].image)]
+    return [write_image(_extended(stem, "_uv_texture.png"), scene.textures[face].image)]
 
 
 @face_output("uv_position", "image px of each texel, (size, size, 3) float32", "_uv_position.npy")
@@ -176,7 +176,7 @@ def _obj(stem: Path, scene: Scene, face: int) -> list[Path]:
     return write_obj(path, scene.faces[face], texture=texture)
 
 
-@face_output("ply", "the mesh with colours, metres", ".ply")
+@face_output("ply", "the mesh with colors, metres", ".ply")
 def _ply(stem: Path, scene: Scene, face: int) -> list[Path]:
     path, texture = _extended(stem, ".ply"), scene.textures[face]
     return list(write_ply(path, scene.faces[face], texture=texture))
@@ -190,7 +190,7 @@ def _glb(stem: Path, scene: Scene, face: int) -> list[Path]:
 
 def _painted(stem: Path, scene: Scene, layer: str, suffix: str) -> Path:
     picture = paint_layers(scene.image, scene.faces, scene.model, [layer], scene.device)
-    return write_picture(_extended(stem, f"_{layer}{suffix}"), picture)
+    return write_image(_extended(stem, f"_{layer}{suffix}"), picture)
 
 
 def _extended(stem: Path, ending: str) -> Path:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tddfa_ros.errors import TddfaError
 
 
-def write_picture(path: Path, image: NDArray[Any]) -> Path:
-    """Write a picture, grey or BGR, and make its folder; the suffix chooses the format.
+def write_image(path: Path, image: NDArray[Any]) -> Path:
+    """Write a picture, gray or BGR, and make its folder; the suffix chooses the format.
 
     Raises:
         TddfaError: the suffix is of no format that can be written, or the file cannot be.

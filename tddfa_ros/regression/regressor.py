@@ -18,7 +18,7 @@ from tddfa_ros.types import FloatArray, ParamLayout
 LANDMARKS = 68
 
 
-_LEAST_CONTRAST = 3.0  # grey levels; sensor noise alone gives 1 to 3
+_LEAST_CONTRAST = 3.0  # gray levels; sensor noise alone gives 1 to 3
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tddfa_ros.rendering.maps import colour_depth, depth_map, pncc
+from tddfa_ros.rendering.maps import color_depth, depth_map, pncc
 from tddfa_ros.rendering.overlay import MeshTopology, OverlayFace, OverlayOptions, draw_overlay
-from tddfa_ros.rendering.parsing import CLASSES, colourise, parsing_map
+from tddfa_ros.rendering.parsing import CLASSES, colorize, parsing_map
 from tddfa_ros.rendering.pose_box import draw_pose_box
 from tddfa_ros.rendering.raster import Raster, Surface, rasterize, visible_surface
 from tddfa_ros.rendering.texture import Texture, sample_texture, uv_texture
@@ -18,8 +18,8 @@ __all__ = [
     "Raster",
     "Surface",
     "Texture",
-    "colour_depth",
-    "colourise",
+    "color_depth",
+    "colorize",
     "depth_map",
     "draw_overlay",
     "draw_pose_box",

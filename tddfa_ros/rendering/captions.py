@@ -88,7 +88,7 @@ def draw_text(
     scale: float,
     accent: tuple[int, int, int],
 ) -> None:
-    """Write lines on a dark plate with an accent of colour; ``corner`` is its upper left, px."""
+    """Write lines on a dark plate with an accent of color; ``corner`` is its upper left, px."""
     x, y = corner
     width, height = text_extent(lines, scale)
     plate = canvas[max(y, 0) : y + height, max(x, 0) : x + width]
@@ -98,7 +98,7 @@ def draw_text(
     cv2.rectangle(canvas, (x, y), (x + max(2, round(2 * scale)), y + height - 1), accent, -1)
     for i, line in enumerate(lines):
         origin = (x + round(8 * scale), y + round(17 * scale) * (i + 1))
-        colour = accent if i == 0 else (240, 240, 240)
+        color = accent if i == 0 else (240, 240, 240)
         cv2.putText(
-            canvas, line, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * scale, colour, 1, cv2.LINE_AA
+            canvas, line, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * scale, color, 1, cv2.LINE_AA
         )

@@ -32,7 +32,7 @@ def depth_map(face: MeshFace, shape: Sequence[int]) -> FloatArray:
     return np.where(surface.mask, surface.depth, np.float32(np.nan))
 
 
-def colour_depth(depth: FloatArray) -> ImageBGR:
+def color_depth(depth: FloatArray) -> ImageBGR:
     """Depth (h, w) as a picture (h, w, 3) uint8 BGR: near is bright, far is dark, black where it is NaN.
 
     Raises:
@@ -55,7 +55,7 @@ def pncc(faces: Sequence[MeshFace], shape: Sequence[int]) -> NDArray[np.uint8]:
     """The projected normalised coordinate code: at every pixel, which point of the mean head is seen there.
 
     Zhu et al., "Face Alignment Across Large Poses: A 3D Solution" (CVPR 2016), eq. 3 and 4: the mean head's coordinates, each axis scaled to 0..1, are
-    the colours of the mesh.
+    the colors of the mesh.
 
     Args:
         faces: in one picture; near (large) faces hide far ones. shape: of the picture, (height, width) or more.

@@ -11,16 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.rendering.evened import evened
 from tddfa_ros.rendering.raster import rasterize
-from tddfa_ros.rendering.shading import lambert, vertex_normals
+from tddfa_ros.rendering.shading import evened, lambert, vertex_normals
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 _SUPERSAMPLING = 2
 _BACKGROUND = (250, 248, 246)
 _INK = (60, 50, 45)
-_SKIN = (0.74, 0.80, 0.90)  # BGR, light clay: shape reads better on it than on a skin colour
-_REGION_COLOURS = (  # the first entry whose word is part of a region's name gives its colour
+_SKIN = (0.74, 0.80, 0.90)  # BGR, light clay: shape reads better on it than on a skin color
+_REGION_COLORS = (  # the first entry whose word is part of a region's name gives its color
     ("inner", (0.32, 0.30, 0.50)),
     ("teeth", (0.92, 0.95, 0.97)),
     ("tongue", (0.45, 0.45, 0.78)),
@@ -96,9 +95,9 @@ def model_sheet(model: SheetModel) -> ImageBGR:
     Above: the mean from three sides, and the first five identity components at -2 and +2 standard deviations.
     Below: every expression at 1.0 on the mean head, the surface it moves in orange.
     """
-    colours = region_colours(model)
-    header = np.hstack([_mean_views(model, colours), _component_grid(model, colours)])
-    expressions = _expression_grid(model, colours)
+    colors = region_colors(model)
+    header = np.hstack([_mean_views(model, colors), _component_grid(model, colors)])
+    expressions = _expression_grid(model, colors)
     width = max(header.shape[1], expressions.shape[1]) + 40
     counts = f"{len(model.mean):,} vertices, {len(model.triangles):,} triangles"
     coefficients = (
@@ -110,13 +109,13 @@ def model_sheet(model: SheetModel) -> ImageBGR:
     return np.vstack([*blocks, _strip("", width, 16, 0.5)])
 
 
-def region_colours(model: SheetModel) -> FloatArray:
-    """A BGR colour per vertex from the names of the regions, with soft borders, (N, 3) float32 0..1."""
+def region_colors(model: SheetModel) -> FloatArray:
+    """A BGR color per vertex from the names of the regions, with soft borders, (N, 3) float32 0..1."""
     table = np.tile(np.asarray(_SKIN, dtype=np.float32), (max(len(model.region_names), 1), 1))
     for index, name in enumerate(model.region_names):
-        for word, colour in _REGION_COLOURS:
+        for word, color in _REGION_COLORS:
             if word in name.lower():
-                table[index] = colour
+                table[index] = color
                 break
     return evened(table[model.regions], model.triangles)
 
@@ -124,7 +123,7 @@ def region_colours(model: SheetModel) -> FloatArray:
 def render_head(
     vertices: FloatArray,
     triangles: IntArray,
-    colours: FloatArray,
+    colors: FloatArray,
     size: tuple[int, int],
     *,
     metres: float,
@@ -134,7 +133,7 @@ def render_head(
     """Render a head in model coordinates (metres, x to its left, y up, z out of the face), smoothly shaded.
 
     Args:
-        vertices: (N, 3). triangles: (T, 3). colours: (N, 3) BGR 0..1.
+        vertices: (N, 3). triangles: (T, 3). colors: (N, 3) BGR 0..1.
         size: (height, width) of the picture, px.
         metres: height of the visible field. centre: (3,) the model point in the middle of the picture.
         yaw_deg: turns the head to its own left.
@@ -149,7 +148,7 @@ def render_head(
     height, width = size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING
     pixels = turned * np.array([1, -1, 1], np.float32) * np.float32(height / metres)
     pixels += np.array([(width - 1) / 2, (height - 1) / 2, 0], np.float32)
-    lit = np.clip(colours * (0.15 + 0.95 * shade[:, None]), 0, 1).astype(np.float32)
+    lit = np.clip(colors * (0.15 + 0.95 * shade[:, None]), 0, 1).astype(np.float32)
     raster = rasterize(pixels, triangles, lit, (height, width))
     background = np.asarray(_BACKGROUND, dtype=np.float32) / 255
     picture = np.where(raster.mask[..., None], raster.values, background)
@@ -175,14 +174,14 @@ def _face_framing(model: SheetModel) -> tuple[float, FloatArray]:
     return 1.12 * float(max(high[1] - low[1], 1.05 * (high[0] - low[0]))), centre
 
 
-def _mean_views(model: SheetModel, colours: FloatArray) -> ImageBGR:
+def _mean_views(model: SheetModel, colors: FloatArray) -> ImageBGR:
     metres, centre = _framing(model)
     cells = []
     for yaw, name in ((0.0, "mean"), (40.0, "40 degrees"), (90.0, "90 degrees")):
         cell = render_head(
             model.mean,
             model.triangles,
-            colours,
+            colors,
             (_VIEW, round(0.86 * _VIEW)),
             metres=metres,
             centre=centre,
@@ -192,7 +191,7 @@ def _mean_views(model: SheetModel, colours: FloatArray) -> ImageBGR:
     return np.hstack(cells)
 
 
-def _component_grid(model: SheetModel, colours: FloatArray) -> ImageBGR:
+def _component_grid(model: SheetModel, colors: FloatArray) -> ImageBGR:
     _, centre = _framing(model)
     shown = model.shape_basis[:, 1, :_COMPONENTS]
     tallest = max(
@@ -207,7 +206,7 @@ def _component_grid(model: SheetModel, colours: FloatArray) -> ImageBGR:
             vertices = model.mean + sigma * model.shape_basis[:, :, i]
             size = (_SIGMA_CELL - _CAPTION // 2, round(0.84 * _SIGMA_CELL))
             cell = render_head(
-                vertices, model.triangles, colours, size, metres=metres, centre=centre
+                vertices, model.triangles, colors, size, metres=metres, centre=centre
             )
             cells.append(_captioned(cell, f"identity {i + 1}: {sigma:+.0f} sd"))
         rows.append(np.hstack(cells))
@@ -218,14 +217,14 @@ def _component_grid(model: SheetModel, colours: FloatArray) -> ImageBGR:
     return np.asarray(grid[: _VIEW + _CAPTION], dtype=np.uint8)
 
 
-def _expression_grid(model: SheetModel, colours: FloatArray) -> ImageBGR:
+def _expression_grid(model: SheetModel, colors: FloatArray) -> ImageBGR:
     metres, centre = _face_framing(model)
     cells = []
     for i, name in enumerate(model.expression_names):
         moved = model.expression_basis[:, :, i]
         distance = np.linalg.norm(moved, axis=1)
         weight = np.clip(distance / max(float(distance.max()), 1e-9) * 1.4, 0, 0.75)[:, None]
-        tinted = (colours * (1 - weight) + _MOVED * weight).astype(np.float32)
+        tinted = (colors * (1 - weight) + _MOVED * weight).astype(np.float32)
         cell = render_head(
             model.mean + moved,
             model.triangles,

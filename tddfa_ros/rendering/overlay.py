@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from tddfa_ros.rendering.captions import draw_caption, draw_text, face_size
 from tddfa_ros.rendering.pose_box import head_axes, outline_pose_box
-from tddfa_ros.rendering.protocols import check_image
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import image_normals, lambert
 from tddfa_ros.rendering.style import SUBPIXEL_DIGITS, line_scale, tint_of
-from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
 
 SELLION_LANDMARK = 27
 
@@ -117,7 +116,7 @@ def draw_overlay(
     Raises:
         ImageError: the image is not (H, W, 3) uint8.
     """
-    check_image(image_bgr, "an overlay")
+    check_image(image_bgr, "the image for an overlay")
     options = options or OverlayOptions()
     canvas: ImageBGR = image_bgr.copy()
     drawable = [f for f in faces if np.isfinite(f.landmarks68).all()]
@@ -185,14 +184,14 @@ def _draw_mesh(
 def _blend(
     region: NDArray[np.uint8], light: FloatArray, tint: tuple[int, int, int], opacity: float
 ) -> None:
-    """Mix the tint into the picture; colours come from a table of 256 brightnesses, which saves float images."""
+    """Mix the tint into the picture; colors come from a table of 256 brightnesses, which saves float images."""
     level = (light[..., 0] * 255).astype(np.uint8)
     ramp = np.arange(256, dtype=np.float32)[:, None] / 255
     bright = np.clip((ramp - 0.7) / 0.3, 0, 1)
     table = np.asarray(tint, np.float32) * ramp * (1 - bright) + bright * 255 * (0.5 + 0.5 * ramp)
-    colours = cv2.LUT(cv2.merge([level] * 3), table.clip(0, 255).astype(np.uint8)[:, None, :])
+    colors = cv2.LUT(cv2.merge([level] * 3), table.clip(0, 255).astype(np.uint8)[:, None, :])
     weight = light[..., 1] * np.float32(opacity)
-    region[:] = cv2.blendLinear(colours, region, weight, 1 - weight)
+    region[:] = cv2.blendLinear(colors, region, weight, 1 - weight)
 
 
 def _draw_landmarks(canvas: ImageBGR, landmarks: FloatArray, scale: float) -> None:

@@ -1,4 +1,4 @@
-"""Classes of face parsing: which region of the morphable model is which class, their ids, names and colours.
+"""Classes of face parsing: which region of the morphable model is which class, their ids, names and colors.
 
 The ids are written into files and trained into networks: never change one, only add behind the last.
 """
@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.rendering.evened import evened
 from tddfa_ros.rendering.protocols import MeshFace, SurfaceModel, check_shape, far_to_near
 from tddfa_ros.rendering.raster import visible_surface
 from tddfa_ros.rendering.raster_numpy import weights_numpy
+from tddfa_ros.rendering.shading import evened
 from tddfa_ros.types import FloatArray
 
 
 @dataclass(frozen=True)
 class ParsingClass:
-    """One class: its name, the model's regions that belong to it, and the colour it is drawn in (B, G, R)."""
+    """One class: its name, the model's regions that belong to it, and the color it is drawn in (B, G, R)."""
 
     name: str
     regions: tuple[str, ...]
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int]
 
 
 CLASSES: tuple[ParsingClass, ...] = (
@@ -128,8 +128,8 @@ def _draw(
     out.ravel()[pixels] = np.argmax(mixed, axis=1)
 
 
-def colourise(parsing: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Class ids (h, w) as a picture (h, w, 3) BGR; ids that are no class are grey."""
+def colorize(parsing: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Class ids (h, w) as a picture (h, w, 3) BGR; ids that are no class are gray."""
     palette = np.full((256, 3), 128, dtype=np.uint8)
-    palette[: len(CLASSES)] = [kind.colour for kind in CLASSES]
+    palette[: len(CLASSES)] = [kind.color for kind in CLASSES]
     return palette[parsing]

@@ -9,9 +9,8 @@ import numpy as np
 
 from tddfa_ros.geometry.pose import FACE_FROM_MODEL, rotation_from_yaw_pitch_roll
 from tddfa_ros.rendering.captions import face_size
-from tddfa_ros.rendering.protocols import check_image
 from tddfa_ros.rendering.style import SUBPIXEL_DIGITS, line_scale, tint_of
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, check_image
 
 
 class PosedFace(Protocol):
@@ -32,12 +31,12 @@ def draw_pose_box(
     Args:
         image: (H, W, 3) uint8 BGR.
         face: nothing is drawn for one whose pose is NaN.
-        tint: BGR; None = the colour that the overlay gives to the face's id.
+        tint: BGR; None = the color that the overlay gives to the face's id.
 
     Raises:
         ImageError: the image is not (H, W, 3) uint8.
     """
-    check_image(image, "a pose box")
+    check_image(image, "the image for a pose box")
     canvas: ImageBGR = image.copy()
     tint = tint_of(getattr(face, "id", "")) if tint is None else tint
     outline_pose_box(canvas, face, tint, line_scale(canvas))

@@ -8,8 +8,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.errors import ConfigError, ImageError
-from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.types import FloatArray, IntArray
 
 INSIDE_MOUTH = ("inner_mouth", "tongue")
 """Regions that only show through an open mouth."""
@@ -62,12 +62,6 @@ def in_regions(model: SurfaceModel, names: Collection[str]) -> NDArray[np.bool_]
     """Which vertices (N,) belong to one of the named regions."""
     wanted = [i for i, name in enumerate(model.region_names) if name in names]
     return np.isin(model.regions, wanted)
-
-
-def check_image(image: ImageBGR, what: str) -> None:
-    """Raise ImageError unless the image is (H, W, 3) uint8; ``what`` begins the sentence."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ImageError(f"{what} needs an (H, W, 3) uint8 image, not {image.shape} {image.dtype}")
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, int]:

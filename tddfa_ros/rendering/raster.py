@@ -115,7 +115,7 @@ def rasterize(
 ) -> Raster:
     """Draw a mesh: :func:`visible_surface`, with values (N, C) at the vertices interpolated over it.
 
-    ``values`` are float32 and anything: colours, texture coordinates, normals.
+    ``values`` are float32 and anything: colors, texture coordinates, normals.
     """
     surface = visible_surface(
         vertices, triangles, shape, cull_backfaces=cull_backfaces, backend=backend

@@ -1,4 +1,4 @@
-"""Colours and line widths that all drawings share."""
+"""Colors and line widths that all drawings share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TINTS = (
 
 
 def tint_of(face_id: str) -> tuple[int, int, int]:
-    """The BGR colour of a face: fixed for an id, different for ids that follow each other (f1, f2 ...)."""
+    """The BGR color of a face: fixed for an id, different for ids that follow each other (f1, f2 ...)."""
     digits = "".join(c for c in face_id if c.isdigit())
     number = int(digits) - 1 if digits else zlib.crc32(face_id.encode())
     return _TINTS[number % len(_TINTS)]

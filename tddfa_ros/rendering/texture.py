@@ -13,17 +13,39 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from tddfa_ros.errors import ConfigError, ImageError
-from tddfa_ros.rendering.fill import fill_gaps
 from tddfa_ros.rendering.protocols import (
     INSIDE_MOUTH,
     MeshFace,
     SurfaceModel,
-    check_image,
     in_regions,
 )
 from tddfa_ros.rendering.uv_surface import UvSurface, uv_surface
 from tddfa_ros.rendering.visibility import DepthBuffer
-from tddfa_ros.types import FloatArray, ImageBGR, IntArray
+from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
+
+
+def fill_gaps(color: FloatArray, weight: FloatArray) -> FloatArray:
+    """Continue colors smoothly into texels without weight.
+
+    "Pull-push" over an image pyramid: Gortler et al., "The Lumigraph" (SIGGRAPH 1996), section 3.4.
+
+    Args:
+        color: (h, w, 3) float32. weight: (h, w) float32 0..1, the trust in each texel.
+    """
+    if min(weight.shape) <= 2 or float(weight.min()) >= 0.999:
+        total = float(weight.sum())
+        mean = (color * weight[..., None]).sum((0, 1)) / total if total > 1e-6 else np.full(3, 128)
+        return np.asarray(weight[..., None] * color + (1 - weight[..., None]) * mean, np.float32)
+    height, width = weight.shape
+    small_size = ((width + 1) // 2, (height + 1) // 2)
+    small_weight = cv2.resize(weight, small_size, interpolation=cv2.INTER_AREA)
+    weighted = cv2.resize(color * weight[..., None], small_size, interpolation=cv2.INTER_AREA)
+    small = weighted / np.maximum(small_weight, 1e-6)[..., None]
+    trust = np.clip(small_weight * 4, 0, 1).astype(np.float32)
+    coarse = fill_gaps(small.astype(np.float32), trust)
+    background = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(weight[..., None] * color + (1 - weight[..., None]) * background, np.float32)
+
 
 Fill = Literal["mirror", "inpaint", "none"]
 FILLS: tuple[Fill, ...] = ("mirror", "inpaint", "none")
@@ -31,10 +53,10 @@ FILLS: tuple[Fill, ...] = ("mirror", "inpaint", "none")
 _SMALLEST = 16  # px
 _GAIN = 2.0  # the mirrored half is made at most this much brighter or darker
 _BLACK = (
-    8.0  # grey levels added to both sides of a ratio, which would mean nothing where it is dark
+    8.0  # gray levels added to both sides of a ratio, which would mean nothing where it is dark
 )
 _LIPS = ("upper_lip", "lower_lip")
-_INSIDE_COLOURS = {  # shares of the mean colour of the lips, blue, green, red
+_INSIDE_COLORS = {  # shares of the mean color of the lips, blue, green, red
     "inner_mouth": (0.35, 0.35, 0.45),
     "tongue": (0.70, 0.70, 0.80),
 }
@@ -57,8 +79,8 @@ class Texture:
 def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "mirror") -> Texture:
     """Unroll the picture of a face into the UV map of its model.
 
-    A texel takes the picture's colour where its surface point is seen: not behind another part of the head (z-buffer), not turned away (normal),
-    not beyond the border. Where it is seen at a grazing angle, that colour fades into what ``fill`` puts in its place.
+    A texel takes the picture's color where its surface point is seen: not behind another part of the head (z-buffer), not turned away (normal),
+    not beyond the border. Where it is seen at a grazing angle, that color fades into what ``fill`` puts in its place.
 
     Args:
         face: its ``vertices`` are px of the picture; ``face.model`` gives triangles, uv and the mean head.
@@ -71,7 +93,7 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
     Raises:
         ImageError: the image is not (H, W, 3) uint8, or ``size`` is too small. ConfigError: ``fill`` is unknown. ModelError: the model has no UV map.
     """
-    check_image(image, "a texture")
+    check_image(image, "the image for a texture")
     if size < _SMALLEST:
         raise ImageError(f"a texture of {size} px is too small, {_SMALLEST} is the least")
     if fill not in FILLS:
@@ -84,7 +106,7 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
     known = seen > 0
     if fill == "none":
         return Texture(np.where(known[..., None], own, 0).astype(np.uint8), known)
-    colour, trust = own, seen
+    color, trust = own, seen
     if fill == "mirror":
         mirror = _mirror_of(model)
         other, other_seen = _unroll(image, vertices, buffer, surface, model, mirror)
@@ -92,9 +114,9 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
         rest = other_seen * (1 - seen)
         trust = seen + rest
         mixed = own * seen[..., None] + other * rest[..., None]
-        colour = (mixed / np.maximum(trust, 1e-6)[..., None]).astype(np.float32)
-    colour, trust = _with_inside_of_mouth(colour, trust, model, surface)
-    filled = np.clip(np.rint(fill_gaps(colour, trust)), 0, 255).astype(np.uint8)
+        color = (mixed / np.maximum(trust, 1e-6)[..., None]).astype(np.float32)
+    color, trust = _with_inside_of_mouth(color, trust, model, surface)
+    filled = np.clip(np.rint(fill_gaps(color, trust)), 0, 255).astype(np.uint8)
     return Texture(filled, known)
 
 
@@ -123,32 +145,32 @@ def _unroll(
     model: SurfaceModel,
     instead: IntArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Colours (s, s, 3) that the texels have in the image, and how well they are seen (s, s); vertices are replaced by those ``instead``."""
+    """Colors (s, s, 3) that the texels have in the image, and how well they are seen (s, s); vertices are replaced by those ``instead``."""
     chosen = slice(None) if instead is None else instead
     points = surface.interpolate(model, vertices[chosen])
     normals = surface.interpolate(model, buffer.normals[chosen])
     x, y = np.zeros((2, *surface.mask.shape), dtype=np.float32)
     x[surface.mask], y[surface.mask] = points[:, 0], points[:, 1]
-    colour = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    color = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     seen = np.zeros(surface.mask.shape, dtype=np.float32)
     seen[surface.mask] = buffer.seen(points, normals)
-    return colour.astype(np.float32), seen
+    return color.astype(np.float32), seen
 
 
 def _with_inside_of_mouth(
-    colour: FloatArray, trust: FloatArray, model: SurfaceModel, surface: UvSurface
+    color: FloatArray, trust: FloatArray, model: SurfaceModel, surface: UvSurface
 ) -> tuple[FloatArray, FloatArray]:
-    """Texels inside the mouth that nothing is known about take a colour from the lips, so that they are neither skin nor continued into skin."""
+    """Texels inside the mouth that nothing is known about take a color from the lips, so that they are neither skin nor continued into skin."""
     lips = trust * surface.unroll(model, _membership(model, _LIPS))[..., 0]
     total = float(lips.sum())
-    mean = np.tensordot(lips, colour, 2) / total if total > 1 else np.array(_UNSEEN_LIPS)
+    mean = np.tensordot(lips, color, 2) / total if total > 1 else np.array(_UNSEEN_LIPS)
     for region in INSIDE_MOUTH:
         share = surface.unroll(model, _membership(model, (region,)))[..., 0] * (1 - trust)
-        known, total_trust = colour * trust[..., None], trust + share
-        inside = share[..., None] * mean * _INSIDE_COLOURS[region]
+        known, total_trust = color * trust[..., None], trust + share
+        inside = share[..., None] * mean * _INSIDE_COLORS[region]
         mixed = (known + inside) / np.maximum(total_trust, 1e-6)[..., None]
-        colour, trust = mixed.astype(np.float32), total_trust
-    return colour, trust
+        color, trust = mixed.astype(np.float32), total_trust
+    return color, trust
 
 
 def _membership(model: SurfaceModel, regions: Collection[str]) -> FloatArray:
@@ -157,7 +179,7 @@ def _membership(model: SurfaceModel, regions: Collection[str]) -> FloatArray:
 
 
 def _in_light_of(own: FloatArray, other: FloatArray, both: FloatArray) -> FloatArray:
-    """Colours of the mirrored half in the light of this half.
+    """Colors of the mirrored half in the light of this half.
 
     Where both are seen, their ratio, blurred, says how the light differs; it is continued to where only the mirrored half is.
     """
@@ -166,8 +188,8 @@ def _in_light_of(own: FloatArray, other: FloatArray, both: FloatArray) -> FloatA
     side = max(3, (len(own) // 16) | 1)
     weight = both[..., None]
 
-    def level(colour: FloatArray) -> FloatArray:
-        return np.asarray(cv2.blur((colour + _BLACK) * weight, (side, side)), dtype=np.float32)
+    def level(color: FloatArray) -> FloatArray:
+        return np.asarray(cv2.blur((color + _BLACK) * weight, (side, side)), dtype=np.float32)
 
     ratio = level(own) / np.maximum(level(other), 1e-3)
     gain = fill_gaps(np.clip(ratio, 1 / _GAIN, _GAIN).astype(np.float32), both)

@@ -14,9 +14,6 @@ from typing import Any
 
 from tddfa_ros.errors import DeviceError
 
-DEVICES = ("auto", "cpu", "cuda")
-"""What a user may ask for."""
-
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tddfa_ros.config import DEVICES
 from tddfa_ros.errors import ConfigError, DeviceError, ModelError
 from tddfa_ros.runtime.devices import (
     CPU,
     CUDA,
     CUDA_OPTIONS,
-    DEVICES,
     SHORT_NAMES,
     TENSORRT,
     cuda_absence,

@@ -7,15 +7,15 @@ import os
 from tddfa_ros.errors import SourceError
 from tddfa_ros.sources.base import DEFAULT_RATE, Frame, ImageSource, fit_within
 from tddfa_ros.sources.capture import CameraSource, VideoSource
-from tddfa_ros.sources.folder import SUFFIXES, PictureSource
+from tddfa_ros.sources.folder import SUFFIXES, ImageFileSource
 from tddfa_ros.sources.virtual_camera import VirtualCamera, demo_camera
 
 __all__ = [
     "DEFAULT_RATE",
     "CameraSource",
     "Frame",
+    "ImageFileSource",
     "ImageSource",
-    "PictureSource",
     "VideoSource",
     "VirtualCamera",
     "create_source",
@@ -47,5 +47,5 @@ def create_source(
     if not source or not os.path.exists(path):
         raise SourceError(f"there is no camera, video, picture or folder '{source}'")
     if os.path.isdir(path) or path.lower().endswith(SUFFIXES):
-        return PictureSource(path, width, height, rate, loop)
+        return ImageFileSource(path, width, height, rate, loop)
     return VideoSource(path, width, height, rate, loop)

@@ -23,7 +23,7 @@ _NANOSECONDS = 10**9
 
 
 @dataclass(frozen=True, eq=False)
-class BagPicture:
+class BagImage:
     """One picture message; it can be sent to other processes.
 
     Attributes:
@@ -53,7 +53,7 @@ class BagPicture:
         return to_bgr(SimpleNamespace(**self.fields))
 
 
-class BagPictures:
+class BagImages:
     """The pictures of one topic of a bag, in the order of their recording; iterate as often as you like.
 
     Args:
@@ -85,7 +85,7 @@ class BagPictures:
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[BagPicture]:
+    def __iter__(self) -> Iterator[BagImage]:
         with _opened(self.path) as reader:
             connections = [c for c in reader.connections if c.topic == self.topic]
             messages = reader.messages(connections=connections)
@@ -103,7 +103,7 @@ class BagPictures:
                 names = ("height", "width", "encoding", "is_bigendian", "step", "format", "data")
                 fields = {n: getattr(message, n) for n in names if hasattr(message, n)}
                 stamp_ns = int(stamp.sec) * _NANOSECONDS + int(stamp.nanosec)
-                yield BagPicture(self.path, self.topic, stamp_ns, fields)
+                yield BagImage(self.path, self.topic, stamp_ns, fields)
 
 
 def is_bag(path: str | Path) -> bool:

@@ -14,7 +14,7 @@ from tddfa_ros.sources.base import DEFAULT_RATE, Frame, fit_within
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
-class PictureSource:
+class ImageFileSource:
     """Shows pictures one after the other, in the order of their names, ``2.jpg`` before ``10.jpg``.
 
     Args:
@@ -35,7 +35,7 @@ class PictureSource:
         loop: bool = True,
     ) -> None:
         self.rate = rate or DEFAULT_RATE
-        self.files = picture_files(Path(path))
+        self.files = image_files(Path(path))
         self._size = (width, height)
         self._loop = loop
         self._next = 0
@@ -76,7 +76,7 @@ class PictureSource:
         return Frame(fit_within(np.asarray(image, dtype=np.uint8), *self._size))
 
 
-def picture_files(path: Path) -> list[Path]:
+def image_files(path: Path) -> list[Path]:
     """All pictures of a folder in natural order, or the one file.
 
     Raises:

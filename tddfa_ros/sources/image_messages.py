@@ -46,7 +46,7 @@ def _layouts() -> dict[str, _Layout]:
         },
         "mono8": _Layout("mono8", 1),
         "mono16": _Layout("mono16", 1, 2),
-        # What OpenCV users send without naming a colour order.
+        # What OpenCV users send without naming a color order.
         "8UC1": _Layout("mono8", 1),
         "8UC3": _Layout("bgr8", 3),
         "8UC4": _Layout("bgra8", 4),
@@ -129,7 +129,7 @@ def plain_image(message: Any) -> PlainImage:
     height, width, step = int(message.height), int(message.width), int(message.step)
     if layout is None:
         raise ImageError(
-            f"unknown image encoding '{message.encoding}'; a colour, grey, YUV or Bayer encoding is needed"
+            f"unknown image encoding '{message.encoding}'; a color, gray, YUV or Bayer encoding is needed"
         )
     if height == 0 or width == 0:
         raise ImageError(f"the image has zero size ({width}x{height})")
@@ -200,7 +200,7 @@ def rosbags_converter() -> Converter:
 def _decode(message: Any) -> ImageBGR:
     """JPEG, PNG or whatever else OpenCV decodes."""
     if "compressedDepth" in message.format:
-        raise ImageError("a compressedDepth picture holds distances, no colours")
+        raise ImageError("a compressedDepth picture holds distances, no colors")
     data = _as_bytes(message.data)
     _check_complete(data.tobytes(), message.format)
     # Cameras do not turn pictures; EXIF does.
@@ -216,7 +216,7 @@ def _decode(message: Any) -> ImageBGR:
     if image.dtype == np.uint16:
         image = _to_8_bit(image)
     if image.dtype != np.uint8:
-        raise ImageError(f"a compressed image of {image.dtype} values is no colour or grey picture")
+        raise ImageError(f"a compressed image of {image.dtype} values is no color or gray picture")
     if image.ndim == 2:
         return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     # "jpeg compressed rgb8" says that RGB was handed to an encoder that takes BGR.
@@ -226,7 +226,7 @@ def _decode(message: Any) -> ImageBGR:
 
 
 def _check_complete(data: bytes, name: str) -> None:
-    """Refuse truncated pictures: decoders fill what is missing with grey and only mutter."""
+    """Refuse truncated pictures: decoders fill what is missing with gray and only mutter."""
     if not data:
         raise ImageError("a compressed image is empty")
     # Neither marker can occur inside JPEG's entropy-coded data; an EXIF thumbnail ends before the last scan starts.

@@ -92,11 +92,16 @@ def demo_camera(
     Raises:
         SourceError: scikit-image is not installed, or came without the picture.
     """
-    photo = _astronaut()
+    photo = astronaut_image()
     return VirtualCamera(photo, width, height, ASTRONAUT_FACE, rate=rate or DEFAULT_RATE, loop=loop)
 
 
-def _astronaut() -> ImageBGR:
+def astronaut_image() -> ImageBGR:
+    """Read the portrait of Eileen Collins that comes with scikit-image: (512, 512, 3) uint8, BGR.
+
+    Raises:
+        SourceError: scikit-image is not installed, or came without the image.
+    """
     # Found, not imported: that would cost half a second and more memory than the whole source.
     package = importlib.util.find_spec("skimage")
     for folder in (package.submodule_search_locations or ()) if package is not None else ():

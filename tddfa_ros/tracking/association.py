@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tddfa_ros.geometry.rotation import RealArray
-from tddfa_ros.types import DoubleArray
+from tddfa_ros.types import DoubleArray, RealArray
 
 
 def iou(a: RealArray, b: RealArray) -> DoubleArray:

@@ -86,7 +86,7 @@ class Track:
         """The image has been searched; count the miss if the face was not seen in it."""
         self.misses = 0 if self.seen else self.misses + 1
 
-    def unsee(self) -> None:
+    def revoke_hit(self) -> None:
         """Take the hit of this frame back: what was seen is another track's face."""
         self.seen = False
 

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.geometry.roi import check_image, roi_from_box, roi_from_landmarks
-from tddfa_ros.geometry.rotation import RealArray
+from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
 from tddfa_ros.tracking.association import associate, iou
 from tddfa_ros.tracking.track import Track
-from tddfa_ros.types import DoubleArray, ImageBGR, Intrinsics
+from tddfa_ros.types import DoubleArray, ImageBGR, Intrinsics, RealArray, check_image
 
 if TYPE_CHECKING:
     from tddfa_ros.config import PipelineConfig, TrackingConfig
     from tddfa_ros.face import Face, TrackedFace
     from tddfa_ros.pipeline import FacePipeline
 
-SECOND_LOOK = 0.15
+REFINEMENT_DRIFT = 0.15
 """A face this far from the middle of its ROI, in ROI sides, is regressed again in the right ROI.
 
 Beyond 0.2 the landmark error of 3DDFA_V2's mb05 doubles; with the second look a face is followed to 0.6 ROI sides per frame.
@@ -50,6 +49,7 @@ class FaceTracker:
 
     Attributes:
         config: may be replaced between frames.
+        timings: ms per stage of the pipeline during the last :meth:`update`, and the :meth:`run_deferred_detection` before it.
     """
 
     def __init__(self, pipeline: FacePipeline, config: TrackingConfig | None = None) -> None:
@@ -59,6 +59,7 @@ class FaceTracker:
         self._named = 0
         self._stamp = -math.inf
         self._frames_since_search = 0
+        self.timings: dict[str, float] = {}
         self._timings: dict[str, float] = {}
         self._carried: dict[str, float] = {}
         self._pending: tuple[ImageBGR, float, Intrinsics | None] | None = None
@@ -69,17 +70,15 @@ class FaceTracker:
         stamp_s: float,
         intrinsics: Intrinsics | None = None,
         *,
-        search_later: bool = False,
+        defer_detection: bool = False,
     ) -> list[TrackedFace]:
         """Faces of the next image, oldest track first.
-
-        ``pipeline.timings`` then holds the ms per stage of the whole frame.
 
         Args:
             image: (H, W, 3) uint8 BGR.
             stamp_s: when it was taken, seconds. One that goes back ends all tracks; one that repeats is a frame like any other.
             intrinsics: of the camera; None assumes the configured field of view.
-            search_later: when something is tracked, leave the search for newcomers to :meth:`search_pending`, so that what is
+            defer_detection: when something is tracked, leave the search for newcomers to :meth:`run_deferred_detection`, so that what is
                 tracked can be published before the detector runs.
 
         Raises:
@@ -100,19 +99,19 @@ class FaceTracker:
         nothing_seen = not any(track.seen for track in self._tracks)
         if nothing_seen or self._frames_since_search >= self.config.detect_interval:
             self._frames_since_search = 0
-            if search_later and not nothing_seen:
+            if defer_detection and not nothing_seen:
                 self._pending = image, stamp_s, intrinsics
             else:
                 self._search(image, stamp_s, intrinsics)
         self._merge()
-        self._bury()
-        self._pipeline.timings = self._timings
+        self._prune()
+        self.timings = self._timings
         return self._report(stamp_s)
 
-    def search_pending(self) -> None:
+    def run_deferred_detection(self) -> None:
         """Do the search that the last :meth:`update` left for later; newcomers are reported from the next image on.
 
-        Its time counts among the next image's ``pipeline.timings``.
+        Its time is included in :attr:`timings` of the next image.
         """
         if self._pending is None:
             return
@@ -147,7 +146,9 @@ class FaceTracker:
             for (track, _), face in zip(looks, faces, strict=True)
             if (roi := self._accept(face, _box_roi(face.box), size)) is not None
         ]
-        off = [i for i, (_, face, roi) in enumerate(found) if _drift(face.roi, roi) > SECOND_LOOK]
+        off = [
+            i for i, (_, face, roi) in enumerate(found) if _drift(face.roi, roi) > REFINEMENT_DRIFT
+        ]
         again = self._regress(image, [found[i][2] for i in off], intrinsics) if off else []
         for i, face in zip(off, again, strict=True):
             roi = self._accept(face, _box_roi(face.box), size)
@@ -165,7 +166,7 @@ class FaceTracker:
         places = [track.roi for track in self._tracks]
         pairs = associate(np.reshape(places, (-1, 4)), roi_from_box(boxes), self.config.min_iou)
         owner = {j: self._tracks[i] for i, j in pairs}
-        self._doubt(confirmed=list(owner.values()))
+        self._count_unconfirmed(confirmed=list(owner.values()))
         wanted = [j for j in range(len(boxes)) if j not in owner or not owner[j].seen]
         if not wanted:
             return
@@ -180,7 +181,7 @@ class FaceTracker:
             else:
                 self._tracks.append(Track(face, roi, stamp))
 
-    def _doubt(self, confirmed: Sequence[Track]) -> None:
+    def _count_unconfirmed(self, confirmed: Sequence[Track]) -> None:
         """Stop following what the detector has not seen for several searches: the network sees a face wherever it looks."""
         for track in self._tracks:
             if track in confirmed:
@@ -234,13 +235,13 @@ class FaceTracker:
             if overlap[i, j] <= self.config.max_overlap or not (older.seen and younger.seen):
                 continue
             if older.coasting and not younger.coasting and younger.age > 0:
-                older.unsee()
+                older.revoke_hit()
             else:
-                younger.unsee()
+                younger.revoke_hit()
                 if not younger.coasting:
                     self._tracks.remove(younger)
 
-    def _bury(self) -> None:
+    def _prune(self) -> None:
         """Count misses and end tracks; a tentative one ends with its first miss."""
         for track in self._tracks:
             track.end_frame()

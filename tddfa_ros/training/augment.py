@@ -10,7 +10,7 @@ from tddfa_ros.geometry.pose import to_crop
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE
 from tddfa_ros.training.config import AugmentConfig
-from tddfa_ros.training.data.parsing import IGNORE
+from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.training.mirror import ParamMirror
 from tddfa_ros.training.occluders import occlude
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, ImageBGR

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.evaluation.metrics import auc
+from tddfa_ros.geometry.metrics import auc
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.augment import about_landmarks, landmark_pixels, reframe
 from tddfa_ros.training.cache import FaceCache

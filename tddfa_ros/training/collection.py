@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.fitting.collection import FaceLabels, load_source
+from tddfa_ros.fitting.collection_fit import fit_faces
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import (
     HOLD_OUT_EVERY,
@@ -20,8 +22,6 @@ from tddfa_ros.training.cache import (
     open_cache,
 )
 from tddfa_ros.training.data.items import in_threads
-from tddfa_ros.training.faces import FaceLabels, load_source
-from tddfa_ros.training.labels import fit_faces
 from tddfa_ros.training.negatives import Negatives, find_pictures
 from tddfa_ros.training.profile import Profiler, pose_angles
 from tddfa_ros.types import FloatArray, ImageBGR
@@ -60,7 +60,7 @@ def build_cache(
     Faces whose fit misses the labels by more than ``max_error`` % of the face size, and those kept for evaluation, are left out.
 
     Args:
-        root: the collection (see :mod:`tddfa_ros.training.faces`).
+        root: the collection (see :mod:`tddfa_ros.fitting.collection`).
         profiles: faces to turn to larger yaws; negatives: crops without a face, for which ``pictures`` is a folder of any pictures
             that show no faces; without it there are none.
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tddfa_ros.config import from_dict, option, read_yaml
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.schema import from_dict, option, read_yaml
 from tddfa_ros.training.loss_weights import LossWeights
 
 

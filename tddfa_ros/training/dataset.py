@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
 from tddfa_ros.errors import ConfigError
@@ -19,7 +19,40 @@ from tddfa_ros.training.augment import (
     reframe_parsing,
 )
 from tddfa_ros.training.cache import FaceCache
-from tddfa_ros.types import CROP_FRAME, DoubleArray
+from tddfa_ros.training.data.uv_map import uv_surface
+from tddfa_ros.training.networks import UV_SIZE
+from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray
+
+
+class UvTarget(nn.Module):
+    """params (n, P) -> (n, 3, u, u) x, y, z in the crop frame at every texel of the model's texture, 0 where there is no surface.
+
+    Attributes:
+        mask: (u, u) 1 where there is a surface.
+    """
+
+    def __init__(self, model: MorphableModel, size: int = UV_SIZE) -> None:
+        super().__init__()
+        surface = uv_surface(model, size)
+        basis = surface.basis(model)
+        self.register_buffer("mask", torch.from_numpy(surface.mask.astype(np.float32)))
+        self.register_buffer("base", torch.from_numpy(basis.mean).reshape(-1))
+        self.register_buffer(
+            "joint", torch.from_numpy(basis.joint.reshape(-1, basis.joint.shape[2]))
+        )
+        self.mask: Tensor
+        self.base: Tensor
+        self.joint: Tensor
+
+    def forward(self, params: Tensor) -> Tensor:
+        pose = params[:, :POSE_SIZE].reshape(-1, 3, 4)
+        head = (self.base + params[:, POSE_SIZE:] @ self.joint.T).reshape(len(params), -1, 3)
+        points = head @ pose[:, :, :3].transpose(1, 2) + pose[:, None, :, 3]
+        size = len(self.mask)
+        out = points.new_zeros(len(params), 3, size * size)
+        out[:, :, self.mask.flatten() > 0] = points.transpose(1, 2)
+        return out.reshape(-1, 3, size, size)
+
 
 Batch = dict[str, Tensor]
 """image (n, 3, S, S) uint8 BGR; params (n, P) in the 120-px crop frame; face (n,) 1 or 0; parsing (n, S/4, S/4) where the cache has it; clip (n,)

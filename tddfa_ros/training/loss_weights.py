@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tddfa_ros.config import from_dict, option
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.schema import from_dict, option
+
+
+def weights_at(weights: LossWeights, progress: float) -> dict[str, float]:
+    """Weight of every term that counts, at ``progress`` t / T of the run in [0, 1]; terms of weight 0 are left out."""
+    return {
+        term: base * getattr(weights.decay, term) ** progress
+        for term in TERMS
+        if (base := getattr(weights, term)) > 0
+    }
 
 
 def _weight(default: float, description: str) -> Any:

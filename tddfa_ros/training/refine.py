@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.evaluation.metrics import nme
+from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.augment import landmark_frame, landmark_pixels, reframe
 from tddfa_ros.training.cache import FaceCache

@@ -16,17 +16,15 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.interrupt import StopRequest, ignore_interrupts
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering.parsing import CLASSES
-from tddfa_ros.runtime.interrupt import StopRequest, ignore_interrupts
 from tddfa_ros.training import checkpoint as checkpoints
 from tddfa_ros.training.augment import Augment
 from tddfa_ros.training.cache import FaceCache
-from tddfa_ros.training.clock import Clock, one_cycle
 from tddfa_ros.training.config import TrainConfig
-from tddfa_ros.training.dataset import Batch, Draws, FaceDataset, held_out_rows, shares
+from tddfa_ros.training.dataset import Batch, Draws, FaceDataset, UvTarget, held_out_rows, shares
 from tddfa_ros.training.distributed import Workers
-from tddfa_ros.training.ema import Average
 from tddfa_ros.training.logs import RunLog
 from tddfa_ros.training.losses import (
     FaceLoss,
@@ -37,8 +35,8 @@ from tddfa_ros.training.losses import (
     vertex_distance_cost,
 )
 from tddfa_ros.training.networks import FaceNet, normalise
+from tddfa_ros.training.optim import Average, Clock, one_cycle
 from tddfa_ros.training.selection import select_trained
-from tddfa_ros.training.uv_target import UvTarget
 from tddfa_ros.training.validation import Validation
 
 _CLIP = 5.0  # largest norm of a gradient

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tddfa_ros.evaluation.metrics import auc
+from tddfa_ros.geometry.metrics import auc
 from tddfa_ros.rendering.overlay import IBUG_GROUPS
 from tddfa_ros.training.dataset import Batch, FaceDataset
 from tddfa_ros.training.losses import PosedPoints, crop_pixels

@@ -11,10 +11,10 @@ from typing import Any
 from tqdm import tqdm
 
 from tddfa_ros.errors import SourceError
+from tddfa_ros.interrupt import StopRequest
 from tddfa_ros.outputs.layers import paint_layers, parse_layers
 from tddfa_ros.outputs.records import face_record
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.runtime.interrupt import StopRequest
 from tddfa_ros.sources import CameraSource, VideoSource
 from tddfa_ros.types import ImageBGR
 from tddfa_ros.video.analysis import VideoAnalysis

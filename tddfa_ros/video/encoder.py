@@ -62,7 +62,7 @@ class VideoEncoder:
 
 
 def even_size(image: ImageBGR) -> ImageBGR:
-    """Cut an odd last row or column off: codecs that halve the colour's resolution want even sides."""
+    """Cut an odd last row or column off: codecs that halve the color's resolution want even sides."""
     return np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import tddfa_ros
-from tddfa_ros.config import SmoothingConfig, to_dict
+from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import ConfigError, SourceError, TddfaError
 from tddfa_ros.outputs.layers import Layer
 from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.schema import to_dict
 from tddfa_ros.sources import CameraSource, VideoSource, create_source
 from tddfa_ros.video.parts import parts_folder
 

@@ -17,10 +17,9 @@ import numpy as np
 from tddfa_ros.config import PipelineConfig
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.face import Face
-from tddfa_ros.geometry.rotation import RealArray
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray
 
 T = TypeVar("T")
 

@@ -20,9 +20,9 @@ from tddfa_ros.attributes.drawing import caption_lines, draw_attributes
 from tddfa_ros.attributes.estimate import default_estimator
 from tddfa_ros.errors import ImageError, ModelError
 from tddfa_ros.face import Face
-from tddfa_ros.outputs import ImageOptions
-from tddfa_ros.runtime.store import default_store
-from tddfa_ros.training.data.labelled import read_collection, stratified_parts
+from tddfa_ros.jobs.images import ImageOptions
+from tddfa_ros.model_store.store import default_store
+from tddfa_ros.training.attributes.labelled import read_collection, stratified_parts
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_a_plate_below_the_chin_and_in_the_picture(portrait: tuple[np.ndarray, F
 def test_bad_input_is_one_sentence(
     estimator: AttributeEstimator, portrait: tuple[np.ndarray, Face]
 ) -> None:
-    with pytest.raises(ImageError, match="expected a BGR image of shape"):
+    with pytest.raises(ImageError, match="must be a non-empty BGR array of shape"):
         estimator.estimate(portrait[0][..., 0], portrait[1])
     with pytest.raises(ModelError, match=r"tddfa_mb05.onnx is no network for attributes"):
         AttributeEstimator("tddfa-mb05")

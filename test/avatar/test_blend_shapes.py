@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from support.exports import export_face
 
-from tddfa_ros.arkit import REACH, sideless
+from tddfa_ros.arkit import COEFFICIENT_RANGES, without_side
 from tddfa_ros.avatar import ARKIT_NAMES, AvatarFrame, BlendShapes
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.runtime.store import default_store
 
 LEFT_EYE = ["blink", "look_down", "look_in", "look_out", "look_up", "squint", "wide"]
 
@@ -33,8 +33,10 @@ def test_they_are_those_of_the_default_model() -> None:
 
 
 def test_every_action_has_a_reach() -> None:
-    assert set(REACH) == set(map(sideless, ARKIT_NAMES))
-    assert all(0 <= r.rest <= r.median <= r.strong <= r.full <= 1 for r in REACH.values())
+    assert set(COEFFICIENT_RANGES) == set(map(without_side, ARKIT_NAMES))
+    assert all(
+        0 <= r.rest <= r.median <= r.strong <= r.full <= 1 for r in COEFFICIENT_RANGES.values()
+    )
 
 
 def test_order_and_limits() -> None:
@@ -49,8 +51,14 @@ def test_stretched_a_closed_eye_is_closed_and_a_face_at_rest_does_nothing() -> N
     shapes = BlendShapes(ARKIT_NAMES)
     at = ARKIT_NAMES.index
     rest, closed = np.zeros(52, np.float32), np.zeros(52, np.float32)
-    rest[[at("eyeBlinkLeft"), at("jawOpen")]] = REACH["eyeBlink"].rest, REACH["jawOpen"].rest
-    closed[[at("eyeBlinkLeft"), at("jawOpen")]] = REACH["eyeBlink"].full, REACH["jawOpen"].full
+    rest[[at("eyeBlinkLeft"), at("jawOpen")]] = (
+        COEFFICIENT_RANGES["eyeBlink"].rest,
+        COEFFICIENT_RANGES["jawOpen"].rest,
+    )
+    closed[[at("eyeBlinkLeft"), at("jawOpen")]] = (
+        COEFFICIENT_RANGES["eyeBlink"].full,
+        COEFFICIENT_RANGES["jawOpen"].full,
+    )
     np.testing.assert_allclose(shapes(rest), 0, atol=1e-6)
     np.testing.assert_allclose(shapes(closed)[[at("eyeBlinkLeft"), at("jawOpen")]], 1, atol=1e-6)
     # weak actions, whose noise would grow with them, by 2.5 at most

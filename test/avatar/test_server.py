@@ -158,14 +158,14 @@ def test_without_three_it_says_how_to_get_it(
 
 
 def test_the_head_has_eyes_that_look_forward() -> None:
-    from tddfa_ros.avatar.head import vertex_colours
+    from tddfa_ros.avatar.head import vertex_colors
+    from tddfa_ros.model_store.store import default_store
     from tddfa_ros.morphable import MorphableModel
-    from tddfa_ros.runtime.store import default_store
 
     model = MorphableModel.load(default_store().path("tddfa-head"))
-    colours = vertex_colours(model)
+    colors = vertex_colors(model)
     for eye in ("left_eye", "right_eye"):
         ball = model.regions == model.region_names.index(eye)
-        dark = ball & (colours.max(axis=1) < 0.5)
+        dark = ball & (colors.max(axis=1) < 0.5)
         assert 0.02 < dark.sum() / ball.sum() < 0.3
         assert model.mean[dark, 2].min() > np.percentile(model.mean[ball, 2], 70)

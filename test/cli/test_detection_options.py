@@ -30,5 +30,5 @@ def test_only_what_is_given_changes() -> None:
     given = parsed("--detector", "faceboxes", "--input-size", "0", "--score-threshold", "0.3")
     assert given == DetectionConfig("faceboxes", 0, 0.3)
     assert parsed("--fallback", "0.2") == DetectionConfig(fallback="0.2")
-    with pytest.raises(ConfigError, match="score_threshold must lie between"):
+    with pytest.raises(ConfigError, match="score_threshold must be between"):
         parsed("--score-threshold", "3")

@@ -40,7 +40,7 @@ def test_transfer_onto_a_photo(astronaut_path: Path, tmp_path: Path) -> None:
 
 
 def test_transfer_of_a_video(astronaut: np.ndarray, astronaut_path: Path, tmp_path: Path) -> None:
-    from tddfa_ros.editing.files import write_video
+    from tddfa_ros.jobs.edit import write_video
 
     source, out = tmp_path / "source.mp4", tmp_path / "out.mp4"
     assert write_video(source, [astronaut] * 3, 25.0) == 3

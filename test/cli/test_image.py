@@ -22,7 +22,7 @@ def test_a_portrait(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["image", str(photos / "in" / "*"), "-o", str(photos / "out"), "--outputs", "pose,json"]  # fmt: skip
     assert main(arguments) == 0
     captured = capsys.readouterr()
-    assert captured.out == f"1 face in 2 pictures; 2 files in {photos / 'out'}\n"
+    assert captured.out == f"1 face in 2 images; 2 files in {photos / 'out'}\n"
     assert "wall.png: no face was found" in captured.err
     stored = json.loads((photos / "out" / "faces.json").read_text())
     face = stored["images"][0]["faces"][0]

@@ -10,15 +10,15 @@ import pytest
 from support.blobs import read_clip, write_clip
 
 from tddfa_ros.cli import main
-from tddfa_ros.makeup.colour import to_lab
+from tddfa_ros.makeup.color import to_lab
 
 MOUTH = np.s_[135:155, 205:245]
 
 
 def test_a_portrait_with_lipstick(astronaut_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     out = tmp_path / "out.png"
-    arguments = ["makeup", str(astronaut_path), "-o", str(out), "--look", "evening"]
-    assert main([*arguments, "--set", "lipstick.colour=#c00020"]) == 0
+    arguments = ["makeup", str(astronaut_path), "-o", str(out), "--preset", "evening"]
+    assert main([*arguments, "--set", "lipstick.color=#c00020"]) == 0
     assert f"1 face; written: {out}" in capsys.readouterr().out
     before, after = cv2.imread(str(astronaut_path)), cv2.imread(str(out))
     changed = (before != after).any(axis=2)
@@ -42,7 +42,16 @@ def test_a_folder_and_a_video(astronaut: np.ndarray, tmp_path: Path) -> None:
     cv2.imwrite(str(folder / "empty.png"), np.full((200, 200, 3), 90, np.uint8))
     clip = write_clip(tmp_path / "clip.mp4", [astronaut] * 4)
     out = tmp_path / "out"
-    arguments = ["makeup", str(folder), str(clip), "-o", str(out), "--look", "clown", "--no-audio"]
+    arguments = [
+        "makeup",
+        str(folder),
+        str(clip),
+        "-o",
+        str(out),
+        "--preset",
+        "clown",
+        "--no-audio",
+    ]
     assert main([*arguments, "--strict"]) == 1, "one picture shows no face"
     assert sorted(path.name for path in out.iterdir()) == ["clip.mp4", "face.png"]
     frames = read_clip(out / "clip.mp4")[0]
@@ -74,7 +83,7 @@ def test_another_network_paints(
         assert painted == capsys.readouterr().err != ""
 
 
-def test_looks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["makeup", "--list"]) == 0
     assert {"evening", "natural"} <= set(capsys.readouterr().out.split())
 
@@ -100,7 +109,7 @@ def test_glasses_on_a_portrait(astronaut_path: Path, tmp_path: Path, capsys: pyt
     [
         (["makeup"], "are needed"),
         (["makeup", "none.png", "-o", "x.png"], "there is no picture or folder 'none.png'"),
-        (["makeup", "a.png", "-o", "x.png", "--look", "nix"], "there is no look 'nix'"),
+        (["makeup", "a.png", "-o", "x.png", "--preset", "nix"], "there is no makeup preset 'nix'"),
         (["makeup", "a.png", "-o", "x.mp4"], "a.png is a picture, so the output must be one too"),
         (["makeup", "a.png", "-o", "a.png"], "a.png is read; choose another name"),
         (["makeup", "a.png", "b.png", "-o", "x.png"], "2 inputs need a folder to go to"),

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tddfa_ros.cli import main
-from tddfa_ros.runtime.manifest import add_model, sha256_of
+from tddfa_ros.files import sha256_of
+from tddfa_ros.model_store.manifest import add_model
 
 
 @pytest.fixture
@@ -19,11 +20,11 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "head",
         folder / "head.npz",
         role="morphable",
-        licence="CC0-1.0",
+        license="CC0-1.0",
         input="numbers",
     )
-    monkeypatch.setattr("tddfa_ros.runtime.resources.resource_dir", lambda: tmp_path)
-    monkeypatch.setattr("tddfa_ros.runtime.store.resource_dir", lambda: tmp_path)
+    monkeypatch.setattr("tddfa_ros.model_store.resources.resource_dir", lambda: tmp_path)
+    monkeypatch.setattr("tddfa_ros.model_store.store.resource_dir", lambda: tmp_path)
     return folder
 
 
@@ -58,6 +59,6 @@ def test_add_makes_a_model_known(models: Path, capsys: pytest.CaptureFixture[str
     arguments = ["models", "add", "net", str(models / "net.onnx"), "--role", "regressor"]
     assert main(arguments) == 2
     assert "incomplete" in capsys.readouterr().err
-    assert main([*arguments, "--licence", "MIT", "--input", "crops"]) == 0
+    assert main([*arguments, "--license", "MIT", "--input", "crops"]) == 0
     assert sha256_of(models / "net.onnx") in capsys.readouterr().out
     assert main(["models", "verify", "net"]) == 0

@@ -53,7 +53,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
         (["--regressor", "none.onnx"], "the model file none.onnx does not exist"),
         (["--morphable-model", "none.npz"], "the model file none.npz does not exist"),
         (["--detector", "nobody"], "'nobody'"),
-        (["--score-threshold", "3"], "score_threshold must lie between"),
+        (["--score-threshold", "3"], "score_threshold must be between"),
         (["--input-size", "5"], "input_size"),
         (["--fallback", "7"], "fallback"),
     ],

@@ -13,8 +13,8 @@ import pytest
 from tddfa_ros import FacePipeline
 from tddfa_ros.cli import main
 from tddfa_ros.cli.doctor import as_text
-from tddfa_ros.runtime.doctor import ABSENT, OK, Finding
-from tddfa_ros.runtime.measure import Timing
+from tddfa_ros.tuning.doctor import ABSENT, OK, Finding
+from tddfa_ros.tuning.measure import Timing
 
 
 @pytest.fixture

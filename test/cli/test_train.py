@@ -47,15 +47,15 @@ def arguments(model: MorphableModel, tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["--epochs", "0"], "epochs must lie between"),
+        (["--epochs", "0"], "epochs must be between"),
         (["--epochs", "many"], "many"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--input-size", "99"], "input_size must be a multiple of 4"),
         (["--freeze", "everything"], "everything"),
-        (["--augment-blur", "2"], "augment.blur must lie between"),
+        (["--augment-blur", "2"], "augment.blur must be between"),
         (["--loss-weights", "lmk"], "written name=number"),
         (["--loss-weights", "lmks=1"], "did you mean loss.lmk?"),
-        (["--loss-decay", "wpdc=0"], "loss.decay.wpdc must lie between"),
+        (["--loss-decay", "wpdc=0"], "loss.decay.wpdc must be between"),
         (["--training-data", __file__], "either --training-data or --cache"),
     ],
 )

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tddfa_ros.demo.graph import Graph, NodeProcess, last_words, private_environment
+from tddfa_ros.demo.graph import Graph, NodeProcess, last_error_line, private_environment
 from tddfa_ros.errors import TddfaError
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -92,4 +92,4 @@ def test_a_program_that_is_not_there():
     ],
 )
 def test_last_words(log, words):
-    assert last_words(log) == words
+    assert last_error_line(log) == words

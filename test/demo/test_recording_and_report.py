@@ -137,8 +137,8 @@ def test_tremble_of_white_noise_is_its_deviation(tmp_path):
     recording, _ = make_recording(tmp_path / "r", frames=300, noise=0.4)
     jitter = track_jitter(recording.meshes)
     # 2D noise of 0.4 px per axis.
-    assert jitter["tremble_px"] == pytest.approx(0.4 * np.sqrt(2), rel=0.03)
-    assert jitter["tremble_percent"] == pytest.approx(100 * 0.4 * np.sqrt(2) / 80, rel=0.05)
+    assert jitter["jitter_px"] == pytest.approx(0.4 * np.sqrt(2), rel=0.03)
+    assert jitter["jitter_percent"] == pytest.approx(100 * 0.4 * np.sqrt(2) / 80, rel=0.05)
 
 
 def camera(i):
@@ -154,8 +154,8 @@ def motion_of(recording):
 def test_known_motion_is_taken_out(tmp_path):
     recording, _ = make_recording(tmp_path / "r", frames=200, motion=camera)
     still = track_jitter(recording.meshes, motion_of(recording))
-    assert still["wander_px"] < 0.01 and still["tremble_px"] < 0.01
-    assert track_jitter(recording.meshes)["tremble_px"] > 0.1
+    assert still["drift_px"] < 0.01 and still["jitter_px"] < 0.01
+    assert track_jitter(recording.meshes)["jitter_px"] > 0.1
 
 
 def test_wander_against_known_motion_is_the_noise(tmp_path):
@@ -163,8 +163,8 @@ def test_wander_against_known_motion_is_the_noise(tmp_path):
     jitter = track_jitter(recording.meshes, motion_of(recording))
     mean_scale = 1 / np.mean([1 / np.sqrt(np.linalg.det(camera(i)[:, :2])) for i in range(400)])
     expected = 0.5 * np.sqrt(2) * mean_scale
-    assert jitter["wander_px"] == pytest.approx(expected, rel=0.05)
-    assert jitter["tremble_px"] == pytest.approx(expected, rel=0.05)
+    assert jitter["drift_px"] == pytest.approx(expected, rel=0.05)
+    assert jitter["jitter_px"] == pytest.approx(expected, rel=0.05)
 
 
 def test_dropped_frames_do_not_pass_for_tremble(tmp_path):
@@ -172,7 +172,7 @@ def test_dropped_frames_do_not_pass_for_tremble(tmp_path):
         return np.array([[1.0, 0, 4.0 * i], [0, 1, 0]])
 
     recording, _ = make_recording(tmp_path / "r", dropped=(10, 11, 25), motion=steady)
-    assert track_jitter(recording.meshes)["tremble_px"] < 0.01
+    assert track_jitter(recording.meshes)["jitter_px"] < 0.01
 
 
 def test_too_short_a_track_has_no_jitter(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from support.synthetic_model import frontal_params, synthetic_model
 
-from tddfa_ros.demo.poster import poster, vertex_colours
+from tddfa_ros.demo.poster import poster, vertex_colors
 from tddfa_ros.demo.recording import IMAGES, BestFace, RecordedFace, Recording, Stream
 from tddfa_ros.demo.video import drawable, write_textured_mesh, write_video
 from tddfa_ros.face import TrackedFace
@@ -102,9 +102,9 @@ def test_poster_shows_the_picture_and_two_heads(recording):
     assert poster(recording, drawn, synthetic_model()) is drawn
 
 
-def test_vertices_take_the_colour_of_their_texel():
+def test_vertices_take_the_color_of_their_texel():
     texture = np.zeros((64, 64, 3), np.uint8)
     texture[:32, :, 2] = 200  # upper half: v > 0.5
     texture[32:, :, 0] = 100
-    colours = vertex_colours(texture, np.array([[0.5, 0.9], [0.5, 0.1]], np.float32))
-    np.testing.assert_allclose(colours * 255 / 1.15, [[0, 0, 200], [100, 0, 0]], atol=0.5)
+    colors = vertex_colors(texture, np.array([[0.5, 0.9], [0.5, 0.1]], np.float32))
+    np.testing.assert_allclose(colors * 255 / 1.15, [[0, 0, 200], [100, 0, 0]], atol=0.5)

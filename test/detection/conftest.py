@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tddfa_ros.errors import ModelError
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.model_store.store import default_store
 
 
 @pytest.fixture(scope="session")

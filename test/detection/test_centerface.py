@@ -13,7 +13,7 @@ from tddfa_ros.detection.boxes import BOX_SCALE, BOX_SHIFT
 from tddfa_ros.detection.centerface import CenterFace, decode
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.model_store.store import default_store
 
 
 def test_decode_reads_the_maps_as_the_paper_writes_them() -> None:

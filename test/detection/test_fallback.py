@@ -9,7 +9,7 @@ from tddfa_ros.config import DetectionConfig
 from tddfa_ros.detection import create_detector
 from tddfa_ros.detection.fallback import LowerThreshold, OtherDetector
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.runtime.store import default_store
+from tddfa_ros.model_store.store import default_store
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 

@@ -19,7 +19,7 @@ from tddfa_ros.detection.families import YUNET_OUTPUTS, family_of, fixed_size
 from tddfa_ros.detection.scrfd import LAYOUTS, Scrfd
 from tddfa_ros.detection.yunet import YuNet
 from tddfa_ros.errors import ConfigError, ModelError
-from tddfa_ros.runtime.store import ModelStore, default_store
+from tddfa_ros.model_store.store import ModelStore, default_store
 
 HEIGHT, WIDTH = 128, 256
 
@@ -60,20 +60,20 @@ def test_scrfd_reads_distances_from_the_corners_of_cells(tmp_path: Path, outputs
         (1, 1, 1, 0, [1, 1, 1, 1], 0.4),
     ]
     path = scrfd(tmp_path / "det.onnx", outputs, faces)
-    grey = np.full((HEIGHT, WIDTH, 3), (255, 255, 127), np.uint8)  # RGB (127, 255, 255)
+    gray = np.full((HEIGHT, WIDTH, 3), (255, 255, 127), np.uint8)  # RGB (127, 255, 255)
     detector = Scrfd(path, device="cpu")
     expected = np.array([[144, 48, 208, 96, 0.7], [24, 8, 56, 56, 0.9 - 0.5 / 128]])
-    np.testing.assert_allclose(widened(detector(grey)), expected, rtol=1e-4)
+    np.testing.assert_allclose(widened(detector(gray)), expected, rtol=1e-4)
     # The score of the first level rises with red light, which is the first channel the network sees.
-    red = grey.copy()
+    red = gray.copy()
     red[:, :, 2] = 140
     scores = detector(red)[:, 4]
     assert scores == pytest.approx([0.7, 0.9 + 12.5 / 128], rel=1e-4)
     # Twice the picture is seen at half its size: the input of this network is fixed.
-    double = detector(np.repeat(np.repeat(grey, 2, 0), 2, 1))
+    double = detector(np.repeat(np.repeat(gray, 2, 0), 2, 1))
     np.testing.assert_allclose(widened(double)[:, :4], 2 * expected[:, :4], rtol=1e-4)
     detector.score_threshold = 0.3
-    assert len(detector(grey)) == 3
+    assert len(detector(gray)) == 3
     assert family_of(path) == "scrfd" and fixed_size(path) == (HEIGHT, WIDTH)
 
 

@@ -263,15 +263,15 @@ def test_executables_and_scripts_exist() -> None:
 
 def test_yaml_blocks_are_configurations_and_looks_that_load(tmp_path: Path) -> None:
     from tddfa_ros.config import load_config
-    from tddfa_ros.makeup import look_from
+    from tddfa_ros.makeup import preset_from_dict
 
-    (tmp_path / "flag.png").write_bytes((ROOT / "config/looks/stripes.png").read_bytes())
+    (tmp_path / "flag.png").write_bytes((ROOT / "config/makeup/stripes.png").read_bytes())
     found = [block for page in PAGES for block in blocks(page) if block.language == "yaml"]
     assert found
     for block in found:
         values = yaml.safe_load(block.text)
         if block.page.stem == "makeup":
-            look_from(values, tmp_path)
+            preset_from_dict(values, tmp_path)
         else:
             load_config(values)
 

@@ -32,11 +32,11 @@ def test_roles_become_names(extension: Any, written: str, wanted: str) -> None:
 def test_arguments_that_share_a_line_are_parted(extension: Any) -> None:
     written = (
         "Words. note: stays.\n\nArgs:\n    low, high: limits, px;\n        inclusive.\n"
-        "    shape: of it, (h, w). fill: colour.\n\nRaises:\n    ImageError: a: b. ModelError: c.\n"
+        "    shape: of it, (h, w). fill: color.\n\nRaises:\n    ImageError: a: b. ModelError: c.\n"
     )
     assert extension.one_by_one(written) == (
         "Words. note: stays.\n\nArgs:\n    low: limits, px;\n        inclusive.\n"
-        "    high: limits, px;\n        inclusive.\n    shape: of it, (h, w).\n    fill: colour.\n\n"
+        "    high: limits, px;\n        inclusive.\n    shape: of it, (h, w).\n    fill: color.\n\n"
         "Raises:\n    ImageError: a: b.\n    ModelError: c.\n"
     )
 

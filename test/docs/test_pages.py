@@ -138,7 +138,7 @@ def test_a_part_that_cannot_be_renewed_is_named(scripts: Any, text: str) -> None
 def test_quality_of_service_is_what_the_source_says() -> None:
     nodes = {
         path.stem: path.read_text(encoding="utf-8")
-        for path in (ROOT / "tddfa_ros/nodes").glob("*.py")
+        for path in (ROOT / "tddfa_ros/nodes").rglob("*.py")
     }
     table = (
         (DOCS / "ros/topics.md").read_text(encoding="utf-8").partition("## Quality of service")[2]
@@ -222,7 +222,8 @@ def public() -> Iterator[tuple[str, Any]]:
     rooms = [tddfa_ros.__name__] + [
         f"{tddfa_ros.__name__}.{room.name}"
         for room in pkgutil.iter_modules(tddfa_ros.__path__)
-        if room.ispkg and room.name not in ("cli", "demo", "nodes", "official", "training")
+        if room.ispkg
+        and room.name not in ("cli", "demo", "model_builder", "nodes", "official", "training")
     ]
     for room in rooms:
         module = importlib.import_module(room)

@@ -18,7 +18,7 @@ from support.documents import PAGES, ROOT, Block, blocks
 
 from tddfa_ros import FacePipeline
 from tddfa_ros.errors import ModelError
-from tddfa_ros.outputs import ImageOptions, process_images
+from tddfa_ros.jobs.images import ImageOptions, process_images
 from tddfa_ros.outputs.registry import OUTPUTS
 from tddfa_ros.video import VideoOptions, annotate_video
 
@@ -69,7 +69,7 @@ def resolve(node: ast.expr, known: dict[str, Any]) -> Any:
         ("from tddfa_ros import FacePipe", AttributeError),
         ("from tddfa_ros.exports import write_obj", ModuleNotFoundError),
         ("from tddfa_ros import FacePipeline\nFacePipeline.from_yaml('a')", AttributeError),
-        ("from tddfa_ros.export import write_obj\nwrite_obj('a', 1, colour=2)", TypeError),
+        ("from tddfa_ros.export import write_obj\nwrite_obj('a', 1, color=2)", TypeError),
         ("from tddfa_ros import FacePipeline\nFacePipeline(", SyntaxError),
     ],
 )

@@ -11,9 +11,9 @@ from tddfa_ros.editing.field import MARGIN, Window, displacement, seen_vertices
 from tddfa_ros.editing.openings import Patch, openings_of
 from tddfa_ros.errors import ImageError, ModelError
 from tddfa_ros.face import Face
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering import rasterize
-from tddfa_ros.runtime.store import default_store
 
 SIDE = 420
 ROI = np.array([110.0, 110.0, 310.0, 310.0])
@@ -72,7 +72,7 @@ def test_skin_lands_where_the_new_mesh_has_it(
     idle = np.abs(image.astype(float) - wanted).mean(axis=2)[inside]
     assert (
         np.median(error) < 1.5
-    )  # grey levels of 255: interpolation and the coarser grid of the field
+    )  # gray levels of 255: interpolation and the coarser grid of the field
     moves = idle > 3
     assert error[moves].mean() < 0.4 * idle[moves].mean()
 

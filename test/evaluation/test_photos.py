@@ -12,8 +12,8 @@ from tddfa_ros.evaluation.prediction import Prediction
 from tddfa_ros.evaluation.sets import Sets
 from tddfa_ros.geometry.pose import rotation_from_300w_lp
 from tddfa_ros.geometry.roi import roi_from_landmarks
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.runtime.store import default_store
 
 
 @pytest.fixture

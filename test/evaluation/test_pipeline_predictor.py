@@ -66,7 +66,7 @@ def test_direct_landmarks_are_in_the_picture_and_apart_from_the_mesh(
     predictor = PipelinePredictor(pipeline)
     mesh = np.stack([p.landmarks[:, :2] for p in predictor.regress(image, ROIS)])
     np.testing.assert_allclose(predictor.direct(image, ROIS), mesh, atol=0.05)
-    image[..., 1] //= 2  # the tiny network's heads disagree about what is not grey
+    image[..., 1] //= 2  # the tiny network's heads disagree about what is not gray
     apart = predictor.direct(image, ROIS) - [
         p.landmarks[:, :2] for p in predictor.regress(image, ROIS)
     ]

@@ -6,7 +6,7 @@ from support.exports import export_face, noise
 
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.export import Mesh, write_ply
-from tddfa_ros.export.packages import package
+from tddfa_ros.export.mesh import package
 from tddfa_ros.rendering.uv_surface import uv_pixels
 
 TYPES = {
@@ -47,7 +47,7 @@ def columns(vertex, *names):
     return np.stack([vertex[name] for name in names], axis=1)
 
 
-def test_a_face_reads_back_with_colours_and_texture_coordinates(tmp_path):
+def test_a_face_reads_back_with_colors_and_texture_coordinates(tmp_path):
     face = export_face(20)
     texture = noise(64, 64)
     (path,) = write_ply(tmp_path / "deep" / "face.ply", face, texture)

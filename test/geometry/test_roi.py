@@ -76,7 +76,7 @@ def test_crop_pixel_u_lies_where_the_convention_says() -> None:
     crop = roi.crop(ramp(), np.array([x0, y0, x0 + side, y0 + side]), size)
     u = np.arange(size)
     expected = 2 * (x0 + u * side / size)
-    np.testing.assert_allclose(crop[40, :, 0], expected, atol=0.6)  # rounded to whole grey levels
+    np.testing.assert_allclose(crop[40, :, 0], expected, atol=0.6)  # rounded to whole gray levels
     np.testing.assert_allclose(crop[:, 40, 1], 2 * (y0 + u * side / size), atol=0.6)
 
 
@@ -90,7 +90,7 @@ def test_anti_aliasing_does_not_move_the_picture(side: float, offset: float) -> 
 
 
 def test_large_faces_do_not_alias() -> None:
-    """One-pixel stripes average to grey; sampling without a filter would turn them into bars."""
+    """One-pixel stripes average to gray; sampling without a filter would turn them into bars."""
     image = np.zeros((800, 800, 3), dtype=np.uint8)
     image[:, ::2] = 255
     crop = roi.crop(image, np.array([50.3, 50.0, 650.3, 650.0]))

@@ -10,13 +10,13 @@ from support.painted import PX_PER_MM, SIDE, changed, face_at, head_model, portr
 
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import Face
-from tddfa_ros.makeup import Blush, BrowTint, EyeShadow, Lipstick, Look, Makeup
-from tddfa_ros.makeup.colour import to_lab
+from tddfa_ros.makeup import Blush, BrowTint, EyeShadow, Lipstick, Makeup, MakeupPreset
+from tddfa_ros.makeup.color import to_lab
 from tddfa_ros.makeup.matte import lip_matte
 from tddfa_ros.rendering.raster import visible_surface
 
-RED_LIPS = Look(lipstick=Lipstick("#a01830", 0.9, softness=0.3))
-ALL = Look(Lipstick("#a01830", 0.9), Blush("#d04050", 0.8), EyeShadow("#304080", 0.8))
+RED_LIPS = MakeupPreset(lipstick=Lipstick("#a01830", 0.9, softness=0.3))
+ALL = MakeupPreset(Lipstick("#a01830", 0.9), Blush("#d04050", 0.8), EyeShadow("#304080", 0.8))
 
 
 def polygon(points: NDArray[np.floating], grow: float = 0) -> NDArray[np.bool_]:
@@ -77,8 +77,8 @@ def test_an_open_mouth_stays_as_it_is() -> None:
 def test_eyes_stay_as_they_are() -> None:
     face = face_at()
     before = portrait(face)
-    look = Look(eye_shadow=EyeShadow("#304080", 0.8))
-    after = Makeup(face.model, look).apply(before, face)
+    preset = MakeupPreset(eye_shadow=EyeShadow("#304080", 0.8))
+    after = Makeup(face.model, preset).apply(before, face)
     for eye in (slice(36, 42), slice(42, 48)):
         inside = polygon(face.landmarks68[eye], -4)
         assert inside.sum() > 100
@@ -122,11 +122,11 @@ def test_a_nose_hides_the_cheek_behind_it() -> None:
     assert shown.sum() > 200 and cover[shown].max() == 0
 
 
-def test_a_grey_picture_stays_grey() -> None:
+def test_a_gray_picture_stays_gray() -> None:
     face = face_at()
-    grey = cv2.cvtColor(cv2.cvtColor(portrait(face), cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    after = Makeup(face.model, ALL).apply(grey, face)
-    assert changed(grey, after).sum() > 1000
+    gray = cv2.cvtColor(cv2.cvtColor(portrait(face), cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    after = Makeup(face.model, ALL).apply(gray, face)
+    assert changed(gray, after).sum() > 1000
     assert np.ptp(after.astype(int), axis=2).max() <= 2
 
 
@@ -139,7 +139,7 @@ def test_a_dark_picture_gets_dark_make_up() -> None:
     assert dim.mean() < 0.75 * bright.mean()
 
 
-def test_brow_tint_colours_hairs_and_not_the_skin_beside_them() -> None:
+def test_brow_tint_colors_hairs_and_not_the_skin_beside_them() -> None:
     face = face_at()
     before = portrait(face)
     # Hairs are drawn two millimetres below where the mesh has the brow.
@@ -147,8 +147,8 @@ def test_brow_tint_colours_hairs_and_not_the_skin_beside_them() -> None:
     line = face.landmarks68[22:27, :2] + [0, 2 * PX_PER_MM]
     cv2.polylines(hairs, [np.rint(line).astype(np.int32)], False, 1, 5)
     before[hairs > 0] = (before[hairs > 0] * 0.45).astype(np.uint8)
-    look = Look(brow_tint=BrowTint("#101008", 0.9, fill=0.0))
-    after = Makeup(face.model, look).apply(before, face)
+    preset = MakeupPreset(brow_tint=BrowTint("#101008", 0.9, fill=0.0))
+    after = Makeup(face.model, preset).apply(before, face)
     amount = np.abs(after.astype(int) - before).sum(axis=2)
     amount[:, : SIDE // 2] = 0  # the other side has no hairs, but a shadow as dark as some
     near = cv2.dilate(hairs, np.ones((3, 3), np.uint8)) > 0
@@ -205,7 +205,7 @@ def test_pixels_beside_the_face_and_the_input_do_not_change() -> None:
     assert (noise == kept).all() and not np.shares_memory(noise, after)
     outside = ~visible_surface(face.vertices, face.model.triangles, (SIDE, SIDE)).mask
     assert not changed(noise, after)[cv2.erode(outside.astype(np.uint8), np.ones((3, 3))) > 0].any()
-    assert (Makeup(face.model, Look()).apply(noise, face) == noise).all()
+    assert (Makeup(face.model, MakeupPreset()).apply(noise, face) == noise).all()
     assert (Makeup(face.model, ALL).apply(noise, []) == noise).all()
 
 
@@ -223,7 +223,7 @@ def test_faces_at_the_border_beyond_it_and_broken_ones() -> None:
 
 def test_an_image_of_another_kind_is_refused() -> None:
     face = face_at()
-    with pytest.raises(ImageError, match="make-up needs an"):
+    with pytest.raises(ImageError, match="the image for virtual makeup must be"):
         Makeup(face.model, ALL).apply(np.zeros((9, 9), np.uint8), face)
 
 

@@ -4,10 +4,14 @@ import cv2
 import numpy as np
 from support.painted import head_model
 
-from tddfa_ros.makeup.distance import signed_distance, smoothstep
-from tddfa_ros.makeup.outlines import inside_outline, inside_stroke
 from tddfa_ros.makeup.places import find_place, nearest_place, place_names
-from tddfa_ros.makeup.regions import face_fields
+from tddfa_ros.makeup.regions import (
+    face_fields,
+    inside_outline,
+    inside_stroke,
+    signed_distance,
+    smoothstep,
+)
 from tddfa_ros.rendering.texture import mirror_vertices
 
 

@@ -8,13 +8,13 @@ import pytest
 from support.painted import PX_PER_MM, changed, face_at, head_model, portrait
 
 from tddfa_ros.errors import ConfigError, ImageError
-from tddfa_ros.makeup import Look, Makeup, Sticker, find_place
-from tddfa_ros.makeup.colour import to_lab
+from tddfa_ros.makeup import Makeup, MakeupPreset, Sticker, find_place
+from tddfa_ros.makeup.color import to_lab
 from tddfa_ros.makeup.stickers import place_sticker
 
 
 @pytest.fixture
-def two_colours(tmp_path: Path) -> Path:
+def two_colors(tmp_path: Path) -> Path:
     """Left half red, right half green; the upper quarter transparent."""
     picture = np.zeros((80, 80, 4), np.uint8)
     picture[:, :40], picture[:, 40:] = (40, 40, 220, 255), (40, 200, 40, 255)
@@ -26,11 +26,11 @@ def two_colours(tmp_path: Path) -> Path:
 def worn(sticker: Sticker, **pose: float) -> tuple[np.ndarray, np.ndarray]:
     face = face_at(**pose)
     before = portrait(face)
-    return before, Makeup(face.model, Look(stickers=(sticker,))).apply(before, face)
+    return before, Makeup(face.model, MakeupPreset(stickers=(sticker,))).apply(before, face)
 
 
-def test_a_sticker_has_its_size_and_its_sides(two_colours: Path) -> None:
-    before, after = worn(Sticker(two_colours, "forehead", size=30))
+def test_a_sticker_has_its_size_and_its_sides(two_colors: Path) -> None:
+    before, after = worn(Sticker(two_colors, "forehead", size=30))
     rows, columns = np.nonzero(changed(before, after))
     # 30 mm wide; of the height of 30 mm the upper quarter is transparent, and the forehead slopes back.
     assert np.ptp(columns) == pytest.approx(30 * PX_PER_MM, rel=0.08)
@@ -43,19 +43,19 @@ def test_a_sticker_has_its_size_and_its_sides(two_colours: Path) -> None:
     assert lab[row, int(x) - 12, 1] > 25 and lab[row, int(x) + 12, 1] < -20, "red is on the left"
 
 
-def test_rotation_and_opacity(two_colours: Path) -> None:
+def test_rotation_and_opacity(two_colors: Path) -> None:
     x, y = find_place(head_model(), "forehead").on(face_at().vertices)[:2]
-    before, after = worn(Sticker(two_colours, "forehead", size=30, rotate=90))
+    before, after = worn(Sticker(two_colors, "forehead", size=30, rotate=90))
     lab = to_lab(after)
     # Counter-clockwise by a quarter: what was on the left is below.
     assert lab[int(y) + 12, int(x) + 8, 1] > 25 and lab[int(y) - 12, int(x) + 8, 1] < -20
-    _, faint = worn(Sticker(two_colours, "forehead", size=30, rotate=90, opacity=0.3))
+    _, faint = worn(Sticker(two_colors, "forehead", size=30, rotate=90, opacity=0.3))
     assert (
         1
         < np.abs(faint.astype(int) - before).max()
         < 0.6 * np.abs(after.astype(int) - before).max()
     )
-    assert (worn(Sticker(two_colours, "forehead", opacity=0))[1] == before).all()
+    assert (worn(Sticker(two_colors, "forehead", opacity=0))[1] == before).all()
 
 
 def test_a_sticker_keeps_the_light_of_the_skin(tmp_path: Path) -> None:
@@ -67,10 +67,10 @@ def test_a_sticker_keeps_the_light_of_the_skin(tmp_path: Path) -> None:
     assert np.corrcoef(old, new)[0, 1] > 0.98
 
 
-def test_a_place_by_texture_coordinates(two_colours: Path) -> None:
+def test_a_place_by_texture_coordinates(two_colors: Path) -> None:
     u, v = find_place(head_model(), "nose_tip").on(head_model().uv)
-    named = worn(Sticker(two_colours, "nose_tip", size=12))[1]
-    given = worn(Sticker(two_colours, f"{u},{v}", size=12))[1]
+    named = worn(Sticker(two_colors, "nose_tip", size=12))[1]
+    given = worn(Sticker(two_colors, f"{u},{v}", size=12))[1]
     assert np.abs(named.astype(int) - given).mean() < 0.05
 
 
@@ -87,15 +87,15 @@ def test_a_texture_of_the_whole_uv_square(tmp_path: Path) -> None:
     assert right.sum() < 0.02 * left.sum()
 
 
-def test_a_sticker_on_the_far_side_is_not_seen(two_colours: Path) -> None:
-    before, after = worn(Sticker(two_colours, "left_cheek", size=20), yaw=75)
-    near = worn(Sticker(two_colours, "right_cheek", size=20), yaw=75)[1]
+def test_a_sticker_on_the_far_side_is_not_seen(two_colors: Path) -> None:
+    before, after = worn(Sticker(two_colors, "left_cheek", size=20), yaw=75)
+    near = worn(Sticker(two_colors, "right_cheek", size=20), yaw=75)[1]
     assert changed(before, near).sum() > 400
     assert changed(before, after).sum() < 10
 
 
 def test_a_fine_picture_is_shrunk_before_it_is_drawn(tmp_path: Path) -> None:
-    """Black and white lines far finer than a pixel come out grey, not as moire."""
+    """Black and white lines far finer than a pixel come out gray, not as moire."""
     lines = np.zeros((1024, 1024, 3), np.uint8)
     lines[:, ::2] = 255
     cv2.imwrite(str(tmp_path / "lines.png"), lines)
@@ -113,9 +113,9 @@ def test_a_fine_picture_is_shrunk_before_it_is_drawn(tmp_path: Path) -> None:
         ("0.999,0.5", "there is no surface at u,v = 0.999,0.5"),
     ],
 )
-def test_places_that_are_none(two_colours: Path, place: str, sentence: str) -> None:
+def test_places_that_are_none(two_colors: Path, place: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        place_sticker(head_model(), Sticker(two_colours, place))
+        place_sticker(head_model(), Sticker(two_colors, place))
     assert sentence in str(caught.value)
 
 
@@ -131,8 +131,8 @@ def test_pictures_that_are_none(tmp_path: Path) -> None:
         place_sticker(head_model(), Sticker(tmp_path / "large.png"))
 
 
-def test_grey_and_opaque_pictures(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "grey.png"), np.full((16, 16), 200, np.uint8))
-    placed = place_sticker(head_model(), Sticker(tmp_path / "grey.png"))
+def test_gray_and_opaque_pictures(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "gray.png"), np.full((16, 16), 200, np.uint8))
+    placed = place_sticker(head_model(), Sticker(tmp_path / "gray.png"))
     assert placed.picture.shape == (16, 16, 4)
     assert placed.picture[3, 3].tolist() == [200, 200, 200, 1]

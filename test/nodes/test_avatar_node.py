@@ -22,7 +22,7 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 from sensor_msgs.msg import JointState
 
 from tddfa_msgs.msg import FaceLandmarksArray
-from tddfa_ros.arkit import ARKIT_NAMES, REACH
+from tddfa_ros.arkit import ARKIT_NAMES, COEFFICIENT_RANGES
 from tddfa_ros.avatar.livelink import decode
 
 pytestmark = pytest.mark.ros
@@ -33,24 +33,24 @@ def winking_face() -> Any:
     """The default head with one eye shut and the mouth open, as the network would say it."""
     from support.exports import export_face
 
+    from tddfa_ros.model_store.store import default_store
     from tddfa_ros.morphable import MorphableModel
-    from tddfa_ros.runtime.store import default_store
 
     like = export_face()
     model = MorphableModel.load(default_store().path("tddfa-head"))
     params = np.zeros(model.layout.size, np.float32)
     params[:12] = like.params[:12]
     expression = params[model.layout.expression_slice]
-    expression[model.expression_names.index("eyeBlinkLeft")] = REACH["eyeBlink"].full
-    expression[model.expression_names.index("jawOpen")] = REACH["jawOpen"].full
+    expression[model.expression_names.index("eyeBlinkLeft")] = COEFFICIENT_RANGES["eyeBlink"].full
+    expression[model.expression_names.index("jawOpen")] = COEFFICIENT_RANGES["jawOpen"].full
     return replace(like, model=model, params=params)
 
 
 def publish_until(graph: Any, face: Any, condition: Any) -> None:
     from std_msgs.msg import Header
 
+    from tddfa_ros.nodes.convert.messages import face_landmarks_message
     from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
-    from tddfa_ros.nodes.messages import face_landmarks_message
 
     header = Header(frame_id="camera_optical_frame")
     header.stamp.sec = 1000

@@ -11,9 +11,9 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from tddfa_ros.nodes.camera_info import intrinsics_from_message
 from tddfa_ros.nodes.camera_state import PATIENCE, CameraState
-from tddfa_ros.nodes.throttle import ThrottledLog
+from tddfa_ros.nodes.convert.camera_info import intrinsics_from_message
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
 
 HEADER = Header(frame_id="camera")
 

@@ -16,7 +16,7 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: run through `make test`")
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from tddfa_ros.nodes.camera_info import intrinsics_from_message
+from tddfa_ros.nodes.convert.camera_info import intrinsics_from_message
 from tddfa_ros.sources import demo_camera
 from tddfa_ros.sources.image_messages import to_bgr
 
@@ -28,7 +28,7 @@ SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures of 64x48 px, grey 60, 120 and 180."""
+    """Three pictures of 64x48 px, gray 60, 120 and 180."""
     path = tmp_path / "pictures"
     path.mkdir()
     for i in (1, 2, 3):

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tddfa_ros.config import RegressionConfig
+from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.nodes.options import (
     FaceNodeOptions,
     MeshOptions,
     SmoothingNodeOptions,
     VisualizationNodeOptions,
 )
-from tddfa_ros.runtime.store import ModelStore, default_store
 
 
 def test_the_short_name_of_the_network_wins() -> None:

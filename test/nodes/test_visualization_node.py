@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
 from tddfa_msgs.msg import FaceMeshArray
-from tddfa_ros.makeup.colour import to_lab
+from tddfa_ros.makeup.color import to_lab
 
 pytestmark = pytest.mark.ros
 
@@ -102,10 +102,10 @@ def test_overlay_and_points_show_the_picture_of_the_same_stamp(
     np.testing.assert_allclose(data[:, :3], vertices, atol=1e-4)
     pixels = np.rint(np.asarray(face.vertices_image).reshape(-1, 3)[:, :2]).astype(int)
     inside = ((pixels >= 2) & (pixels < 510)).all(axis=1)
-    colours = data[:, 3].copy().view(np.uint32)[inside]
+    colors = data[:, 3].copy().view(np.uint32)[inside]
     x, y = pixels[inside].T
     blue, green, red = astronaut[y, x].astype(np.uint32).T
-    agree = colours == (red << 16 | green << 8 | blue)
+    agree = colors == (red << 16 | green << 8 | blue)
     assert agree.mean() > 0.98, "rounding at half pixels may differ"
 
     overlay = overlays[-1]
@@ -117,8 +117,8 @@ def test_overlay_and_points_show_the_picture_of_the_same_stamp(
     graph.wait_until(lambda: any(key(o) in {key(m) for m in meshes} for o in overlays))
 
 
-def test_the_overlay_wears_a_look_and_takes_it_off(graph: Any, astronaut: np.ndarray) -> None:
-    _, drawing = start_both(graph, **{"overlay.look": "clown"})
+def test_overlay_applies_makeup_and_changes_it(graph: Any, astronaut: np.ndarray) -> None:
+    _, drawing = start_both(graph, **{"overlay.makeup": "clown"})
     overlays = graph.collect(Image, "face_overlay")
     camera = Camera(graph, astronaut)
 
@@ -132,21 +132,21 @@ def test_the_overlay_wears_a_look_and_takes_it_off(graph: Any, astronaut: np.nda
 
     camera.until(lambda: redness(NOSE) > 20 and redness(MOUTH) > 10, timeout=90.0)
 
-    (refused,) = set_parameters(graph, "visualization_node", {"overlay.look": "nix"})
+    (refused,) = set_parameters(graph, "visualization_node", {"overlay.makeup": "nix"})
     assert not refused.successful
-    assert "there is no look 'nix'" in refused.reason
-    (taken,) = set_parameters(graph, "visualization_node", {"overlay.look": "natural"})
+    assert "there is no makeup preset 'nix'" in refused.reason
+    (taken,) = set_parameters(graph, "visualization_node", {"overlay.makeup": "natural"})
     assert taken.successful
     camera.until(lambda: redness(NOSE) < 5)
     assert redness(MOUTH) > 1, "a natural lipstick, no clown's nose"
     assert drawing.stop() == 0
 
 
-def test_a_look_that_is_none_ends_in_one_sentence(graph: Any) -> None:
-    drawing = model_parameters(perception=False) | {"overlay.look": "nix"}
+def test_rejects_unknown_makeup_preset_in_one_sentence(graph: Any) -> None:
+    drawing = model_parameters(perception=False) | {"overlay.makeup": "nix"}
     process = graph.start("visualization_node", parameters=drawing)
     assert process.wait() == 2
-    said = [line for line in process.output.splitlines() if "look" in line]
+    said = [line for line in process.output.splitlines() if "makeup preset" in line]
     assert len(said) == 1
-    assert "there is no look 'nix'" in said[0]
+    assert "there is no makeup preset 'nix'" in said[0]
     assert "Traceback" not in process.output

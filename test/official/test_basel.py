@@ -65,7 +65,7 @@ def test_it_is_a_model_of_this_package(model: MorphableModel) -> None:
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     middle = (corners.mean(axis=1) - model.mean.mean(axis=0)) * [1, 1, 1]
     assert (np.einsum("ti,ti->t", normals, middle) > 0).mean() > 0.95
-    assert (model.licence, model.parameter_space) == ("academic use only", "3ddfa_v2")
+    assert (model.license, model.parameter_space) == ("academic use only", "3ddfa_v2")
     assert (model.uv >= 0).all() and (model.uv <= 1).all()
     assert set(np.unique(model.regions)) > {0}, "the landmarks' outlines hold vertices"
     assert model.layout.size == 62

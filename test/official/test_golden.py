@@ -18,13 +18,13 @@ from tddfa_ros.config import DetectionConfig
 from tddfa_ros.detection import create_detector
 from tddfa_ros.geometry.pose import angles_3ddfa_v2, axes_3ddfa_v2, crop_to_image
 from tddfa_ros.geometry.roi import roi_from_box
+from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.official.basel import Basel, parse_triangles, to_morphable
 from tddfa_ros.official.importer import import_models
 from tddfa_ros.official.pickles import read_pickle
 from tddfa_ros.official.whitening import Whitening
 from tddfa_ros.regression.regressor import Regressor
-from tddfa_ros.runtime.store import ModelStore, default_store
 
 PHOTOS = ("JianzhuGuo", "emma")
 

@@ -24,10 +24,10 @@ from support.official_files import (
 from tddfa_ros.cli import main
 from tddfa_ros.config import load_config
 from tddfa_ros.errors import ConfigError, ModelError, ModelHashError
+from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.official.importer import import_models
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.runtime.store import ModelStore, default_store
 
 WHITENING = "param_mean_std_62d_120x120.pkl"
 
@@ -60,13 +60,13 @@ def test_a_checkout_becomes_models_that_every_pipeline_runs_on(
     }
     assert result.notes == []
     store = new_store(tmp_path)
-    licences = [store.entry(n).licence for n in ("official-bfm-slim", "official-mb05")]
-    assert licences == ["academic use only", "MIT"]
+    licenses = [store.entry(n).license for n in ("official-bfm-slim", "official-mb05")]
+    assert licenses == ["academic use only", "MIT"]
     assert store.morphable_of("official-mb05") == "official-bfm"
     assert store.morphable_of("tddfa-mb05") == store.morphable_of("mine.onnx") == ""
     chosen = {"model": "official-mb05", "morphable_model": "official-bfm-slim", "device": "cpu"}
     pipe = FacePipeline(load_config({"regression": chosen}), store)
-    assert pipe.model.licence == "academic use only" and pipe.model.layout.size == 62
+    assert pipe.model.license == "academic use only" and pipe.model.layout.size == 62
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
     (face,) = pipe.regress(noise, [[20, 20, 180, 180]])
     assert face.vertices.shape == (len(pipe.model.mean), 3)
@@ -157,9 +157,9 @@ def test_detectors_are_copied_under_their_family(tmp_path: Path) -> None:
     store = new_store(tmp_path)
     (entry,) = import_models(path, store).entries
     assert (entry.name, entry.role) == ("scrfd", "detector")
-    assert "non-commercial" in entry.licence
-    (named,) = import_models(path, store, name="scrfd-10g", licence="mine").entries
-    assert (named.name, named.licence) == ("scrfd-10g", "mine")
+    assert "non-commercial" in entry.license
+    (named,) = import_models(path, store, name="scrfd-10g", license="mine").entries
+    assert (named.name, named.license) == ("scrfd-10g", "mine")
     assert new_store(tmp_path).path("scrfd-10g").read_bytes() == path.read_bytes()
 
 
@@ -256,7 +256,7 @@ def test_the_command(
 ) -> None:
     monkeypatch.setenv("TDDFA_CACHE", str(tmp_path / "cache"))
     assert main(["models", "import", "--from", str(checkout)]) == 0
-    assert "official-mb05: regressor, licence: MIT" in capsys.readouterr().out
+    assert "official-mb05: regressor, license: MIT" in capsys.readouterr().out
     assert main(["models", "list"]) == 0
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("official-mb05"))
     assert "your mb05_120x120.onnx" in line

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tddfa_ros.errors import SourceError
-from tddfa_ros.outputs.files import find_pictures, output_names
+from tddfa_ros.outputs.files import find_images, output_names
 
 
 @pytest.fixture
@@ -18,9 +18,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def found(photos: Path, *inputs: str) -> list[str]:
-    return [
-        path.relative_to(photos).as_posix() for path in find_pictures(photos / i for i in inputs)
-    ]
+    return [path.relative_to(photos).as_posix() for path in find_images(photos / i for i in inputs)]
 
 
 def test_a_folder_gives_its_pictures_in_natural_order(photos: Path) -> None:
@@ -55,7 +53,7 @@ def test_what_is_not_there(photos: Path, text: str, sentence: str | None) -> Non
 
 def test_nothing_given() -> None:
     with pytest.raises(SourceError, match="no picture is given"):
-        find_pictures([])
+        find_images([])
 
 
 def names(*paths: str) -> list[str]:

@@ -10,12 +10,12 @@ import pytest
 
 from tddfa_ros.errors import ImageError
 from tddfa_ros.outputs import reading
-from tddfa_ros.outputs.reading import read_ahead, read_picture
+from tddfa_ros.outputs.reading import read_ahead, read_image
 
 
 @pytest.fixture
 def ramp() -> np.ndarray:
-    """(32, 48, 3) uint8, every corner another colour, smooth."""
+    """(32, 48, 3) uint8, every corner another color, smooth."""
     y, x = np.mgrid[:32, :48]
     return np.stack([5 * x, 7 * y, 255 - 4 * x], axis=2).astype(np.uint8)
 
@@ -40,33 +40,33 @@ def test_exif_orientation(tmp_path: Path, ramp: np.ndarray, value: int, turn) ->
     jpeg = cv2.imencode(".jpg", ramp, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
     (tmp_path / "a.jpg").write_bytes(with_orientation(jpeg, value))
     plain = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.jpg"), turn(plain))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), turn(plain))
 
 
-def test_grey_gets_three_channels(tmp_path: Path, ramp: np.ndarray) -> None:
-    picture = read_picture(save(tmp_path / "a.png", ramp[..., 0]))
+def test_gray_gets_three_channels(tmp_path: Path, ramp: np.ndarray) -> None:
+    picture = read_image(save(tmp_path / "a.png", ramp[..., 0]))
     np.testing.assert_array_equal(picture, np.repeat(ramp[..., :1], 3, axis=2))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-@pytest.mark.parametrize("grey", [False, True])
-def test_sixteen_bits(tmp_path: Path, ramp: np.ndarray, suffix: str, grey: bool) -> None:
+@pytest.mark.parametrize("gray", [False, True])
+def test_sixteen_bits(tmp_path: Path, ramp: np.ndarray, suffix: str, gray: bool) -> None:
     deep = ramp.astype(np.uint16) * 257
-    picture = read_picture(save(tmp_path / f"a{suffix}", deep[..., 0] if grey else deep))
-    np.testing.assert_array_equal(picture, np.repeat(ramp[..., :1], 3, axis=2) if grey else ramp)
+    picture = read_image(save(tmp_path / f"a{suffix}", deep[..., 0] if gray else deep))
+    np.testing.assert_array_equal(picture, np.repeat(ramp[..., :1], 3, axis=2) if gray else ramp)
 
 
 def test_twelve_bits_in_sixteen(tmp_path: Path, ramp: np.ndarray) -> None:
-    picture = read_picture(save(tmp_path / "a.png", np.rint(ramp * (4095 / 255)).astype(np.uint16)))
+    picture = read_image(save(tmp_path / "a.png", np.rint(ramp * (4095 / 255)).astype(np.uint16)))
     np.testing.assert_array_equal(picture, ramp)
 
 
 def test_floats(tmp_path: Path, ramp: np.ndarray) -> None:
     values = ramp / np.float32(255)
-    np.testing.assert_array_equal(read_picture(save(tmp_path / "a.tiff", values)), ramp)
+    np.testing.assert_array_equal(read_image(save(tmp_path / "a.tiff", values)), ramp)
     values[3, 4] = np.nan
     with pytest.raises(ImageError, match="float32 that cannot be shown"):
-        read_picture(save(tmp_path / "b.tiff", values))
+        read_image(save(tmp_path / "b.tiff", values))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -74,8 +74,8 @@ def test_transparent_parts_become_white(tmp_path: Path, ramp: np.ndarray, dtype:
     full = np.iinfo(dtype).max
     alpha = np.full(ramp.shape[:2], full, dtype)
     alpha[:, :10], alpha[:, 10:20] = 0, round(full * 0.6)
-    colours = ramp.astype(dtype) * (full // 255)
-    picture = read_picture(save(tmp_path / "a.png", np.dstack([colours, alpha])))
+    colors = ramp.astype(dtype) * (full // 255)
+    picture = read_image(save(tmp_path / "a.png", np.dstack([colors, alpha])))
     assert (picture[:, :10] == 255).all()
     np.testing.assert_allclose(picture[:, 10:20], 0.6 * ramp[:, 10:20] + 0.4 * 255, atol=1)
     np.testing.assert_array_equal(picture[:, 20:], ramp[:, 20:])
@@ -88,11 +88,11 @@ def test_files_that_are_cut_off(tmp_path: Path, suffix: str, progressive: int) -
     data = cv2.imencode(suffix, noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive] if suffix == ".jpg" else [])[1].tobytes()  # fmt: skip
     path = tmp_path / f"a{suffix}"
     path.write_bytes(data + b"\0trailing \xff\xda bytes of a phone's film")
-    assert read_picture(path).shape == (80, 80, 3)
+    assert read_image(path).shape == (80, 80, 3)
     for kept in (0.3, 0.6, 0.95):
         path.write_bytes(data[: int(kept * len(data))])
         with pytest.raises(ImageError, match="is cut off"):
-            read_picture(path)
+            read_image(path)
 
 
 def test_what_is_no_picture(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ImageError, match=sentence):
-            read_picture(tmp_path / name)
+            read_image(tmp_path / name)
     with pytest.raises(ImageError, match="No such file"):
-        read_picture(tmp_path / "d.jpg")
+        read_image(tmp_path / "d.jpg")
 
 
 def test_reading_ahead_keeps_the_order_and_reports_the_broken(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_reading_runs_ahead_but_not_away(tmp_path: Path, monkeypatch: pytest.Mon
             both.wait()  # passes only when two pictures are read at once
         return np.zeros((1, 1, 3), np.uint8)
 
-    monkeypatch.setattr(reading, "read_picture", slow)
+    monkeypatch.setattr(reading, "read_image", slow)
     pictures = read_ahead([Path(str(i)) for i in range(20)], threads=2)
     next(pictures)
     assert len(begun) <= 5

@@ -26,11 +26,11 @@ def regressor(tmp_path: Path) -> Regressor:
 
 
 def blob(
-    x: int, y: int, side: int, colour: tuple[int, int, int] = (255, 255, 255), size: int = 120
+    x: int, y: int, side: int, color: tuple[int, int, int] = (255, 255, 255), size: int = 120
 ) -> np.ndarray:
     """A bright square on black; its centroid is at (x, y) plus (side - 1) / 2."""
     image = np.zeros((size, size, 3), np.uint8)
-    image[y : y + side, x : x + side] = colour
+    image[y : y + side, x : x + side] = color
     return image
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tddfa_ros.rendering.evened import evened
+from tddfa_ros.rendering.shading import evened
 
 
 def strip(count):

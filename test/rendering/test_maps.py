@@ -10,8 +10,8 @@ from support.synthetic_model import synthetic_model
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering import (
-    colour_depth,
-    colourise,
+    color_depth,
+    colorize,
     depth_map,
     draw_pose_box,
     parsing_map,
@@ -68,13 +68,13 @@ def test_depth_is_that_of_the_nearest_vertices():
 def test_near_is_brighter():
     depth = np.full((4, 3), np.nan, np.float32)
     depth[1], depth[2] = -20, 35
-    picture = colour_depth(depth)
+    picture = color_depth(depth)
     assert picture.shape == (4, 3, 3) and picture.dtype == np.uint8
     assert not picture[[0, 3]].any()
     assert picture[2].sum() > picture[1].sum() > 0
-    assert not colour_depth(np.full((2, 2), np.nan, np.float32)).any()
+    assert not color_depth(np.full((2, 2), np.nan, np.float32)).any()
     with pytest.raises(ImageError, match=r"\(h, w\)"):
-        colour_depth(np.zeros((2, 2, 3), np.float32))
+        color_depth(np.zeros((2, 2, 3), np.float32))
 
 
 def test_pncc_is_the_coordinate_of_the_mean_head():
@@ -110,7 +110,7 @@ def test_parsing_shows_the_regions():
     assert classes[y, x] == names["skin"]
     x, y = pixel_of(face, int(np.argmin(face.model.mean[:, 1])))
     assert classes[y - 2, x] == names["neck"]
-    assert (colourise(classes)[y - 2, x] == CLASSES[names["neck"]].colour).all()
+    assert (colorize(classes)[y - 2, x] == CLASSES[names["neck"]].color).all()
 
 
 def test_position_map_gives_every_vertex_its_place(repo_root):

@@ -8,17 +8,17 @@ from support.synthetic_model import synthetic_model
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.rendering.model_sheet import (
     model_sheet,
-    region_colours,
+    region_colors,
     render_head,
     write_model_sheet,
 )
 
 
 def render(model, vertices, yaw=0.0):
-    colours = np.full((len(model.mean), 3), 0.8, np.float32)
+    colors = np.full((len(model.mean), 3), 0.8, np.float32)
     centre = model.mean.mean(0)
     return render_head(
-        vertices, model.triangles, colours, (120, 120), metres=0.3, centre=centre, yaw_deg=yaw
+        vertices, model.triangles, colors, (120, 120), metres=0.3, centre=centre, yaw_deg=yaw
     )
 
 
@@ -34,12 +34,12 @@ def test_yaw_turns_the_nose_to_the_right():
     model = synthetic_model()
     nose = model.mean[np.argmax(model.mean[:, 2])]
     marked = np.linalg.norm(model.mean - nose, axis=1) < 0.02
-    colours = np.where(marked[:, None], [0, 0, 1.0], [0.6, 0.6, 0.6]).astype(np.float32)
+    colors = np.where(marked[:, None], [0, 0, 1.0], [0.6, 0.6, 0.6]).astype(np.float32)
     arguments = {"metres": 0.3, "centre": model.mean.mean(0)}
     columns = []
     for yaw in (0.0, 40.0):
         picture = render_head(
-            model.mean, model.triangles, colours, (120, 120), yaw_deg=yaw, **arguments
+            model.mean, model.triangles, colors, (120, 120), yaw_deg=yaw, **arguments
         ).astype(int)
         columns.append(np.nonzero(picture[..., 2] - picture[..., 1] > 60)[1].mean())
     assert columns[1] > columns[0] + 10
@@ -55,10 +55,10 @@ def test_sheet_holds_a_cell_for_every_expression(tmp_path):
     np.testing.assert_array_equal(cv2.imread(str(path)), sheet)
 
 
-def test_regions_are_coloured_by_name():
-    colours = region_colours(synthetic_model())
-    assert colours.shape == (len(synthetic_model().mean), 3)
-    assert (colours > 0.2).all()
+def test_regions_are_colored_by_name():
+    colors = region_colors(synthetic_model())
+    assert colors.shape == (len(synthetic_model().mean), 3)
+    assert (colors > 0.2).all()
 
 
 def test_a_suffix_that_is_no_picture_is_named(tmp_path):

@@ -131,7 +131,7 @@ def test_the_nearer_face_is_drawn_over_the_farther_one():
     np.testing.assert_array_equal(both[240, 300], only_near[240, 300])
 
 
-def test_neighbouring_ids_have_different_colours():
+def test_neighbouring_ids_have_different_colors():
     assert len({tint_of(f"f{i}") for i in range(1, 7)}) == 6
     assert tint_of("f3") == tint_of("f3")
     assert len(tint_of("somebody")) == 3
@@ -140,7 +140,7 @@ def test_neighbouring_ids_have_different_colours():
 @pytest.mark.parametrize(
     "image", [np.zeros((480, 640), np.uint8), np.zeros((480, 640, 3), np.float32)]
 )
-def test_only_colour_images_of_bytes(image):
+def test_only_color_images_of_bytes(image):
     with pytest.raises(ImageError, match="uint8"):
         draw_overlay(image, [], None)
 

@@ -135,9 +135,9 @@ def test_nearer_surface_hides_farther_whatever_the_order(backend, order):
     far, triangles = quad(0, 0, 20, 20, -50)
     near, _ = quad(5, 5, 15, 15, 10)
     both = [triangles, triangles + 4]
-    colours = np.repeat(np.eye(3, dtype=np.float32)[:2], 4, axis=0)
+    colors = np.repeat(np.eye(3, dtype=np.float32)[:2], 4, axis=0)
     faces = np.concatenate([both[i] for i in order])
-    drawn = rasterize(np.concatenate([far, near]), faces, colours, (21, 21), backend=backend)
+    drawn = rasterize(np.concatenate([far, near]), faces, colors, (21, 21), backend=backend)
     np.testing.assert_allclose(drawn.values[10, 10], [0, 1, 0], atol=1e-6)
     np.testing.assert_allclose(drawn.values[2, 2], [1, 0, 0], atol=1e-6)
     assert (drawn.depth[10, 10], drawn.depth[2, 2]) == (10, -50)

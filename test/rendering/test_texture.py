@@ -9,10 +9,9 @@ from support.synthetic_model import synthetic_model
 
 from tddfa_ros.errors import ConfigError, ImageError, ModelError
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.fill import fill_gaps
 from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.rendering.raster import rasterize
-from tddfa_ros.rendering.texture import mirror_vertices, sample_texture, uv_texture
+from tddfa_ros.rendering.texture import fill_gaps, mirror_vertices, sample_texture, uv_texture
 from tddfa_ros.rendering.uv_surface import uv_pixels, uv_surface
 from tddfa_ros.rendering.visibility import vertex_visibility
 
@@ -28,11 +27,11 @@ def posed(yaw_deg):
 
 
 def painted(face, mirrored=True):
-    """An image of a head whose colour tells where on the head a pixel lies (symmetric in x or not); and those colours."""
+    """An image of a head whose color tells where on the head a pixel lies (symmetric in x or not); and those colors."""
     mean = np.abs(face.model.mean) if mirrored else face.model.mean - face.model.mean.min(0)
-    colours = (mean / mean.max(0)).astype(np.float32)
-    image = rasterize(face.vertices, face.model.triangles, colours, SIZE).values
-    return (image * 255).astype(np.uint8), colours * 255
+    colors = (mean / mean.max(0)).astype(np.float32)
+    image = rasterize(face.vertices, face.model.triangles, colors, SIZE).values
+    return (image * 255).astype(np.uint8), colors * 255
 
 
 def at_vertices(picture, model):
@@ -42,12 +41,12 @@ def at_vertices(picture, model):
 
 
 @pytest.mark.parametrize("yaw", [0, 25, -50])
-def test_texture_shows_the_colours_of_the_head(yaw):
+def test_texture_shows_the_colors_of_the_head(yaw):
     face = posed(yaw)
-    image, colours = painted(face)
+    image, colors = painted(face)
     texture = uv_texture(face, image, 256)
-    error = np.abs(at_vertices(texture.image, face.model).astype(float) - colours).max(axis=1)
-    # Judge where the head is well seen, or its mirror image is (the colours are symmetric).
+    error = np.abs(at_vertices(texture.image, face.model).astype(float) - colors).max(axis=1)
+    # Judge where the head is well seen, or its mirror image is (the colors are symmetric).
     seen = vertex_visibility(face.vertices, face.model.triangles, SIZE)
     mirrored = seen[mirror_vertices(face.model.mean)]
     judged = np.maximum(seen, mirrored) > 0.9
@@ -58,7 +57,7 @@ def test_texture_shows_the_colours_of_the_head(yaw):
 
 def test_what_is_known_is_the_same_however_the_rest_is_filled():
     face = posed(40)
-    image, colours = painted(face, mirrored=False)
+    image, colors = painted(face, mirrored=False)
     mirror, inpaint, none = (uv_texture(face, image, 192, f) for f in ("mirror", "inpaint", "none"))
     np.testing.assert_array_equal(none.known, mirror.known)
     assert not none.image[~none.known].any()
@@ -67,25 +66,25 @@ def test_what_is_known_is_the_same_however_the_rest_is_filled():
     known = at_vertices(none.known[..., None], face.model)[:, 0]
     assert known[well].mean() > 0.98 and known[hidden].mean() < 0.1
     for texture in (mirror, inpaint, none):
-        error = np.abs(at_vertices(texture.image, face.model)[well].astype(float) - colours[well])
+        error = np.abs(at_vertices(texture.image, face.model)[well].astype(float) - colors[well])
         assert np.median(error) < 6 and np.percentile(error, 95) < 20
-    # the far cheek: mirrored it has the colour of the near one, inpainted that of its own edge
+    # the far cheek: mirrored it has the color of the near one, inpainted that of its own edge
     mirror_of = mirror_vertices(face.model.mean)
     cheek = hidden & (seen[mirror_of] > 0.95)
     assert cheek.sum() > 100
     near = at_vertices(mirror.image, face.model)[cheek].astype(float)
-    assert np.median(np.abs(near - colours[mirror_of[cheek]])[:, 1:]) < 12
+    assert np.median(np.abs(near - colors[mirror_of[cheek]])[:, 1:]) < 12
     assert at_vertices(inpaint.image, face.model)[cheek].any()
 
 
 def test_the_mirrored_half_takes_the_light_of_this_half():
-    """A grey head, its own left half lit by half: what is mirrored there comes out dark as well."""
+    """A gray head, its own left half lit by half: what is mirrored there comes out dark as well."""
     face = posed(-35)  # turned to its right: its left half is seen, the right one hidden
     left = face.model.mean[:, 0] > 0
     for dark in (left, ~left):
-        colours = np.where(dark[:, None], 0.35, 0.7).astype(np.float32).repeat(3, axis=1)
-        colours[np.abs(face.model.mean[:, 0]) < 0.004] = 0.5
-        image = rasterize(face.vertices, face.model.triangles, colours, SIZE).values
+        colors = np.where(dark[:, None], 0.35, 0.7).astype(np.float32).repeat(3, axis=1)
+        colors[np.abs(face.model.mean[:, 0]) < 0.004] = 0.5
+        image = rasterize(face.vertices, face.model.triangles, colors, SIZE).values
         texture = uv_texture(face, (255 * image).astype(np.uint8), 192)
         seen = vertex_visibility(face.vertices, face.model.triangles, SIZE)
         mirrored = seen[mirror_vertices(face.model.mean)]
@@ -101,8 +100,8 @@ def test_the_inside_of_a_closed_mouth_is_neither_skin_nor_continued_into_skin(re
     vertices = (model.mean * [1000, -1000, 1000] + [160, 160, 0]).astype(np.float32)
     skin, lips = np.float32([140, 160, 200]), np.float32([100, 100, 180])
     is_lip = in_regions(model, ("upper_lip", "lower_lip"))
-    colours = np.where(is_lip[:, None], lips, skin).astype(np.float32)
-    picture = rasterize(vertices, model.triangles, colours, SIZE).values.astype(np.uint8)
+    colors = np.where(is_lip[:, None], lips, skin).astype(np.float32)
+    picture = rasterize(vertices, model.triangles, colors, SIZE).values.astype(np.uint8)
     face = SimpleNamespace(model=model, vertices=vertices)
     image = uv_texture(face, picture, 512).image
     found = at_vertices(image, model).astype(float)
@@ -144,19 +143,19 @@ def test_mirror_is_an_involution_on_a_symmetric_head():
 
 
 def test_gaps_are_continued_from_their_surroundings():
-    colour = np.zeros((64, 64, 3), np.float32)
-    colour[:, :32], colour[:, 32:] = 50, 200
+    color = np.zeros((64, 64, 3), np.float32)
+    color[:, :32], color[:, 32:] = 50, 200
     weight = np.ones((64, 64), np.float32)
     weight[20:44, 10:20] = 0
     weight[20:44, 45:55] = 0
-    colour[weight == 0] = 999
-    filled = fill_gaps(colour, weight)
+    color[weight == 0] = 999
+    filled = fill_gaps(color, weight)
     np.testing.assert_allclose(filled[30, 15], 50, atol=15)
     np.testing.assert_allclose(filled[30, 50], 200, atol=15)
     np.testing.assert_array_equal(filled[5, 5], [50, 50, 50])
 
 
-def test_nothing_seen_at_all_is_grey_and_no_failure():
+def test_nothing_seen_at_all_is_gray_and_no_failure():
     face = posed(0)
     face.vertices = face.vertices + np.array([5000, 0, 0], np.float32)
     texture = uv_texture(face, np.full((*SIZE, 3), 255, np.uint8), 64)

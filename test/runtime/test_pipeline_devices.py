@@ -46,11 +46,11 @@ def test_faces_are_the_same_and_it_is_said_once(
     monkeypatch.setattr(FakeGpuSession, "capacity", capacity)
     monkeypatch.setitem(session_module.BINDING_PLACES, CUDA, "cpu")
     pipeline = FacePipeline()
-    assert (pipeline.provider, pipeline.notes) == (CUDA, ())
+    assert (pipeline.provider, pipeline.device_warnings) == (CUDA, ())
     for _ in range(3):
         # Sums may be ordered otherwise in batches of another size: 5e-4 px of 140.
         np.testing.assert_allclose(landmarks(pipeline, astronaut), wanted, atol=5e-4)
-    assert (pipeline.provider, pipeline.notes) == (provider, (note,))
+    assert (pipeline.provider, pipeline.device_warnings) == (provider, (note,))
     assert capfd.readouterr() == ("", "")
 
 
@@ -69,4 +69,4 @@ def test_device_cpu_asks_for_nothing_else(
     monkeypatch.setattr(ort, "InferenceSession", Spy)
     pipeline = FacePipeline.from_config({"regression": {"device": "cpu"}})
     assert len(pipeline(astronaut)) == 1
-    assert Spy.opened == [[CPU], [CPU]] and pipeline.notes == ()
+    assert Spy.opened == [[CPU], [CPU]] and pipeline.device_warnings == ()

@@ -16,14 +16,14 @@ from tddfa_ros.runtime.session import CPU, CUDA, OnnxSession
 
 @pytest.fixture
 def doubler(tmp_path: Path) -> Path:
-    """y = 2 x for x (n, 3), and z = -x; metadata colour = blue."""
+    """y = 2 x for x (n, 3), and z = -x; metadata color = blue."""
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     two = onnx.numpy_helper.from_array(np.float32(2), "two")
     nodes = [helper.make_node("Mul", ["x", "two"], ["y"]), helper.make_node("Neg", ["x"], ["z"])]
     values = {name: helper.make_tensor_value_info(name, kind, ["n", 3]) for name in "xyz"}
     graph = helper.make_graph(nodes, "g", [values["x"]], [values["y"], values["z"]], [two])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {"colour": "blue"})
+    helper.set_model_props(model, {"color": "blue"})
     path = tmp_path / "doubler.onnx"
     onnx.save_model(model, str(path))
     return path
@@ -37,7 +37,7 @@ def test_runs_and_describes_the_model(doubler: Path) -> None:
     assert (session.provider, session.fallback_reason) == (CPU, None)
     assert session.input_names == ("x",)
     assert session.output_names == ("y", "z")
-    assert session.metadata == {"colour": "blue"}
+    assert session.metadata == {"color": "blue"}
     y, z = session.run({"x": ONES})
     np.testing.assert_array_equal(y, 2 * ONES)
     np.testing.assert_array_equal(z, -ONES)

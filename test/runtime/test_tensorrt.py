@@ -16,7 +16,8 @@ from tddfa_ros.regression.regressor import Regressor
 from tddfa_ros.runtime import session as session_module
 from tddfa_ros.runtime.devices import CPU, TENSORRT, tensorrt_absence
 from tddfa_ros.runtime.session import OnnxSession
-from tddfa_ros.runtime.tensorrt import EngineFolder, build_engine
+from tddfa_ros.runtime.tensorrt import EngineFolder
+from tddfa_ros.tuning.build_engine import build_engine
 
 MODEL = synthetic_model(shape=4, expressions=6)
 CROPS = np.random.default_rng(0).integers(0, 255, (5, 120, 120, 3), np.uint8)
@@ -152,7 +153,7 @@ def test_where_there_is_no_tensorrt_an_engine_folder_still_runs(
     network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("tddfa_ros.runtime.tensorrt.tensorrt_absence", lambda: None)
+        patch.setattr("tddfa_ros.tuning.build_engine.tensorrt_absence", lambda: None)
         patch.setattr(OnnxSession, "provider", TENSORRT)
         build_engine(network, tmp_path / "engine")
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])

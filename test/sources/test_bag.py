@@ -14,7 +14,7 @@ from support.bags import COMPRESSED, RAW, stamp_ns, write_bag
 
 from tddfa_ros.errors import ImageError, SourceError
 from tddfa_ros.sources import bag
-from tddfa_ros.sources.bag import BagPicture, BagPictures, is_bag
+from tddfa_ros.sources.bag import BagImage, BagImages, is_bag
 
 PICTURES = [
     np.random.default_rng(i).integers(0, 256, (24, 32, 3)).astype(np.uint8) for i in range(3)
@@ -27,7 +27,7 @@ def test_pictures_come_in_order_with_the_stamps_of_their_headers(
     tmp_path: Path, mcap: bool, topic: str
 ) -> None:
     path = write_bag(tmp_path / "ride", PICTURES, [topic], mcap)
-    pictures = BagPictures(path)
+    pictures = BagImages(path)
     assert (pictures.topic, len(pictures)) == (topic, 3)
     for _ in range(2):  # it can be read again
         found = [pickle.loads(pickle.dumps(picture)) for picture in pictures]
@@ -41,18 +41,18 @@ def test_a_file_of_a_bag_is_enough(tmp_path: Path) -> None:
     write_bag(tmp_path / "ride", PICTURES, mcap=True)
     (file,) = (tmp_path / "ride").glob("*.mcap")
     assert is_bag(file) and is_bag(tmp_path / "ride") and not is_bag(tmp_path)
-    assert len(list(BagPictures(file))) == 3
+    assert len(list(BagImages(file))) == 3
 
 
 def test_which_topic_is_meant(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "ride", PICTURES, [RAW, COMPRESSED])
     with pytest.raises(SourceError, match=f"pictures on {RAW}, {COMPRESSED}: choose one"):
-        BagPictures(path)
-    assert len(list(BagPictures(path, COMPRESSED))) == 3
+        BagImages(path)
+    assert len(list(BagImages(path, COMPRESSED))) == 3
     with pytest.raises(SourceError, match="no pictures on /words; it has some on /camera"):
-        BagPictures(path, "/words")
+        BagImages(path, "/words")
     with pytest.raises(SourceError, match=r"has no pictures$"):
-        BagPictures(write_bag(tmp_path / "talk", PICTURES, []))
+        BagImages(write_bag(tmp_path / "talk", PICTURES, []))
 
 
 def test_damage_is_said_in_one_sentence(tmp_path: Path) -> None:
@@ -61,17 +61,17 @@ def test_damage_is_said_in_one_sentence(tmp_path: Path) -> None:
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     with pytest.raises(SourceError, match="ride cannot be read"):
-        list(BagPictures(path))
+        list(BagImages(path))
     (path / "metadata.yaml").write_text("nothing")
     with pytest.raises(SourceError, match="ride cannot be read"):
-        BagPictures(path)
+        BagImages(path)
 
 
 def test_a_picture_that_cannot_be_decoded_is_an_image_error(tmp_path: Path) -> None:
-    (picture,) = BagPictures(write_bag(tmp_path / "ride", PICTURES[:1]))
+    (picture,) = BagImages(write_bag(tmp_path / "ride", PICTURES[:1]))
     broken = {**picture.fields, "data": picture.fields["data"][:9]}
     with pytest.raises(ImageError, match="truncated image"):
-        BagPicture(picture.bag, picture.topic, picture.stamp_ns, broken).image()
+        BagImage(picture.bag, picture.topic, picture.stamp_ns, broken).image()
 
 
 def test_without_rosbags_the_extra_is_named(
@@ -79,4 +79,4 @@ def test_without_rosbags_the_extra_is_named(
 ) -> None:
     monkeypatch.setattr(bag, "find_spec", lambda name: None)
     with pytest.raises(SourceError, match=r"needs rosbags: install the extra 'bags'"):
-        BagPictures(tmp_path)
+        BagImages(tmp_path)

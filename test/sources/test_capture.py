@@ -15,7 +15,7 @@ FRAMES, FPS = 6, 12.0
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
-    """Frame i is grey 40 * i; MJPEG, so that each is coded on its own."""
+    """Frame i is gray 40 * i; MJPEG, so that each is coded on its own."""
     path = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (64, 48))
     if not writer.isOpened():

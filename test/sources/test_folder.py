@@ -9,14 +9,14 @@ import pytest
 
 from tddfa_ros.errors import ImageError, SourceError
 from tddfa_ros.sources import create_source
-from tddfa_ros.sources.folder import PictureSource
+from tddfa_ros.sources.folder import ImageFileSource
 
 
 def save(path: Path, value: int, width: int = 32, height: int = 24) -> None:
     assert cv2.imwrite(str(path), np.full((height, width, 3), value, np.uint8))
 
 
-def values(source: PictureSource, count: int) -> list[int | None]:
+def values(source: ImageFileSource, count: int) -> list[int | None]:
     frames = [source.read(0.0) for _ in range(count)]
     return [None if f is None else int(f.image[0, 0, 0]) for f in frames]
 
@@ -31,23 +31,23 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_pictures_come_in_natural_order_and_again(folder: Path) -> None:
-    assert values(PictureSource(folder), 7) == [10, 20, 30, 10, 20, 30, 10]
+    assert values(ImageFileSource(folder), 7) == [10, 20, 30, 10, 20, 30, 10]
 
 
 def test_without_a_loop_each_comes_once(folder: Path) -> None:
-    assert values(PictureSource(folder, loop=False), 5) == [10, 20, 30, None, None]
+    assert values(ImageFileSource(folder, loop=False), 5) == [10, 20, 30, None, None]
 
 
 def test_a_single_picture_stands_still(tmp_path: Path) -> None:
     save(tmp_path / "a.png", 50)
     source = create_source(str(tmp_path / "a.png"))
     assert values(source, 3) == [50, 50, 50]
-    assert values(PictureSource(tmp_path / "a.png", loop=False), 2) == [50, None]
+    assert values(ImageFileSource(tmp_path / "a.png", loop=False), 2) == [50, None]
 
 
 def test_rate(folder: Path) -> None:
-    assert PictureSource(folder).rate == 30
-    assert PictureSource(folder, rate=2.5).rate == 2.5
+    assert ImageFileSource(folder).rate == 30
+    assert ImageFileSource(folder, rate=2.5).rate == 2.5
 
 
 @pytest.mark.parametrize(
@@ -58,22 +58,22 @@ def test_large_pictures_are_shrunk_and_small_ones_kept(
     tmp_path: Path, size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     save(tmp_path / "a.png", 9, *size)
-    frame = PictureSource(tmp_path, 640, 480).read(0.0)
+    frame = ImageFileSource(tmp_path, 640, 480).read(0.0)
     assert frame is not None
     assert frame.image.shape == (shown[1], shown[0], 3)
     assert frame.intrinsics is None
 
 
-def test_grey_pictures_get_three_channels(tmp_path: Path) -> None:
+def test_gray_pictures_get_three_channels(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((5, 6), 99, np.uint8))
-    frame = PictureSource(tmp_path).read(0.0)
+    frame = ImageFileSource(tmp_path).read(0.0)
     assert frame is not None
     assert frame.image.shape == (5, 6, 3)
 
 
 def test_a_broken_picture_is_left_out(folder: Path) -> None:
     (folder / "2.png").write_bytes(b"broken")
-    source = PictureSource(folder)
+    source = ImageFileSource(folder)
     assert values(source, 1) == [10]
     with pytest.raises(ImageError, match=r"2\.png"):
         source.read(0.0)
@@ -83,7 +83,7 @@ def test_a_broken_picture_is_left_out(folder: Path) -> None:
 def test_nothing_but_broken_pictures_is_an_end(folder: Path) -> None:
     for name in ("1.PNG", "2.png", "10.png"):
         (folder / name).write_bytes(b"broken")
-    source = PictureSource(folder)
+    source = ImageFileSource(folder)
     for _ in range(2):
         with pytest.raises(ImageError):
             source.read(0.0)
@@ -107,6 +107,6 @@ def test_a_folder_that_may_not_be_read(folder: Path) -> None:
     folder.chmod(0)
     try:
         with pytest.raises(SourceError, match="cannot be read"):
-            PictureSource(folder)
+            ImageFileSource(folder)
     finally:
         folder.chmod(0o700)

@@ -24,7 +24,7 @@ def stamp_ns(index: int) -> int:
 def write_bag(
     folder: Path, pictures: Sequence[np.ndarray], topics: Sequence[str] = (RAW,), mcap: bool = False
 ) -> Path:
-    """Pictures (H, W, 3) BGR, or grey (H, W), on each topic, and a topic of texts between them; recorded 5 ms after their stamps."""
+    """Pictures (H, W, 3) BGR, or gray (H, W), on each topic, and a topic of texts between them; recorded 5 ms after their stamps."""
     plugin = StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
     with Writer(folder, version=9, storage_plugin=plugin) as writer:
         words = writer.add_connection("/words", "std_msgs/msg/String", typestore=STORE)

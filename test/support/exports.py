@@ -41,5 +41,5 @@ def export_face(
 
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:
-    """A picture of random colours, (height, width, 3)."""
+    """A picture of random colors, (height, width, 3)."""
     return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)

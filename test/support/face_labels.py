@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from tddfa_ros.training.faces import FaceLabels
+from tddfa_ros.fitting.collection import FaceLabels
 
 
 def face_labels(count: int, source: str = "toy", **arrays: np.ndarray) -> FaceLabels:

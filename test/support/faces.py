@@ -31,7 +31,7 @@ def model_parameters(*, perception: bool = True) -> dict[str, Any]:
         return {"regression.model": regressor, "regression.morphable_model": morphable}
     from tddfa_ros.config import RegressionConfig
     from tddfa_ros.errors import ModelError
-    from tddfa_ros.runtime.store import default_store
+    from tddfa_ros.model_store.store import default_store
 
     chosen = RegressionConfig()
     for name in (chosen.model, chosen.morphable_model):

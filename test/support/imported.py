@@ -9,9 +9,9 @@ from pathlib import Path
 import onnx
 
 from tddfa_ros.config import DetectionConfig
+from tddfa_ros.model_store.manifest import ImportedSource, add_model
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.runtime.manifest import ImportedSource, add_model
-from tddfa_ros.runtime.store import default_store
 
 NETWORK, HEAD = "official-mb05", "official-bfm"
 
@@ -38,7 +38,7 @@ def imported_cache(cache: Path) -> MorphableModel:
         if entry.key == "tddfa.topology_id":
             entry.value = head.topology_id
     onnx.save(network, str(folder / f"{NETWORK}.onnx"))
-    made = {"licence": "for tests", "input": "crops"}
+    made = {"license": "for tests", "input": "crops"}
     manifest, source = folder / "manifest.yaml", ImportedSource("mine.pth", "0" * 64)
     add_model(manifest, HEAD, folder / f"{HEAD}.npz", source, role="morphable", **made)
     network_file = folder / f"{NETWORK}.onnx"

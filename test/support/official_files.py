@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from support.synthetic_model import synthetic_model
 
+from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.official.importer import import_models
-from tddfa_ros.runtime.store import ModelStore, default_store
 
 ORIGIN_UM = np.array([1500.0, -12000.0, 90000.0])
 """Where the made-up head's own origin lies, before it is written in micrometres: the file's frame is not centred."""

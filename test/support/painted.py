@@ -1,4 +1,4 @@
-"""A face of the default model in a picture made of its own shading: skin of one colour, lit from one side."""
+"""A face of the default model in a picture made of its own shading: skin of one color, lit from one side."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tddfa_ros.config import RegressionConfig
 from tddfa_ros.errors import ModelError
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import compose, rotation_from_yaw_pitch_roll
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import image_normals, lambert
-from tddfa_ros.runtime.store import default_store
 
 SIDE = 480
 PX_PER_MM = 2.0
@@ -49,10 +49,10 @@ def face_at(
 
 
 def portrait(face: Face) -> NDArray[np.uint8]:
-    """(SIDE, SIDE, 3) uint8 BGR: the face in shaded skin, the inside of its mouth alike, on a grey background."""
+    """(SIDE, SIDE, 3) uint8 BGR: the face in shaded skin, the inside of its mouth alike, on a gray background."""
     light = lambert(image_normals(face.vertices, face.model.triangles), light=(0.8, 0.3, 0.6))
-    colours = light[:, None] * SKIN
-    drawn = rasterize(face.vertices, face.model.triangles, colours, (SIDE, SIDE))
+    colors = light[:, None] * SKIN
+    drawn = rasterize(face.vertices, face.model.triangles, colors, (SIDE, SIDE))
     return np.where(drawn.mask[..., None], np.rint(drawn.values), BACKGROUND).astype(np.uint8)
 
 

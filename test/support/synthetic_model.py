@@ -70,7 +70,7 @@ def synthetic_model(
         region_names=REGIONS,
         expression_names=ARKIT_NAMES[:expressions],
         name="synthetic",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         provenance="made by test/support/synthetic_model.py",
     )
 

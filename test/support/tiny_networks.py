@@ -12,7 +12,7 @@ from tddfa_ros.training.networks import FaceNet, normalise
 
 
 def textures(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Crops (n, S, S, 3) of blotches that differ in colour, contrast and coarseness."""
+    """Crops (n, S, S, 3) of blotches that differ in color, contrast and coarseness."""
     rng = np.random.default_rng(seed)
     crops = []
     for _ in range(count):

@@ -93,11 +93,11 @@ def test_a_search_left_for_later_finds_the_newcomer_one_frame_later():
     reported = []
     for i in range(40):
         before = pipeline.calls("detect")
-        faces = later.update(image_of(i), i / 30, search_later=True)
+        faces = later.update(image_of(i), i / 30, defer_detection=True)
         if i > 0:  # something is tracked: the detector waits
             assert pipeline.calls("detect") == before
-        later.search_pending()
-        later.search_pending()  # nothing is left
+        later.run_deferred_detection()
+        later.run_deferred_detection()  # nothing is left
         reported.append([face.id for face in faces])
     first = next(i for i, ids in enumerate(expected) if "f2" in ids)
     assert "f2" not in reported[first - 1]
@@ -376,10 +376,10 @@ def test_after_a_pause_nothing_is_predicted():
     np.testing.assert_allclose(faces[0].roi.reshape(2, 2).mean(axis=0), [214, 240], atol=0.1)
 
 
-def test_timings_of_the_whole_frame_are_left_in_the_pipeline():
-    tracker, pipeline = tracker_of(LEFT, detect_interval=1)
+def test_timings_cover_the_whole_frame():
+    tracker, _ = tracker_of(LEFT, detect_interval=1)
     play(tracker, range(3))
-    assert pipeline.timings == {"regress": 1.0, "detect": 1.0}
+    assert tracker.timings == {"regress": 1.0, "detect": 1.0}
 
 
 def test_configure_reaches_tracker_and_pipeline():

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.clock import Clock, one_cycle  # noqa: E402
+from tddfa_ros.training.optim import Clock, one_cycle  # noqa: E402
 
 
 def scalar(value: float) -> object:

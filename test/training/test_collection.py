@@ -10,10 +10,10 @@ from support.toy_collection import AFLW, CROP, ROI, place_pictures, write_source
 
 from tddfa_ros.cli import main
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.fitting.collection import AFLW_KEPT_EVERY, load_source
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN, FaceCache, open_cache
 from tddfa_ros.training.collection import WEIGHTS, build_cache, without_green_lines
-from tddfa_ros.training.faces import AFLW_KEPT_EVERY, load_source
 from tddfa_ros.training.profile import pose_angles
 
 FACES = 6

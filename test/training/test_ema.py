@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not
 
 from torch import nn  # noqa: E402
 
-from tddfa_ros.training.ema import Average  # noqa: E402
+from tddfa_ros.training.optim import Average  # noqa: E402
 
 
 class One(nn.Module):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from support.posed import posed, random_faces
 
+from tddfa_ros.model_builder.locate import MIRROR68
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.locate import MIRROR68
 from tddfa_ros.training.mirror import ParamMirror
 
 

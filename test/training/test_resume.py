@@ -195,7 +195,7 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint(
 def test_the_first_signal_asks_and_the_second_interrupts() -> None:
     import signal
 
-    from tddfa_ros.runtime.interrupt import StopRequest
+    from tddfa_ros.interrupt import StopRequest
 
     before = signal.getsignal(signal.SIGINT)
     with StopRequest() as request:
@@ -213,7 +213,7 @@ def test_the_first_signal_asks_and_the_second_interrupts() -> None:
 def test_elsewhere_than_in_the_main_thread_nothing_is_handled() -> None:
     import threading
 
-    from tddfa_ros.runtime.interrupt import StopRequest
+    from tddfa_ros.interrupt import StopRequest
 
     seen = []
 

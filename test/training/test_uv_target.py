@@ -9,8 +9,8 @@ from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
+from tddfa_ros.training.dataset import UvTarget  # noqa: E402
 from tddfa_ros.training.networks import UV_SIZE  # noqa: E402
-from tddfa_ros.training.uv_target import UvTarget  # noqa: E402
 
 
 def test_the_map_is_that_of_the_dataset(tiny_model: MorphableModel) -> None:

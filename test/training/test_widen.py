@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not
 
 from support.tiny_networks import as_input, settled, textures  # noqa: E402
 
-from tddfa_ros.training import widen  # noqa: E402
+from tddfa_ros.training import checkpoint as widen  # noqa: E402
 from tddfa_ros.training.checkpoint import start_from  # noqa: E402
 from tddfa_ros.training.networks import FaceNet, MobileNetV1  # noqa: E402
 

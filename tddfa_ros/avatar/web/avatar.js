@@ -16,8 +16,8 @@ const renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true,
 const scene = new THREE.Scene();
 const camera = new THREE.PerspectiveCamera(26, 1, 0.05, 10);
 scene.add(new THREE.HemisphereLight(0xdfeaff, 0x2a2420, 1.6));
-for (const [colour, strength, x, y, z] of [[0xfff1e0, 2.2, 0.5, 0.7, 1], [0x9db8ff, 0.6, -1, 0.3, -0.4]]) {
-  const light = new THREE.DirectionalLight(colour, strength);
+for (const [color, strength, x, y, z] of [[0xfff1e0, 2.2, 0.5, 0.7, 1], [0x9db8ff, 0.6, -1, 0.3, -0.4]]) {
+  const light = new THREE.DirectionalLight(color, strength);
   light.position.set(x, y, z);
   scene.add(light);
 }

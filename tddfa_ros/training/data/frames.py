@@ -1,8 +1,7 @@
 """In which frame a seg map lies, and how it gets into the cache's.
 
 *Crop pixels* are those of the 120-px crop of the ROI: pixel u shows the photograph at ``x0 + u * (x1 - x0) / 120``. A map of the photograph's own
-size lies over the photograph; any other map is a square of one of :data:`MAP_SIDES` px with the crop's 120 px in the middle.
-"""
+size lies over the photograph; any other map is a square of one of :data:`MAP_SIDES` px with the crop's 120 px in the middle."""
 
 from __future__ import annotations
 
@@ -14,8 +13,11 @@ from numpy.typing import NDArray
 
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
 from tddfa_ros.training.data.layout import ItemError
-from tddfa_ros.training.data.parsing import IGNORE
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray
+
+IGNORE = 255
+"""Id of pixels that nothing is known about; no loss looks at them."""
+
 
 MAP_SIDES = (120, 160, 192)
 

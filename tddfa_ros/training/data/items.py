@@ -21,7 +21,7 @@ from tddfa_ros.geometry.roi import crop
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering.parsing import CLASSES
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
-from tddfa_ros.training.data.frames import map_frame, outside_picture
+from tddfa_ros.training.data.frames import IGNORE, map_frame, outside_picture
 from tddfa_ros.training.data.layout import (
     BadItem,
     Entry,
@@ -32,7 +32,6 @@ from tddfa_ros.training.data.layout import (
     read_entries,
     shown,
 )
-from tddfa_ros.training.data.parsing import IGNORE
 from tddfa_ros.training.data.pictures import read_map, read_numbers, read_picture
 from tddfa_ros.training.data.uv_map import read_uv_map
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray, FloatArray, ImageBGR

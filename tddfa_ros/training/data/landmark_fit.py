@@ -1,6 +1,6 @@
 """Parameters of the morphable model from landmarks of a photograph: 68, MediaPipe's 478, or both.
 
-The fit is that of :mod:`tddfa_ros.training.fit`, which wants depth at least as a start. Where points have none it is taken from the mean head in the
+The fit is that of :mod:`tddfa_ros.fitting.fit`, which wants depth at least as a start. Where points have none it is taken from the mean head in the
 weak perspective that fits them best, then from the first fit, and hardly believed.
 """
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tddfa_ros.fitting.collection_fit import MEDIAPIPE_POINTS, point_basis
+from tddfa_ros.fitting.fit import Fit, PointBasis, Targets, batches, fit
 from tddfa_ros.geometry.pose import (
     crop_pose,
     crop_to_image,
@@ -22,8 +24,6 @@ from tddfa_ros.geometry.pose import (
 from tddfa_ros.geometry.roi import roi_from_landmarks
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.data.landmarks import FaceLandmarks
-from tddfa_ros.training.fit import Fit, PointBasis, Targets, batches, fit
-from tddfa_ros.training.labels import MEDIAPIPE_POINTS, point_basis
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray, FloatArray
 
 JAW = slice(0, 17)

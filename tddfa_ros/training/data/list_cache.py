@@ -19,6 +19,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.pose import angles_3ddfa_v2, decompose
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE, FaceCache, create_images, fill_margin, open_cache
+from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.training.data.items import (
     FolderDataset,
     ItemReader,
@@ -30,7 +31,6 @@ from tddfa_ros.training.data.items import (
     report_bad,
 )
 from tddfa_ros.training.data.layout import BadItem, Entry, ItemError, read_entries
-from tddfa_ros.training.data.parsing import IGNORE
 from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface
 from tddfa_ros.types import POSE_SIZE, FloatArray
 

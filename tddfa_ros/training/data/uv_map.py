@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.fitting.fit import PointBasis
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering import uv_surface as rendering
 from tddfa_ros.training.data.layout import ItemError, shown
 from tddfa_ros.training.data.pictures import read_map, write_picture
-from tddfa_ros.training.fit import PointBasis
 from tddfa_ros.types import FloatArray
 
 STEPS = 128.0

@@ -6,17 +6,26 @@ from tddfa_ros.training.loss_weights import (
     LossWeights,
     parse_loss_decay,
     parse_loss_weights,
+    weights_at,
 )
-from tddfa_ros.training.losses.confidence import confidence_loss
 from tddfa_ros.training.losses.face_loss import FaceLoss
-from tddfa_ros.training.losses.gaps import GAPS, LIDS, gap_distance, lid_distance
 from tddfa_ros.training.losses.meta_joint import Choice, MetaJoint, Stateful, candidate_weights
-from tddfa_ros.training.losses.posed import PosedPoints, crop_pixels
-from tddfa_ros.training.losses.robust import coefficient_distance, point_distance, robust
-from tddfa_ros.training.losses.schedule import weights_at
-from tddfa_ros.training.losses.segmentation import balanced_weights, segmentation_loss
-from tddfa_ros.training.losses.steady import unsteadiness
-from tddfa_ros.training.losses.uv_position import uv_position_loss
+from tddfa_ros.training.losses.terms import (
+    GAPS,
+    LIDS,
+    PosedPoints,
+    balanced_weights,
+    coefficient_distance,
+    confidence_loss,
+    crop_pixels,
+    gap_distance,
+    lid_distance,
+    point_distance,
+    robust,
+    segmentation_loss,
+    unsteadiness,
+    uv_position_loss,
+)
 from tddfa_ros.training.losses.vdc import vertex_distance_cost
 from tddfa_ros.training.losses.wpdc import Wpdc
 

@@ -8,15 +8,21 @@ import torch
 from torch import Tensor, nn
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.loss_weights import LossWeights
-from tddfa_ros.training.losses.confidence import confidence_loss
-from tddfa_ros.training.losses.gaps import LIDS, gap_distance, lid_distance
-from tddfa_ros.training.losses.posed import PosedPoints, crop_pixels
-from tddfa_ros.training.losses.robust import coefficient_distance, point_distance, robust
-from tddfa_ros.training.losses.schedule import weights_at
-from tddfa_ros.training.losses.segmentation import segmentation_loss
-from tddfa_ros.training.losses.steady import unsteadiness
-from tddfa_ros.training.losses.uv_position import uv_position_loss
+from tddfa_ros.training.loss_weights import LossWeights, weights_at
+from tddfa_ros.training.losses.terms import (
+    LIDS,
+    PosedPoints,
+    coefficient_distance,
+    confidence_loss,
+    crop_pixels,
+    gap_distance,
+    lid_distance,
+    point_distance,
+    robust,
+    segmentation_loss,
+    unsteadiness,
+    uv_position_loss,
+)
 from tddfa_ros.training.losses.vdc import vertex_distance_cost
 from tddfa_ros.training.losses.wpdc import Wpdc
 from tddfa_ros.training.networks import Predictions

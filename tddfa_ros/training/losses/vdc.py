@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tddfa_ros.training.losses.posed import PosedPoints
+from tddfa_ros.training.losses.terms import PosedPoints
 
 DEPTH_OFFSET = 11
 """Index of t_z among the parameters: under weak perspective no picture shows it, so no loss may ask for it."""

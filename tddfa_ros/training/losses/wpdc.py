@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.losses.posed import PosedPoints
+from tddfa_ros.training.losses.terms import PosedPoints
 from tddfa_ros.training.losses.vdc import DEPTH_OFFSET
 from tddfa_ros.types import POSE_SIZE
 

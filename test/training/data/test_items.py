@@ -12,8 +12,8 @@ from support.user_dataset import HEIGHT, ROI, WIDTH, gradient, write_dataset
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
+from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.training.data.items import FolderDataset, in_threads, read_items
-from tddfa_ros.training.data.parsing import IGNORE
 from tddfa_ros.training.data.render import RenderOptions, render_lists
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.posed import random_faces
 
+from tddfa_ros.fitting.collection_fit import MEDIAPIPE_POINTS, point_basis
 from tddfa_ros.geometry.pose import (
     decompose,
     rotation_from_300w_lp,
@@ -17,7 +18,6 @@ from tddfa_ros.geometry.roi import roi_from_landmarks
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.data.landmark_fit import FittedFace, LandmarkFitter
 from tddfa_ros.training.data.landmarks import FaceLandmarks
-from tddfa_ros.training.labels import MEDIAPIPE_POINTS, point_basis
 
 COUNT = 6
 FRAME = np.array([130.0, 60.0, 430.0, 360.0])

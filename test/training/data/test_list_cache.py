@@ -12,9 +12,9 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.pose import rotation_from_3ddfa_v2
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE, open_cache
+from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.training.data.items import FolderDataset, Items, read_items
 from tddfa_ros.training.data.list_cache import build_cache_from_items, cache_lists
-from tddfa_ros.training.data.parsing import IGNORE
 from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface
 
 

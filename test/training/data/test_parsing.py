@@ -9,17 +9,17 @@ from support.synthetic_model import frontal_params, synthetic_model
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_crop
+from tddfa_ros.model_builder.regions import REGION_NAMES
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.morphable.builder.regions import REGION_NAMES
 from tddfa_ros.rendering.parsing import (
     CLASS_NAMES,
     CLASSES,
     class_shares,
-    colourise,
+    colorize,
     render_parsing,
     vertex_classes,
 )
-from tddfa_ros.training.data.parsing import IGNORE
+from tddfa_ros.training.data.frames import IGNORE
 
 SCALE = 4  # the crop of 120 px, drawn larger
 
@@ -46,7 +46,7 @@ def test_ids_never_change() -> None:
     names = ["background", "skin", "brows", "eyes", "nose", "lips", "mouth", "ears", "neck"]
     assert list(CLASS_NAMES) == names
     assert IGNORE == 255
-    assert len({kind.colour for kind in CLASSES}) == len(CLASSES)
+    assert len({kind.color for kind in CLASSES}) == len(CLASSES)
 
 
 def test_every_region_of_the_default_model_has_one_class(model: MorphableModel) -> None:
@@ -142,5 +142,5 @@ def test_the_line_between_two_classes_crosses_triangles(model: MorphableModel) -
 
 
 def test_colours() -> None:
-    shown = colourise(np.array([[0, 4, IGNORE]], np.uint8))
-    assert shown[0].tolist() == [[0, 0, 0], list(CLASSES[4].colour), [128, 128, 128]]
+    shown = colorize(np.array([[0, 4, IGNORE]], np.uint8))
+    assert shown[0].tolist() == [[0, 0, 0], list(CLASSES[4].color), [128, 128, 128]]

@@ -8,7 +8,7 @@ from support.loss_cases import CASES, case_model, faces, whitening
 from support.synthetic_model import synthetic_model
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.data.parsing import IGNORE
+from tddfa_ros.training.data.frames import IGNORE
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 

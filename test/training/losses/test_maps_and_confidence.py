@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tddfa_ros.training.data.parsing import IGNORE
+from tddfa_ros.training.data.frames import IGNORE
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 

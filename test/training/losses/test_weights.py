@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from tddfa_ros.config import from_dict
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.schema import from_dict
 from tddfa_ros.training.loss_weights import (
     TERMS,
     LossDecay,
@@ -62,7 +62,7 @@ def test_decay_is_parsed() -> None:
         ("wpdc=", r"loss\.wpdc must be a finite number, not ''"),
         ("wpdc=nan", r"loss\.wpdc must be a finite number"),
         ("wpdc=inf", r"loss\.wpdc must be a finite number"),
-        ("wpdc=-1", r"loss\.wpdc must lie between 0\.0 and"),
+        ("wpdc=-1", r"loss\.wpdc must be between 0\.0 and"),
         ("wpdc=1,wpdc=2", r"loss\.wpdc is given twice"),
         ("decay=1", r"loss\.decay"),
     ],
@@ -73,7 +73,10 @@ def test_mistakes_are_named(text: str, message: str) -> None:
 
 
 def test_mistakes_in_decay_are_named() -> None:
-    for text, message in (("wpdc=0", r"loss\.decay\.wpdc must lie"), ("x", "vertices must be a")):
+    for text, message in (
+        ("wpdc=0", r"loss\.decay\.wpdc must be between"),
+        ("x", "vertices must be a"),
+    ):
         with pytest.raises(ConfigError, match=message):
             parse_loss_decay(text)
 

@@ -1,0 +1,1 @@
+"""Fit the morphable model to landmarks of many faces."""

@@ -1,0 +1,184 @@
+"""Process many images and write the chosen output files for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tddfa_ros.attributes.estimate import attributes_record
+from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.jobs.faces import ImageFaces, JobSummary, detect_faces
+from tddfa_ros.outputs.files import output_names
+from tddfa_ros.outputs.records import (
+    IMAGES_FORMAT,
+    RecordFile,
+    face_record,
+    intrinsics_record,
+    model_record,
+)
+from tddfa_ros.outputs.registry import Output, Scene, parse_outputs
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.types import Intrinsics
+from tddfa_ros.version import __version__
+
+JSON = "json"
+"""The output that is one file for all images."""
+
+JSON_NAME = "faces.json"
+
+ATTRIBUTES = "attributes"
+"""The output that also adds to the records of faces."""
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How images are processed.
+
+    Attributes:
+        outputs: names in ``OUTPUTS``, and "json".
+        min_confidence: faces below it are left out, 0..1.
+        overwrite: replace files that exist.
+        threads: how many images are decoded at once, ahead of the network.
+        texture_size, uv_size: sides of textures and of UV position maps, px.
+    """
+
+    outputs: tuple[str, ...] = ("mesh", JSON)
+    min_confidence: float = 0.4
+    overwrite: bool = False
+    threads: int = 2
+    texture_size: int = 512
+    uv_size: int = 256
+
+
+def process_images(
+    paths: Sequence[Path],
+    folder: Path,
+    pipeline: FacePipeline,
+    options: ImageOptions | None = None,
+    *,
+    progress: bool = True,
+    on_message: Callable[[str], None] = lambda _: None,
+) -> JobSummary:
+    """Detect the faces of images and write the chosen outputs into a folder.
+
+    Images that cannot be read, and those that show no face, are reported and skipped. ``faces.json`` (output "json") lists every image;
+    docs/guide/images.md describes the format.
+
+    Args:
+        paths: image files; see :func:`tddfa_ros.outputs.find_images`.
+        folder: made when it is missing.
+        pipeline: finds the faces.
+        options: what to write and how.
+        progress: show a progress bar.
+        on_message: called with one sentence for every image that cannot be used or shows no face.
+
+    Raises:
+        ConfigError: an output is unknown, or a file exists that would be written and ``overwrite`` is not set.
+        TddfaError: a file cannot be written.
+    """
+    options = options or ImageOptions()
+    outputs = parse_outputs([name for name in options.outputs if name != JSON])
+    stems = [folder / name for name in output_names(paths)]
+    _check_folder(folder, paths, stems, outputs, options)
+    job = _Job(pipeline, options, outputs)
+    header = {
+        "format": IMAGES_FORMAT,
+        "version": __version__,
+        "model": model_record(pipeline.model, pipeline.config.regression.model),
+    }
+    found = detect_faces(
+        paths,
+        pipeline,
+        job.summary,
+        min_confidence=options.min_confidence,
+        threads=options.threads,
+        progress=progress,
+        on_message=on_message,
+    )
+    if JSON not in options.outputs:
+        for stem, item in zip(stems, found, strict=True):
+            job.process(stem, item)
+        return job.summary
+    with RecordFile(folder / JSON_NAME, header, "images") as records:
+        for stem, item in zip(stems, found, strict=True):
+            records.write(job.process(stem, item))
+    job.summary.files.append(folder / JSON_NAME)
+    return job.summary
+
+
+class _Job:
+    """Writes the files of each image, and keeps the summary."""
+
+    def __init__(
+        self, pipeline: FacePipeline, options: ImageOptions, outputs: Sequence[Output]
+    ) -> None:
+        self.summary = JobSummary()
+        self._pipeline = pipeline
+        self._options = options
+        self._outputs = outputs
+
+    def process(self, stem: Path, found: ImageFaces) -> dict[str, Any]:
+        """Write the files of one image; return its record for ``faces.json``."""
+        if found.image is None:
+            return {"file": str(found.path), "error": found.error, "faces": []}
+        scene = Scene(
+            found.image,
+            found.faces,
+            self._pipeline.model,
+            self._options.texture_size,
+            self._options.uv_size,
+            self._pipeline.config.regression.device,
+        )
+        files = self._write(stem, scene) if found.faces else {}
+        height, width = found.image.shape[:2]
+        fov = self._pipeline.config.camera.assumed_fov_deg
+        camera = Intrinsics.from_fov(width, height, fov)
+        return {
+            "file": str(found.path),
+            "error": None,
+            "width": width,
+            "height": height,
+            "camera": intrinsics_record(camera),
+            "files": files,
+            "faces": self._records(scene) if JSON in self._options.outputs else [],
+        }
+
+    def _records(self, scene: Scene) -> list[dict[str, Any]]:
+        """The faces as plain numbers; with their estimated attributes where that output is wanted."""
+        records = [face_record(face) for face in scene.faces]
+        if ATTRIBUTES in self._options.outputs:
+            for record, attributes in zip(records, scene.attributes, strict=True):
+                record[ATTRIBUTES] = attributes_record(attributes)
+        return records
+
+    def _write(self, stem: Path, scene: Scene) -> dict[str, list[str]]:
+        files = {output.name: output.write(stem, scene) for output in self._outputs}
+        self.summary.files += [path for written in files.values() for path in written]
+        return {name: [path.name for path in written] for name, written in files.items()}
+
+
+def _check_folder(
+    folder: Path,
+    paths: Sequence[Path],
+    stems: Sequence[Path],
+    outputs: Sequence[Output],
+    options: ImageOptions,
+) -> None:
+    """Make the folder, and refuse before anything is computed what would overwrite files."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TddfaError(f"cannot write to {folder}: {error.strerror or error}") from error
+    place = folder.resolve()
+    if any(path.resolve().parent == place for path in paths):
+        raise ConfigError(f"{folder} holds images that are read; choose another folder to write to")
+    if options.overwrite:
+        return
+    wanted = [Path(f"{stem}{ending}") for stem in stems for o in outputs for ending in o.endings]
+    if JSON in options.outputs:
+        wanted.append(folder / JSON_NAME)
+    existing = next((path for path in wanted if path.exists()), None)
+    if existing is not None:
+        raise ConfigError(f"{existing} exists already; --overwrite replaces it")

@@ -1,0 +1,48 @@
+"""Colors of make-up: from their names to CIELAB and back to pixels."""
+
+from __future__ import annotations
+
+import re
+
+import cv2
+import numpy as np
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.types import FloatArray, ImageBGR, RealArray
+
+_HEX = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
+
+
+def parse_color(text: object, where: str = "a color") -> tuple[int, int, int]:
+    """B, G, R 0..255 of ``#rrggbb`` or ``#rgb``, as web pages write colors.
+
+    Raises:
+        ConfigError: it is something else; ``where`` begins the sentence.
+    """
+    match = _HEX.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ConfigError(
+            f"{where} must be written '#rrggbb' (in YAML with the quotes), not {text!r}"
+        )
+    digits = match.group(1)
+    if len(digits) == 3:
+        digits = "".join(2 * digit for digit in digits)
+    red, green, blue = (int(digits[i : i + 2], 16) for i in (0, 2, 4))
+    return blue, green, red
+
+
+def to_lab(bgr: RealArray | ImageBGR) -> FloatArray:
+    """CIELAB (D65; L 0..100) of sRGB colors (h, w, 3) BGR 0..255, float32."""
+    scaled = np.multiply(bgr, np.float32(1 / 255), dtype=np.float32)
+    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2LAB), dtype=np.float32)
+
+
+def from_lab(lab: FloatArray) -> FloatArray:
+    """Inverse of :func:`to_lab`; colors that no screen has are cut off at 0 and 255."""
+    bgr = cv2.cvtColor(lab, cv2.COLOR_LAB2BGR)
+    return np.asarray(np.clip(bgr, 0, 1) * np.float32(255), dtype=np.float32)
+
+
+def lab_of(color: tuple[int, int, int]) -> FloatArray:
+    """CIELAB (3,) of one B, G, R color."""
+    return to_lab(np.array(color, np.float32).reshape(1, 1, 3))[0, 0]

@@ -1,0 +1,88 @@
+"""Change the mean head where labelled faces say, in all views, that it differs from them: a smooth warp, given at landmarks.
+
+What fits leave over at a landmark has a part along the surface, which :mod:`.slide` follows, and a part that points off it: a bridge of the
+nose that lies too deep lies too deep wherever the landmark is put. That part the mean head itself takes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.fitting.fit import PointBasis
+from tddfa_ros.model_builder.slide import Seen
+from tddfa_ros.types import DoubleArray, IntArray
+
+_KNEE = 2.0  # px: labels have outliers, so the weight of a residual falls beyond
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Warp:
+    """A smooth displacement of space.
+
+    It is a sum of compactly supported radial functions (Wendland 1995, C2), smoothed like a ridge regression.
+
+    Attributes:
+        places: (k, 3) where it is given; moves: (k, 3) by how much, both metres.
+        reach: metres from a place beyond which it moves nothing.
+        smoothing: 0 meets the moves exactly; more blurs those of neighbours that disagree.
+    """
+
+    places: DoubleArray
+    moves: DoubleArray
+    reach: float = 0.03
+    smoothing: float = 0.05
+
+    def __call__(self, points: DoubleArray) -> DoubleArray:
+        """Displacement (n, 3) of ``points`` (n, 3), metres."""
+        kernel = self._kernel(self.places) + self.smoothing * np.eye(len(self.places))
+        return np.asarray(self._kernel(points) @ np.linalg.solve(kernel, self.moves))
+
+    def undo(self, points: DoubleArray) -> DoubleArray:
+        """Where ``points`` (n, 3) were before; the warp is gentle, so a few rounds find them."""
+        before = points
+        for _ in range(_ROUNDS):
+            before = points - self(before)
+        return before
+
+    def _kernel(self, points: DoubleArray) -> DoubleArray:
+        distance = np.linalg.norm(points[:, None] - self.places[None], axis=2) / self.reach
+        return np.asarray(np.maximum(1 - distance, 0) ** 4 * (4 * distance + 1))
+
+
+def left_over(seen: Seen, basis: PointBasis, mirror: IntArray) -> DoubleArray:
+    """What fits leave over at landmarks (L, 3), metres in the model frame: one move each that suits all views.
+
+    Two image coordinates of a face do not tell depth; those of faces that look in many directions do. Robust least squares, left and
+    right mirror images. A landmark that no face shows gets 0.
+    """
+    pose = seen.params[:, :12].reshape(-1, 3, 4).astype(np.float64)
+    heads = basis.mean + np.einsum("lxc,nc->nlx", basis.joint, seen.params[:, 12:], optimize=True)
+    found = heads @ pose[:, :2, :3].transpose(0, 2, 1) + pose[:, None, :2, 3]
+    residual = seen.points - found
+    moves = np.zeros((len(mirror), 3))
+    for index in range(len(mirror)):
+        rows = seen.weight[:, index] > 0
+        if rows.any():
+            moves[index] = _robust(
+                pose[rows, :2, :3], residual[rows, index], seen.weight[rows, index]
+            )
+    return np.asarray((moves + moves[mirror] * [-1, 1, 1]) / 2)
+
+
+def _robust(
+    project: DoubleArray, residual: DoubleArray, weight: NDArray[np.floating]
+) -> DoubleArray:
+    """The move (3,) whose projections (n, 2, 3) come nearest to residuals (n, 2): least squares, reweighted."""
+    rows, values = project.reshape(-1, 3), residual.reshape(-1)
+    given = np.sqrt(np.repeat(weight, 2))
+    trust = np.ones(len(values))
+    move = np.zeros(3)
+    for _ in range(_ROUNDS):
+        scale = given * trust
+        move = np.linalg.lstsq(rows * scale[:, None], values * scale, rcond=None)[0]
+        trust = (1 + ((values - rows @ move) / _KNEE) ** 2) ** -0.5
+    return np.asarray(move)

@@ -1,0 +1,1 @@
+"""Where model files lie: the manifest, fetching, verification, imported models."""

@@ -1,0 +1,1 @@
+"""Convert between ROS messages and the values of the core."""

@@ -1,0 +1,216 @@
+"""``hri_node``: face_landmarks in; the topics ``humans/faces/...`` of REP-155 (ROS4HRI) out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+from tddfa_msgs.msg import FaceLandmarksArray
+from tddfa_ros.attributes.estimate import AttributeEstimator
+from tddfa_ros.attributes.expressions import has_action_units
+from tddfa_ros.errors import CameraError, ConfigError
+from tddfa_ros.geometry.roi import crop
+from tddfa_ros.model_store.store import default_store
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.nodes.convert.images import image_message, to_bgr
+from tddfa_ros.nodes.convert.messages import expression_coefficients, stamp_ns, stamp_seconds
+from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
+from tddfa_ros.nodes.hri.memory import Estimates, Presence
+from tddfa_ros.nodes.hri.values import aligned, soft_biometrics
+from tddfa_ros.nodes.options import HriNodeOptions
+from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.ros.runner import run
+from tddfa_ros.nodes.ros.stamps import StampMatcher
+from tddfa_ros.nodes.ros.subscriptions import subscribe_images
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
+from tddfa_ros.types import ImageBGR
+
+try:
+    from tddfa_ros.nodes.hri.messages import (
+        FACE_MESSAGES,
+        SeenFace,
+        gaze_transform,
+        soft_biometrics_message,
+    )
+    from tddfa_ros.nodes.hri.topics import FaceTopics
+except ModuleNotFoundError as missing:
+    if missing.name is None or missing.name.partition(".")[0] != "hri_msgs":
+        raise
+    HAS_HRI_MSGS = False
+else:
+    HAS_HRI_MSGS = True
+
+IMAGES, FACES = 0, 1
+POLL = 0.2
+"""Seconds between two looks at who subscribes: Humble's rclpy has no event for it."""
+
+SILENCE = 1.0
+"""Seconds without any set of faces after which nobody is there: the camera or face_node has ended."""
+
+
+class HriNode(Node):
+    """Speaks ROS4HRI about smoothed faces; it takes pictures only while somebody subscribes to what is made of them.
+
+    Raises:
+        ConfigError: ``hri_msgs`` is not installed.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        if not HAS_HRI_MSGS:
+            raise ConfigError(
+                f"hri_node needs hri_msgs, which is not installed: sudo apt install "
+                f"ros-{os.environ.get('ROS_DISTRO', '<distro>')}-hri-msgs "
+                "(without a ROS installation: TDDFA_EXTRAS=hri make setup)"
+            )
+        super().__init__("hri_node", **kwargs)
+        self._log = ThrottledLog(self.get_logger())
+        self._settings = Parameters(self, HriNodeOptions(), self._apply)
+        options = self._settings.config
+        store = default_store()
+        self._model = MorphableModel.load(store.path(store.morphable_model(options.regression())))
+        self._arkit = has_action_units(dict.fromkeys(self._model.expression_names, 0.0))
+        self._estimator = AttributeEstimator(device=options.device) if options.attributes else None
+        self._topics = FaceTopics(self, expressions=self._arkit, attributes=options.attributes)
+        self._matcher = StampMatcher(options.image_buffer)
+        self._estimates = Estimates()
+        self._presence = Presence(options.timeout)
+        self._last: tuple[float, Any] = (0.0, None)
+        self._worker = Worker(self._publish_faces, self._on_error, "faces")
+        self._picture_worker = Worker(self._publish_pictures, self._on_error, "pictures")
+        self._images: Any = None
+        self._faces = self.create_subscription(
+            FaceLandmarksArray, "face_landmarks", self._on_faces, OUTPUT_QOS
+        )
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._poll = self.create_timer(POLL, self._look_around, clock=clock)
+
+    def close(self) -> None:
+        """Stop the workers; the node publishes nothing more."""
+        self._worker.stop()
+        self._picture_worker.stop()
+
+    def _on_faces(self, message: FaceLandmarksArray) -> None:
+        self._last = time.monotonic(), message.header
+        here = [face.id for face in message.faces]
+        here = self._presence.update(here, stamp_seconds(message.header.stamp))
+        self._topics.follow(here)
+        self._worker.put((message, here))
+        if self._images is not None:
+            self._pair(FACES, message)
+
+    def _on_image(self, message: Any) -> None:
+        self._pair(IMAGES, message)
+
+    def _pair(self, stream: int, message: Any) -> None:
+        pair = self._matcher.add(stream, stamp_ns(message.header.stamp), message)
+        if pair is not None:
+            self._picture_worker.put(pair)
+
+    def _look_around(self) -> None:
+        """Subscribe to pictures where they are needed, and let the faces of a silent graph go."""
+        pictures = self._topics.pictures_wanted
+        if pictures and self._images is None:
+            transport = self._settings.config.image_transport
+            self._images = subscribe_images(self, transport, self._on_image)
+        elif not pictures and self._images is not None:
+            self.destroy_subscription(self._images)
+            self._images = None
+            self._matcher.clear()
+        heard, header = self._last
+        if self._topics.ids and time.monotonic() - heard > max(self._presence.timeout, SILENCE):
+            self._presence.clear()
+            self._on_faces(FaceLandmarksArray(header=header))
+
+    def _publish_faces(self, seen: tuple[FaceLandmarksArray, list[str]]) -> None:
+        """One set of faces; in its worker's thread."""
+        message, here = seen
+        self._topics.publish_tracked(here, message.header)
+        faces = self._seen(message)
+        self._topics.publish_frames([gaze_transform(face) for face in faces])
+        for face in faces:
+            for topic, build in FACE_MESSAGES.items():
+                if self._topics.wanted(face.id, topic):
+                    self._topics.publish(face.id, topic, build(face))
+
+    def _publish_pictures(self, pair: tuple[Any, FaceLandmarksArray]) -> None:
+        """What is made of the picture itself; in its worker's thread."""
+        picture, message = pair
+        faces = self._seen(message)
+        shown = [(f, t) for f in faces for t in ("cropped", "aligned") if self._wanted(f, t)]
+        now, rate = stamp_seconds(message.header.stamp), self._settings.config.attributes_rate
+        self._estimates.keep(self._topics.ids)
+        due = [
+            f
+            for f in faces
+            if self._wanted(f, "softbiometrics") and self._estimates.due(f.id, now, rate)
+        ]
+        if not shown and not due:
+            return
+        image = to_bgr(picture)
+        size = self._settings.config.crop_size
+        for face, topic in shown:
+            if topic == "cropped":
+                part = crop(image, face.square, size)
+            else:
+                part = aligned(image, face.square, face.landmarks, size)
+            self._topics.publish(face.id, topic, image_message(part, message.header))
+        self._estimate(image, due, now)
+
+    def _estimate(self, image: ImageBGR, faces: Sequence[SeenFace], now: float) -> None:
+        """Age and gender presentation of some faces."""
+        if self._estimator is None or not faces:
+            return
+        found = self._estimator.estimate_rois(image, np.stack([face.square for face in faces]))
+        for face, age, feminine in zip(faces, found["age"], found["feminine"], strict=True):
+            values = soft_biometrics(self._estimates.add(face.id, now, age, float(feminine)))
+            message = soft_biometrics_message(values, face.header)
+            self._topics.publish(face.id, "softbiometrics", message)
+
+    def _seen(self, message: FaceLandmarksArray) -> list[SeenFace]:
+        """The faces of a message.
+
+        Raises:
+            CameraError: it does not say how large its picture is.
+            ModelError: it has expressions of another morphable model.
+        """
+        width, height = message.camera_info.width, message.camera_info.height
+        if message.faces and not (width and height):
+            raise CameraError(
+                "faces arrive without the size of their picture: camera_info is empty"
+            )
+        names = self._model.expression_names
+        seen = []
+        for face in message.faces:
+            values = expression_coefficients(face, self._model).tolist()
+            coefficients = dict(zip(names, values, strict=True)) if self._arkit else {}
+            seen.append(SeenFace.of(face, coefficients, width, height))
+        return seen
+
+    def _wanted(self, face: SeenFace, topic: str) -> bool:
+        return self._topics.wanted(face.id, topic)
+
+    def _apply(self, options: HriNodeOptions) -> None:
+        """Parameters changed at run time."""
+        self._matcher.size = options.image_buffer
+        self._presence.timeout = options.timeout
+
+    def _on_error(self, error: Exception) -> None:
+        if self.context.ok():  # else publishers vanish under the workers' feet
+            self._log.exception("publishing faces", error)
+
+
+def main() -> None:
+    """Console script ``hri_node``."""
+    sys.exit(run(HriNode))
+
+
+if __name__ == "__main__":
+    main()

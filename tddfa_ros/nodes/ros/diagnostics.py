@@ -1,0 +1,220 @@
+"""What a node says about itself on /diagnostics: speed, latency, dropped frames, the device in use."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+from tddfa_ros.nodes.options import DiagnosticsOptions
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Numbers over the last few seconds; milliseconds, and NaN where nothing was measured."""
+
+    fps: float
+    faces: int
+    received: int
+    processed: int
+    dropped: int
+    failed: int
+    drop_ratio: float
+    latency_p50: float
+    latency_p95: float
+    latency_max: float
+    stages: Mapping[str, float]
+    silence: float
+    last_error: str
+
+
+@dataclass
+class _Window:
+    """Frames of the last seconds, newest last: (time, value)."""
+
+    span: float
+    entries: deque[tuple[float, object]] = field(default_factory=deque)
+
+    def add(self, now: float, value: object) -> None:
+        self.entries.append((now, value))
+        self.trim(now)
+
+    def trim(self, now: float) -> None:
+        while self.entries and now - self.entries[0][0] > self.span:
+            self.entries.popleft()
+
+
+class Statistics:
+    """Counts what happens to frames, from any thread; ``snapshot`` sums up the last ``span`` seconds."""
+
+    def __init__(self, span: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._span = span
+        self._start = self._last_received = clock()
+        self._arrivals = _Window(span)
+        self._drops = _Window(span)
+        self._frames = _Window(span)
+        self._received = self._processed = self._dropped = self._failed = 0
+        self._last_error = ""
+
+    def received(self, dropped: bool) -> None:
+        """A frame arrived; ``dropped`` when an older one was thrown away for it."""
+        with self._lock:
+            now = self._last_received = self._clock()
+            self._received += 1
+            self._arrivals.add(now, None)
+            if dropped:
+                self._dropped += 1
+                self._drops.add(now, None)
+
+    def processed(self, latency: float, stages: Mapping[str, float], faces: int) -> None:
+        """A frame was published ``latency`` seconds after its stamp; ``stages`` are milliseconds."""
+        with self._lock:
+            self._processed += 1
+            self._frames.add(self._clock(), (latency, dict(stages), faces))
+
+    def failed(self, sentence: str) -> None:
+        """A frame could not be used."""
+        with self._lock:
+            self._failed += 1
+            self._last_error = sentence
+
+    def snapshot(self) -> Snapshot:
+        """Numbers of the last ``span`` seconds, and totals since the start."""
+        with self._lock:
+            now = self._clock()
+            for window in (self._arrivals, self._drops, self._frames):
+                window.trim(now)
+            frames = [value for _, value in self._frames.entries]
+            arrivals, drops = len(self._arrivals.entries), len(self._drops.entries)
+            span = max(min(self._span, now - self._start), 1e-3)
+            latencies = 1e3 * np.array([f[0] for f in frames]) if frames else np.array([np.nan])
+            return Snapshot(
+                fps=len(frames) / span,
+                faces=frames[-1][2] if frames else 0,
+                received=self._received,
+                processed=self._processed,
+                dropped=self._dropped,
+                failed=self._failed,
+                drop_ratio=drops / arrivals if arrivals else 0.0,
+                latency_p50=float(np.percentile(latencies, 50)),
+                latency_p95=float(np.percentile(latencies, 95)),
+                latency_max=float(latencies.max()),
+                stages=_mean_stages([f[1] for f in frames]),
+                silence=now - self._last_received,
+                last_error=self._last_error,
+            )
+
+
+class Diagnostics:
+    """Publishes one DiagnosticStatus every second, whether frames arrive or not.
+
+    Args:
+        node: the node that speaks.
+        statistics: where its numbers come from.
+        options: thresholds, read anew each time.
+        inputs: resolved names of the topics that it listens to.
+        facts: slowly changing truths, such as provider and camera model; values are one line of text.
+        state: why nothing is processed just now ("disabled", "idle"), or "" when it should be.
+        warnings: lasting reasons to warn, such as a GPU that was asked for and is not used.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        statistics: Statistics,
+        *,
+        options: Callable[[], DiagnosticsOptions],
+        inputs: Sequence[str],
+        facts: Callable[[], Mapping[str, str]] = dict,
+        state: Callable[[], str] = str,
+        warnings: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._node = node
+        self._statistics = statistics
+        self._options, self._facts, self._state, self._warnings = (
+            options,
+            facts,
+            state,
+            warnings,
+        )
+        self._inputs = ", ".join(inputs)
+        self._publisher = node.create_publisher(
+            DiagnosticArray, "/diagnostics", QoSProfile(depth=10)
+        )
+        # A steady clock: with use_sim_time and a paused bag, silence has to be reported all the same.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(1.0, self.publish, clock=clock)
+
+    def publish(self) -> None:
+        """Publish the state now."""
+        message = DiagnosticArray(status=[self.status()])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+    def status(self) -> DiagnosticStatus:
+        """Level, one line, and every number as key and value."""
+        now = self._statistics.snapshot()
+        state, facts = self._state(), self._facts()
+        troubles = list(self._warnings())
+        if not state:
+            troubles += find_problems(now, self._options(), self._inputs)
+        summary = state or f"{now.fps:.1f} fps, {now.faces} faces, {now.latency_p50:.0f} ms"
+        return DiagnosticStatus(
+            level=DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK,
+            name=self._node.get_fully_qualified_name().lstrip("/"),
+            hardware_id=facts.get("provider", ""),
+            message="; ".join(troubles) if troubles else summary,
+            values=[KeyValue(key=k, value=v) for k, v in (_values(now) | dict(facts)).items()],
+        )
+
+
+def find_problems(now: Snapshot, limits: DiagnosticsOptions, inputs: str) -> list[str]:
+    """One short phrase for every threshold that is passed."""
+    if now.silence > limits.silence:
+        what = "nothing has arrived yet" if not now.received else f"silent for {now.silence:.0f} s"
+        return [f"{what} on {inputs}"]
+    troubles = []
+    if now.processed and now.fps < limits.min_fps:
+        troubles.append(f"only {now.fps:.1f} frames per second")
+    if now.latency_p50 > limits.max_latency_ms:
+        troubles.append(f"median latency {now.latency_p50:.0f} ms")
+    if now.drop_ratio > limits.max_drop_ratio:
+        troubles.append(f"{100 * now.drop_ratio:.0f} % of the frames are dropped")
+    if now.failed and not now.processed:
+        troubles.append(f"no frame could be used: {now.last_error}")
+    return troubles
+
+
+def _values(now: Snapshot) -> dict[str, str]:
+    values = {
+        "fps": f"{now.fps:.2f}",
+        "faces": str(now.faces),
+        "frames received": str(now.received),
+        "frames processed": str(now.processed),
+        "frames dropped": str(now.dropped),
+        "frames failed": str(now.failed),
+        "drop ratio": f"{now.drop_ratio:.3f}",
+        "latency p50 ms": f"{now.latency_p50:.1f}",
+        "latency p95 ms": f"{now.latency_p95:.1f}",
+        "latency max ms": f"{now.latency_max:.1f}",
+    }
+    values |= {f"{stage} ms": f"{mean:.2f}" for stage, mean in now.stages.items()}
+    if now.last_error:
+        values["last error"] = now.last_error
+    return values
+
+
+def _mean_stages(frames: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each stage over the frames that had it (detection does not run in every frame)."""
+    names = dict.fromkeys(name for frame in frames for name in frame)
+    return {n: float(np.mean([f[n] for f in frames if n in f])) for n in names}

@@ -1,0 +1,111 @@
+"""Crops of labelled faces for training attributes: framed by their landmarks, seen in several disturbed views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tddfa_ros.errors import ConfigError, ImageError
+from tddfa_ros.geometry.roi import crop, roi_from_landmarks
+from tddfa_ros.training.attributes.labelled import LabelledFaces
+from tddfa_ros.training.cache import fill_margin
+from tddfa_ros.types import FloatArray, ImageBGR
+
+if TYPE_CHECKING:
+    from tddfa_ros.pipeline import FacePipeline
+
+
+def find_rois(
+    faces: LabelledFaces, pipeline: FacePipeline, say: Callable[[str], None]
+) -> LabelledFaces:
+    """Fill in the regions of interest that the collection does not know, by the largest face of each picture.
+
+    Faces that are not found, or whose picture cannot be read, are left out.
+
+    Args:
+        say: told how many were left out.
+
+    Raises:
+        ConfigError: no face was found at all.
+    """
+    unknown = np.flatnonzero(np.isnan(faces.roi).any(axis=1))
+    if not len(unknown):
+        return faces
+    rois = faces.roi.copy()
+    for row in tqdm(unknown, unit="picture", desc="finding faces"):
+        image = cv2.imread(str(faces.pictures[row]), cv2.IMREAD_COLOR)
+        found = [] if image is None else pipeline(image)
+        if found:
+            rois[row] = roi_from_landmarks(max(found, key=lambda f: f.face_size).landmarks68)
+    known = np.flatnonzero(~np.isnan(rois).any(axis=1))
+    if len(known) < len(faces):
+        say(f"no face was found in {len(faces) - len(known)} of {len(faces)} pictures")
+    if not len(known):
+        raise ConfigError("no face was found in any of the pictures")
+    return replace(faces, roi=rois).take(known)
+
+
+def view(
+    image: ImageBGR, roi: FloatArray, size: int, rng: np.random.Generator | None, row: int = 0
+) -> NDArray[np.uint8]:
+    """One crop (size, size, 3) of a face.
+
+    Args:
+        image: BGR photograph; black borders, as of pictures cut out of others, are filled.
+        roi: (4,) x0, y0, x1, y1 px.
+        rng: draws place, size, rotation, mirror image, colour and sharpness; None: the crop as the estimator sees it.
+        row: decides how borders are filled.
+    """
+    if rng is None:
+        return crop(image, roi, size)
+    image = fill_margin(image, row)
+    side = float(roi[2] - roi[0]) * np.exp(rng.normal(0, 0.05))
+    angle, sign = np.deg2rad(rng.normal(0, 6.0)), 1 if rng.random() < 0.5 else -1
+    step = side / size
+    cos, sin = step * np.cos(angle), step * np.sin(angle)
+    linear = np.array([[sign * cos, -sin], [sign * sin, cos]])
+    centre = (roi[:2] + roi[2:]) / 2 + rng.normal(0, 0.025, 2) * side
+    matrix = np.column_stack([linear, centre - linear @ np.full(2, size / 2)])
+    seen = cv2.warpAffine(
+        image,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
+    return _disturb(np.asarray(seen, dtype=np.uint8), rng)
+
+
+def read_view(
+    faces: LabelledFaces, row: int, size: int, rng: np.random.Generator | None
+) -> NDArray[np.uint8]:
+    """:func:`view` of a row.
+
+    Raises:
+        ImageError: its picture cannot be read.
+    """
+    path = str(faces.pictures[row])
+    image = cv2.imread(path, cv2.IMREAD_COLOR)
+    if image is None:
+        raise ImageError(f"cannot read the picture {path}")
+    return view(np.asarray(image, dtype=np.uint8), faces.roi[row], size, rng, row)
+
+
+def _disturb(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Light and colour always; in one case of ten each no colour, and fewer pixels."""
+    if rng.random() < 0.1:
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None], 3, axis=2)
+    if rng.random() < 0.1:
+        size, fewer = len(image), int(len(image) * rng.uniform(0.4, 0.8))
+        image = cv2.resize(image, (fewer, fewer), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+    gain = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.04, 3))
+    levels = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.2))
+    table = np.clip(255 * ((levels - 0.5) * gain + 0.5 + rng.normal(0, 0.05)), 0, 255)
+    return np.asarray(cv2.LUT(image, table.astype(np.uint8).reshape(1, 256, 3)), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""Measure and choose: devices, precision, TensorRT engines."""

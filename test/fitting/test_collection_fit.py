@@ -1,0 +1,154 @@
+"""Which label of a face is believed how much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.face_labels import face_labels
+
+from tddfa_ros.fitting.collection_fit import (
+    AFLW_LIKE,
+    AFLW_POINTS,
+    BLENDSHAPES,
+    MEDIAPIPE_POINTS,
+    Noise,
+    make_targets,
+    point_basis,
+)
+from tddfa_ros.fitting.fit import Targets
+from tddfa_ros.model_builder.locate import MIRROR68
+from tddfa_ros.morphable import MorphableModel
+
+NOISE = Noise()
+EYELIDS = [37, 38, 40, 41, 43, 44, 46, 47]
+MESH = slice(68, 68 + MEDIAPIPE_POINTS)
+VISIBLE = slice(68 + MEDIAPIPE_POINTS, None)
+NAMES = ("jawOpen", "eyeBlinkLeft", "tongueOut")
+
+
+def teacher(count: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(20, 100, (count, 68, 3)).astype(np.float32)
+
+
+def sigma(targets: Targets) -> np.ndarray:
+    """Standard deviations (n, L, 3); infinite where nothing was observed."""
+    with np.errstate(divide="ignore"):
+        return 1 / targets.precision
+
+
+def test_the_teachers_points() -> None:
+    spread = np.float32([0.0, 0.01])
+    targets = make_targets(face_labels(2, teacher68=teacher(2), spread=spread), NAMES, NOISE)
+    np.testing.assert_array_equal(targets.points[:, :68], teacher(2))
+    found = sigma(targets)[:, :68]
+    others = np.setdiff1d(np.arange(68), EYELIDS)
+    np.testing.assert_allclose(found[0, others, :2], 0.6, rtol=1e-6)
+    np.testing.assert_allclose(found[1, others, :2], 0.6 + 40 * 0.01, rtol=1e-6)
+    np.testing.assert_allclose(found[:, EYELIDS, :2], 2.0, rtol=1e-6)
+    np.testing.assert_allclose(found[..., 2], 2.0, rtol=1e-6)
+    assert (targets.precision[:, 68:] == 0).all() and np.isfinite(targets.points).all()
+
+
+def test_human_points_replace_the_teachers_inside_the_face() -> None:
+    human = np.full((2, 68, 2), np.nan, np.float32)
+    human[1] = 7.0
+    targets = make_targets(face_labels(2, teacher68=teacher(2), human68=human), NAMES, NOISE)
+    np.testing.assert_array_equal(targets.points[0, :68], teacher(2)[0])
+    np.testing.assert_array_equal(
+        targets.points[1, :17], teacher(2)[1, :17]
+    )  # a jaw is clicked on the silhouette
+    assert (targets.points[1, 17:68, :2] == 7.0).all()
+    np.testing.assert_array_equal(targets.points[1, :68, 2], teacher(2)[1, :, 2])
+    np.testing.assert_allclose(sigma(targets)[1, 17:68, :2], 0.4, rtol=1e-6)
+
+
+def test_mediapipe_is_believed_the_less_the_larger_the_yaw() -> None:
+    yaw = np.float32([0, 25, -35, 45, 80, 0])
+    mesh = np.full((6, 478, 3), 50, np.float32)
+    mesh[5] = np.nan
+    targets = make_targets(
+        face_labels(6, teacher68=teacher(6), yaw_deg=yaw, mesh478=mesh), NAMES, NOISE
+    )
+    precision = targets.precision[:, MESH]
+    trust = precision[:, 10, 0] / precision[0, 10, 0]
+    np.testing.assert_allclose(trust, [1, 1, 0.5, 0, 0, 0], atol=1e-6)
+    assert sigma(targets)[0, 68 + 10, 0] == pytest.approx(2.0), "the forehead"
+    assert sigma(targets)[0, 68 + 33, 0] == pytest.approx(0.75), "the corner of an eye"
+
+
+def test_blend_shapes_are_a_prior_where_mediapipe_is_believed() -> None:
+    scores = np.zeros((2, 52), np.float32)
+    scores[:, BLENDSHAPES.index("jawOpen")] = 0.7
+    mesh = np.full((2, 478, 3), 50, np.float32)
+    targets = make_targets(
+        face_labels(
+            2, teacher68=teacher(2), mesh478=mesh, blendshapes=scores, yaw_deg=np.float32([0, 60])
+        ),
+        NAMES,
+        NOISE,
+    )
+    np.testing.assert_allclose(targets.expression_mean, [[0.7, 0, 0], [0, 0, 0]])
+    np.testing.assert_allclose(
+        targets.expression_sigma, [[0.15, 0.15, 0.30], [0.30] * 3], rtol=1e-6
+    )
+
+
+# -- AFLW's visible points -------------------------------------------------------------------------------------------
+
+
+def with_visible(yaw: list[float]) -> tuple[Targets, np.ndarray]:
+    """Faces whose visible points lie 2 px beside the landmarks they are named after; the second was not annotated."""
+    points = teacher(len(yaw))
+    human = np.full((len(yaw), 21, 2), np.nan, np.float32)
+    human[:, AFLW_POINTS] = points[:, AFLW_LIKE, :2] + [2, 0]
+    human[1] = np.nan
+    human[0, AFLW_POINTS[4]] += 9  # a slip: the point of another brow
+    human[0, AFLW_POINTS[7]] = np.nan
+    faces = face_labels(len(yaw), "aflw", teacher68=points, human21=human, yaw_deg=np.float32(yaw))
+    return make_targets(faces, NAMES, NOISE), points
+
+
+def test_visible_points_stand_beside_the_teachers() -> None:
+    targets, points = with_visible([0, 0, 90])
+    seen = sigma(targets)[:, VISIBLE]
+    assert np.isinf(seen[..., 2]).all(), "nobody has clicked on a depth"
+    assert np.isinf(seen[1]).all()
+    assert np.isinf(seen[0, [4, 7]]).all(), "neither slips nor what is hidden"
+    kinds = [1.0] * 6 + [0.65] * 4 + [0.8, 0.9, 0.8] + [0.65] * 2 + [1.25]
+    np.testing.assert_allclose(seen[2, :, 0], kinds, rtol=1e-6)
+    np.testing.assert_allclose(
+        targets.points[2, VISIBLE, :2], points[2, AFLW_LIKE, :2] + [2, 0], rtol=1e-6
+    )
+    np.testing.assert_array_equal(targets.points[:, :68], points)
+
+
+def test_beside_visible_points_the_teacher_counts_less() -> None:
+    targets, _ = with_visible([0, 0, 90, -45])
+    plain = 0.6 + 40 * 0.005
+    found = sigma(targets)[:, 0, 0] / plain
+    np.testing.assert_allclose(found, [0.65 / 0.6, 1.0, 1.1 / 0.6, 0.875 / 0.6], rtol=1e-5)
+
+
+def test_points_and_landmarks_of_aflw_are_ordered_alike() -> None:
+    """From the left of the picture to its right: brows and eyes by threes and pairs, nose, mouth, chin; eye centres and ears left out."""
+    assert len(AFLW_POINTS) == len(AFLW_LIKE) == 16
+    assert set(range(21)) - set(AFLW_POINTS.tolist()) == {7, 10, 12, 16, 18}
+    partner = [AFLW_LIKE.tolist().index(MIRROR68[i]) for i in AFLW_LIKE]
+    assert partner == [5, 4, 3, 2, 1, 0, 9, 8, 7, 6, 12, 11, 10, 14, 13, 15]
+
+
+def test_places_on_the_mean_head(repo_root: Path) -> None:
+    """AFLW's points lie near the landmarks they are named after, left and right alike."""
+    model = MorphableModel.load(repo_root / "models" / "tddfa_head.npz")
+    basis = point_basis(model)
+    assert basis.mean.shape == (68 + MEDIAPIPE_POINTS + 16, 3)
+    assert basis.joint.shape == (68 + MEDIAPIPE_POINTS + 16, 3, 92)
+    landmarks = model.head_landmarks(np.zeros(model.layout.size, np.float32))
+    np.testing.assert_allclose(basis.mean[:68], landmarks, atol=1e-6)
+    visible = basis.mean[VISIBLE]
+    away = 1000 * np.linalg.norm(visible - landmarks[AFLW_LIKE], axis=1)
+    assert away.max() < 13 and away.mean() < 6  # mm
+    partner = [AFLW_LIKE.tolist().index(MIRROR68[i]) for i in AFLW_LIKE]
+    np.testing.assert_allclose(visible, visible[partner] * [-1, 1, 1], atol=1e-3)

@@ -1,0 +1,31 @@
+"""A photo that follows frames; pipeline and pictures are the real ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tddfa_ros.errors import ImageError
+from tddfa_ros.jobs.animate import animate
+from tddfa_ros.jobs.edit import face_of
+from tddfa_ros.pipeline import FacePipeline
+
+
+def test_a_photo_that_watches_itself_hardly_moves(astronaut: np.ndarray) -> None:
+    pipeline = FacePipeline()
+    face = face_of(pipeline, astronaut, "the portrait")
+    shown = list(animate(astronaut, face, [astronaut] * 4, 25.0, pipeline))
+    assert len(shown) == 4
+    for picture in shown:
+        # Tracking looks at another square than detection does, so coefficients differ a little.
+        assert np.abs(picture.astype(int) - astronaut).mean() < 1.0
+
+
+def test_frames_without_a_face_are_named_and_leave_the_photo_alone(astronaut: np.ndarray) -> None:
+    pipeline = FacePipeline()
+    face = face_of(pipeline, astronaut, "the portrait")
+    empty = np.full((240, 320, 3), 80, np.uint8)
+    frames = animate(astronaut, face, [empty] * 2, 25.0, pipeline)
+    assert np.array_equal(next(frames), astronaut)
+    with pytest.raises(ImageError, match="no frame"):
+        list(frames)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx", reason="needed to build the network under test")
+
+from support.blobs import blob_picture, blob_pipeline
+
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.jobs.images import ImageOptions, process_images
+from tddfa_ros.outputs import face_from_record, find_images
+from tddfa_ros.outputs.records import face_record, intrinsics_from_record
+from tddfa_ros.outputs.registry import OUTPUTS
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.types import RealArray
+
+MAPS_AND_MESHES = ("depth", "pncc", "parsing", "uv_texture", "uv_position", "obj", "ply", "glb")
+
+
+@pytest.fixture(scope="module")
+def pipe(tmp_path_factory: pytest.TempPathFactory) -> FacePipeline:
+    return blob_pipeline(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, image in (
+        ("left.png", blob_picture(50)),
+        ("right.png", blob_picture(110)),
+        ("empty.png", np.zeros((120, 160, 3), np.uint8)),
+    ):
+        cv2.imwrite(str(folder / name), image)
+    (folder / "broken.jpg").write_bytes(b"broken")
+    return folder
+
+
+def process(pipe: FacePipeline, photos: Path, out: Path, *outputs: str, **changes: object):
+    said: list[str] = []
+    options = ImageOptions(outputs=outputs, **changes)
+    found = find_images([photos])
+    return process_images(found, out, pipe, options, progress=False, on_message=said.append), said
+
+
+def middle(image: RealArray) -> float:
+    """Mean column of all that is not black."""
+    return float(np.nonzero(np.asarray(image).max(axis=2) > 60)[1].mean())
+
+
+def test_files_and_numbers_of_a_folder(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    summary, said = process(pipe, photos, out, "landmarks", "mesh", "pose", "json")
+    assert (summary.images, summary.faces, len(summary.files)) == (3, 2, 7)
+    assert [p.name for p in summary.unreadable] == ["broken.jpg"]
+    assert [p.name for p in summary.without_face] == ["empty.png"]
+    assert len(said) == 2 and "broken.jpg cannot be read as a picture" in said[0]
+    assert said[1].endswith("empty.png: no face was found")
+    made = {p.name for p in out.iterdir()}
+    drawn = {f"{n}_{o}.jpg" for n in ("left", "right") for o in ("landmarks", "mesh", "pose")}
+    assert made == drawn | {"faces.json"}
+    for name, x in (("left", 50), ("right", 110)):
+        for kind in ("landmarks", "mesh"):
+            image = cv2.imread(str(out / f"{name}_{kind}.jpg"))
+            assert image.shape == (120, 160, 3)
+            changed = np.abs(image.astype(int) - blob_picture(x)) > 40
+            assert np.nonzero(changed)[1].mean() == pytest.approx(x, abs=4)
+
+
+def test_the_json_holds_everything(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
+    process(pipe, photos, tmp_path / "out", "json")
+    stored = json.loads((tmp_path / "out" / "faces.json").read_text())
+    assert stored["format"] == "tddfa-images-1"
+    assert stored["model"]["topology_id"] == pipe.model.topology_id
+    assert stored["model"]["expression_names"] == list(pipe.model.expression_names)
+    entries = {Path(entry["file"]).name: entry for entry in stored["images"]}
+    assert set(entries) == {"left.png", "right.png", "empty.png", "broken.jpg"}
+    assert "cannot be read" in entries["broken.jpg"]["error"]
+    assert entries["empty.png"]["faces"] == [] and entries["empty.png"]["error"] is None
+    entry = entries["right.png"]
+    assert (entry["width"], entry["height"]) == (160, 120)
+    face = pipe(blob_picture(110))[0]
+    record = entry["faces"][0]
+    np.testing.assert_array_equal(np.array(record["landmarks68"], np.float32), face.landmarks68)
+    np.testing.assert_array_equal(
+        np.array(record["landmarks_metric"], np.float32), face.landmarks_metric
+    )
+    np.testing.assert_allclose(
+        [record["yaw"], record["pitch"], record["roll"]], face.yaw_pitch_roll
+    )
+    np.testing.assert_array_equal(record["head_pose"]["position"], face.head_pose.position)
+    np.testing.assert_array_equal(np.array(record["pose"], np.float32), face.pose)
+    assert record["expression"] == pytest.approx(dict(face.expression), rel=1e-6)
+    again = face_from_record(record, pipe.model, intrinsics_from_record(entry["camera"]))
+    np.testing.assert_array_equal(again.vertices_metric, face.vertices_metric)
+
+
+def test_a_record_without_a_camera(pipe: FacePipeline) -> None:
+    face = face_from_record(face_record(pipe(blob_picture(80))[0]), pipe.model)
+    record = face_record(face)
+    assert record["head_pose"] is None and record["landmarks_metric"] is None
+    json.dumps(record, allow_nan=False)
+
+
+def test_low_confidence_is_left_out(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
+    summary, _ = process(pipe, photos, tmp_path / "out", "mesh", min_confidence=1.0)
+    assert summary.faces == 0 and len(summary.without_face) == 3
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_nothing_is_overwritten_unasked(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process(pipe, photos, out, "mesh")
+    before = (out / "left_mesh.jpg").read_bytes()
+    (out / "left_mesh.jpg").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r"left_mesh\.jpg exists already; --overwrite"):
+        process(pipe, photos, out, "landmarks", "mesh")
+    assert not (out / "left_landmarks.jpg").exists()
+    process(pipe, photos, out, "pose")  # other files do not matter
+    process(pipe, photos, out, "mesh", overwrite=True)
+    assert (out / "left_mesh.jpg").read_bytes() == before
+
+
+def test_pictures_are_safe(pipe: FacePipeline, photos: Path) -> None:
+    with pytest.raises(ConfigError, match="choose another folder"):
+        process(pipe, photos, photos, "mesh", overwrite=True)
+
+
+def test_an_unknown_output(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown output 'hat': known are landmarks, mesh"):
+        process(pipe, photos, tmp_path / "out", "hat")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failure_leaves_no_json_behind(
+    pipe: FacePipeline, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tddfa_ros.jobs.images.face_record", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        process(pipe, photos, tmp_path / "out", "json")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", MAPS_AND_MESHES)
+def test_maps_and_meshes(pipe: FacePipeline, photos: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    summary, _ = process(pipe, photos, out, name)
+    expected = {f"{n}{ending}" for n in ("left", "right") for ending in OUTPUTS[name].endings}
+    assert {p.name for p in out.iterdir()} == expected
+    assert len(summary.files) == len(expected)
+    assert all(p.stat().st_size > 0 for p in out.iterdir())
+    if name == "depth":
+        depth = np.load(out / "right_depth.npy")
+        assert depth.dtype == np.float32 and depth.shape == (120, 160)
+        assert np.nonzero(np.isfinite(depth))[1].mean() == pytest.approx(110, abs=4)
+    if name == "pncc":
+        assert middle(cv2.imread(str(out / "right_pncc.png"))) == pytest.approx(110, abs=6)
+    if name == "parsing":
+        classes = cv2.imread(str(out / "right_parsing.png"), cv2.IMREAD_UNCHANGED)
+        assert classes.shape == (120, 160) and len(np.unique(classes)) >= 3
+    if name == "uv_position":
+        positions = np.load(out / "right_1_uv_position.npy")
+        assert positions.shape == (256, 256, 3) and positions.dtype == np.float32

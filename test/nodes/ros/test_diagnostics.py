@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from tddfa_ros.nodes.options import DiagnosticsOptions
+from tddfa_ros.nodes.ros.diagnostics import Statistics, find_problems
+
+LIMITS = DiagnosticsOptions(min_fps=5.0, max_latency_ms=100.0, max_drop_ratio=0.5, silence=3.0)
+
+
+class Time:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run(
+    statistics: Statistics,
+    clock: Time,
+    seconds: float,
+    *,
+    hz: float = 20.0,
+    latency: float = 0.02,
+    drop_each: int = 0,
+) -> None:
+    for i in range(round(seconds * hz)):
+        clock.now += 1 / hz
+        dropped = bool(drop_each) and i % drop_each == 0
+        statistics.received(dropped)
+        statistics.processed(latency, {"regress": 4.0}, faces=2)
+
+
+def test_rates_and_latencies_are_those_of_the_window() -> None:
+    clock = Time()
+    statistics = Statistics(span=5.0, clock=clock)
+    run(statistics, clock, 10.0, hz=10.0, latency=0.5)
+    run(statistics, clock, 6.0, hz=20.0, latency=0.02, drop_each=4)
+    now = statistics.snapshot()
+    assert now.fps == pytest.approx(20.0, rel=0.02)
+    assert now.latency_p50 == pytest.approx(20.0)
+    assert now.latency_max == pytest.approx(20.0)
+    assert now.drop_ratio == pytest.approx(0.25, abs=0.01)
+    assert (now.received, now.processed, now.dropped, now.faces) == (220, 220, 30, 2)
+    assert dict(now.stages) == {"regress": 4.0}
+
+
+def test_a_stage_that_runs_now_and_then_is_averaged_over_when_it_ran() -> None:
+    clock = Time()
+    statistics = Statistics(clock=clock)
+    statistics.processed(0.01, {"regress": 2.0, "detect": 12.0}, faces=1)
+    statistics.processed(0.01, {"regress": 4.0}, faces=1)
+    assert dict(statistics.snapshot().stages) == {"regress": 3.0, "detect": 12.0}
+
+
+def test_without_frames_nothing_is_invented() -> None:
+    now = Statistics(clock=Time()).snapshot()
+    assert now.fps == 0.0
+    assert math.isnan(now.latency_p50)
+
+
+def test_a_healthy_stream_has_no_troubles() -> None:
+    clock = Time()
+    statistics = Statistics(clock=clock)
+    run(statistics, clock, 6.0)
+    assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == []
+
+
+def test_silence_names_the_topic() -> None:
+    clock = Time()
+    statistics = Statistics(clock=clock)
+    clock.now += 4.0
+    assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == [
+        "nothing has arrived yet on /image_raw"
+    ]
+    run(statistics, clock, 1.0)
+    clock.now += 7.0
+    assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == [
+        "silent for 7 s on /image_raw"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ({"hz": 2.0}, "only 2."),
+        ({"latency": 0.25}, "median latency 250 ms"),
+        ({"drop_each": 1}, "100 % of the frames are dropped"),
+    ],
+)
+def test_each_threshold_is_named(case: dict[str, float], expected: str) -> None:
+    clock = Time()
+    statistics = Statistics(clock=clock)
+    run(statistics, clock, 6.0, **case)
+    troubles = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
+    assert len(troubles) == 1
+    assert troubles[0].startswith(expected)
+
+
+def test_frames_that_all_fail_are_a_trouble() -> None:
+    clock = Time()
+    statistics = Statistics(clock=clock)
+    statistics.received(False)
+    statistics.failed("the image is truncated")
+    troubles = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
+    assert troubles == ["no frame could be used: the image is truncated"]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import onnxruntime as ort
+import pytest
+
+from tddfa_ros.model_store.store import ModelStore, default_store
+from tddfa_ros.tuning.doctor import ABSENT, BROKEN, OK, Finding, _build_value, examine
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """The models of this package, copied; nothing was fetched yet."""
+    models = tmp_path / "models"
+    shutil.copytree(default_store().manifest.parent, models)
+    return ModelStore(models / "manifest.yaml", tmp_path / "cache")
+
+
+def look(store: ModelStore) -> dict[str, Finding]:
+    return {finding.name: finding for finding in examine(store)}
+
+
+def test_models_are_checked_and_not_fetched(store: ModelStore) -> None:
+    network = store.location("tddfa-mb05")
+    damaged = bytearray(network.read_bytes())
+    damaged[1000] ^= 1
+    network.write_bytes(damaged)
+    found = look(store)
+    assert found["tddfa-head"].state == OK
+    assert f"sha256 {store.entry('tddfa-head').sha256[:12]}" in found["tddfa-head"].detail
+    assert found["tddfa-mb05"].state == BROKEN and "damaged" in found["tddfa-mb05"].detail
+    assert found["centerface"].state == ABSENT
+    assert "tddfa models fetch centerface" in found["centerface"].detail
+    assert not store.cache.exists()
+
+
+def test_versions_are_those_of_the_libraries(store: ModelStore) -> None:
+    import numpy as np
+
+    found = look(store)
+    assert found["NumPy"].detail == np.__version__
+    assert found["version"].detail == ort.__version__
+    assert all(finding.detail for finding in found.values())
+
+
+def test_providers_say_why_not(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = ["AzureExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(ort, "get_available_providers", lambda: offered)
+    found = look(store)
+    assert found["CPU"].state == OK
+    assert (found["CUDA"].state, found["CUDA"].detail) == (
+        ABSENT,
+        "the installed ONNX Runtime has no CUDA support",
+    )
+    assert "does not use it" in found["Azure"].detail
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", *offered])
+    assert look(store)["CUDA"].state == OK
+
+
+def test_two_builds_of_onnx_runtime_are_broken(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = {"onnxruntime": "1.30", "onnxruntime-gpu": "1.30"}
+    monkeypatch.setattr("tddfa_ros.tuning.doctor._installed", versions.get)
+    found = look(store)["version"]
+    assert found.state == BROKEN
+    assert "pip uninstall onnxruntime onnxruntime-gpu" in found.detail
+
+
+def test_no_onnx_runtime_is_broken(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tddfa_ros.runtime.devices.find_spec", lambda _: None)
+    found = look(store)
+    assert found["version"].state == BROKEN
+    assert "pip install onnxruntime-gpu" in found["version"].detail
+    assert "CUDA" not in found
+
+
+def test_programs(store: ModelStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert look(store)["ffmpeg"].state == ABSENT
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    assert look(store)["ffmpeg"].state == BROKEN
+
+
+def test_a_sourced_ros_that_python_does_not_find_is_broken(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tddfa_ros.tuning.doctor.find_spec", lambda _: None)
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    found = look(store)
+    assert found["ROS 2"].state == BROKEN and "jazzy" in found["ROS 2"].detail
+    monkeypatch.delenv("ROS_DISTRO")
+    assert look(store)["ROS 2"].state == ABSENT
+
+
+def test_the_build_information_of_opencv() -> None:
+    text = "General\n  GUI:                           QT5\n    QT:    YES\n  Media I/O:\n"
+    assert _build_value(text, "GUI:") == "QT5"
+    assert _build_value(text, "Video:") == ""
