@@ -1,1 +1,1 @@
-"""Regions of interest, weak-perspective poses, rotations and the metric camera; NumPy and OpenCV only."""
+"""Regions of interest, weak-perspective pose, rotations, camera model and error metrics; NumPy and OpenCV only."""

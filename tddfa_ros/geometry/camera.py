@@ -1,7 +1,7 @@
-"""From pixels to metres: the rigid pose of a head of known size in a calibrated camera.
+"""Metric head pose: the rigid pose of a head of known size in the camera optical frame.
 
-The network sees a face in weak perspective. :func:`metric_fit` starts from that pose, seen along the ray to the face,
-and refines it by Levenberg-Marquardt on the 68 landmarks' perspective projections, lens distortion included.
+The network regresses a weak-perspective pose. :func:`metric_fit` initializes a perspective pose from it along the viewing ray of
+the face and refines it by Levenberg-Marquardt on the reprojection error of the 68 landmarks, including lens distortion.
 """
 
 from __future__ import annotations
@@ -17,34 +17,42 @@ from tddfa_ros.errors import CameraError
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, Similarity
 from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics, RealArray
 
-_cv2: Any = cv2  # the type stubs know one version's functions only
+_cv2: Any = cv2  # the type stubs cover only one major version of OpenCV
 
-SELLION = 27  # origin of the face frame among the 68 landmarks
+SELLION = 27  # index of the face frame's origin among the 68 landmarks
 
 LANDMARK_SIGMA = 0.024
-"""Standard deviation of a regressed landmark coordinate in units of face size: a mean error (NME) of 3 % / 1.25."""
+"""Standard deviation of a regressed landmark coordinate, face sizes: an NME of 3 %, over 1.25 (mean of a 2D Gaussian's norm)."""
 
 INDEPENDENT_LANDMARKS = 7.0
-"""How many independent points 68 landmarks are worth. Their errors move together; with 7 the rotation's deviation of a
-frontal face comes out at 2.5 to 3.5 degrees, what regressors of this kind score on AFLW2000-3D."""
+"""Effective number of independent points among 68 landmarks with correlated errors. With 7 the rotation of a frontal face
+gets a standard deviation of 2.5 to 3.5 degrees, the error of such regressors on AFLW2000-3D."""
 
 HEAD_SIZE_SIGMA = 0.06
-"""Relative standard deviation of the size of a head against the regressed one; distance is uncertain by the same."""
+"""Relative standard deviation of the true head size given the regressed one; the distance has the same."""
 
 ASSUMED_FOCAL_SIGMA = 0.25
-"""Relative standard deviation of a focal length that was assumed: fields of view of 48 to 75 degrees against 60."""
+"""Relative standard deviation of an assumed focal length: fields of view of 48 to 75 degrees for an assumed 60."""
 
 _ITERATIONS = 15
-_SMALL_GAIN = 1e-4  # relative; what is left moves the pose by about a hundredth of its deviation
+_SMALL_GAIN = (
+    1e-4  # relative cost; the remaining step is about 1 % of the standard deviation of the pose
+)
 _MIN_POINTS = 12
-_NEAREST = 0.02  # m; no landmark comes closer to the camera than half of it
-# A refinement that turns or moves the face further than this has left the right minimum.
+_NEAREST = 0.02  # m; landmarks stay at least half of it in front of the camera
+# A refinement beyond these limits has converged to a wrong minimum.
 _MIN_COSINE = math.cos(math.radians(30))
 _MAX_ZOOM = 1.5
 
 
 class MetricFit(NamedTuple):
-    """``x_camera = rotation @ x_model + translation`` (metres), and the same as the pose of the face frame."""
+    """Metric pose of a head.
+
+    Attributes:
+        rotation: (3, 3) float64, camera <- model.
+        translation: (3,) float64, m; ``x_camera = rotation @ x_model + translation``.
+        head_pose: pose of the face frame, with covariance.
+    """
 
     rotation: DoubleArray
     translation: DoubleArray
@@ -52,9 +60,12 @@ class MetricFit(NamedTuple):
 
 
 class _Rays(NamedTuple):
-    """Undistorted viewing rays of landmarks: ``uv`` (2, n) at depth 1, and px (2, 1) per unit of u, v.
+    """Undistorted viewing rays of landmarks.
 
-    ``kept`` (68,) says which landmarks have one; None means all.
+    Attributes:
+        uv: (2, n) normalized image coordinates (depth 1).
+        focal: (2, 1) focal lengths, px.
+        kept: (68,) mask of the landmarks that have a ray; None = all.
     """
 
     uv: DoubleArray
@@ -63,9 +74,9 @@ class _Rays(NamedTuple):
 
 
 class _Estimate(NamedTuple):
-    """A pose of n points, with residuals (2n,) in px and their Jacobian (6, 2n).
+    """A pose of n points, with reprojection residuals (2n,), px, and their Jacobian (6, 2n).
 
-    The unknowns are the position, then a small turn about the camera's axes.
+    The unknowns are the position, then a small rotation about the camera axes.
     """
 
     rotation: DoubleArray
@@ -78,19 +89,19 @@ class _Estimate(NamedTuple):
 def metric_fit(
     head_landmarks: RealArray, landmarks_image: RealArray, pose: Similarity, intrinsics: Intrinsics
 ) -> MetricFit:
-    """Find where a head stands in front of the camera.
+    """Estimate the metric pose of a head in the camera optical frame.
 
     Args:
-        head_landmarks: (68, 3) landmarks of the head, metres, model frame.
-        landmarks_image: (68, 2 or more) the same in image px; they may lie outside the image.
+        head_landmarks: (68, 3) landmarks of the head, m, model frame.
+        landmarks_image: (68, 2 or more) the same landmarks, image px; may lie outside the image.
         pose: weak-perspective pose in the image; only its rotation is used.
-        intrinsics: of the image the pixels belong to.
+        intrinsics: intrinsics of the image.
 
     Returns:
-        Pose of the model frame and of the face frame (origin at the sellion) in the camera optical frame. The
-        covariance adds up: landmark noise (residuals and a floor, through J^T J), the size prior of a head along the
-        viewing ray, and, when the field of view is assumed, the focal length. When the refinement leads astray, the
-        weak-perspective solution is returned, with the covariance its residuals deserve.
+        Pose of the model frame and of the face frame (origin at the sellion) in the camera optical frame. The covariance is the
+        sum of landmark noise (residuals with a lower bound, propagated through J^T J), the prior of head size along the viewing
+        ray, and, with an assumed field of view, the uncertainty of the focal length. When the refinement diverges, the
+        weak-perspective solution is returned with a covariance from its residuals.
 
     Raises:
         CameraError: NaN in the landmarks or the pose, no extent, or a singular camera matrix.
@@ -99,7 +110,7 @@ def metric_fit(
     pixels = np.asarray(landmarks_image, dtype=np.float64)[:, :2]
     if not math.isfinite(head.sum() + pixels.sum() + pose.rotation.sum()):
         raise CameraError("a face with NaN in its landmarks or pose has no metric pose")
-    # With the sellion as origin, the covariance of the unknowns is the one the message wants.
+    # With the sellion as origin, the covariance of the unknowns is that of the head pose message.
     sellion = head[SELLION].copy()
     points = (head - sellion).T
     rays = _undistort(pixels, intrinsics)
@@ -118,17 +129,14 @@ def metric_fit(
 
 
 def camera_points(head: FloatArray, rotation: RealArray, translation: RealArray) -> FloatArray:
-    """Head points (..., 3), metres, model frame, in the camera optical frame, float32."""
+    """Transform head points (..., 3), m, from the model frame to the camera optical frame, float32."""
     out: FloatArray = np.matmul(head, np.asarray(rotation, dtype=np.float32).T)
     out += np.asarray(translation, dtype=np.float32)
     return out
 
 
 def project(points: RealArray, intrinsics: Intrinsics) -> DoubleArray:
-    """Pixels (n, 2) of points (n, 3) in the camera optical frame, metres, in front of the camera.
-
-    Distortion and skew are included.
-    """
+    """Project points (n, 3), camera optical frame, m, in front of the camera, to px (n, 2) with distortion and skew."""
     p = np.asarray(points, dtype=np.float64).reshape(-1, 3)
     uv = _distort(p[:, :2] / p[:, 2:], intrinsics.d)
     fx, skew, cx, fy, cy = _pinhole(intrinsics)
@@ -136,7 +144,7 @@ def project(points: RealArray, intrinsics: Intrinsics) -> DoubleArray:
 
 
 def _pinhole(intrinsics: Intrinsics) -> tuple[float, float, float, float, float]:
-    """Focal length x, skew, centre x, focal length y, centre y of a camera matrix."""
+    """Return focal length x, skew, center x, focal length y and center y of a camera matrix."""
     (fx, skew, cx), (zero, fy, cy), (zero_x, zero_y, w) = intrinsics.k.tolist()
     if not w > 0 or zero or zero_x or zero_y:
         raise CameraError("the camera matrix is not of the form [fx s cx; 0 fy cy; 0 0 1]")
@@ -153,7 +161,7 @@ def _distort(uv: DoubleArray, d: DoubleArray) -> DoubleArray:
 
 
 def _opencv_distortion(d: DoubleArray) -> DoubleArray:
-    """Pad with zeros to a length OpenCV takes."""
+    """Pad distortion coefficients with zeros to a length that OpenCV accepts."""
     for length in (4, 5, 8, 12, 14):
         if len(d) <= length:
             return np.concatenate([d, np.zeros(length - len(d))])
@@ -161,10 +169,10 @@ def _opencv_distortion(d: DoubleArray) -> DoubleArray:
 
 
 def _undistorted(uv: DoubleArray, d: DoubleArray) -> DoubleArray:
-    """Inverse of :func:`_distort`; five iterations, OpenCV's default, are too few for a wide lens."""
+    """Invert :func:`_distort`; OpenCV's default of five iterations is too few for wide lenses."""
     points, camera, coefficients = uv[:, None], np.eye(3), _opencv_distortion(d)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
-    if hasattr(_cv2, "undistortPointsIter"):  # OpenCV 4; in 5 undistortPoints has taken its place
+    if hasattr(_cv2, "undistortPointsIter"):  # OpenCV 4; undistortPoints replaces it in OpenCV 5
         solved = _cv2.undistortPointsIter(points, camera, coefficients, None, None, criteria)
     else:
         solved = _cv2.undistortPoints(points, camera, coefficients, criteria=criteria)
@@ -179,41 +187,41 @@ def _undistort(pixels: DoubleArray, intrinsics: Intrinsics) -> _Rays:
     if not intrinsics.d.any():
         return _Rays(seen, focal, None)
     uv = _undistorted(seen.T, intrinsics.d)
-    # Outside the image a distortion polynomial may have no inverse; such points must not take part.
+    # Outside the image the distortion polynomial may not be invertible; exclude such points.
     with np.errstate(all="ignore"):
         again = _distort(np.nan_to_num(uv, nan=1e6, posinf=1e6, neginf=1e6), intrinsics.d)
         kept = (np.abs(again.T - seen) * focal).max(axis=0) < 0.5
     if kept.all():
         return _Rays(uv.T, focal, None)
     if kept.sum() < _MIN_POINTS:
-        return _Rays(seen, focal, None)  # better a face seen without correction than none
+        return _Rays(seen, focal, None)  # without undistortion rather than without a pose
     return _Rays(uv[kept].T, focal, kept)
 
 
 def _weak_perspective(
     points: DoubleArray, rotation: DoubleArray, rays: _Rays
 ) -> tuple[DoubleArray, DoubleArray]:
-    """Rotation and position of points (3, n) that look, along their own ray, as ``rotation`` says.
+    """Compute the rotation and position of points (3, n) that appear rotated by ``rotation`` along their viewing ray.
 
-    Their picture has the right size and place.
+    Their projection has the size and position of the observed landmarks.
     """
     u, v = rays.uv.mean(axis=1).tolist()
     turned = _axis_to_ray(u, v) @ CAMERA_FROM_CROP @ rotation
     placed = turned @ points
-    centre = placed.mean(axis=1)
-    off_head = placed[:2] - centre[:2, None]
-    off_picture = rays.uv - np.array([[u], [v]])
-    extent, seen = np.vdot(off_head, off_head), np.vdot(off_picture, off_picture)
+    center = placed.mean(axis=1)
+    off_head = placed[:2] - center[:2, None]
+    off_image = rays.uv - np.array([[u], [v]])
+    extent, seen = np.vdot(off_head, off_head), np.vdot(off_image, off_image)
     if not (extent > 1e-10 and seen > 1e-16):
         raise CameraError("a face whose landmarks have no extent has no metric pose")
     depth = math.sqrt(extent / seen)
     # Keep every landmark in front of the camera, however close the face is.
-    depth = max(depth, float(centre[2] - placed[2].min()) + _NEAREST)
-    return turned, depth * np.array([u, v, 1.0]) - centre
+    depth = max(depth, float(center[2] - placed[2].min()) + _NEAREST)
+    return turned, depth * np.array([u, v, 1.0]) - center
 
 
 def _axis_to_ray(u: float, v: float) -> DoubleArray:
-    """The smallest rotation that takes the optical axis to the ray (u, v, 1)."""
+    """Compute the smallest rotation from the optical axis to the ray (u, v, 1)."""
     length = math.sqrt(u * u + v * v + 1)
     x, y, z = u / length, v / length, 1 / length
     a = 1 / (1 + z)  # Rodrigues' formula for the rotation between two unit vectors
@@ -223,8 +231,8 @@ def _axis_to_ray(u: float, v: float) -> DoubleArray:
 def _refine(
     points: DoubleArray, rays: _Rays, rotation: DoubleArray, position: DoubleArray
 ) -> _Estimate:
-    """Levenberg-Marquardt on the reprojection error; gives the start back when the way leads astray."""
-    start = best = _linearise(points, rays, rotation, position)
+    """Minimize the reprojection error by Levenberg-Marquardt; return the start when the result is implausible."""
+    start = best = _linearize(points, rays, rotation, position)
     damping, settled = 1e-4, 1e-8 * points.shape[1]
     for _ in range(_ITERATIONS):
         normal = best.jacobian @ best.jacobian.T
@@ -234,12 +242,11 @@ def _refine(
             step = np.linalg.solve(normal, downhill)
         except np.linalg.LinAlgError:
             break
-        if (
-            not step @ downhill > _SMALL_GAIN * best.cost + settled
-        ):  # what the step promises to gain
+        predicted_gain = step @ downhill
+        if not predicted_gain > _SMALL_GAIN * best.cost + settled:
             break
         turn, _ = cv2.Rodrigues(step[3:])
-        trial = _linearise(points, rays, turn @ best.rotation, best.position + step[:3])
+        trial = _linearize(points, rays, turn @ best.rotation, best.position + step[:3])
         if trial.cost < best.cost:
             best, damping = trial, damping * 0.1
         else:
@@ -253,10 +260,10 @@ def _plausible(start: _Estimate, end: _Estimate) -> bool:
     return bool(cosine > _MIN_COSINE and 1 / _MAX_ZOOM < zoom < _MAX_ZOOM)
 
 
-def _linearise(
+def _linearize(
     points: DoubleArray, rays: _Rays, rotation: DoubleArray, position: DoubleArray
 ) -> _Estimate:
-    """Project points (3, n) and differentiate: ``d(turned) = turn x turned``, ``du = (dx - u dz) / z``."""
+    """Project points (3, n) and differentiate: ``d(turned) = rotation x turned``, ``du = (dx - u dz) / z``."""
     turned = rotation @ points
     qx, qy, qz = turned
     depth = qz + position[2]
@@ -273,13 +280,13 @@ def _linearise(
     jacobian[4, 0] += right * qz
     np.multiply(right, -qy, out=jacobian[5, 0])
     np.multiply(down, qx, out=jacobian[5, 1])
-    # A head that reaches behind the camera is no solution.
+    # Reject poses that reach behind the camera.
     cost = float(residual @ residual) if depth.min() > _NEAREST / 2 else math.inf
     return _Estimate(rotation, position, residual, jacobian.reshape(6, -1), cost)
 
 
 def _covariance(estimate: _Estimate, rays: _Rays, assumed: bool) -> DoubleArray:
-    """Covariance (6, 6) of position and turn; see :func:`metric_fit` for what it is made of."""
+    """Compute the covariance (6, 6) of position and rotation; see :func:`metric_fit` for its terms."""
     n = rays.uv.shape[1]
     width, height = ((rays.uv.max(axis=1) - rays.uv.min(axis=1)) * rays.focal[:, 0]).tolist()
     variance = estimate.cost / (2 * n) + LANDMARK_SIGMA**2 * width * height
@@ -298,7 +305,7 @@ def _covariance(estimate: _Estimate, rays: _Rays, assumed: bool) -> DoubleArray:
 
 
 def _focal_direction(position: DoubleArray) -> DoubleArray:
-    """What a focal length longer by the factor e does (6,): x and y stay, z grows, ray and face turn to the axis."""
+    """Derivative (6,) of the pose by the log focal length: x and y stay, z grows, ray and face turn towards the axis."""
     ray = position / np.linalg.norm(position)
     turn = [ray[2] * ray[1], -ray[2] * ray[0], 0.0]
     return np.array([0.0, 0.0, position[2], *turn])

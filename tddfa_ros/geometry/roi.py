@@ -1,4 +1,4 @@
-"""Regions of interest: squares ``x0, y0, x1, y1`` in image pixels, and the crops the network looks at."""
+"""Regions of interest (ROI): squares ``x0, y0, x1, y1``, image px, and the network's input crops."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ BOX_GROWTH = 1.58
 """3DDFA_V2: side of the ROI in units of the detector box's mean side."""
 
 BOX_SHIFT = 0.14
-"""3DDFA_V2: the ROI lies lower than the detector box by this part of its mean side."""
+"""3DDFA_V2: downward shift of the ROI from the detector box, in units of its mean side."""
 
 _MAX_SIDE = 1e5  # px; beyond it OpenCV's fixed-point sampling overflows, and no face is that large
 
 
 def roi_from_box(box: RealArray) -> DoubleArray:
-    """Square ROI (..., 4) for detector boxes (..., 4 or more: ``x0, y0, x1, y1, ...``), by 3DDFA_V2's rule.
+    """Compute the square ROI (..., 4) of detector boxes (..., 4 or more: ``x0, y0, x1, y1, ...``) by 3DDFA_V2's rule.
 
     Raises:
         ImageError: a box is not finite or has no area.
@@ -31,17 +31,17 @@ def roi_from_box(box: RealArray) -> DoubleArray:
     if not (np.isfinite(b).all() and (sides > 0).all()):
         raise ImageError("a face box has no area or contains NaN")
     mean_side = sides.mean(axis=-1)
-    centre = (b[..., 2:] + b[..., :2]) / 2
-    centre[..., 1] += BOX_SHIFT * mean_side
-    # 3DDFA_V2 cuts the side to whole pixels; kept so that results agree with it.
-    return _square(centre, np.trunc(BOX_GROWTH * mean_side))
+    center = (b[..., 2:] + b[..., :2]) / 2
+    center[..., 1] += BOX_SHIFT * mean_side
+    # 3DDFA_V2 truncates the side to whole px; kept for equal results.
+    return _square(center, np.trunc(BOX_GROWTH * mean_side))
 
 
 def roi_from_landmarks(landmarks: RealArray) -> DoubleArray:
-    """Square ROI (..., 4) around landmarks (..., n, 2 or 3), image px: 3DDFA_V2's box side times sqrt(2).
+    """Compute the square ROI (..., 4) of landmarks (..., n, 2 or 3), image px: 3DDFA_V2's box side times sqrt(2).
 
     Raises:
-        ImageError: the landmarks are not finite or all in one place.
+        ImageError: the landmarks are not finite or coincide.
     """
     xy = np.asarray(landmarks, dtype=np.float64)[..., :2]
     low, high = xy.min(axis=-2), xy.max(axis=-2)
@@ -52,13 +52,13 @@ def roi_from_landmarks(landmarks: RealArray) -> DoubleArray:
 
 
 def crop(image: ImageBGR, roi: RealArray, size: int = int(CROP_FRAME)) -> ImageBGR:
-    """Sample the ROI as a (size, size, 3) picture: crop pixel u is image pixel ``x0 + u * (x1 - x0) / size``.
+    """Sample a ROI as a (size, size, 3) crop; crop px u is image px ``x0 + u * (x1 - x0) / size``.
 
-    Bilinear with sub-pixel edges (3DDFA_V2 rounds them, which makes a tracked face jitter); zero outside the image.
-    A ROI of twice the crop's size or more is averaged down first, so that large faces do not alias.
+    Bilinear interpolation with sub-pixel edges (3DDFA_V2 rounds them, which adds jitter); zero outside the image. A ROI of at
+    least twice the crop size is area-averaged first, to avoid aliasing of large faces.
 
     Raises:
-        ImageError: the image is not (H, W, 3) uint8, or the ROI is not finite, empty or absurdly large.
+        ImageError: the image is not (H, W, 3) uint8, or the ROI is not finite, empty or larger than 100,000 px.
     """
     check_image(image)
     x0, y0, x1, y1 = _checked(roi)
@@ -69,8 +69,8 @@ def crop(image: ImageBGR, roi: RealArray, size: int = int(CROP_FRAME)) -> ImageB
     block = int(min(step_x, step_y))
     if block >= 2:
         image, left, top = _reduce(image, (x0, y0, x1, y1), block)
-        centre = (block - 1) / 2
-        x0, y0 = (x0 - left - centre) / block, (y0 - top - centre) / block
+        center = (block - 1) / 2
+        x0, y0 = (x0 - left - center) / block, (y0 - top - center) / block
         step_x, step_y = step_x / block, step_y / block
     matrix = np.array([[step_x, 0, x0], [0, step_y, y0]], dtype=np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -81,7 +81,7 @@ def crop(image: ImageBGR, roi: RealArray, size: int = int(CROP_FRAME)) -> ImageB
 
 
 def crop_batch(image: ImageBGR, rois: RealArray, size: int = int(CROP_FRAME)) -> NDArray[np.uint8]:
-    """Crops (n, size, size, 3) of rois (n, 4); see :func:`crop`."""
+    """Sample crops (n, size, size, 3) of rois (n, 4); see :func:`crop`."""
     rois = np.asarray(rois, dtype=np.float64).reshape(-1, 4)
     crops = np.empty((len(rois), size, size, 3), dtype=np.uint8)
     for out, roi in zip(crops, rois, strict=True):
@@ -89,9 +89,9 @@ def crop_batch(image: ImageBGR, rois: RealArray, size: int = int(CROP_FRAME)) ->
     return crops
 
 
-def _square(centre: DoubleArray, side: DoubleArray) -> DoubleArray:
+def _square(center: DoubleArray, side: DoubleArray) -> DoubleArray:
     half = np.asarray(side)[..., None] / 2
-    return np.concatenate([centre - half, centre + half], axis=-1)
+    return np.concatenate([center - half, center + half], axis=-1)
 
 
 def _checked(roi: RealArray) -> tuple[float, float, float, float]:
@@ -107,7 +107,7 @@ def _checked(roi: RealArray) -> tuple[float, float, float, float]:
 def _reduce(
     image: ImageBGR, roi: tuple[float, float, float, float], block: int
 ) -> tuple[ImageBGR, int, int]:
-    """Average blocks of block x block px over the part of the image that the ROI needs; also its left and top."""
+    """Average blocks of block x block px over the part of the image that the ROI covers; return it with its left and top."""
     height, width = image.shape[:2]
     left, top = max(0, math.floor(roi[0]) - block), max(0, math.floor(roi[1]) - block)
     right, bottom = min(width, math.ceil(roi[2]) + block), min(height, math.ceil(roi[3]) + block)

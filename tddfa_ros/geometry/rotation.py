@@ -1,7 +1,7 @@
-"""SO(3) helpers, all vectorised over leading axes.
+"""SO(3) functions, vectorized over leading axes.
 
-Closed forms on purpose: ``scipy.spatial.transform`` costs more to import than this package may take to start, and a
-call per face costs more than the formula. The tests hold them against SciPy.
+Own closed forms instead of ``scipy.spatial.transform``, which is slow to import and to call per face. The tests validate them
+against SciPy.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ from tddfa_ros.types import DoubleArray, RealArray
 
 
 def nearest_rotation(matrix: RealArray) -> DoubleArray:
-    """Rotation (..., 3, 3) closest to ``matrix`` (..., 3, 3) in the Frobenius norm (orthogonal Procrustes)."""
+    """Compute the rotation (..., 3, 3) closest to ``matrix`` (..., 3, 3) in the Frobenius norm (orthogonal Procrustes)."""
     u, _, vt = np.linalg.svd(np.asarray(matrix, dtype=np.float64))
     vt[..., 2, :] *= np.sign(np.linalg.det(u @ vt))[..., None]
     return np.asarray(u @ vt)
 
 
 def quaternion(rotation: RealArray) -> DoubleArray:
-    """Unit quaternion (..., 4) in x, y, z, w order with w >= 0 of a rotation (..., 3, 3).
-
-    Shepperd's method: of the four equivalent formulas the one with the largest divisor is taken.
-    """
+    """Convert a rotation (..., 3, 3) to a unit quaternion (..., 4), x, y, z, w with w >= 0, by Shepperd's method."""
     r = np.asarray(rotation, dtype=np.float64)
     d = np.stack([r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]], axis=-1)
     trace = d.sum(axis=-1, keepdims=True)
@@ -41,7 +38,7 @@ def quaternion(rotation: RealArray) -> DoubleArray:
 
 
 def rotation_from_quaternion(q: RealArray) -> DoubleArray:
-    """Rotation (..., 3, 3) of a quaternion (..., 4), x, y, z, w; it need not be normalised."""
+    """Convert a quaternion (..., 4), x, y, z, w, not necessarily normalized, to a rotation (..., 3, 3)."""
     q = np.asarray(q, dtype=np.float64)
     x, y, z, w = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
     rows = [
@@ -53,7 +50,7 @@ def rotation_from_quaternion(q: RealArray) -> DoubleArray:
 
 
 def exp(vector: RealArray) -> DoubleArray:
-    """Rotation (..., 3, 3) by ``|vector|`` radians about ``vector`` (..., 3)."""
+    """Convert a rotation vector (..., 3), rad, to a rotation (..., 3, 3)."""
     v = np.asarray(vector, dtype=np.float64)
     half = np.linalg.norm(v, axis=-1, keepdims=True) / 2
     # numpy's sinc(x) is sin(pi x)/(pi x), so this is sin(half)/(2 half) without a division by zero.
@@ -62,7 +59,7 @@ def exp(vector: RealArray) -> DoubleArray:
 
 
 def log(rotation: RealArray) -> DoubleArray:
-    """Rotation vector (..., 3) in radians, length in [0, pi]; the inverse of :func:`exp`, stable at 0 and pi."""
+    """Convert a rotation to a rotation vector (..., 3), rad, of length in [0, pi]; the inverse of :func:`exp`, stable at 0 and pi."""
     q = quaternion(rotation)
     sine = np.linalg.norm(q[..., :3], axis=-1, keepdims=True)
     angle = 2 * np.arctan2(sine, q[..., 3:])
@@ -71,5 +68,5 @@ def log(rotation: RealArray) -> DoubleArray:
 
 
 def angle_between(a: RealArray, b: RealArray) -> DoubleArray:
-    """Angle (...) in radians of the rotation that takes ``a`` to ``b``, both (..., 3, 3)."""
+    """Compute the angle (...), rad, of the rotation from ``a`` to ``b``, both (..., 3, 3)."""
     return np.asarray(np.linalg.norm(log(np.asarray(b) @ np.swapaxes(a, -1, -2)), axis=-1))

@@ -147,7 +147,7 @@ def _video(
     from dataclasses import replace
 
     chosen = replace(options.video, layers=(), effects=(effect,), overwrite=options.overwrite)
-    done = annotate_video(str(job.source), job.target, pipeline, chosen, say=on_message)
+    done = annotate_video(str(job.source), job.target, pipeline, chosen, on_message=on_message)
     summary.files += done.files
     summary.faces += done.faces
     summary.finished &= done.finished

@@ -1,7 +1,7 @@
-"""Causal filters over the states of one face: One Euro, constant-velocity Kalman, moving mean.
+"""Causal filters of the state of one face: One Euro, constant-velocity Kalman, moving average.
 
-Each takes the time since its last input, so neither a varying frame rate nor a dropped frame changes what it does. ``weight``
-is the measurement's confidence in (0, 1]: it stands for noise 1/weight times as strong.
+Each filter takes the time since its last input, so its response does not depend on the frame rate or on dropped frames.
+``weight`` is the confidence of a measurement in (0, 1]; it scales the standard deviation of the noise by 1 / weight.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ if TYPE_CHECKING:
     from tddfa_ros.config import SmoothingConfig
 
 DEVIATION_CUTOFF = 2.0
-"""Hz; how long a deviation must last to count as motion that the filter has missed: about 80 ms."""
+"""Cutoff of the low-pass on deviations, Hz: deviations lasting about 80 ms count as motion."""
 
 SIGNIFICANT = 2.5
-"""Deviations below so many standard deviations of the noise are left to the low-pass."""
+"""Deviations below this many standard deviations of the noise are not compensated."""
 
 GRADUAL = 3.0
-"""So many standard deviations beyond the significant ones, half of the excess is made up."""
+"""Half of the excess is compensated at this many standard deviations above SIGNIFICANT."""
 
 
 class MotionFilter(Protocol):
-    """A filter of one track. The first :meth:`update` starts it."""
+    """A filter of one track, initialized by its first :meth:`update`."""
 
     def update(self, measured: FaceState, dt: float, weight: float) -> FaceState:
-        """Take a measurement ``dt`` > 0 seconds after the last one and return the estimate for its stamp."""
+        """Filter a measurement taken ``dt`` > 0 seconds after the last one and return the estimate at its stamp."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Tuning:
-    """One value per degree of freedom, (D,) each, in the units of :mod:`tddfa_ros.smoothing.state`.
+    """Filter parameters per degree of freedom, (D,) each, in the units of :mod:`tddfa_ros.smoothing.state`.
 
     Attributes:
-        min_cutoff: Hz, how slow One Euro is when nothing moves.
-        beta: Hz per unit/s, how much faster it gets with speed.
-        noise: standard deviation of a measurement of confidence 1.
+        min_cutoff: One Euro minimum cutoff frequency, Hz.
+        beta: One Euro speed coefficient, Hz per (unit / s).
+        noise: standard deviation of a measurement with confidence 1.
     """
 
     min_cutoff: DoubleArray
@@ -63,7 +63,7 @@ class Tuning:
 
     @classmethod
     def from_config(cls, config: SmoothingConfig, expressions: int) -> Tuning:
-        """Spread the configured values over the degrees of freedom; scale goes with translation, shear with rotation."""
+        """Expand the options to all degrees of freedom; scale uses those of translation, shear those of rotation."""
 
         def spread(face: float, rotation: float, expression: float) -> DoubleArray:
             values = np.full(EXPRESSION + expressions, face)
@@ -79,7 +79,11 @@ class Tuning:
 
 
 def create_filter(config: SmoothingConfig, expressions: int) -> MotionFilter:
-    """The filter ``config.method`` names, for faces with ``expressions`` coefficients. Raises ConfigError for an unknown one."""
+    """Create the filter of ``config.method``, for faces with ``expressions`` coefficients.
+
+    Raises:
+        ConfigError: the method has no filter.
+    """
     if config.method == "window":
         return WindowFilter(config.window)
     tuning = Tuning.from_config(config, expressions)
@@ -87,19 +91,24 @@ def create_filter(config: SmoothingConfig, expressions: int) -> MotionFilter:
         return OneEuroFilter(tuning, config.d_cutoff, config.lag_cutoff)
     if config.method == "kalman":
         return KalmanFilter(tuning.noise, config.kalman_acceleration * tuning.noise / config.noise)
-    raise ConfigError(f"unknown smoothing method {config.method!r}")
+    raise ConfigError(f"there is no filter for the smoothing method {config.method!r}")
 
 
 def one_euro_alpha(cutoff: float, dt: float) -> float:
-    """Weight of a new sample in a first-order low-pass of ``cutoff`` Hz (Casiez et al., 1 Euro Filter, CHI 2012, eq. 5-6)."""
+    """Compute the weight of a new sample in a first-order low-pass (Casiez et al., 1 Euro Filter, CHI 2012, eq. 5-6).
+
+    Args:
+        cutoff: cutoff frequency, Hz.
+        dt: time step, s.
+    """
     return 1 / (1 + 1 / (2 * math.pi * cutoff * dt))
 
 
 def excess(deviation: DoubleArray, noise: DoubleArray) -> DoubleArray:
-    """What a deviation (D,) has beyond noise of standard deviation ``noise`` (D,), with its sign.
+    """Compute the signed part of a deviation (D,) that exceeds noise of standard deviation ``noise`` (D,).
 
-    0 up to SIGNIFICANT standard deviations; from there it grows like a parabola and ends up with slope 1. Without a step in the
-    slope, slow motion glides: a filter that opens at once catches up, closes, and waits for the next deviation.
+    0 up to SIGNIFICANT standard deviations, then a parabola that approaches slope 1. The slope is continuous; with a step in it,
+    slow motion would be tracked in visible jumps.
     """
     beyond = np.maximum(np.abs(deviation) - SIGNIFICANT * noise, 0.0)
     beyond *= beyond / (beyond + GRADUAL * noise)
@@ -107,16 +116,17 @@ def excess(deviation: DoubleArray, noise: DoubleArray) -> DoubleArray:
 
 
 class OneEuroFilter:
-    """One Euro filter (Casiez et al., CHI 2012) that also makes up for its own lag.
+    """One Euro filter (Casiez et al., CHI 2012) with lag compensation.
 
-    The original opens its low-pass with speed, ``fc = min_cutoff + beta * |dx|``. The speed has to be low-passed much itself, so
-    slow motion and motion that turns round soon go unnoticed and the filter trails. Its deviation from the measurements shows
-    that directly: noise alternates, lag stays. So after the original's step, the estimate also moves by the larger of
+    The original raises its cutoff with speed, ``fc = min_cutoff + beta * |dx|``. The speed itself must be low-passed, so slow motion
+    and fast reversals are missed and the estimate lags. Lag is visible in the deviation of the estimate from the measurements: noise
+    alternates in sign, lag persists. After the step of the original, the estimate therefore moves by the larger of
 
-        excess(e)               a sudden deviation e, too large for noise: a jump, a blink
-        alpha * excess(m)       a lasting one: m is e low-passed at DEVIATION_CUTOFF, its noise is less; alpha is that of lag_cutoff
+        excess(e)               a sudden deviation e above the noise level, such as a jump or a blink
+        alpha * excess(m)       a persistent one: m is e low-passed at DEVIATION_CUTOFF; alpha is that of lag_cutoff
 
-    but never past the measurement. A steady drift is followed evenly, a constant deviation behind. ``lag_cutoff`` 0 is the original.
+    but not beyond the measurement. A constant velocity is tracked smoothly with a constant lag. With ``lag_cutoff`` 0 the filter is
+    the original.
     """
 
     def __init__(self, tuning: Tuning, d_cutoff: float, lag_cutoff: float) -> None:
@@ -137,7 +147,7 @@ class OneEuroFilter:
         self._measured = measured
         self._speed += one_euro_alpha(self._d_cutoff, dt) * (step / dt - self._speed)
         cutoff = self._tuning.min_cutoff + self._tuning.beta * np.abs(self._speed)
-        # alpha / (1 - alpha) of the low-pass; noisier by 1/weight in amplitude means weight^2 in these odds.
+        # alpha / (1 - alpha) of the low-pass; noise of 1/weight in amplitude scales these odds by weight^2.
         odds = 2 * math.pi * dt * weight * weight * cutoff
         error = difference(self._estimate, measured)
         move = error * (odds / (1 + odds))
@@ -148,7 +158,7 @@ class OneEuroFilter:
         return self._estimate
 
     def _missed(self, error: DoubleArray, dt: float, weight: float) -> DoubleArray:
-        """The part of the deviation ``error`` (D,) that is motion rather than noise: between 0 and ``error``."""
+        """Estimate the part of the deviation ``error`` (D,) that is motion, between 0 and ``error``."""
         noise = self._noise.std / weight
         alpha = one_euro_alpha(DEVIATION_CUTOFF, dt)
         self._deviation += alpha * (error - self._deviation)
@@ -160,22 +170,22 @@ class OneEuroFilter:
 
 
 class KalmanFilter:
-    """Kalman filter with a constant-velocity model, one per degree of freedom; the rotation's is the error-state filter on SO(3).
+    """Constant-velocity Kalman filter per degree of freedom; error-state filter on SO(3) for the rotation.
 
     State (x, v), white-noise acceleration of spectral density ``acceleration``^2, so that for a step of ``dt``:
     F = [[1, dt], [0, 1]], Q = acceleration^2 [[dt^3/3, dt^2/2], [dt^2/2, dt]], H = [1, 0], R = (noise / weight)^2
     (Bar-Shalom et al., Estimation with Applications to Tracking and Navigation, 6.2.2).
 
     Args:
-        noise: (D,) standard deviation of a measurement.
-        acceleration: (D,) unit / s^1.5.
+        noise: (D,) standard deviation of a measurement with confidence 1.
+        acceleration: (D,) square root of the spectral density, unit / s^1.5.
     """
 
     def __init__(self, noise: DoubleArray, acceleration: DoubleArray) -> None:
         self._noise = noise**2
         self._density = acceleration**2
         self._velocity = np.zeros_like(noise)
-        # Nothing is known of the first velocity but that a second of it moves a face by some hundred times the noise.
+        # Prior of the velocity: about a hundred times the noise per second.
         self._p00, self._p01, self._p11 = self._noise, np.zeros_like(noise), 1e4 * self._noise
         self._estimate: FaceState | None = None
 
@@ -202,7 +212,7 @@ class KalmanFilter:
 
 
 class WindowFilter:
-    """Mean of the last ``size`` states, weighted with the inverse of their noise variance; rotations by their chordal mean."""
+    """Mean of the last ``size`` states, weighted by inverse noise variance; chordal mean of the rotations."""
 
     def __init__(self, size: int) -> None:
         self._states: deque[FaceState] = deque(maxlen=size)

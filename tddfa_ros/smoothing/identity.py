@@ -1,4 +1,4 @@
-"""The identity of a face over time: a skull does not change, so its best estimate is a mean."""
+"""Running mean of the identity coefficients of a track, which are constant for a person."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from tddfa_ros.types import DoubleArray
 
 
 class IdentityMean:
-    """Mean of all identity coefficients of a track, each weighted with the inverse of its noise variance, confidence^2.
+    """Mean of the identity coefficients of a track, weighted by inverse noise variance, confidence^2.
 
     Args:
-        memory: in fully confident observations. The sum of weights stops growing there, so that a track that began with a bad
-            view recovers: from then on, an observation loses a factor e of its influence every ``memory`` observations.
+        memory: upper limit of the sum of weights, in observations of confidence 1, so that a track recovers from a poor
+            start: once it is reached, the influence of an observation decays by a factor e per ``memory`` observations.
+
+    Attributes:
+        mean: (S,) current estimate; None before the first observation.
     """
 
     def __init__(self, memory: float) -> None:
         self._memory = memory
         self._total = 0.0
         self.mean: DoubleArray | None = None
-        """(S,) current estimate; None before the first observation."""
 
     def update(self, shape: DoubleArray, weight: float) -> DoubleArray:
-        """Take an observation (S,) with confidence ``weight`` in (0, 1] and return the mean."""
+        """Add an observation (S,) with confidence ``weight`` in (0, 1] and return the mean (S,)."""
         square = weight * weight
         self._total = min(self._total + square, self._memory)
         if self.mean is None:

@@ -1,4 +1,4 @@
-"""How noisy the measurements of a face are, learnt from the measurements themselves."""
+"""Online estimate of the measurement noise of a face."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import numpy as np
 from tddfa_ros.types import DoubleArray
 
 MEMORY = 3.0
-"""Seconds over which the estimate forgets."""
+"""Time constant of the estimate, seconds."""
 
-_HIGHEST = 4.0  # No face is noisier than this times the expected noise; more than that is motion.
-_OUTLIER = 9.0  # Squared deviations count up to this times the variance so far, or one jump would deafen the filter.
+_HIGHEST = 4.0  # upper limit in units of the expected noise; more is motion
+_OUTLIER = 9.0  # squared deviations are clipped at this many variances, so that a jump does not raise the estimate
 
 
 class NoiseEstimate:
-    """Standard deviation of white noise on a moving signal, from how far each sample lies off the parabola through the three before.
+    """Standard deviation of white noise on a moving signal, from the residuals of quadratic extrapolation over three samples.
 
-    A parabola is extrapolated exactly for any spacing of the samples, so speed and acceleration do not pass for noise. Noise that
-    is correlated over frames is seen only in part; therefore the expected noise is a lower bound, and the estimate only rises
-    above it (a dark or a far face).
+    The extrapolation is exact for any sample spacing, so velocity and acceleration are not mistaken for noise. Noise correlated
+    over frames is underestimated; the expected noise is therefore a lower bound, exceeded for example by dark or distant faces.
 
     Args:
-        expected: (D,) standard deviation to start from, and the least to report.
+        expected: (D,) initial and minimum standard deviation.
+
+    Attributes:
+        std: (D,) current estimate.
     """
 
     def __init__(self, expected: DoubleArray) -> None:
@@ -32,10 +34,9 @@ class NoiseEstimate:
         self._variance = self._least.copy()
         self._steps: list[tuple[DoubleArray, float]] = []
         self.std = expected
-        """(D,) current estimate."""
 
     def update(self, step: DoubleArray, dt: float) -> None:
-        """Take the change (D,) from the previous sample to this one, ``dt`` > 0 seconds later."""
+        """Add a sample by its change (D,) from the previous one, ``dt`` > 0 seconds earlier."""
         if len(self._steps) == 2:
             (older, dt2), (newer, dt1) = self._steps
             # Lagrange weights at time dt of the samples at times 0, -dt1 and -dt1 - dt2.

@@ -1,7 +1,7 @@
 """Unit quaternions as tuples of four Python floats, in ROS's order x, y, z, w.
 
-A filter turns one rotation per face and frame. Plain floats do that in a few microseconds, where the vectorised functions of
-:mod:`tddfa_ros.geometry.rotation` spend a hundred on NumPy calls; the tests hold the two against each other.
+A filter handles one rotation per face and frame. Plain floats take a few microseconds for it, the vectorized functions of
+:mod:`tddfa_ros.geometry.rotation` about a hundred. The tests validate both against SciPy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Matrix: TypeAlias = tuple[Vector, Vector, Vector]
 
 
 def product(a: Quaternion, b: Quaternion) -> Quaternion:
-    """Hamilton product: the rotation ``b`` followed by the rotation ``a``."""
+    """Compute the Hamilton product: the rotation ``b`` followed by the rotation ``a``."""
     ax, ay, az, aw = a
     bx, by, bz, bw = b
     return (
@@ -30,7 +30,7 @@ def product(a: Quaternion, b: Quaternion) -> Quaternion:
 
 
 def exp(vector: Sequence[float]) -> Quaternion:
-    """Rotation by ``|vector|`` radians about ``vector`` (3,)."""
+    """Convert a rotation vector (3,), rad, to a quaternion."""
     x, y, z = vector
     angle = math.sqrt(x * x + y * y + z * z)
     k = math.sin(angle / 2) / angle if angle > 1e-9 else 0.5
@@ -38,7 +38,7 @@ def exp(vector: Sequence[float]) -> Quaternion:
 
 
 def log(q: Quaternion) -> Vector:
-    """Rotation vector of ``q``, radians, the shorter way round: length in [0, pi]."""
+    """Convert a quaternion to the shorter rotation vector, rad, of length in [0, pi]."""
     x, y, z, w = q if q[3] >= 0 else (-q[0], -q[1], -q[2], -q[3])
     sine = math.sqrt(x * x + y * y + z * z)
     k = 2 * math.atan2(sine, w) / sine if sine > 1e-9 else 2.0
@@ -46,17 +46,17 @@ def log(q: Quaternion) -> Vector:
 
 
 def between(a: Quaternion, b: Quaternion) -> Vector:
-    """Rotation vector, in the axes of ``a``, that turns ``a`` into ``b``: ``b = a * exp(between(a, b))``."""
+    """Compute the rotation vector from ``a`` to ``b``, in the axes of ``a``: ``b = a * exp(between(a, b))``."""
     return log(product((-a[0], -a[1], -a[2], a[3]), b))
 
 
 def turned(q: Quaternion, vector: Sequence[float]) -> Quaternion:
-    """``q * exp(vector)``, normalised so that rounding does not add up over a long track."""
+    """Compute ``q * exp(vector)``, normalized so that rounding errors do not accumulate over a track."""
     return _unit(product(q, exp(vector)))
 
 
 def from_matrix(r: Matrix) -> Quaternion:
-    """Quaternion of a rotation matrix, by Shepperd's method (the largest component first, so nothing cancels)."""
+    """Convert a rotation matrix to a quaternion by Shepperd's method (largest component first, which avoids cancellation)."""
     (a, b, c), (d, e, f), (g, h, i) = r
     trace = a + e + i
     largest = max(trace, a, e, i)
@@ -72,7 +72,7 @@ def from_matrix(r: Matrix) -> Quaternion:
 
 
 def to_matrix(q: Quaternion) -> Matrix:
-    """Rotation matrix of a unit quaternion."""
+    """Convert a unit quaternion to a rotation matrix."""
     x, y, z, w = q
     return (
         (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
@@ -82,9 +82,9 @@ def to_matrix(q: Quaternion) -> Matrix:
 
 
 def mean(rotations: Sequence[Quaternion], weights: Sequence[float]) -> Quaternion:
-    """Weighted chordal mean: the largest eigenvector of the sum of w * q q^T.
+    """Compute the weighted chordal mean: the dominant eigenvector of the sum of w * q q^T.
 
-    Blind to the sign of each q, unlike an average of components (Markley et al., Averaging Quaternions, 2007, eq. 13).
+    Invariant to the sign of each q, unlike an average of components (Markley et al., Averaging Quaternions, 2007, eq. 13).
     """
     q = np.asarray(rotations)
     _, vectors = np.linalg.eigh((q.T * np.asarray(weights)) @ q)

@@ -1,4 +1,4 @@
-"""Smoothing of tracked faces in parameter space, the same code in the ROS node and offline."""
+"""Temporal smoothing of tracked faces in parameter space, for the ROS node and offline use."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ if TYPE_CHECKING:
     from tddfa_ros.face import TrackedFace
     from tddfa_ros.morphable.model import MorphableModel
 
-# A confidence of 0 or NaN still counts a little, or its track would freeze for ever.
-_LEAST_WEIGHT = 0.2
+# Lower bound of the weight: with a confidence of 0 or NaN a track would freeze.
+_MIN_WEIGHT = 0.2
 
 
 class FaceSmoother:
-    """Smooths the parameters of every track; the rest of a face (box, ROI, stamp, confidence) passes through.
+    """Smooths the parameters of each track; box, ROI, stamp and confidence are passed through.
 
-    Rotation, translation, size and expression go through the configured filter, identity through a mean over the track. Only
-    stamps are looked at, never the clock, so a recording always gives the same result.
+    Rotation, translation, size and expression are filtered by the configured method, identity by a mean over the track. Time is
+    taken from stamps only, so that a recording is processed deterministically.
 
-    - A stamp that repeats changes nothing: the last estimate is returned again, in the ROI of the face given.
-    - A stamp that goes back, or more than ``config.max_gap`` seconds ahead, starts its track anew.
-    - Parameters with NaN or infinity are not taken in; the last estimate stands in for them. A face that has none, or whose ROI
-      is unusable, is left out of the result.
+    - A repeated stamp returns the last estimate, in the ROI of the given face.
+    - A stamp that goes back, or more than ``config.max_gap`` seconds ahead, restarts the filter of the track.
+    - Parameters that are not finite are replaced by the last estimate. A face without an estimate or with an unusable ROI is
+      dropped from the result.
+
+    Args:
+        config: smoothing options; None = defaults.
     """
 
     def __init__(self, config: SmoothingConfig | None = None) -> None:
@@ -41,20 +44,20 @@ class FaceSmoother:
         self._model: MorphableModel | None = None
 
     def __call__(self, faces: Sequence[TrackedFace]) -> list[TrackedFace]:
-        """Smoothed copies of the faces of one frame, in their order."""
+        """Return smoothed copies of the faces of one frame, in the same order."""
         if self.config.method == "none":
             return list(faces)
         smoothed = [self._smooth(face) for face in faces]
-        self._forget(faces)
+        self._discard_stale(faces)
         return [face for face in smoothed if face is not None]
 
     def reset(self) -> None:
-        """Forget all tracks."""
+        """Discard the filters of all tracks."""
         self._tracks.clear()
 
     def _smooth(self, face: TrackedFace) -> TrackedFace | None:
         codec = self._codec_of(face.model)
-        # A stamp that is not finite says nothing about time: it must not end a track.
+        # A stamp that is not finite must not restart a track.
         timed = math.isfinite(face.stamp)
         measured = codec.encode(face.params, face.roi) if timed else None
         track = self._tracks.get(face.id)
@@ -78,8 +81,8 @@ class FaceSmoother:
             self._codec = StateCodec(model.layout, math.sqrt(width * height))
         return self._codec
 
-    def _forget(self, faces: Sequence[TrackedFace]) -> None:
-        """Drop tracks that could only be reset if they came back, so that a long run does not collect them."""
+    def _discard_stale(self, faces: Sequence[TrackedFace]) -> None:
+        """Discard tracks not updated for longer than ``max_gap``: they would restart anyway."""
         if len(self._tracks) <= len(faces):
             return
         now = max((face.stamp for face in faces if math.isfinite(face.stamp)), default=None)
@@ -90,7 +93,7 @@ class FaceSmoother:
 
 
 class _Track:
-    """Filter state of one face."""
+    """Filters of one track."""
 
     def __init__(self, config: SmoothingConfig, expressions: int) -> None:
         self.stamp = -math.inf
@@ -104,7 +107,7 @@ class _Track:
         self.stamp = stamp
 
     def params(self, codec: StateCodec, roi: FloatArray) -> FloatArray | None:
-        """Current estimate as parameters (P,) in the crop frame of ``roi``; None when that is unusable."""
+        """Return the estimate as parameters (P,) in the crop frame of ``roi``; None when the ROI is unusable."""
         shape: DoubleArray | None = self._identity.mean
         if self._state is None or shape is None:
             return None
@@ -112,4 +115,4 @@ class _Track:
 
 
 def _weight(confidence: float) -> float:
-    return min(max(confidence, _LEAST_WEIGHT), 1.0) if math.isfinite(confidence) else _LEAST_WEIGHT
+    return min(max(confidence, _MIN_WEIGHT), 1.0) if math.isfinite(confidence) else _MIN_WEIGHT

@@ -1,14 +1,14 @@
-"""What is smoothed: a face in the image, apart from its identity, and the differences between two such faces.
+"""Filter state of a face in the image (without identity), and differences of two states.
 
-A pose in the crop frame jumps whenever the ROI does, so it is useless over time. :class:`StateCodec` takes it to the image: a
-rotation, a position in px and the size of the face in px, which the ROI does not touch, and back again.
+A pose in the crop frame changes with the ROI and cannot be filtered over time. :class:`StateCodec` converts it to the image frame
+(rotation, position and face size in px, independent of the ROI) and back.
 
-Filters work on *differences* (D,), one number per degree of freedom, all of comparable size:
+Filters work on *differences* (D,), one value per degree of freedom, all of similar magnitude:
 
     0:3    rotation, radians, rotation vector in the head's own axes
     3:6    translation x, y (down), z, in face sizes
     6      logarithm of the face size
-    7:16   shear: what the regressed 3x3 matrix has beyond a rotation and a scale, row-major, in units of the scale
+    7:16   shear: residual of the regressed 3x3 matrix from scale times rotation, row-major, in units of the scale
     16:    expression coefficients
 """
 
@@ -29,17 +29,18 @@ TRANSLATION = slice(3, 6)
 SCALE = 6
 SHEAR = slice(7, 16)
 EXPRESSION = 16
-"""Index at which the expression coefficients of a difference start."""
+"""Index of the first expression coefficient of a difference."""
 
 _LINEAR_EXPRESSION = EXPRESSION - TRANSLATION.start
-_FIRST_PIXEL = 1.0  # The crop frame's origin, see docs/architecture.md.
+_FIRST_PIXEL = 1.0  # origin of the crop frame, see docs/architecture.md
 
 
 class FaceState(NamedTuple):
-    """A face in the image, without identity.
+    """State of a face in the image, without identity.
 
-    ``rotation``: crop axes (y up) <- model. ``linear`` (13 + E,) float64: translation x, y (down), z in px, log of the face size
-    in px, the 9 numbers of the shear, the expression.
+    Attributes:
+        rotation: unit quaternion, crop axes (y up) <- model.
+        linear: (13 + E,) float64: translation x, y (down), z, px; log of the face size, px; 9 shear values; expression.
     """
 
     rotation: Quaternion
@@ -47,12 +48,12 @@ class FaceState(NamedTuple):
 
     @property
     def size(self) -> float:
-        """Face size in px: root of width times height of the mean head's 68 landmarks, seen from the front."""
+        """Face size, px: square root of width times height of the mean head's 68 landmarks in frontal view."""
         return math.exp(self.linear[3])
 
 
 def difference(a: FaceState, b: FaceState) -> DoubleArray:
-    """What leads from ``a`` to ``b``, (D,) as laid out in the module's head."""
+    """Compute the difference (D,) from ``a`` to ``b``, laid out as in the module docstring."""
     out = np.empty(3 + a.linear.size)
     out[0:3] = quaternion.between(a.rotation, b.rotation)
     np.subtract(b.linear, a.linear, out=out[3:])
@@ -61,7 +62,7 @@ def difference(a: FaceState, b: FaceState) -> DoubleArray:
 
 
 def displaced(state: FaceState, delta: DoubleArray) -> FaceState:
-    """``state`` moved by a difference (D,): the inverse of :func:`difference`."""
+    """Displace a state by a difference (D,); the inverse of :func:`difference`."""
     linear = delta[3:].copy()
     linear[:3] *= state.size
     linear += state.linear
@@ -69,11 +70,11 @@ def displaced(state: FaceState, delta: DoubleArray) -> FaceState:
 
 
 class StateCodec:
-    """Parameters in a ROI <-> :class:`FaceState`.
+    """Converts parameters in a ROI to :class:`FaceState` and back.
 
     Args:
-        layout: of the parameter vectors.
-        extent: size of the mean head in the model's unit; what times the scale of a pose is the face size in px.
+        layout: layout of the parameter vectors.
+        extent: size of the mean head in model units; times the scale of a pose it is the face size in px.
     """
 
     def __init__(self, layout: ParamLayout, extent: float) -> None:
@@ -81,7 +82,7 @@ class StateCodec:
         self._log_extent = math.log(extent)
 
     def encode(self, params: FloatArray, roi: FloatArray) -> FaceState | None:
-        """State of ``params`` (P,) in the crop frame of ``roi`` (4,); None when they hold NaN, infinity or no rotation."""
+        """Convert parameters (P,) in the crop frame of ``roi`` (4,); None when they are not finite or have no rotation."""
         corners = usable_roi(roi)
         if corners is None or not math.isfinite(float(np.add.reduce(params))):
             return None
@@ -104,7 +105,7 @@ class StateCodec:
         return FaceState(quaternion.from_matrix(rotation), linear)
 
     def decode(self, state: FaceState, shape: DoubleArray, roi: FloatArray) -> FloatArray | None:
-        """Parameters (P,) float32 of ``state`` and identity ``shape`` (S,) in the crop frame of ``roi``; None if it is unusable."""
+        """Convert a state and identity ``shape`` (S,) to parameters (P,) float32 in the crop frame of ``roi`` (4,); None if unusable."""
         corners = usable_roi(roi)
         if corners is None:
             return None
@@ -125,7 +126,7 @@ class StateCodec:
 
 
 def usable_roi(roi: FloatArray) -> tuple[float, float, float, float] | None:
-    """x0, y0 and image px per crop px in x and y; None when the ROI is empty or not finite."""
+    """Return x0, y0 and the image px per crop px in x and y; None when the ROI is empty or not finite."""
     x0, y0, x1, y1 = roi.tolist()
     fx, fy = (x1 - x0) / CROP_FRAME, (y1 - y0) / CROP_FRAME
     if not math.isfinite(x0 + y0 + fx + fy) or fx <= 0 or fy <= 0:
@@ -134,10 +135,10 @@ def usable_roi(roi: FloatArray) -> tuple[float, float, float, float] | None:
 
 
 def _similarity(m: Matrix) -> tuple[float, Matrix, tuple[float, ...]] | None:
-    """Scale, rotation and shear (9,) of a 3x3 matrix: ``m = scale * rotation * (I + shear)``.
+    """Decompose a 3x3 matrix into scale, rotation and shear (9,): ``m = scale * rotation * (I + shear)``.
 
-    As :func:`tddfa_ros.geometry.pose.decompose`: the first two rows decide, both turned by the same amount until they are
-    perpendicular. The shear keeps what that leaves out, so nothing of the regressed matrix is lost by smoothing.
+    As in :func:`tddfa_ros.geometry.pose.decompose`, the first two rows define the rotation, both rotated by the same angle to be
+    perpendicular. The shear keeps the residual, so that smoothing preserves the regressed matrix.
     """
     (m0, m1, m2), (m3, m4, m5), (m6, m7, m8) = m
     l1 = math.sqrt(m0 * m0 + m1 * m1 + m2 * m2)
@@ -170,7 +171,7 @@ def _similarity(m: Matrix) -> tuple[float, Matrix, tuple[float, ...]] | None:
 
 
 def _sheared(scale: float, r: Matrix, shear: Sequence[float]) -> Matrix:
-    """``scale * r * (I + shear)``."""
+    """Compute ``scale * r * (I + shear)``."""
     a, b, c, d, e, f, g, h, i = shear
     (x, y, z), (u, v, w), (p, q, s) = r
     a, e, i = 1 + a, 1 + e, 1 + i

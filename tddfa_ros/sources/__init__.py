@@ -1,4 +1,4 @@
-"""Where pictures come from when no camera driver runs: cameras, videos, folders, and a virtual camera over one photo."""
+"""Image sources: cameras, network streams, video files, image files, ROS bags, and a virtual camera over a still image."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ __all__ = [
 def create_source(
     source: str, width: int = 640, height: int = 480, rate: float = 0.0, loop: bool = True
 ) -> ImageSource:
-    """Open a source of pictures.
+    """Open an image source.
 
     Args:
-        source: ``demo``; a camera: ``0`` or ``/dev/video0``; a stream: ``rtsp://...``; or a path: a video, a picture, or
-            a folder of pictures, shown in the order of their names.
-        width, height: size that a camera is asked for and the virtual camera has, px; files are shrunk to fit into it.
-        rate: pictures per second; 0 = the source's own.
-        loop: start anew at the end; cameras and streams have none.
+        source: ``demo`` (virtual camera); a camera, ``0`` or ``/dev/video0``; a stream, ``rtsp://...``; or the path of a
+            video, an image, or a folder of images in natural order.
+        width: requested width of a camera, width of the virtual camera, maximum width of files, px.
+        height: the same for the height, px.
+        rate: frames per second; 0 = the rate of the source.
+        loop: restart at the end; without effect on cameras and streams.
 
     Raises:
-        SourceError: there is no such source, or it cannot be read.
+        SourceError: the source does not exist or cannot be read.
     """
     if source == "demo":
         return demo_camera(width, height, rate, loop)
@@ -45,7 +46,7 @@ def create_source(
         return CameraSource(source, width, height, rate)
     path = os.path.expanduser(source)
     if not source or not os.path.exists(path):
-        raise SourceError(f"there is no camera, video, picture or folder '{source}'")
+        raise SourceError(f"there is no camera, video, image or folder '{source}'")
     if os.path.isdir(path) or path.lower().endswith(SUFFIXES):
         return ImageFileSource(path, width, height, rate, loop)
     return VideoSource(path, width, height, rate, loop)

@@ -1,4 +1,4 @@
-"""The pictures of a ROS bag (rosbag2: sqlite3 or MCAP), read without ROS by the library rosbags."""
+"""Read the images of a ROS bag (rosbag2: sqlite3 or MCAP) with the library rosbags, without ROS."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _NANOSECONDS = 10**9
 
 @dataclass(frozen=True, eq=False)
 class BagImage:
-    """One picture message; it can be sent to other processes.
+    """An undecoded image message; picklable, so that worker processes can decode it.
 
     Attributes:
-        bag: the folder or file it comes from.
-        topic: that it was recorded on.
-        stamp_ns: the stamp of its header, ns.
-        fields: the fields of the message by name, but the header.
+        bag: folder or file of the bag.
+        topic: topic the message was recorded on.
+        stamp_ns: stamp of the header, ns.
+        fields: fields of the message by name, without the header.
     """
 
     bag: Path
@@ -43,10 +43,10 @@ class BagImage:
         return f"{self.bag}, {self.topic} at {seconds}.{nanoseconds:09d}"
 
     def image(self) -> ImageBGR:
-        """Decode it: (H, W, 3) uint8 BGR.
+        """Decode to (H, W, 3) uint8 BGR.
 
         Raises:
-            ImageError: it cannot be; see :func:`tddfa_ros.sources.image_messages.to_bgr`.
+            ImageError: the message cannot be decoded; see :func:`tddfa_ros.sources.image_messages.to_bgr`.
         """
         from tddfa_ros.sources.image_messages import to_bgr
 
@@ -54,17 +54,18 @@ class BagImage:
 
 
 class BagImages:
-    """The pictures of one topic of a bag, in the order of their recording; iterate as often as you like.
+    """Iterable over the images of one topic of a bag, in recording order.
 
     Args:
-        path: the folder of a bag, or a ``.db3`` or ``.mcap`` file.
-        topic: of ``sensor_msgs/Image`` or ``CompressedImage``; empty: the only one there is.
+        path: folder of a bag, or a ``.db3`` or ``.mcap`` file.
+        topic: topic of type ``sensor_msgs/Image`` or ``CompressedImage``; empty = the only image topic of the bag.
 
     Attributes:
-        topic: that is read.
+        topic: topic that is read.
 
     Raises:
-        SourceError: rosbags is not installed, the bag cannot be read, it has no such topic, or several and none is chosen.
+        SourceError: rosbags is not installed, the bag cannot be read, it has no such topic, or it has several image topics and
+            none is given.
     """
 
     def __init__(self, path: Path, topic: str = "") -> None:
@@ -97,8 +98,8 @@ class BagImages:
                     return
                 except (
                     Exception
-                ) as error:  # of rosbags, SQLite, LZ4, ...: a bag can be damaged in any way
-                    raise SourceError(f"the bag {self.path} cannot be read: {error}") from error
+                ) as error:  # a damaged bag raises errors of rosbags, SQLite, LZ4 ...
+                    raise _unreadable(self.path, error) from error
                 stamp = message.header.stamp
                 names = ("height", "width", "encoding", "is_bigendian", "step", "format", "data")
                 fields = {n: getattr(message, n) for n in names if hasattr(message, n)}
@@ -107,7 +108,7 @@ class BagImages:
 
 
 def is_bag(path: str | Path) -> bool:
-    """Whether this is a bag: a folder with ``metadata.yaml``, or a ``.db3`` or ``.mcap`` file."""
+    """Return whether a path is a bag: a folder with ``metadata.yaml``, or a ``.db3`` or ``.mcap`` file."""
     path = Path(path).expanduser()
     return (path / METADATA).is_file() or (path.suffix in SUFFIXES and path.is_file())
 
@@ -118,10 +119,10 @@ def _opened(path: Path) -> Iterator[AnyReader]:
     from rosbags.typesys import Stores, get_typestore
 
     try:
-        # Bags of Humble and before do not say what their messages look like; sensor_msgs' pictures have not changed since.
+        # Bags up to Humble do not store message definitions; sensor_msgs/Image has not changed since.
         reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
         reader.open()
-    except Exception as error:  # of rosbags, SQLite, YAML ...: a bag can be damaged in any way
+    except Exception as error:  # a damaged bag raises errors of rosbags, SQLite, YAML ...
         raise _unreadable(path, error) from error
     try:
         yield reader
@@ -137,11 +138,13 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
 def _chosen(path: Path, counts: dict[str, int], topic: str) -> str:
     known = ", ".join(sorted(counts))
     if not counts:
-        raise SourceError(f"the bag {path} has no pictures")
+        raise SourceError(f"the bag {path} has no image topic")
     if topic:
         if topic not in counts:
-            raise SourceError(f"the bag {path} has no pictures on {topic}; it has some on {known}")
+            raise SourceError(
+                f"the bag {path} has no images on {topic}; its image topics are {known}"
+            )
         return topic
     if len(counts) > 1:
-        raise SourceError(f"the bag {path} has pictures on {known}: choose one of these topics")
+        raise SourceError(f"the bag {path} has images on {known}: choose one of these topics")
     return next(iter(counts))

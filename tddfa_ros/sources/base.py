@@ -1,4 +1,4 @@
-"""What all sources of pictures have in common."""
+"""Protocol of image sources, and the frames they return."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import numpy as np
 from tddfa_ros.types import ImageBGR, Intrinsics
 
 DEFAULT_RATE = 30.0
-"""Pictures per second of sources that have no rate of their own."""
+"""Frames per second of sources without a native rate."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture, (height, width, 3) uint8 BGR, and what is known about it.
+    """One frame of a source.
 
     Attributes:
-        intrinsics: the camera model.
-        seconds: of a video file: when the picture is shown, counted from the beginning of the file.
+        image: (H, W, 3) uint8 BGR.
+        intrinsics: camera intrinsics; None when unknown.
+        seconds: presentation time from the start of a video file, s; None for other sources.
     """
 
     image: ImageBGR
@@ -29,37 +30,37 @@ class Frame:
 
 
 class ImageSource(Protocol):
-    """An open source of pictures.
+    """An open image source.
 
     Attributes:
-        rate: pictures per second at which it wants to be read; 0 for a camera, which sets the pace itself.
+        rate: frames per second at which to read; 0 for a camera, whose :meth:`read` blocks until the next frame.
     """
 
     rate: float
 
     def read(self, seconds: float) -> Frame | None:
-        """The next picture.
+        """Read the next frame.
 
         Args:
-            seconds: since the start of the showing; only the virtual camera looks at it.
+            seconds: time since the first frame, s; used by the virtual camera only.
 
         Returns:
-            None at the end, and ever after.
+            The frame; None at the end of the source and on every later call.
 
         Raises:
-            ImageError: this one picture cannot be read, the next one may.
-            SourceError: no picture will ever come again.
+            ImageError: this frame cannot be read; later ones may.
+            SourceError: the source delivers no more frames.
         """
 
     def close(self) -> None:
-        """Release the device or file; nothing may be read any more."""
+        """Release the device or file; the source cannot be read afterwards."""
 
 
 def fit_within(image: ImageBGR, width: int, height: int) -> ImageBGR:
-    """Shrink a picture, its aspect kept, until it fits into ``width`` x ``height`` px; a smaller one stays as it is."""
+    """Shrink an image to fit into ``width`` x ``height`` px, keeping its aspect ratio; a smaller one is returned unchanged."""
     scale = min(width / image.shape[1], height / image.shape[0])
     if scale >= 1:
         return image
     size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
-    # Area averaging, because the others alias when they shrink.
+    # Other interpolations alias when they shrink.
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

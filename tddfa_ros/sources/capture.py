@@ -1,4 +1,4 @@
-"""Moving pictures through OpenCV: cameras, network streams and video files."""
+"""Cameras, network streams and video files, read by OpenCV."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from tddfa_ros.errors import SourceError
 from tddfa_ros.sources.base import DEFAULT_RATE, Frame, fit_within
 
 _PLAUSIBLE_RATE = (1.0, 240.0)
-_LEAST_INTERVAL = 1e-4  # s; pictures closer than that have the same time
+_LEAST_INTERVAL = 1e-4  # s; frames closer than that have equal times
 _MJPG_FROM = 640
-"""Width above which a USB camera is asked for JPEG: uncompressed pictures would not fit through USB 2."""
+"""Width above which motion JPEG is requested from a camera: raw frames exceed the bandwidth of USB 2."""
 
 
 class CameraSource:
-    """A camera or a network stream; :meth:`read` waits for the next picture.
+    """A camera or a network stream; :meth:`read` blocks until the next frame.
 
     Args:
-        source: ``0`` or ``/dev/video0``; a URL such as ``rtsp://...``.
-        width, height, rate: what the camera is asked for; it may give something else. rate 0 = its own choice.
+        source: ``0``, ``/dev/video0``, or a URL such as ``rtsp://...``.
+        width: requested width, px; the camera may deliver another size.
+        height: requested height, px.
+        rate: requested frames per second; 0 = the default of the camera.
 
     Raises:
-        SourceError: there is no such camera, or it cannot be opened.
+        SourceError: the camera does not exist or cannot be opened.
     """
 
     rate = 0.0
@@ -34,13 +36,13 @@ class CameraSource:
     def __init__(self, source: str, width: int = 640, height: int = 480, rate: float = 0.0) -> None:
         self._name = f"camera {source}"
         if "://" in source:
-            self._name = "the stream"  # its address may hold a password
+            self._name = "the stream"  # the URL may contain a password
             self._capture = cv2.VideoCapture(source)
         else:
             self._capture = self._open_device(source)
         if not self._capture.isOpened():
             raise SourceError(
-                f"{self._name} cannot be opened; is it a camera, and is no other program using it?"
+                f"{self._name} cannot be opened: check that it is a camera and that no other program uses it"
             )
         if width > _MJPG_FROM:
             self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
@@ -48,14 +50,14 @@ class CameraSource:
         self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
         if rate > 0:
             self._capture.set(cv2.CAP_PROP_FPS, rate)
-        # Drivers queue old pictures otherwise.
+        # Otherwise drivers queue old frames.
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
 
     def read(self, seconds: float) -> Frame | None:
-        """Wait for the next picture; see :meth:`ImageSource.read`."""
+        """Wait for the next frame; see :meth:`ImageSource.read`."""
         good, image = self._capture.read()
         if not good or image is None:
-            raise SourceError(f"{self._name} delivers no more pictures; was it unplugged?")
+            raise SourceError(f"{self._name} delivers no more frames: check that it is connected")
         return Frame(_bgr(image))
 
     def close(self) -> None:
@@ -70,24 +72,26 @@ class CameraSource:
             raise SourceError(f"there is no camera {device}")
         if not os.access(device, os.R_OK | os.W_OK):
             raise SourceError(
-                f"camera {device} may not be opened by this user; in most systems the group 'video' may"
+                f"no permission to open camera {device}: on most systems the user must be in the group 'video'"
             )
         self._name = f"camera {device}"
-        # Also what /dev/v4l/by-id/... leads to: OpenCV opens devices reliably by number only.
+        # Resolve links such as /dev/v4l/by-id/...: OpenCV opens devices reliably by number only.
         number = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(device))
         return cv2.VideoCapture(int(number[1]), cv2.CAP_V4L2) if number else cv2.VideoCapture()
 
 
 class VideoSource:
-    """A video file. Pictures are turned the right way up where the file says that the camera was held sideways.
+    """A video file; frames are rotated as its metadata says.
 
     Args:
-        path: the file.
-        width, height: larger pictures are shrunk to fit into this size, px.
-        rate: pictures per second; 0 = as recorded. loop: start anew at the end.
+        path: path of the file.
+        width: maximum width, px; larger frames are shrunk.
+        height: maximum height, px.
+        rate: frames per second; 0 = as recorded.
+        loop: restart at the end.
 
     Attributes:
-        count: how many pictures the file says it has; 0 = it does not say. Only reading tells for sure.
+        count: number of frames according to the container, which may be wrong; 0 = unknown.
 
     Raises:
         SourceError: the file cannot be read as a video.
@@ -113,12 +117,12 @@ class VideoSource:
         self._seconds = -1.0 / self.rate
 
     def read(self, seconds: float) -> Frame | None:
-        """The next picture; see :meth:`ImageSource.read`."""
+        """Read the next frame; see :meth:`ImageSource.read`."""
         good, image = self._capture.read()
         if not good and self._count == 0:
-            raise SourceError(f"the video {self._path} holds no readable picture")
+            raise SourceError(f"the video {self._path} has no readable frame")
         if not good and self._loop:
-            # Not by seeking: many containers have no index to seek with.
+            # Reopen instead of seeking: many containers have no index.
             self._capture.release()
             self._capture = self._open()
             self._seconds = -1.0 / self.rate
@@ -128,20 +132,20 @@ class VideoSource:
         self._step()
         return Frame(fit_within(_bgr(image), *self._size), seconds=self._seconds)
 
-    def skip(self, pictures: int) -> int:
-        """Pass over so many pictures, which is faster than reading them; how many there were."""
-        for skipped in range(pictures):
+    def skip(self, frames: int) -> int:
+        """Skip frames without decoding them; return how many were skipped."""
+        for skipped in range(frames):
             if not self._capture.grab():
                 return skipped
             self._step()
-        return pictures
+        return frames
 
     def close(self) -> None:
         """Close the file."""
         self._capture.release()
 
     def _step(self) -> None:
-        """Take note of the picture just grabbed. Its time must rise: some files have none, or the same twice."""
+        """Record the time of the frame just grabbed; missing or repeated times are replaced by increasing ones."""
         stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if not stamp > self._seconds + _LEAST_INTERVAL:
             stamp = self._seconds + 1.0 / self.rate
@@ -150,10 +154,10 @@ class VideoSource:
 
     def _open(self) -> cv2.VideoCapture:
         if not os.access(self._path, os.R_OK):
-            raise SourceError(f"the file {self._path} may not be read")
+            raise SourceError(f"no permission to read {self._path}")
         capture = cv2.VideoCapture(self._path)
         if not capture.isOpened():
-            raise SourceError(f"{self._path} cannot be read as a video or a picture")
+            raise SourceError(f"{self._path} cannot be read as a video or an image")
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         return capture
 

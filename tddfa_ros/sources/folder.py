@@ -1,4 +1,4 @@
-"""Pictures in files: one, or all of a folder."""
+"""Image files: a single one, or all of a folder."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".
 
 
 class ImageFileSource:
-    """Shows pictures one after the other, in the order of their names, ``2.jpg`` before ``10.jpg``.
+    """An image file or a folder of them, as a source of frames in natural order (``2.jpg`` before ``10.jpg``).
 
     Args:
-        path: a picture or a folder.
-        width, height: larger pictures are shrunk to fit into this size, px.
-        rate: pictures per second; 0 = 30. loop: start anew after the last one.
+        path: an image file or a folder.
+        width: maximum width, px; larger images are shrunk.
+        height: maximum height, px.
+        rate: frames per second; 0 = 30.
+        loop: restart after the last image.
 
     Raises:
-        SourceError: there is no picture, or the folder cannot be read.
+        SourceError: there are no images, or the folder cannot be read.
     """
 
     def __init__(
@@ -40,11 +42,11 @@ class ImageFileSource:
         self._loop = loop
         self._next = 0
         self._broken = 0
-        # A single picture is read once, not thirty times a second.
+        # A single image is read from disk only once.
         self._kept: Frame | None = None
 
     def read(self, seconds: float) -> Frame | None:
-        """The next picture; see :meth:`ImageSource.read`."""
+        """Read the next image; see :meth:`ImageSource.read`."""
         if self._next >= len(self.files):
             if not self._loop:
                 return None
@@ -59,28 +61,26 @@ class ImageFileSource:
         return frame
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: no file stays open."""
 
     def _load(self, file: Path) -> Frame:
         image = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if image is None:
             self._broken += 1
             if self._broken < len(self.files):
-                raise ImageError(f"{file} cannot be read as a picture and is left out")
+                raise ImageError(f"{file} cannot be read as an image and is skipped")
             if len(self.files) == 1:
-                raise SourceError(f"{file} cannot be read as a picture")
-            raise SourceError(
-                f"none of the {len(self.files)} pictures in {file.parent} can be read"
-            )
+                raise SourceError(f"{file} cannot be read as an image")
+            raise SourceError(f"none of the {len(self.files)} images in {file.parent} can be read")
         self._broken = 0
         return Frame(fit_within(np.asarray(image, dtype=np.uint8), *self._size))
 
 
 def image_files(path: Path) -> list[Path]:
-    """All pictures of a folder in natural order, or the one file.
+    """List the images of a folder in natural order, or the one file.
 
     Raises:
-        SourceError: there are none, or the folder cannot be read.
+        SourceError: the folder has no images or cannot be read.
     """
     if not path.is_dir():
         return [path]
@@ -89,11 +89,11 @@ def image_files(path: Path) -> list[Path]:
     except OSError as error:
         raise SourceError(f"the folder {path} cannot be read: {error.strerror}") from error
     if not files:
-        raise SourceError(f"there are no pictures ({', '.join(SUFFIXES)}) in the folder {path}")
+        raise SourceError(f"there are no images ({', '.join(SUFFIXES)}) in the folder {path}")
     return sorted(files, key=natural_order)
 
 
 def natural_order(path: Path) -> list[tuple[int, int, str]]:
-    """Key that sorts file names as people do: ``2.jpg`` before ``10.jpg``."""
+    """Sort key of natural order: ``2.jpg`` before ``10.jpg``."""
     parts = re.findall(r"\d+|\D+", path.name.lower())
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]

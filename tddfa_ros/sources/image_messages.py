@@ -1,8 +1,7 @@
-"""``sensor_msgs/Image`` and ``CompressedImage``, from a node or from a bag, as BGR arrays. No ROS in here: messages are only looked at.
+"""Decode ``sensor_msgs/Image`` and ``CompressedImage``, from a node or a bag, to BGR arrays, without importing ROS.
 
-Every message is checked before anything looks at its pixels, then brought to one plain form (tight rows, native byte
-order) that rosbags-image and ROS's cv_bridge convert alike. Where neither knows an encoding, OpenCV, which does the work in
-both, is called directly.
+Each message is validated first, then brought to one form (tight rows, native byte order) that rosbags-image and cv_bridge
+convert identically. Encodings that neither supports are converted by OpenCV directly.
 """
 
 from __future__ import annotations
@@ -25,7 +24,15 @@ _TO_8_BIT = 255.0 / 65535.0
 
 @dataclass(frozen=True)
 class _Layout:
-    """How an encoding lies in memory: ``name`` as libraries know it, samples per pixel, bytes per sample."""
+    """Memory layout of an encoding.
+
+    Attributes:
+        name: name of the encoding in cv_bridge and rosbags-image.
+        channels: samples per pixel.
+        depth: bytes per sample.
+        even_width: whether the width must be even.
+        even_height: whether the height must be even.
+    """
 
     name: str
     channels: int
@@ -46,7 +53,7 @@ def _layouts() -> dict[str, _Layout]:
         },
         "mono8": _Layout("mono8", 1),
         "mono16": _Layout("mono16", 1, 2),
-        # What OpenCV users send without naming a color order.
+        # OpenCV types without a color order: BGR by convention.
         "8UC1": _Layout("mono8", 1),
         "8UC3": _Layout("bgr8", 3),
         "8UC4": _Layout("bgra8", 4),
@@ -66,14 +73,14 @@ def _layouts() -> dict[str, _Layout]:
 
 
 LAYOUTS = _layouts()
-"""All encodings of ``sensor_msgs/Image`` that :func:`to_bgr` takes."""
+"""Supported encodings of ``sensor_msgs/Image``."""
 
 _PLANAR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "nv21": cv2.COLOR_YUV2BGR_NV21}
 
 
 @dataclass(frozen=True, eq=False)
 class PlainImage:
-    """A checked picture with tight rows in native byte order, named as in ``sensor_msgs/Image``."""
+    """A validated image with tight rows in native byte order; fields as in ``sensor_msgs/Image``."""
 
     height: int
     width: int
@@ -84,18 +91,18 @@ class PlainImage:
 
 
 Converter = Callable[[PlainImage, str], NDArray[Any]]
-"""Converts a plain picture to the encoding that is named, ``bgr8`` or ``bgr16``."""
+"""Function that converts a plain image to the named encoding, ``bgr8`` or ``bgr16``."""
 
 
 def to_bgr(message: Any, convert: Converter | None = None) -> ImageBGR:
-    """The picture in a message, an object with the fields of either type, as (height, width, 3) uint8, BGR, contiguous.
+    """Decode an image message to a contiguous (H, W, 3) uint8 BGR array.
 
-    A ``bgr8`` picture without padding is a view of the message's data; everything else is a copy. 16-bit pictures are
-    scaled to 8 bit, 65535 becoming 255.
+    A ``bgr8`` image without padding is returned as a view of the message's data, all others as a copy. 16-bit images are
+    scaled to 8 bit, 65535 to 255.
 
     Args:
-        message: the picture.
-        convert: does what is left to a library; None = rosbags-image.
+        message: object with the fields of ``sensor_msgs/Image`` or ``CompressedImage``.
+        convert: converter for encodings other than bgr8, nv12 and nv21; None = rosbags-image.
 
     Raises:
         ImageError: zero size, truncated data, a step that is too small, an unknown encoding, or undecodable data.
@@ -107,20 +114,18 @@ def to_bgr(message: Any, convert: Converter | None = None) -> ImageBGR:
         return _to_bgr(image, convert)
     except ImageError:
         raise
-    except (
-        Exception
-    ) as error:  # cv2.error, CvBridgeError, rosbags' own: what the libraries raise is not specified
+    except Exception as error:  # the libraries do not document what they raise
         reason = " ".join(str(error).split())
         raise ImageError(
-            f"a {image.width}x{image.height} picture in '{message.encoding}' cannot be converted: {reason}"
+            f"a {image.width}x{image.height} image in '{message.encoding}' cannot be converted: {reason}"
         ) from error
 
 
 def plain_image(message: Any) -> PlainImage:
-    """Check a picture message, strip the padding of its rows, and swap bytes where needed.
+    """Validate an image message, strip row padding, and swap bytes to native order.
 
-    4:2:0 pictures (nv12, nv21) may count their rows either way: ``height`` rows with half as many rows of chroma below
-    them (sensor_msgs), or all rows together (OpenCV). The length of the data tells.
+    ``height`` of 4:2:0 images (nv12, nv21) counts either the rows of luma only (sensor_msgs) or those of luma and chroma
+    (OpenCV); the length of the data decides which.
 
     Raises:
         ImageError: see :func:`to_bgr`.
@@ -129,7 +134,7 @@ def plain_image(message: Any) -> PlainImage:
     height, width, step = int(message.height), int(message.width), int(message.step)
     if layout is None:
         raise ImageError(
-            f"unknown image encoding '{message.encoding}'; a color, gray, YUV or Bayer encoding is needed"
+            f"unknown image encoding '{message.encoding}'; a color, grayscale, YUV or Bayer encoding is needed"
         )
     if height == 0 or width == 0:
         raise ImageError(f"the image has zero size ({width}x{height})")
@@ -143,13 +148,15 @@ def plain_image(message: Any) -> PlainImage:
     if layout.name in _PLANAR:
         height, rows = _planar_rows(height, step, data.size)
     if (layout.even_width and width % 2) or (layout.even_height and height % 2):
-        raise ImageError(f"a {width}x{height} picture in '{message.encoding}' needs even sides")
-    # The last row may come without its padding.
+        raise ImageError(
+            f"a {width}x{height} image in '{message.encoding}' needs an even width and height"
+        )
+    # The last row may lack its padding.
     needed = (rows - 1) * step + row
     if data.size < needed:
         raise ImageError(
             f"truncated image: {width}x{height} in '{message.encoding}' with step {step} needs {needed} bytes, "
-            f"but {data.size} came"
+            f"but {data.size} arrived"
         )
     pixels = np.ndarray((rows, row), np.uint8, buffer=data, strides=(step, 1))
     tight = np.ascontiguousarray(pixels)
@@ -159,7 +166,7 @@ def plain_image(message: Any) -> PlainImage:
 
 
 def _planar_rows(height: int, step: int, size: int) -> tuple[int, int]:
-    """(height of the picture, rows in memory) of a 4:2:0 picture."""
+    """Return the height of a 4:2:0 image and its number of rows in memory."""
     if size < height * step * 3 // 2 and size == height * step and height % 3 == 0:
         return height * 2 // 3, height
     return height, height * 3 // 2
@@ -172,7 +179,7 @@ def _to_bgr(image: PlainImage, convert: Converter | None) -> ImageBGR:
         planes = image.data.reshape(image.height, image.width)
         return np.ascontiguousarray(cv2.cvtColor(planes, _PLANAR[image.encoding]), dtype=np.uint8)
     convert = convert or rosbags_converter()
-    # Both libraries demosaic and reorder 16 bit alike, but round differently on the way to 8 bit.
+    # Both libraries demosaic and reorder 16-bit images identically but round differently to 8 bit.
     if image.encoding.endswith("16"):
         return _to_8_bit(convert(image, "bgr16"))
     return np.ascontiguousarray(convert(image, "bgr8"), dtype=np.uint8)
@@ -183,10 +190,10 @@ def _to_8_bit(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def rosbags_converter() -> Converter:
-    """Conversion by rosbags-image, which is pure Python.
+    """Return the converter of rosbags-image.
 
     Raises:
-        ImageError: it is absent.
+        ImageError: rosbags-image is not installed.
     """
     try:
         from rosbags.image import image_to_cvimage
@@ -198,12 +205,12 @@ def rosbags_converter() -> Converter:
 
 
 def _decode(message: Any) -> ImageBGR:
-    """JPEG, PNG or whatever else OpenCV decodes."""
+    """Decode a compressed image: JPEG, PNG or another format of OpenCV."""
     if "compressedDepth" in message.format:
-        raise ImageError("a compressedDepth picture holds distances, no colors")
+        raise ImageError("a compressedDepth image holds depth, not color")
     data = _as_bytes(message.data)
     _check_complete(data.tobytes(), message.format)
-    # Cameras do not turn pictures; EXIF does.
+    # Camera drivers publish unrotated images; EXIF orientation must not apply.
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(data, flags)
@@ -216,28 +223,30 @@ def _decode(message: Any) -> ImageBGR:
     if image.dtype == np.uint16:
         image = _to_8_bit(image)
     if image.dtype != np.uint8:
-        raise ImageError(f"a compressed image of {image.dtype} values is no color or gray picture")
+        raise ImageError(
+            f"a compressed image of {image.dtype} values is neither color nor grayscale"
+        )
     if image.ndim == 2:
         return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    # "jpeg compressed rgb8" says that RGB was handed to an encoder that takes BGR.
+    # "jpeg compressed rgb8": RGB data was passed to an encoder that takes BGR.
     if "compressed rgb" in message.format:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return np.ascontiguousarray(image, dtype=np.uint8)
 
 
 def _check_complete(data: bytes, name: str) -> None:
-    """Refuse truncated pictures: decoders fill what is missing with gray and only mutter."""
+    """Reject truncated files: decoders only warn and fill the missing part with gray."""
     if not data:
         raise ImageError("a compressed image is empty")
     # Neither marker can occur inside JPEG's entropy-coded data; an EXIF thumbnail ends before the last scan starts.
     if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda"):
-        raise ImageError(f"truncated JPEG image ({len(data)} bytes came)")
+        raise ImageError(f"truncated JPEG image ({len(data)} bytes arrived)")
     if data.startswith(b"\x89PNG") and b"IEND\xaeB`\x82" not in data[-4096:]:
-        raise ImageError(f"truncated PNG image ({len(data)} bytes came)")
+        raise ImageError(f"truncated PNG image ({len(data)} bytes arrived)")
 
 
 def _as_bytes(data: Any) -> NDArray[np.uint8]:
-    """The data of a message, whatever sequence they are held in, without a copy where possible."""
+    """View the data of a message as bytes, without a copy where possible."""
     if isinstance(data, (array, bytes, bytearray, memoryview)):
         return np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
     return np.ascontiguousarray(data, dtype=np.uint8).ravel()

@@ -1,4 +1,4 @@
-"""A virtual camera that moves over one photograph: pictures that move, without hardware and always the same."""
+"""A virtual camera that moves over a still image: reproducible video without hardware."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from tddfa_ros.sources.base import DEFAULT_RATE, Frame
 from tddfa_ros.types import DoubleArray, ImageBGR, Intrinsics
 
 PERIOD = 15.0
-"""Seconds after which the motion repeats itself, without a jump."""
+"""Period of the camera motion, seconds."""
 
 ASTRONAUT_FACE = (220.0, 118.0)
-"""Middle of the head in scikit-image's astronaut.png, px."""
+"""Center of the face in scikit-image's astronaut.png, px."""
 
 
 class VirtualCamera:
-    """A pinhole camera in front of a flat photograph.
+    """A pinhole camera that faces a planar still image and pans, zooms and rolls.
 
-    It always looks at the photograph at a right angle, moves sideways (pan), towards it (zoom) and turns about its own
-    axis (roll). Such views are similarity transforms of the photograph, and the camera matrix never changes.
+    Its views are similarity transforms of the still image; the camera matrix is constant.
 
     Args:
-        photo: (H, W, 3) uint8 BGR.
-        width, height: size of the pictures, px.
-        anchor: (x, y) in the photograph, px, which stays in view; None = the middle.
-        zoom: picture px per photo px at mid-distance, for 640x480 px; it varies by 20 %.
-        rate: pictures per second. loop: go on after :data:`PERIOD` seconds.
+        photo: (H, W, 3) uint8 BGR still image.
+        width: width of the frames, px.
+        height: height of the frames, px.
+        anchor: (x, y) in the still image, px, that stays in view; None = its center.
+        zoom: mean scale, frame px per still px, for 640x480 px; it varies by 20 %.
+        rate: frames per second.
+        loop: whether to continue after :data:`PERIOD` seconds.
     """
 
     def __init__(
@@ -54,11 +55,11 @@ class VirtualCamera:
         self._loop = loop
 
     def similarity(self, seconds: float) -> DoubleArray:
-        """The view at a time: (2, 3), photo px to picture px, ``[s*R(angle) | t]``."""
+        """Return the view at a time as a similarity (2, 3) ``[s*R | t]``, still px to frame px."""
         phase = 2 * math.pi * seconds / PERIOD
         width, height = self._size
         unit = min(width / 640, height / 480)
-        # Whole numbers of swings per period, so that it closes; each its own, so that they do not move in step.
+        # Integer frequencies close the loop; distinct ones decorrelate pan, zoom and roll.
         scale = unit * self._zoom * (1 - 0.2 * math.cos(phase))
         angle = math.radians(18) * math.sin(2 * phase)
         pan = unit * np.array([100 * math.sin(2 * phase + 0.7), 40 * math.sin(3 * phase)])
@@ -68,7 +69,7 @@ class VirtualCamera:
         return np.column_stack([linear, target - linear @ self._anchor])
 
     def read(self, seconds: float) -> Frame | None:
-        """The view at a time; None after one period when it does not loop."""
+        """Render the view at a time; None after one period when not looping."""
         if not self._loop and seconds >= PERIOD:
             return None
         view = cv2.warpAffine(
@@ -81,16 +82,16 @@ class VirtualCamera:
         return Frame(np.asarray(view, dtype=np.uint8), self.intrinsics)
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: there is no device."""
 
 
 def demo_camera(
     width: int = 640, height: int = 480, rate: float = 0.0, loop: bool = True
 ) -> VirtualCamera:
-    """A virtual camera over the portrait of Eileen Collins that comes with scikit-image (NASA, public domain).
+    """Create a virtual camera over scikit-image's portrait of Eileen Collins (NASA, public domain).
 
     Raises:
-        SourceError: scikit-image is not installed, or came without the picture.
+        SourceError: scikit-image is not installed, or lacks the image.
     """
     photo = astronaut_image()
     return VirtualCamera(photo, width, height, ASTRONAUT_FACE, rate=rate or DEFAULT_RATE, loop=loop)
@@ -102,14 +103,14 @@ def astronaut_image() -> ImageBGR:
     Raises:
         SourceError: scikit-image is not installed, or came without the image.
     """
-    # Found, not imported: that would cost half a second and more memory than the whole source.
+    # Importing scikit-image would take half a second and much memory.
     package = importlib.util.find_spec("skimage")
     for folder in (package.submodule_search_locations or ()) if package is not None else ():
         image = cv2.imread(str(Path(folder) / "data" / "astronaut.png"), cv2.IMREAD_COLOR)
         if image is not None:
             return np.asarray(image, dtype=np.uint8)
     raise SourceError(
-        "the demo shows a picture that comes with scikit-image, which is not here: pip install scikit-image"
+        "the source 'demo' needs an image of scikit-image, which is not installed: pip install scikit-image"
     )
 
 

@@ -1,4 +1,4 @@
-"""Tracking: images in, faces that keep their name out."""
+"""Multi-face tracking with persistent track IDs."""
 
 from tddfa_ros.tracking.tracker import FaceTracker
 

@@ -1,4 +1,4 @@
-"""Which box is which track."""
+"""Association of boxes by intersection over union (IoU)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tddfa_ros.types import DoubleArray, RealArray
 
 
 def iou(a: RealArray, b: RealArray) -> DoubleArray:
-    """Intersection over union (n, m), 0..1, of boxes (n, 4) and (m, 4) ``x0, y0, x1, y1``; 0 for boxes without area."""
+    """Compute the pairwise IoU (n, m), 0..1, of boxes (n, 4) and (m, 4) ``x0, y0, x1, y1``; 0 for boxes without area."""
     first = np.asarray(a, dtype=np.float64).reshape(-1, 1, 4)
     second = np.asarray(b, dtype=np.float64).reshape(1, -1, 4)
     low = np.maximum(first[..., :2], second[..., :2])
@@ -20,12 +20,12 @@ def iou(a: RealArray, b: RealArray) -> DoubleArray:
 
 
 def associate(a: RealArray, b: RealArray, min_iou: float) -> list[tuple[int, int]]:
-    """Pair boxes (n, 4) with boxes (m, 4) so that the total IoU of the pairs is largest (Hungarian method).
+    """Match boxes (n, 4) to boxes (m, 4) with maximum total IoU (Hungarian method).
 
-    Pairs under ``min_iou``, and pairs that do not overlap, are never made, not even to make room for a better one elsewhere.
+    Pairs with an IoU below ``min_iou`` or without overlap are excluded before the assignment.
 
     Returns:
-        Index pairs, sorted; every index occurs at most once.
+        Sorted index pairs; each index occurs at most once.
     """
     overlap = iou(a, b)
     overlap[overlap < min_iou] = 0.0

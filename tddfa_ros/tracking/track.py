@@ -1,4 +1,4 @@
-"""The life of one track: tentative, confirmed, coasting, dead."""
+"""State of one track: tentative, confirmed or coasting; constant-velocity prediction of its ROI."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from tddfa_ros.types import DoubleArray
 if TYPE_CHECKING:
     from tddfa_ros.face import Face
 
-# Measured with 3DDFA_V2's mb05 on a photo that a virtual camera swings over, in ROI sides per frame: without prediction a face
-# is lost at 0.35; with 80 % of its last motion it is kept to 0.5 and the landmark error at 0.09 falls from 0.78 to 0.51 %. Under
-# 0.02 the difference is noise, and a ROI that stays put jitters less. All of the motion (100 %) overshoots where a head turns back.
-_PREDICTED_SHARE = 0.8
-_LEAST_SHIFT = 0.02  # ROI sides
-_MOST_SHIFT = 0.5  # ROI sides
-_MEMORABLE = 0.25  # seconds; older motion predicts nothing
+# Measured with 3DDFA_V2's mb05 under a swinging virtual camera, speeds in ROI sides per frame: without prediction a track is lost
+# at 0.35; with 80 % of the last motion it is kept up to 0.5, and the landmark error at 0.09 falls from 0.78 to 0.51 %. Below 0.02
+# the motion is noise, and a fixed ROI jitters less. Predicting 100 % of the motion overshoots when a head reverses.
+_PREDICTION_GAIN = 0.8
+_MIN_SHIFT = 0.02  # ROI sides
+_MAX_SHIFT = 0.5  # ROI sides
+_MAX_PREDICTION_GAP = 0.25  # seconds; older motion is not extrapolated
 
 
 class Track:
     """One face over time.
 
-    A track is born with a hit. It is *confirmed*, and gets its name, after enough hits, and *coasts* while the face is not seen.
+    A track starts *tentative* with one hit, is *confirmed* and gets its ID after enough hits, and *coasts* during misses.
 
     Attributes:
-        roi: (4,) where the face was last seen, image px: the ROI of its landmarks.
-        face: what was last seen.
-        id: "f1", "f2" ...; None until it is confirmed.
-        seen: whether the face was seen in the current frame.
-        misses: frames in a row without it.
-        age: frames since birth.
-        unconfirmed: searches in a row in which the detector did not find it.
+        roi: (4,) landmark ROI of the last hit, image px.
+        face: face of the last hit.
+        id: track ID, "f1", "f2" ...; None while tentative.
+        seen: whether the track has a hit in the current frame.
+        hits: number of hits.
+        misses: consecutive frames without a hit.
+        age: frames since the start of the track.
+        unconfirmed: consecutive detector runs without a detection on the track.
     """
 
     def __init__(self, face: Face, roi: DoubleArray, stamp: float) -> None:
@@ -50,31 +51,31 @@ class Track:
 
     @property
     def coasting(self) -> bool:
-        """Whether the face was not seen in the last frame that is complete."""
+        """Whether the last complete frame was a miss."""
         return self.misses > 0
 
     def begin_frame(self) -> None:
-        """A new image has come; the face has not been seen in it so far."""
+        """Start a frame, without a hit so far."""
         self.seen = False
         self.age += 1
 
     def predicted_roi(self, stamp: float) -> DoubleArray:
-        """Where to look for the face at ``stamp``, (4,) image px: the last ROI, shifted along with constant velocity."""
+        """Predict the ROI (4,) at a stamp, image px: the last ROI, shifted with constant velocity."""
         dt = stamp - self._stamp
-        if self.coasting or dt > _MEMORABLE:
+        if self.coasting or dt > _MAX_PREDICTION_GAP:
             return self.roi
-        shift = _PREDICTED_SHARE * dt * self._velocity
+        shift = _PREDICTION_GAIN * dt * self._velocity
         side = self.roi[2] - self.roi[0]
         length = float(np.hypot(*shift))
-        if length < _LEAST_SHIFT * side:
+        if length < _MIN_SHIFT * side:
             return self.roi
-        return self.roi + np.tile(shift * min(1.0, _MOST_SHIFT * side / length), 2)
+        return self.roi + np.tile(shift * min(1.0, _MAX_SHIFT * side / length), 2)
 
     def hit(self, face: Face, roi: DoubleArray, stamp: float) -> None:
-        """The face was seen at ``stamp``, and its landmarks span ``roi`` (4,)."""
+        """Record a hit at a stamp (s), with the ROI (4,) of the face's landmarks, image px."""
         dt = stamp - self._stamp
         moved = (roi - self.roi).reshape(2, 2).mean(axis=0)
-        if self.coasting or dt > _MEMORABLE:
+        if self.coasting or dt > _MAX_PREDICTION_GAP:
             self._velocity = np.zeros(2)
         elif dt > 0:
             self._velocity = moved / dt
@@ -83,15 +84,15 @@ class Track:
         self.seen = True
 
     def end_frame(self) -> None:
-        """The image has been searched; count the miss if the face was not seen in it."""
+        """End a frame and count a miss when it had no hit."""
         self.misses = 0 if self.seen else self.misses + 1
 
     def revoke_hit(self) -> None:
-        """Take the hit of this frame back: what was seen is another track's face."""
+        """Revoke the hit of the current frame: the face belongs to another track."""
         self.seen = False
 
     def tracked_face(self, stamp: float) -> TrackedFace:
-        """The face as users get it; the track must be confirmed."""
+        """Convert a confirmed track to a :class:`TrackedFace`."""
         face = self.face
         return TrackedFace(
             face.box,

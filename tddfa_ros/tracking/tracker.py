@@ -1,4 +1,4 @@
-"""Faces that keep their name: follow what is known, look for newcomers, forget what is gone."""
+"""Multi-face tracker: regress known tracks, detect new faces at intervals, prune lost tracks."""
 
 from __future__ import annotations
 
@@ -21,46 +21,45 @@ if TYPE_CHECKING:
     from tddfa_ros.pipeline import FacePipeline
 
 REFINEMENT_DRIFT = 0.15
-"""A face this far from the middle of its ROI, in ROI sides, is regressed again in the right ROI.
+"""Distance of a face from its ROI center, in ROI sides, above which it is regressed again in the corrected ROI.
 
-Beyond 0.2 the landmark error of 3DDFA_V2's mb05 doubles; with the second look a face is followed to 0.6 ROI sides per frame.
+Beyond 0.2 the landmark error of 3DDFA_V2's mb05 doubles; with the second regression a face is tracked up to 0.6 ROI sides per frame.
 """
 
-_MOST_DRIFT = 1.0  # ROI sides from one look to the next; more is not this face
-_LARGEST = 3.0  # ROI side in units of the picture's long side
-_MOST_GROWTH = 2.0  # ratio of ROI sides from one look to the next, either way
+_MAX_DRIFT = 1.0  # ROI sides between two regressions; more is another face
+_MAX_ROI = 3.0  # ROI side in units of the image's long side
+_MAX_GROWTH = 2.0  # ratio of ROI sides between two regressions, either way
 
 
 class FaceTracker:
-    """Follows faces through a video by regressing them again where they were, which is cheaper than detection and steadier.
+    """Tracks faces in a video by regression in the previous landmarks' ROI, which costs and jitters less than detection.
 
-    - The ROI comes from the previous landmarks, carried along with the motion; all tracks of a frame go through one batch.
-    - The detector runs when no track is seen, and otherwise every ``detect_interval`` frames for newcomers and lost faces.
-    - A face is reported once it was seen in ``min_hits`` frames, and only in frames where it is seen.
-    - A track ends after ``max_misses`` frames without its face. Until then a detection in its place takes it up again.
-    - Two tracks that end up on one face are one: the older goes on.
-    - Names ("f1", "f2" ...) are never given twice, not even after :meth:`reset`.
+    - The ROI of a track is predicted from its previous landmarks and velocity; all tracks of a frame are regressed in one batch.
+    - The detector runs in frames without a hit, and otherwise every ``detect_interval`` frames for new and lost faces.
+    - A face is reported after ``min_hits`` hits, and only in frames with a hit.
+    - A track ends after ``max_misses`` misses. Until then a detection at its last ROI recovers it.
+    - Of two tracks on one face the older is kept.
+    - Track IDs ("f1", "f2" ...) are never reused, not even after :meth:`reset`.
 
-    Not safe for use by two threads at once.
+    Not thread-safe.
 
     Args:
-        pipeline: does the looking.
-        config: None for the pipeline's.
+        pipeline: pipeline for detection and regression.
+        config: tracking options; None = those of the pipeline.
 
     Attributes:
-        config: may be replaced between frames.
-        timings: ms per stage of the pipeline during the last :meth:`update`, and the :meth:`run_deferred_detection` before it.
+        config: tracking options; may be replaced between frames.
+        timings: ms per pipeline stage of the last :meth:`update`, including a :meth:`run_deferred_detection` before it.
     """
 
     def __init__(self, pipeline: FacePipeline, config: TrackingConfig | None = None) -> None:
         self.config: TrackingConfig = pipeline.config.tracking if config is None else config
         self._pipeline = pipeline
         self._tracks: list[Track] = []  # oldest first
-        self._named = 0
+        self._last_id = 0
         self._stamp = -math.inf
-        self._frames_since_search = 0
+        self._frames_since_detection = 0
         self.timings: dict[str, float] = {}
-        self._timings: dict[str, float] = {}
         self._carried: dict[str, float] = {}
         self._pending: tuple[ImageBGR, float, Intrinsics | None] | None = None
 
@@ -72,17 +71,20 @@ class FaceTracker:
         *,
         defer_detection: bool = False,
     ) -> list[TrackedFace]:
-        """Faces of the next image, oldest track first.
+        """Track faces into the next image.
 
         Args:
             image: (H, W, 3) uint8 BGR.
-            stamp_s: when it was taken, seconds. One that goes back ends all tracks; one that repeats is a frame like any other.
-            intrinsics: of the camera; None assumes the configured field of view.
-            defer_detection: when something is tracked, leave the search for newcomers to :meth:`run_deferred_detection`, so that what is
-                tracked can be published before the detector runs.
+            stamp_s: stamp of the image, s. A stamp that goes back resets the tracker; a repeated one is treated like any other.
+            intrinsics: camera intrinsics; None = the configured field of view.
+            defer_detection: whether to leave a periodic detection to :meth:`run_deferred_detection`, so that tracked faces can be
+                published before the detector runs.
+
+        Returns:
+            Faces with a hit in this image, oldest track first.
 
         Raises:
-            ImageError: the image cannot be used, or the stamp is not a finite number. The tracks stay as they were.
+            ImageError: the image is unusable or the stamp is not finite; the tracks are unchanged.
         """
         if not math.isfinite(stamp_s):
             raise ImageError(f"the stamp of an image must be a finite number, not {stamp_s}")
@@ -91,59 +93,58 @@ class FaceTracker:
             self.reset()
         self._stamp = stamp_s
         self._pending = None
-        self._timings, self._carried = self._carried, {}
+        self.timings, self._carried = self._carried, {}
         for track in self._tracks:
             track.begin_frame()
         self._follow(image, stamp_s, intrinsics)
-        self._frames_since_search += 1
+        self._frames_since_detection += 1
         nothing_seen = not any(track.seen for track in self._tracks)
-        if nothing_seen or self._frames_since_search >= self.config.detect_interval:
-            self._frames_since_search = 0
+        if nothing_seen or self._frames_since_detection >= self.config.detect_interval:
+            self._frames_since_detection = 0
             if defer_detection and not nothing_seen:
                 self._pending = image, stamp_s, intrinsics
             else:
                 self._search(image, stamp_s, intrinsics)
         self._merge()
         self._prune()
-        self.timings = self._timings
         return self._report(stamp_s)
 
     def run_deferred_detection(self) -> None:
-        """Do the search that the last :meth:`update` left for later; newcomers are reported from the next image on.
+        """Run the detection that the last :meth:`update` deferred; new faces are reported from the next image on.
 
-        Its time is included in :attr:`timings` of the next image.
+        Its time is included in the :attr:`timings` of the next update.
         """
         if self._pending is None:
             return
         (image, stamp, intrinsics), self._pending = self._pending, None
-        self._timings = {}
+        reported, self.timings = self.timings, {}
         self._search(image, stamp, intrinsics)
         self._merge()
-        self._carried = self._timings
+        self._carried, self.timings = self.timings, reported
 
     def configure(self, config: PipelineConfig) -> None:
-        """Take over what may change while running, for the pipeline too; tracks go on."""
+        """Apply options that can change at run time, to the pipeline too; tracks are kept."""
         self._pipeline.reconfigure(config)
         self.config = config.tracking
 
     def reset(self) -> None:
-        """End all tracks. Names go on where they were."""
+        """End all tracks; the numbering of IDs continues."""
         self._tracks.clear()
         self._pending = None
         self._stamp = -math.inf
-        self._frames_since_search = 0
+        self._frames_since_detection = 0
 
     def _follow(self, image: ImageBGR, stamp: float, intrinsics: Intrinsics | None) -> None:
-        """Look for every track where it should be now."""
+        """Regress every track in its predicted ROI."""
         size = image.shape[1], image.shape[0]
-        looks = [(track, track.predicted_roi(stamp)) for track in self._tracks]
-        looks = [(track, roi) for track, roi in looks if self._worth_a_look(roi, size)]
-        if not looks:
+        predicted = [(track, track.predicted_roi(stamp)) for track in self._tracks]
+        predicted = [(track, roi) for track, roi in predicted if self._usable(roi, size)]
+        if not predicted:
             return
-        faces = self._regress(image, [roi for _, roi in looks], intrinsics)
+        faces = self._regress(image, [roi for _, roi in predicted], intrinsics)
         found = [
             (track, face, roi)
-            for (track, _), face in zip(looks, faces, strict=True)
+            for (track, _), face in zip(predicted, faces, strict=True)
             if (roi := self._accept(face, _box_roi(face.box), size)) is not None
         ]
         off = [
@@ -158,13 +159,13 @@ class FaceTracker:
             track.hit(face, roi, stamp)
 
     def _search(self, image: ImageBGR, stamp: float, intrinsics: Intrinsics | None) -> None:
-        """Detect; take lost tracks up again, and begin tracks for the rest."""
+        """Detect faces, recover lost tracks and start new ones."""
         size = image.shape[1], image.shape[0]
         boxes = self._pipeline.detect(image)[:, :4]
         self._collect_timings()
-        boxes = boxes[[self._worth_a_look(roi, size) for roi in roi_from_box(boxes)]]
-        places = [track.roi for track in self._tracks]
-        pairs = associate(np.reshape(places, (-1, 4)), roi_from_box(boxes), self.config.min_iou)
+        boxes = boxes[[self._usable(roi, size) for roi in roi_from_box(boxes)]]
+        rois = [track.roi for track in self._tracks]
+        pairs = associate(np.reshape(rois, (-1, 4)), roi_from_box(boxes), self.config.min_iou)
         owner = {j: self._tracks[i] for i, j in pairs}
         self._count_unconfirmed(confirmed=list(owner.values()))
         wanted = [j for j in range(len(boxes)) if j not in owner or not owner[j].seen]
@@ -182,7 +183,7 @@ class FaceTracker:
                 self._tracks.append(Track(face, roi, stamp))
 
     def _count_unconfirmed(self, confirmed: Sequence[Track]) -> None:
-        """Stop following what the detector has not seen for several searches: the network sees a face wherever it looks."""
+        """End tracks that the detector has missed in several runs: the regressor fits a face to any crop."""
         for track in self._tracks:
             if track in confirmed:
                 track.unconfirmed = 0
@@ -200,31 +201,31 @@ class FaceTracker:
 
     def _collect_timings(self) -> None:
         for stage, ms in self._pipeline.timings.items():
-            self._timings[stage] = self._timings.get(stage, 0.0) + ms
+            self.timings[stage] = self.timings.get(stage, 0.0) + ms
 
     def _accept(
         self, face: Face, roi: DoubleArray | None, size: tuple[int, int]
     ) -> DoubleArray | None:
-        """``roi`` of the face's landmarks if this is a face, and still the one that was looked for; else None."""
-        sure = face.confidence >= self.config.min_confidence and np.isfinite(face.params).all()
-        if roi is None or not sure or not self._worth_a_look(roi, size):
+        """Return the landmark ROI if the crop shows a face and the face is still the tracked one, else None."""
+        confident = face.confidence >= self.config.min_confidence and np.isfinite(face.params).all()
+        if roi is None or not confident or not self._usable(roi, size):
             return None
         growth = (roi[2] - roi[0]) / (face.roi[2] - face.roi[0])
-        if not 1 / _MOST_GROWTH <= growth <= _MOST_GROWTH or _drift(face.roi, roi) > _MOST_DRIFT:
+        if not 1 / _MAX_GROWTH <= growth <= _MAX_GROWTH or _drift(face.roi, roi) > _MAX_DRIFT:
             return None
         return roi
 
-    def _worth_a_look(self, roi: RealArray, size: tuple[int, int]) -> bool:
-        """Whether the ROI has a sensible size and its centre in the picture of ``size`` (width, height)."""
+    def _usable(self, roi: RealArray, size: tuple[int, int]) -> bool:
+        """Return whether the ROI has a valid size and its center inside an image of ``size`` (width, height)."""
         x, y = (roi[0] + roi[2]) / 2, (roi[1] + roi[3]) / 2
         inside = 0 <= x <= size[0] - 1 and 0 <= y <= size[1] - 1
-        return bool(inside and self.config.min_roi_px <= roi[2] - roi[0] <= _LARGEST * max(size))
+        return bool(inside and self.config.min_roi_px <= roi[2] - roi[0] <= _MAX_ROI * max(size))
 
     def _merge(self) -> None:
-        """Resolve tracks that are on one face.
+        """Resolve duplicate tracks of one face.
 
-        The older goes on and the younger ends. But a track that was lost and has come up on a face that another followed all the
-        while has found a stranger: it stays lost.
+        The older track is kept. Exception: a track that recovers from misses on a face that another track has followed meanwhile
+        has switched to another person, so its hit is revoked.
         """
         seen = [track for track in self._tracks if track.seen]
         if len(seen) < 2:
@@ -242,7 +243,7 @@ class FaceTracker:
                     self._tracks.remove(younger)
 
     def _prune(self) -> None:
-        """Count misses and end tracks; a tentative one ends with its first miss."""
+        """Count misses and end lost tracks; a tentative track ends with its first miss."""
         for track in self._tracks:
             track.end_frame()
         self._tracks = [
@@ -254,8 +255,8 @@ class FaceTracker:
     def _report(self, stamp: float) -> list[TrackedFace]:
         for track in self._tracks:
             if track.id is None and track.hits >= self.config.min_hits:
-                self._named += 1
-                track.id = f"f{self._named}"
+                self._last_id += 1
+                track.id = f"f{self._last_id}"
         return [
             track.tracked_face(stamp)
             for track in self._tracks
@@ -264,13 +265,13 @@ class FaceTracker:
 
 
 def _span(face: Face) -> DoubleArray:
-    """(4,) bounding box of the landmarks; what `Face.box` is when the face was not detected but followed."""
+    """Bounding box (4,) of the landmarks: `Face.box` of a face that was tracked, not detected."""
     points = face.landmarks68[:, :2]
     return np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float64)
 
 
 def _box_roi(box: RealArray) -> DoubleArray | None:
-    """ROI (4,) of landmarks with this bounding box; None when they have no extent or are not finite."""
+    """ROI (4,) of landmarks with a bounding box; None when they have no extent or are not finite."""
     try:
         return roi_from_landmarks(box.reshape(2, 2))
     except ImageError:
@@ -278,6 +279,6 @@ def _box_roi(box: RealArray) -> DoubleArray | None:
 
 
 def _drift(before: RealArray, after: RealArray) -> float:
-    """Distance of the centres of two ROIs (4,), in sides of the first."""
+    """Distance of the centers of two ROIs (4,), in sides of the first."""
     x, y = (after - before).reshape(2, 2).mean(axis=0)
     return float(math.hypot(x, y) / (before[2] - before[0]))

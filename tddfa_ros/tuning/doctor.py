@@ -7,8 +7,6 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -56,7 +54,7 @@ def examine(store: ModelStore) -> Iterator[Finding]:
     yield from _packages()
     yield from _providers()
     yield from _libraries()
-    yield from _programs()
+    yield _ros()
     yield from _models(store)
 
 
@@ -72,7 +70,9 @@ def _packages() -> Iterator[Finding]:
     for name, module in (("NumPy", "numpy"), ("SciPy", "scipy"), ("ONNX", "onnx")):
         yield _package(name, module)
     yield from _opencv()
-    ray = _installed("ray")  # to import it takes seconds
+    av, ray = _installed("av"), _installed("ray")  # to import Ray takes seconds
+    why = "not installed; videos have a constant frame rate and no audio without it: pip install av"
+    yield Finding("software", "PyAV", OK if av else ABSENT, av or why)
     why = "not installed; tddfa batch --ray needs it: pip install ray"
     yield Finding("software", "Ray", OK if ray else ABSENT, ray or why)
 
@@ -170,21 +170,6 @@ def _libraries() -> Iterator[Finding]:
             yield Finding("GPU libraries", name, ABSENT, detail)
         else:
             yield Finding("GPU libraries", name, ABSENT, "not found")
-
-
-def _programs() -> Iterator[Finding]:
-    yield _ros()
-    path = shutil.which("ffmpeg")
-    if path is None:
-        yield Finding("programs", "ffmpeg", ABSENT, "not on PATH; videos lose their sound")
-        return
-    try:
-        run = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        yield Finding("programs", "ffmpeg", BROKEN, f"{path} cannot be run: {error}")
-        return
-    first = (run.stdout.splitlines() or ["no answer"])[0]
-    yield Finding("programs", "ffmpeg", BROKEN if run.returncode else OK, f"{path}: {first}")
 
 
 def _ros() -> Finding:

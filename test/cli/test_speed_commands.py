@@ -80,15 +80,15 @@ def test_doctor_in_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_doctor_for_people() -> None:
     findings = [
         Finding("machine", "Python", OK, "3.12.1"),
-        Finding("programs", "ffmpeg", ABSENT, "not on PATH"),
+        Finding("software", "PyAV", ABSENT, "not installed"),
     ]
     timings = [Timing("net", "CPU, 1 thread", 8, 1.234), Timing("net", "CUDA", 1, problem="no")]
     assert as_text(findings, timings).split("\n") == [
         "machine",
         "  ok      Python: 3.12.1",
         "",
-        "programs",
-        "  absent  ffmpeg: not on PATH",
+        "software",
+        "  absent  PyAV: not installed",
         "",
         "median ms of one face or picture",
         f"  {'net, 8 at once':<26} {'CPU, 1 thread':<16} 1.23",

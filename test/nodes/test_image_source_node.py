@@ -141,7 +141,7 @@ def test_the_rate_is_kept(graph: Any, folder: Path) -> None:
     ("parameters", "sentence"),
     [
         ({"source": "97"}, "there is no camera /dev/video97"),
-        ({"source": "nowhere.mp4"}, "there is no camera, video, picture or folder 'nowhere.mp4'"),
+        ({"source": "nowhere.mp4"}, "there is no camera, video, image or folder 'nowhere.mp4'"),
         ({"rate": -1.0}, "from 0.0 to 240.0"),
         ({"image_transport": "theora"}, "one of raw, compressed"),
     ],
@@ -162,7 +162,7 @@ def test_a_file_that_turns_out_unreadable_ends_the_node(graph: Any, tmp_path: Pa
     path.write_bytes(b"no picture")
     process = graph.start(NODE, parameters={"source": str(path)})
     assert process.wait() == 2
-    assert "a.png cannot be read as a picture" in process.output
+    assert "a.png cannot be read as an image" in process.output
     assert "Traceback" not in process.output
 
 

@@ -46,12 +46,12 @@ def test_a_file_of_a_bag_is_enough(tmp_path: Path) -> None:
 
 def test_which_topic_is_meant(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "ride", PICTURES, [RAW, COMPRESSED])
-    with pytest.raises(SourceError, match=f"pictures on {RAW}, {COMPRESSED}: choose one"):
+    with pytest.raises(SourceError, match=f"images on {RAW}, {COMPRESSED}: choose one"):
         BagImages(path)
     assert len(list(BagImages(path, COMPRESSED))) == 3
-    with pytest.raises(SourceError, match="no pictures on /words; it has some on /camera"):
+    with pytest.raises(SourceError, match="no images on /words; its image topics are /camera"):
         BagImages(path, "/words")
-    with pytest.raises(SourceError, match=r"has no pictures$"):
+    with pytest.raises(SourceError, match=r"has no image topic$"):
         BagImages(write_bag(tmp_path / "talk", PICTURES, []))
 
 

@@ -87,18 +87,18 @@ def test_nothing_but_broken_pictures_is_an_end(folder: Path) -> None:
     for _ in range(2):
         with pytest.raises(ImageError):
             source.read(0.0)
-    with pytest.raises(SourceError, match="none of the 3 pictures"):
+    with pytest.raises(SourceError, match="none of the 3 images"):
         source.read(0.0)
 
 
 def test_a_file_that_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"text")
-    with pytest.raises(SourceError, match=r"a\.jpg cannot be read as a picture"):
+    with pytest.raises(SourceError, match=r"a\.jpg cannot be read as an image"):
         create_source(str(tmp_path / "a.jpg")).read(0.0)
 
 
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="there are no pictures"):
+    with pytest.raises(SourceError, match="there are no images"):
         create_source(str(tmp_path))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 from pathlib import Path
 
@@ -77,12 +78,17 @@ def test_no_onnx_runtime_is_broken(store: ModelStore, monkeypatch: pytest.Monkey
     assert "CUDA" not in found
 
 
-def test_programs(store: ModelStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert look(store)["ffmpeg"].state == ABSENT
-    (tmp_path / "ffmpeg").write_text("#!/bin/sh\nexit 3\n")
-    (tmp_path / "ffmpeg").chmod(0o755)
-    assert look(store)["ffmpeg"].state == BROKEN
+def test_pyav(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "av":
+            raise importlib.metadata.PackageNotFoundError
+        return "1.2.3"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert look(store)["PyAV"].state == ABSENT
+    assert "pip install av" in look(store)["PyAV"].detail
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "18.1.0")
+    assert (look(store)["PyAV"].state, look(store)["PyAV"].detail) == (OK, "18.1.0")
 
 
 def test_a_sourced_ros_that_python_does_not_find_is_broken(

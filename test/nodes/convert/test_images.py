@@ -263,7 +263,7 @@ def refusal(sent: Any) -> str:
 def test_truncated_data(picture: Any) -> None:
     rows = rows_of(picture)
     cut = message("bgr8", rows, data=array("B", rows.tobytes()[:-1]))
-    assert "needs 576 bytes, but 575 came" in refusal(cut)
+    assert "needs 576 bytes, but 575 arrived" in refusal(cut)
     assert "truncated" in refusal(message("bgr8", rows, data=array("B")))
     assert "truncated" in refusal(message("nv12", rows_of(picture[..., 0])[:-3]))
 
