@@ -110,10 +110,10 @@ setup(
         "cpu": ["onnxruntime>=1.16"],
         "docs": [
             "mkdocs>=1.6,<2",
-            "mkdocs-click>=0.9,<1",
             "mkdocs-material>=9.6,<10",
             "mkdocstrings[python]>=0.29,<2",
         ],
+        "eval": ["matplotlib>=3.5"],
         "export": ["pillow>=9", "pygltflib>=1.16", "trimesh>=4.0"],
         "fast": ["numba>=0.56"],
         "gpu": ["onnxruntime-gpu>=1.16"],
@@ -121,7 +121,7 @@ setup(
         "video": ["av>=14"],
         "training": ["onnxscript>=0.1", "tensorboard>=2.10", "torch>=2.13,<3"],
         "dev": [
-            "import-linter>=2.1",
+            "import-linter>=2.1,<3",
             "mypy>=2.4,<3",
             "pre-commit>=3.0",
             "pytest>=7.0",

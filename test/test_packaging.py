@@ -27,7 +27,7 @@ PYTHON_OF = {"kilted": ("3.10", "3.11", "3.12", "3.13"), "jazzy": ("3.12",)}
 
 EXTRAS_OF = {
     "base": ["cpu"],
-    "toolbox": ["avatar", "export", "fast", "video"],
+    "toolbox": ["avatar", "eval", "export", "fast", "video"],
     "dev": ["dev", "bags"],
     "cluster": ["cluster"],
     "docs": ["docs"],

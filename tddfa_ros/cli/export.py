@@ -10,14 +10,25 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_opt
 
 
 @click.command("export", short_help="Write a trained network as ONNX.")
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Checkpoint that training wrote (.pt).",
+)
 @click.option(
     "--cache",
     "folder",
     type=EXISTING_FOLDER,
     help="Held-out crops to calibrate the confidence on; the folder 'cache' beside the checkpoint by default.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="ONNX file to write.",
+)
 @click.option(
     "--head",
     "heads",

@@ -23,7 +23,13 @@ from tddfa_ros.cli._common import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER, 
     type=EXISTING_FILE,
     help="Checkpoint of a face network, whose backbone is the start.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Passes over the training faces.",
+)
 @click.option(
     "--views",
     type=click.IntRange(min=1),
@@ -38,7 +44,9 @@ from tddfa_ros.cli._common import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER, 
     show_default=True,
     help="Layers of the backbone that stay as they are; 0 without --init.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the split and of training."
+)
 @click.option("--work", type=FOLDER, required=True, help="Where maps, weights and the report go.")
 @click.option(
     "-o",

@@ -70,9 +70,10 @@ def _packages() -> Iterator[Finding]:
     for name, module in (("NumPy", "numpy"), ("SciPy", "scipy"), ("ONNX", "onnx")):
         yield _package(name, module)
     yield from _opencv()
-    av, ray = _installed("av"), _installed("ray")  # to import Ray takes seconds
+    pyav = _installed("av")
     why = "not installed; videos have a constant frame rate and no audio without it: pip install av"
-    yield Finding("software", "PyAV", OK if av else ABSENT, av or why)
+    yield Finding("software", "PyAV", OK if pyav else ABSENT, pyav or why)
+    ray = _installed("ray")  # to import it takes seconds
     why = "not installed; tddfa batch --ray needs it: pip install ray"
     yield Finding("software", "Ray", OK if ray else ABSENT, ray or why)
 

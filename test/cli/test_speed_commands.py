@@ -129,4 +129,4 @@ def test_batch_writes_a_line_per_picture_and_names_what_failed(
     assert [len(record["faces"]) for record in records] == [1, 0]
     captured = capsys.readouterr()
     assert captured.out == f"{output}: 1 face in 1 picture\n"
-    assert f"{pictures / 'broken.png'} cannot be read as a picture\n" in captured.err
+    assert f"{pictures / 'broken.png'} cannot be read as an image\n" in captured.err

@@ -1,4 +1,4 @@
-"""The pages among themselves: links, pictures, navigation, the parts that are copied, the reference."""
+"""The pages among themselves: links, pictures, navigation, the reference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from support.documents import DOCS, PAGES, ROOT, anchors, links, name_of
 import tddfa_ros
 
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -92,47 +91,7 @@ def test_the_guide_s_first_page_leads_to_all_others() -> None:
     assert {path.name for path in (DOCS / "guide").glob("*.md")} - {"README.md"} <= listed
 
 
-# --- parts of the README ---
-
-
-def test_parts_are_what_the_readme_says(scripts: Any) -> None:
-    writer = scripts("write_docs")
-    pages = writer.pages()
-    assert len(pages) > 5
-    for page in pages:
-        text = page.read_text(encoding="utf-8")
-        assert writer.render(text, page, README) == text, "run: python scripts/write_docs.py"
-
-
-def test_every_table_of_the_readme_about_ros_is_in_the_guide(scripts: Any) -> None:
-    pages = scripts("write_docs").pages()
-    parts = {
-        name
-        for page in pages
-        for name in re.findall("<!-- README: (.*) -->", page.read_text(encoding="utf-8"))
-    }
-    tables = {name for name in re.findall("<!-- /(.*) -->", README)}
-    inside = {"topics": "Topics and services", "services": "Topics and services"}
-    inside |= {"accuracy": "Accuracy", "speed": "Speed"}
-    assert {inside.get(name, name) for name in tables} <= parts
-
-
-def test_links_of_a_part_lead_to_the_same_files(scripts: Any) -> None:
-    writer = scripts("write_docs")
-    page = DOCS / "ros" / "topics.md"
-    readme = "## A\n\nsee [b](docs/ros/x.md#y), [c](LICENSE), [d](https://e.org/f)\n\n## G\n"
-    text = "<!-- README: A -->\nold\n<!-- /README: A -->\n"
-    assert writer.render(text, page, readme) == (
-        "<!-- README: A -->\n\nsee [b](x.md#y), [c](../../LICENSE), [d](https://e.org/f)\n\n<!-- /README: A -->\n"
-    )
-
-
-@pytest.mark.parametrize(
-    "text", ["<!-- README: Nowhere -->\n<!-- /README: Nowhere -->\n", "<!-- README: Speed -->\n"]
-)
-def test_a_part_that_cannot_be_renewed_is_named(scripts: Any, text: str) -> None:
-    with pytest.raises(ValueError, match=r"Nowhere|no end"):
-        scripts("write_docs").render(text, DOCS / "index.md", README)
+# --- facts that a page repeats ---
 
 
 def test_quality_of_service_is_what_the_source_says() -> None:
@@ -160,7 +119,7 @@ def test_quality_of_service_is_what_the_source_says() -> None:
         )
 
     assert said == {
-        "pictures in": profile("subscriptions", "SENSOR_QOS = "),
+        "images in": profile("subscriptions", "SENSOR_QOS = "),
         "faces, markers, points, overlay out": profile("face_publisher", "OUTPUT_QOS = "),
         "face_mesh/topology": profile("face_publisher", "LATCHED_QOS = "),
         "/tf": profile("face_publisher", "TF_QOS = "),

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from support.documents import PAGES, ROOT, Block, blocks
+from support.page_runner import write_video
 
 from tddfa_ros import FacePipeline
 from tddfa_ros.demo.samples import write_samples
@@ -27,8 +28,9 @@ BLOCKS = [block for page in PAGES for block in blocks(page) if block.language ==
 NAMES = [block.where for block in BLOCKS]
 
 NOT_RUN = {
-    "README.md": "test/test_readme.py runs it",
-    "docs/quickstart.md": "a copy of the README's",
+    "README.md": "test_pages_run.py runs it after the commands that write its files",
+    "docs/faq.md": "the same",
+    "docs/quickstart.md": "the same",
     "docs/ros/README.md": "waits for messages",
     "docs/guide/detectors.md": "needs a detector of the user's",
     "docs/guide/official_weights.md": "needs the user's weights",
@@ -100,7 +102,7 @@ def workplace(
     for place in ("photo.jpg", "photos/a.jpg", "more/deep/b.png"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / place), astronaut)
-    write_video(tmp_path / "video.mp4", astronaut)
+    write_video(tmp_path / "video.mp4", astronaut, 4)
     shutil.copy(tmp_path / "video.mp4", tmp_path / "talk.mp4")
     write_samples(tmp_path / "samples")
     shutil.copy(tmp_path / "samples/astronaut.png", tmp_path / "open.jpg")
@@ -124,13 +126,6 @@ def workplace(
     }
     for name in set(OUTPUTS) - before:
         del OUTPUTS[name]
-
-
-def write_video(path: Path, picture: np.ndarray, pictures: int = 4) -> None:
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, picture.shape[1::-1])
-    for _ in range(pictures):
-        video.write(picture)
-    video.release()
 
 
 def pages_to_run() -> list[Path]:

@@ -38,11 +38,8 @@ def test_the_arguments_are_those_of_the_contract() -> None:
     assert set(names) == CONTRACT | EXTRA
 
 
-def test_the_readme_names_every_argument() -> None:
-    readme = ROOT / "README.md"
-    if not readme.is_file():
-        pytest.skip("there is no README.md yet")
-    text = readme.read_text(encoding="utf-8")
+def test_the_page_about_launching_names_every_argument() -> None:
+    text = (ROOT / "docs/ros/README.md").read_text(encoding="utf-8")
     assert [name for name in declared_names() if f"`{name}`" not in text] == []
 
 

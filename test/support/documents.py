@@ -72,13 +72,22 @@ def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
     lines = re.sub(r"\\\n\s*", " ", block.text).splitlines()
     for line in lines:
         try:
-            words = shlex.split(line, comments=True)
+            words = split(line)
         except ValueError:  # a drawing, or a quotation
             continue
         while words and re.fullmatch(r"[A-Z_][A-Z0-9_]*=\S*", words[0]):
             words.pop(0)
         if words:
             yield f"{block.where}: {line.strip()}", words
+
+
+def split(line: str) -> list[str]:
+    """The words of a line of shell without its comment, which starts with a # at the start of a word.
+
+    Raises:
+        ValueError: a quotation mark has no partner.
+    """
+    return shlex.split(re.sub(r"(^|\s)#.*$", "", line))
 
 
 def tddfa_words(words: list[str]) -> list[str] | None:

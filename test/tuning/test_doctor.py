@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 from pathlib import Path
 
@@ -79,15 +78,11 @@ def test_no_onnx_runtime_is_broken(store: ModelStore, monkeypatch: pytest.Monkey
 
 
 def test_pyav(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def version(name: str) -> str:
-        if name == "av":
-            raise importlib.metadata.PackageNotFoundError
-        return "1.2.3"
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
+    versions: dict[str, str] = {}
+    monkeypatch.setattr("tddfa_ros.tuning.doctor._installed", versions.get)
     assert look(store)["PyAV"].state == ABSENT
     assert "pip install av" in look(store)["PyAV"].detail
-    monkeypatch.setattr(importlib.metadata, "version", lambda _: "18.1.0")
+    versions["av"] = "18.1.0"
     assert (look(store)["PyAV"].state, look(store)["PyAV"].detail) == (OK, "18.1.0")
 
 

@@ -1,17 +1,18 @@
-"""Write the tables of ``README.md`` that follow from the source: launch arguments, parameters, messages, subcommands.
+"""Write the tables in ``docs/`` that follow from the source: launch arguments, parameters, messages, commands.
 
-python scripts/write_readme_tables.py     # after a change of an option, a launch argument, a message or a subcommand
+python scripts/write_tables.py     # after a change of an option, a launch argument, a message or a command
 
-Each table lies between ``<!-- name -->`` and ``<!-- /name -->``; everything else in the file stays as it is.
+Each table lies between ``<!-- name -->`` and ``<!-- /name -->``; everything else in the page stays as it is.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -22,26 +23,37 @@ from write_config import NODES
 from tddfa_ros.cli import tddfa
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET = ROOT / "README.md"
+DOCS = ROOT / "docs"
 MESSAGES = ("FaceMeshArray", "FaceMesh", "FaceLandmarksArray", "FaceLandmarks", "FaceTopology")
 
 
-def render(text: str) -> str:
-    """``text`` of the README with every generated table renewed.
+def tables() -> dict[str, dict[str, str]]:
+    """All generated tables: page below ``docs/`` -> name of the table -> its text."""
+    return {
+        "ros/README.md": {"launch-arguments": launch_arguments()},
+        "ros/parameters.md": {
+            f"parameters {name}": parameters(declared()) for name, declared in NODES.items()
+        },
+        "ros/messages.md": {"messages": "\n".join(map(message, MESSAGES))},
+        "cli.md": {"commands": command_index(), "options": command_sections()},
+    }
+
+
+def render(text: str, blocks: Mapping[str, str], page: str) -> str:
+    """``text`` of a page with the given tables renewed.
+
+    Args:
+        text: the whole page.
+        blocks: name of each table -> its text.
+        page: name of the page, for the error.
 
     Raises:
         ValueError: the markers of a table are not there exactly once.
     """
-    blocks = {
-        "launch-arguments": launch_arguments(),
-        "messages": "\n".join(map(message, MESSAGES)),
-        "cli": subcommands(),
-    }
-    blocks |= {f"parameters {name}": parameters(declared()) for name, declared in NODES.items()}
     for name, block in blocks.items():
         pattern = rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)"
         if len(re.findall(pattern, text, re.S)) != 1:
-            raise ValueError(f"README.md needs <!-- {name} --> and <!-- /{name} --> exactly once")
+            raise ValueError(f"{page} needs <!-- {name} --> and <!-- /{name} --> exactly once")
         text = re.sub(pattern, lambda m, b=block: f"{m[1]}\n{b}\n{m[2]}", text, flags=re.S)
     return text
 
@@ -96,14 +108,59 @@ def message(name: str) -> str:
     return "\n".join([*lines, "|---|---|---|", *rows]) + "\n"
 
 
-def subcommands() -> str:
-    """Every subcommand of ``tddfa`` with its first line of help."""
+def command_index() -> str:
+    """Every command of ``tddfa`` with its first line of help and a link to its section."""
     lines = ["| command | what it does |", "|---|---|"]
     for name, command in _commands(tddfa, ""):
-        lines.append(
-            f"| `tddfa {name}` | {_cell(command.get_short_help_str(200).removesuffix('.'))} |"
-        )
+        anchor = f"tddfa-{name.replace(' ', '-')}"
+        meaning = _cell(command.get_short_help_str(200).removesuffix("."))
+        lines.append(f"| [`tddfa {name}`](#{anchor}) | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def command_sections() -> str:
+    """One section for every command of ``tddfa``: usage, help text and a table of its options."""
+    return "\n".join(_section(name, command) for name, command in _commands(tddfa, ""))
+
+
+def _section(name: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=f"tddfa {name}")
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    text = inspect.cleandoc(command.help or "").replace("\b\n", "").replace("<", "&lt;")
+    lines = [f"## tddfa {name}", "", "```text", usage, "```", "", text, ""]
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+    if options:
+        lines += ["| option | meaning |", "|---|---|", *map(_option, options), ""]
+    return "\n".join(lines)
+
+
+def _option(option: click.Option) -> str:
+    """One row: all names, what value it takes, its help, its default and range."""
+    kind = option.type
+    value = option.metavar or kind.name.upper().removesuffix(" RANGE")
+    if isinstance(kind, click.Choice):
+        value = option.metavar or "|".join(map(str, kind.choices))
+    names = ", ".join(option.opts)
+    if option.secondary_opts:
+        names += " / " + ", ".join(option.secondary_opts)
+    shown = names if option.is_flag or option.count else f"{names} {value}"
+    notes = []
+    if option.show_default and option.default is not None:
+        default = option.show_default if isinstance(option.show_default, str) else option.default
+        notes.append(f"default: {str(default).lower() if isinstance(default, bool) else default}")
+    low, high = getattr(kind, "min", None), getattr(kind, "max", None)
+    if low is not None or high is not None:
+        both = low is not None and high is not None
+        one = f"at most {high}" if low is None else f"at least {low}"
+        notes.append(f"{low} to {high}" if both else one)
+    notes += ["required"] if option.required else []
+    notes += ["may be repeated"] if option.multiple else []
+    meaning = " ".join(filter(None, [option.help, f"[{'; '.join(notes)}]" if notes else ""]))
+    return f"| {_code(_bar(shown))} | {_cell(meaning)} |"
+
+
+def _bar(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _commands(group: click.Group, prefix: str) -> Iterator[tuple[str, click.Command]]:
@@ -149,5 +206,9 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(render(TARGET.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"wrote {TARGET.name}", file=sys.stderr)
+    for page, blocks in tables().items():
+        old = (DOCS / page).read_text(encoding="utf-8")
+        new = render(old, blocks, f"docs/{page}")
+        if new != old:
+            (DOCS / page).write_text(new, encoding="utf-8")
+            print(f"wrote docs/{page}", file=sys.stderr)
