@@ -11,10 +11,11 @@ from torch import Tensor
 
 
 class Clock:
-    """Attributes: epoch: whole epochs that are over; step: steps of the next one that are."""
+    """Attributes: epoch: whole epochs that are over; step: steps of the next one that are; seconds: time spent on steps."""
 
     def __init__(self) -> None:
         self.epoch, self.step = 0, 0
+        self.seconds = 0.0
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -33,11 +34,12 @@ class Clock:
     def state_dict(self) -> dict[str, Any]:
         """Everything, to go on from."""
         sums, counts = dict(self._sums), dict(self._counts)
-        return {"epoch": self.epoch, "step": self.step, "sums": sums, "counts": counts}
+        return {"epoch": self.epoch, "step": self.step, "sums": sums, "counts": counts, "seconds": self.seconds}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with what :meth:`state_dict` gave."""
         self.epoch, self.step = state["epoch"], state["step"]
+        self.seconds = state.get("seconds", 0.0)
         self._sums, self._counts = dict(state["sums"]), dict(state["counts"])
 
 

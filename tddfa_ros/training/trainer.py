@@ -37,10 +37,12 @@ from tddfa_ros.training.losses import (
     vertex_distance_cost,
 )
 from tddfa_ros.training.networks import FaceNet, normalise
+from tddfa_ros.training.onnx_weights import estimate_normalization
 from tddfa_ros.training.selection import select_trained
 from tddfa_ros.training.uv_target import UvTarget
 from tddfa_ros.training.validation import Validation
 
+_NORM_BATCHES = 24  # from which batch normalizations of an exported network are estimated
 _CLIP = 5.0  # largest norm of a gradient
 _LOOK_AHEAD_FACES = 512  # on which a look-ahead of the meta-joint optimisation is scored
 
@@ -115,6 +117,8 @@ class Trainer:
         self.network.start_at(crop_pixels(self._loss.points(mean[None])[0, :68]))
         if start is not None and not self.checkpoint.is_file():
             left = checkpoints.start_from(self.network, start)
+            if start.suffix == ".onnx":
+                estimate_normalization(self.network, self._some_crops(cache, model))
             if self._workers.first:
                 tqdm.write(f"begun with {start}; new: {', '.join(left) or 'nothing'}")
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -167,10 +171,21 @@ class Trainer:
                         self._save()
                         raise KeyboardInterrupt
                 self._end_epoch(epoch, (time.monotonic() - started) / 60)
+                if self._progress >= 1:
+                    break
 
     def validate(self) -> float:
         """Mean distance of the mesh's 68 landmarks of held-out faces from their labels, % of the face size."""
         return self._validation(self.averaged())["nme_validation"]
+
+    def _some_crops(self, cache: FaceCache, model: MorphableModel) -> Iterator[Tensor]:
+        """A few batches as training draws them."""
+        augment = Augment(self.config.augment, model, self.config.input_size)
+        crops = FaceDataset(cache, model, augment, self.config.seed, self.config.input_size)
+        draws = iter(self._draws)
+        for _ in range(min(_NORM_BATCHES, self._draws.steps)):
+            chosen = [crops[next(draws)]["image"] for _ in range(self.config.batch)]
+            yield normalise(torch.stack(chosen))
 
     def _steps(self, epoch: int) -> Iterator[None]:
         """One epoch, or what is left of it; yields where it may be stopped."""
@@ -191,16 +206,30 @@ class Trainer:
                 )
                 yield
             return
+        before = time.monotonic()
         for batch in progress:
             total = self._step(self._loss, batch)
+            now = time.monotonic()
+            if self.config.minutes > 0:
+                self._clock.seconds += now - before
+            before = now
             if self._clock.step % 20 == 0:
                 progress.set_postfix(loss=f"{float(total):.3f}")
             yield
+            if self._workers.any(self._progress >= 1):
+                return
+
+    @property
+    def _progress(self) -> float:
+        """Share of the run that is over: of its steps or, with a budget of minutes, of its time."""
+        config, clock = self.config, self._clock
+        done = (clock.epoch + clock.step / self._draws.steps) / config.epochs
+        return max(done, clock.seconds / 60 / config.minutes) if config.minutes > 0 else done
 
     def _step(self, loss: FaceLoss, batch: Batch) -> Tensor:
         """One step of the optimiser, and its loss."""
         config, device = self.config, self._workers.device
-        progress = (self._clock.epoch + self._clock.step / self._draws.steps) / config.epochs
+        progress = min(self._progress, 1.0)
         rate = config.learning_rate * one_cycle(progress, config.warmup_epochs / config.epochs)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
