@@ -15,10 +15,20 @@ from numpy.typing import NDArray
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.types import CROP_FRAME, FloatArray
 
-SOURCES = ("aflw", "utk", "ytf", "lfw", "cc0", "helen", "afw", "cew", "yawn", "mask")
+SOURCES = ("aflw", "utk", "ytf", "lfw", "cc0", "helen", "afw", "cew", "yawn", "mask", "lp", "cfp")
 
 AFLW_KEPT_EVERY = 47
 """One face of AFLW in so many is kept for measuring its 21 points."""
+TRUE_SOURCES = ("lp",)
+"""Sources whose 68 points are those of a 3D head, jaw included, not annotations of the visible outline."""
+CLOSED_EYES = ("cew",)
+"""Sources all of whose faces have their eyes closed."""
+MAX_POSE_DISAGREEMENT_DEG = 25.0
+"""Faces on which 3DDFA_V2 and the head-pose network disagree by more have a wrong label."""
+
+_ONE_PIXEL = {"helen": 0.25, "afw": 0.4}
+"""Typical size of one pixel of the original photograph in px of the stored crop, where the points do not tell it: iBUG's files count from 1."""
+_GRID_TOLERANCE = 0.06
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +40,12 @@ class FaceLabels:
         roi: (n, 4) the teacher's ROI in px of the stored crop.
         teacher68: (n, 68, 3) 3DDFA_V2; spread: (n,) its own uncertainty in ROI widths; yaw_deg: (n,).
         mesh478: (n, 478, 3) MediaPipe; blendshapes: (n, 52) its scores, :data:`BLENDSHAPES` order.
-        human68: (n, 68, 2) iBUG-68, the jaw on the visible silhouette.
+        human68: (n, 68, 2) iBUG-68 by hand, pixels counted from 0; the jaw on the visible outline, but for sources of true points.
+        true_points: whether ``human68`` is the truth of a 3D head (:data:`TRUE_SOURCES`).
+        ensemble51: (n, 51, 2) landmarks 17..67 of the landmark-network ensemble.
         human21: (n, 21, 2) AFLW's visible points: brows, eyes, ear, nose, ear, mouth, chin, from the left of the picture to its right.
-        evaluation: (n,) True: kept for measuring expressions or AFLW's 21 points, never trained on.
+        evaluation: (n,) True: kept for measuring, never trained on.
+        rejected: (n,) True: the head pose contradicts another network's, so the labels are wrong.
     """
 
     source: str
@@ -46,6 +59,12 @@ class FaceLabels:
     human68: FloatArray
     human21: FloatArray
     evaluation: NDArray[np.bool_]
+    ensemble51: FloatArray
+    rejected: NDArray[np.bool_]
+
+    @property
+    def true_points(self) -> bool:
+        return self.source in TRUE_SOURCES
 
 
 def load_source(root: Path, source: str) -> FaceLabels:
@@ -64,30 +83,95 @@ def load_source(root: Path, source: str) -> FaceLabels:
     mesh = _restore_mesh(root, data["fm478_coef"])
     human = np.full((n, 68, 2), np.nan, dtype=np.float32)
     if "gt68" in data:
-        human = to_crop_frame(data["gt68"].astype(np.float32)[..., :2], roi)
+        points = counted_from_zero(source, data["gt68"].astype(np.float32)[..., :2])
+        human = to_crop_frame(points, roi)
     visible = np.full((n, 21, 2), np.nan, dtype=np.float32)
     if "gt21" in data:
         visible = to_crop_frame(data["gt21"].astype(np.float32)[..., :2], roi)
     split = data["split"] if "split" in data else np.full(n, "")
+    teacher = data["v2_68"].astype(np.float32)
+    ensemble, pose = _ensemble(root / f"ens_{source}.npz", teacher)
     return FaceLabels(
         source,
         data["name"],
         roi,
-        to_crop_frame(data["v2_68"].astype(np.float32), roi),
+        to_crop_frame(teacher, roi),
         data["v2_spread"].astype(np.float32),
         data["v2_ypr"][:, 0].astype(np.float32),
         mesh,
         data["arkit52"].astype(np.float32),
         human,
         visible,
-        _kept(source, np.asarray(split).astype(str)),
+        _kept(root, source, np.asarray(split).astype(str), data.get("path")),
+        to_crop_frame(ensemble, roi),
+        _contradicted(data["v2_ypr"], pose) & (source not in TRUE_SOURCES),
     )
 
 
-def _kept(source: str, split: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """What is for measuring: what the collection marks, and every 47th face of AFLW for its 21 points."""
+def _contradicted(ours: FloatArray, other: FloatArray) -> NDArray[np.bool_]:
+    """Head poses (n, 3), degrees, that differ too much; beyond 50 degrees of yaw only in yaw, for pitch and roll say little there."""
+    apart = np.abs((ours - other + 180) % 360 - 180)
+    apart[np.abs(ours[:, 0]) > 50, 1:] = 0
+    return np.asarray(np.nan_to_num(apart).max(axis=1) > MAX_POSE_DISAGREEMENT_DEG)
+
+
+def counted_from_zero(source: str, points: FloatArray) -> FloatArray:
+    """Human points (n, 68, 2), px of the stored crop, of files that count pixels from 1: one pixel of the photograph less.
+
+    YTF's points are whole pixels of the photograph, so their grid tells how large one is; of the others the typical size is taken.
+    """
+    if source == "ytf":
+        pixel = np.array([grid_spacing(face) for face in points], dtype=np.float32)
+        pixel = np.where(np.isfinite(pixel), pixel, np.nanmedian(pixel))
+        return points - pixel[:, None, None]
+    return points - np.float32(_ONE_PIXEL.get(source, 0.0))
+
+
+def grid_spacing(points: FloatArray) -> float:
+    """Spacing of the square grid on which all points (L, 2) lie; NaN where there is none."""
+    finite = points[np.isfinite(points).all(axis=1)]
+    gaps = np.concatenate([np.diff(np.unique(np.round(column, 3))) for column in finite.T])
+    gaps = gaps[gaps > 0.05]
+    if len(gaps) < 20:
+        return float("nan")
+    for part in (1, 2, 3):
+        spacing = float(gaps.min()) / part
+        multiple = gaps / spacing
+        if np.abs(multiple - np.round(multiple)).max() < _GRID_TOLERANCE:
+            return spacing
+    return float("nan")
+
+
+def _ensemble(path: Path, teacher: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Landmarks 17..67 (n, 51, 2) in px of the stored crop and head pose (n, 3), degrees; NaN where there is none.
+
+    The file holds the distance from 3DDFA_V2's points in eighths of a px, and no weight where all networks contradict these.
+    """
+    n = len(teacher)
+    if not path.is_file():
+        return np.full((n, 51, 2), np.nan, np.float32), np.full((n, 3), np.nan, np.float32)
+    with np.load(path) as file:
+        residual = file["ens51"].astype(np.float32)
+        weight, pose = file["ens_w"].astype(np.float32), file["ot_ypr"].astype(np.float32)
+    residual[np.abs(residual).max(axis=2) >= 127] = np.nan
+    residual[weight.sum(axis=1) <= 0] = np.nan
+    return teacher[:, 17:, :2] + residual / 8, pose
+
+
+def _kept(
+    root: Path, source: str, split: NDArray[np.str_], path: NDArray[np.str_] | None
+) -> NDArray[np.bool_]:
+    """What is for measuring: what the collection marks, every 47th face of AFLW for its 21 points, and faces of AFW whose photograph
+    300W-LP's validation faces come from."""
     every_so_often = np.arange(len(split)) % AFLW_KEPT_EVERY == 0
-    return np.asarray((split == "eval") | (every_so_often & (source == "aflw")))
+    kept = np.isin(split, ("eval", "val")) | (every_so_often & (source == "aflw"))
+    others = root / "lp.npz"
+    if source == "afw" and path is not None and others.is_file():
+        with np.load(others) as file:
+            held_out = set(file["photo"][file["split"] == "val"].tolist())
+        stems = [f"AFW_{Path(str(p)).stem.rpartition('_')[0]}" for p in path]
+        kept = kept | np.isin(stems, sorted(held_out))
+    return np.asarray(kept)
 
 
 def to_crop_frame(points: FloatArray, roi: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from tddfa_ros.training.mirror import ParamMirror
 from tddfa_ros.training.occluders import occlude
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, ImageBGR
 
-_CALM = 0.3  # of the usual ROI noise
+_WEAK = 0.25  # of the usual ROI noise
 # From one frame of a clip to the next, standard deviations: degrees, logarithm of the size, px of 120, grey levels.
 _NEXT_ROLL_DEG, _NEXT_ZOOM, _NEXT_SHIFT, _NEXT_NOISE = 1.0, 0.01, 0.8, 3.0
 _MOTION_BLUR = 0.2
@@ -58,9 +58,7 @@ class Augment:
         large = rng.random() < c.large_roll
         most = c.large_roll_deg
         roll = np.radians(rng.uniform(-most, most) if large else rng.normal(0, c.roll_sigma_deg))
-        noise = _CALM if rng.random() < c.calm else 1.0
-        zoom = float(np.exp(rng.normal(0, c.scale_sigma * noise)))
-        shift = rng.normal(0, c.shift_sigma * noise, 2) * CROP_FRAME
+        zoom, shift = self._framing(rng)
         if motion is not None:
             roll += np.radians(motion.normal(0, _NEXT_ROLL_DEG))
             zoom *= float(np.exp(motion.normal(0, _NEXT_ZOOM)))
@@ -79,6 +77,19 @@ class Augment:
         if motion is not None:
             crop = _next_frame(crop, moved, motion)
         return crop, params, parsing
+
+    def _framing(self, rng: np.random.Generator) -> tuple[float, DoubleArray]:
+        """Magnification and shift, px of 120: mostly what tracking does, in a part of the draws what a jump or another detector does."""
+        c = self._config
+        kind = rng.random()
+        if kind < c.p_wide:
+            low, high = np.log(c.wide_scale)
+            angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0, c.wide_shift)
+            shift = reach * np.array([np.cos(angle), np.sin(angle)])
+            return float(np.exp(-rng.uniform(low, high))), shift * CROP_FRAME
+        noise = _WEAK if kind < c.p_wide + (1 - c.p_wide) * c.p_weak else 1.0
+        zoom = float(np.exp(rng.normal(0, c.scale_sigma * noise)))
+        return zoom, rng.normal(0, c.shift_sigma * noise, 2) * CROP_FRAME
 
     def _disturb(
         self, crop: ImageBGR, points: FloatArray | None, rng: np.random.Generator

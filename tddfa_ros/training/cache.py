@@ -17,13 +17,13 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.types import CROP_FRAME, FloatArray, ImageBGR
 
-CACHE_SIDE = 160
+CACHE_SIDE = 192
 MARGIN = (CACHE_SIDE - int(CROP_FRAME)) // 2
 HOLD_OUT_EVERY = 47
 """One face in so many is kept for validation."""
 _BLACK = 10
 _FEW_PIXELS = 0.03
-_NARROW = 24
+_NARROW = 36
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +31,12 @@ class FaceCache:
     """Crops and what is known of them.
 
     Attributes:
-        images: (n, 160, 160, 3) uint8 BGR; the middle 120 px are the ROI.
+        images: (n, 192, 192, 3) uint8 BGR; the middle 120 px are the ROI.
         params: (n, P), zeros where there is no face; yaw_deg: (n,); source: (n,); error: (n,) of the fit, % of the face size.
         face: (n,) False: a crop without a face, to learn confidence from.
         weight: (n,) how often a crop is drawn, relative to others of its kind.
         held_out: (n,) True: for validation and calibration, never trained on.
-        parsing: (n, 160, 160) uint8 class ids, or None; uv_position: (n, u, u, 3), or None.
+        parsing: (n, 192, 192) uint8 class ids, or None; uv_position: (n, u, u, 3), or None.
     """
 
     images: NDArray[np.uint8]
@@ -86,6 +86,10 @@ def open_cache(folder: Path, model: MorphableModel) -> FaceCache:
         known[name] = _open_array(folder / f"{name}.npy", count)
     if known["images"] is None:
         raise ConfigError(f"{folder} has lost its images.npy: make the training cache anew")
+    if known["images"].shape[1] != CACHE_SIDE:
+        raise ConfigError(
+            f"the training cache {folder} holds crops of {known['images'].shape[1]} px, not {CACHE_SIDE}: make it anew"
+        )
     return FaceCache(**known)
 
 

@@ -13,6 +13,7 @@ from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.config import TrainConfig
 from tddfa_ros.training.networks import BACKBONES, FaceNet
+from tddfa_ros.training.onnx_weights import read_weights
 
 _UNEVEN = (0.35, 0.65)
 """Range of the first copy's share in what follows: equal copies would learn the same for ever."""
@@ -147,13 +148,12 @@ def averaged(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def start_from(network: FaceNet, path: Path) -> list[str]:
-    """Take over the weights of another checkpoint (a phase before, a narrower task) that fit; names of those that do not.
+    """Take over the weights of another checkpoint, or of an exported ONNX file, that fit; names of those that do not.
 
     Parameters are regressed whitened, so a head trained with another mean and deviation is converted. A backbone that is a whole number of
     times as wide begins where the narrow one ended.
     """
-    state = load(path)
-    given = dict(averaged(state))
+    given = read_weights(path) if path.suffix == ".onnx" else dict(averaged(load(path)))
     own = network.state_dict()
     if "mean" in given and given["mean"].shape == own["mean"].shape:
         scale = given["std"] / own["std"]

@@ -26,8 +26,9 @@ from tddfa_ros.training.negatives import Negatives, find_pictures
 from tddfa_ros.training.profile import Profiler, pose_angles
 from tddfa_ros.types import FloatArray, ImageBGR
 
-WEIGHTS = {"aflw": 1.25, "utk": 0.65, "cew": 4.0, "yawn": 1.5, "afw": 2.0}
-"""How often faces of a source are drawn, relative to the others: rare expressions oftener, the many upright portraits of utk less."""
+WEIGHTS = {"aflw": 1.25, "utk": 0.65, "cew": 4.0, "yawn": 2.0, "afw": 2.0, "lp": 1.5, "cfp": 0.7}
+"""Sampling weight of the faces of a source, relative to the others: rare expressions and true labels more often, the many upright portraits of
+utk less."""
 DRAWN_ON = ("lfw",)
 """Sources whose photographs carry a box and dlib's landmarks, drawn in green."""
 
@@ -57,7 +58,8 @@ def build_cache(
 ) -> FaceCache:
     """Fit labels, decode, turn and cut all crops into ``folder``, with progress bars.
 
-    Faces whose fit misses the labels by more than ``max_error`` % of the face size, and those kept for evaluation, are left out.
+    Faces whose fit misses the labels by more than ``max_error`` % of the face size, those kept for evaluation, and those with
+    a head pose that another network contradicts, are left out.
 
     Args:
         root: the collection (see :mod:`tddfa_ros.fitting.collection`).
@@ -73,7 +75,8 @@ def build_cache(
     for name in sources:
         faces = load_source(root, name)
         fitted = _stored_fit(folder, name, model, faces)
-        kept = np.flatnonzero((fitted["error"] < max_error) & ~faces.evaluation)
+        usable = ~faces.evaluation & ~faces.rejected
+        kept = np.flatnonzero((fitted["error"] < max_error) & usable)
         params.append(fitted["params"][kept])
         error.append(fitted["error"][kept])
         yaw.append(faces.yaw_deg[kept])

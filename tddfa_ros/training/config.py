@@ -28,12 +28,19 @@ class AugmentConfig:
         110.0, "largest in-plane rotation in degrees, either way", minimum=0.0, maximum=180.0
     )
     scale_sigma: float = option(
-        0.07, "size of the ROI, standard deviation of its logarithm", minimum=0.0, maximum=0.5
+        0.09, "size of the ROI, standard deviation of its logarithm", minimum=0.0, maximum=0.5
     )
     shift_sigma: float = option(
-        0.04, "place of the ROI, standard deviation in ROI widths", minimum=0.0, maximum=0.5
+        0.07, "place of the ROI, standard deviation in ROI widths", minimum=0.0, maximum=0.5
     )
-    calm: float = _probability(0.6, "only 0.3 of this noise of the ROI")
+    p_weak: float = _probability(0.5, "only a quarter of this noise of the ROI")
+    p_wide: float = _probability(0.2, "an ROI anywhere within wide_shift and wide_scale instead")
+    wide_shift: float = option(
+        0.27, "largest shift of such an ROI in ROI widths", minimum=0.0, maximum=0.5
+    )
+    wide_scale: tuple[float, float] = option(
+        (0.73, 1.65), "least and largest size of such an ROI", minimum=0.1, maximum=4.0
+    )
     mirror: float = _probability(0.5, "mirror image")
     colour: float = _probability(0.7, "other gain, contrast, brightness and gamma")
     blur: float = _probability(0.12, "Gaussian blur")
@@ -55,9 +62,16 @@ class TrainConfig:
     )
     input_size: int = option(120, "side of the crop, px, a multiple of 4", minimum=96, maximum=192)
     confidence: bool = option(True, "train a head that tells faces from anything else")
+    landmark_sigma: bool = option(True, "train a head for the uncertainty of each landmark")
     parsing: bool = option(False, "train a head for face parsing, where the data has it")
     uv_position: bool = option(False, "train a head for the UV position map, where the data has it")
     epochs: int = option(18, "passes over the data", minimum=1, maximum=10000)
+    minutes: float = option(
+        0.0,
+        "wall-clock budget: the schedule ends when it is used up; 0: none",
+        minimum=0.0,
+        maximum=1e6,
+    )
     samples: int = option(
         0, "faces drawn per epoch; 0: as many as there are", minimum=0, maximum=100_000_000
     )
@@ -117,7 +131,11 @@ class TrainConfig:
     @property
     def heads(self) -> tuple[str, ...]:
         """Names of the optional heads that are trained."""
-        return tuple(n for n in ("confidence", "parsing", "uv_position") if getattr(self, n))
+        return tuple(
+            n
+            for n in ("confidence", "landmark_sigma", "parsing", "uv_position")
+            if getattr(self, n)
+        )
 
 
 def load_train_config(

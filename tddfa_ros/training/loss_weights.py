@@ -45,6 +45,7 @@ class LossDecay:
     seg: float = _decay("seg")
     uv: float = _decay("uv")
     confidence: float = _decay("confidence")
+    sigma: float = _decay("sigma")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ class LossWeights:
     seg: float = _weight(0.5, "face parsing, where batch and network have it")
     uv: float = _weight(0.5, "the UV position map, px, where batch and network have it")
     confidence: float = _weight(1.0, "face or no face, where the batch tells")
+    sigma: float = _weight(
+        0.1, "the likelihood of the landmarks' errors under their predicted sigma"
+    )
     depth: float = option(
         0.5, "z against x and y in the terms vertices and lmk", minimum=0.0, maximum=1000.0
     )

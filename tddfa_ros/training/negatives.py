@@ -39,7 +39,7 @@ class Negatives:
         self._pictures, self._faces = pictures, faces
 
     def draw(self, rng: np.random.Generator) -> ImageBGR:
-        """One crop (160, 160, 3)."""
+        """One crop (192, 192, 3)."""
         kind = str(rng.choice(list(_KINDS), p=list(_KINDS.values())))
         if kind == "background":
             return self._background(rng)

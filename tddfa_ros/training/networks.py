@@ -6,6 +6,7 @@ maps. Register it in :data:`BACKBONES`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
@@ -16,7 +17,10 @@ from tddfa_ros.types import CROP_FRAME
 
 PARSING_CLASSES = 9
 UV_SIZE = 32
-OPTIONAL_HEADS = ("confidence", "parsing", "uv_position")
+OPTIONAL_HEADS = ("confidence", "landmark_sigma", "parsing", "uv_position")
+SIGMA_RANGE = (0.05, 30.0)
+"""Least and largest standard deviation of a landmark that the network can tell, px of the 120-px crop."""
+_START_SIGMA = 1.0
 
 # MobileNet V1 (Howard et al. 2017, table 1): output channels at width 1 and stride of each depthwise separable block.
 _MOBILENET_BLOCKS = (
@@ -100,6 +104,7 @@ class Predictions(NamedTuple):
         confidence: (n,) logit of "there is a face", or None.
         parsing: (n, C, S/4, S/4) logits of the regions, or None.
         uv_position: (n, 3, u, u) position map, px of the crop frame, or None.
+        landmark_sigma: (n, 68) standard deviation of each coordinate of the mesh's landmarks, px of the 120-px crop, or None.
     """
 
     params: Tensor
@@ -107,6 +112,7 @@ class Predictions(NamedTuple):
     confidence: Tensor | None = None
     parsing: Tensor | None = None
     uv_position: Tensor | None = None
+    landmark_sigma: Tensor | None = None
 
 
 class FaceNet(nn.Module):
@@ -126,6 +132,7 @@ class FaceNet(nn.Module):
         self.param_head = nn.Linear(features, len(mean))
         self.landmark_head = nn.Linear(features, 136)
         self.confidence_head = _ConfidenceHead(features) if "confidence" in heads else None
+        self.sigma_head = nn.Linear(features, 68) if "landmark_sigma" in heads else None
         self.parsing_head = _ParsingHead(channels) if "parsing" in heads else None
         self.uv_head = _UvHead(features) if "uv_position" in heads else None
         self.register_buffer("mean", mean)
@@ -135,6 +142,9 @@ class FaceNet(nn.Module):
         for head in (self.param_head, self.landmark_head):
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
+        if self.sigma_head is not None:
+            nn.init.zeros_(self.sigma_head.weight)
+            nn.init.constant_(self.sigma_head.bias, math.log(_START_SIGMA))
 
     def start_at(self, landmarks: Tensor) -> None:
         """Make the untrained landmark head answer with these (68, 2) crop px, as the parameter head does with the mean."""
@@ -153,7 +163,13 @@ class FaceNet(nn.Module):
                 None if self.confidence_head is None else self.confidence_head(features),
                 parsing,
                 None if self.uv_head is None else self.uv_head(features),
+                None if self.sigma_head is None else self._sigma(self.sigma_head(features)),
             )
+
+    @staticmethod
+    def _sigma(logarithm: Tensor) -> Tensor:
+        low, high = (math.log(limit) for limit in SIGMA_RANGE)
+        return logarithm.clamp(low, high).exp()
 
 
 class _ConfidenceHead(nn.Module):

@@ -35,10 +35,12 @@ from tddfa_ros.training.losses import (
     vertex_distance_cost,
 )
 from tddfa_ros.training.networks import FaceNet, normalise
-from tddfa_ros.training.optim import Average, Clock, one_cycle
+from tddfa_ros.training.onnx_weights import estimate_normalization
+from tddfa_ros.training.optim import EMA, TrainState, one_cycle
 from tddfa_ros.training.selection import select_trained
 from tddfa_ros.training.validation import Validation
 
+_NORM_BATCHES = 24  # from which batch normalizations of an exported network are estimated
 _CLIP = 5.0  # largest norm of a gradient
 _LOOK_AHEAD_FACES = 512  # on which a look-ahead of the meta-joint optimisation is scored
 
@@ -113,6 +115,8 @@ class Trainer:
         self.network.start_at(crop_pixels(self._loss.points(mean[None])[0, :68]))
         if start is not None and not self.checkpoint.is_file():
             left = checkpoints.start_from(self.network, start)
+            if start.suffix == ".onnx":
+                estimate_normalization(self.network, self._some_crops(cache, model))
             if self._workers.first:
                 tqdm.write(f"begun with {start}; new: {', '.join(left) or 'nothing'}")
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -122,9 +126,9 @@ class Trainer:
         # what is trained only in part must not decay where it is not
         decay = config.weight_decay if config.train_only == "all" else 0.0
         self._optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=decay)
-        self._average = Average(self.network, config.ema_half_life)
+        self._ema = EMA(self.network, config.ema_half_life)
         self._parallel = self._workers.wrap(self.network)
-        self._clock = Clock()
+        self._state = TrainState()
         self._topology = model.topology_id
         held = cache if validation is None else validation
         rows = None if validation is None else np.arange(len(validation))
@@ -145,7 +149,7 @@ class Trainer:
     def averaged(self) -> FaceNet:
         """The network with averaged weights, in evaluation mode."""
         network = copy.deepcopy(self.network)
-        network.load_state_dict(self._average.weights)
+        network.load_state_dict(self._ema.weights)
         return network.eval()
 
     def run(self) -> None:
@@ -158,47 +162,72 @@ class Trainer:
         if self.checkpoint.is_file():
             self._restore()
         with StopRequest() as stop, self._log:
-            for epoch in range(self._clock.epoch, self.config.epochs):
+            for epoch in range(self._state.epoch, self.config.epochs):
                 started = time.monotonic()
                 for _ in self._steps(epoch):
                     if self._workers.any(stop.requested):
                         self._save()
                         raise KeyboardInterrupt
                 self._end_epoch(epoch, (time.monotonic() - started) / 60)
+                if self._progress >= 1:
+                    break
 
     def validate(self) -> float:
         """Mean distance of the mesh's 68 landmarks of held-out faces from their labels, % of the face size."""
         return self._validation(self.averaged())["nme_validation"]
 
+    def _some_crops(self, cache: FaceCache, model: MorphableModel) -> Iterator[Tensor]:
+        """A few batches as training draws them."""
+        augment = Augment(self.config.augment, model, self.config.input_size)
+        crops = FaceDataset(cache, model, augment, self.config.seed, self.config.input_size)
+        draws = iter(self._draws)
+        for _ in range(min(_NORM_BATCHES, self._draws.steps)):
+            chosen = [crops[next(draws)]["image"] for _ in range(self.config.batch)]
+            yield normalise(torch.stack(chosen))
+
     def _steps(self, epoch: int) -> Iterator[None]:
         """One epoch, or what is left of it; yields where it may be stopped."""
-        self._draws.epoch, self._draws.first_step = epoch, self._clock.step
+        self._draws.epoch, self._draws.first_step = epoch, self._state.step
         progress = tqdm(
             self._loader,
             desc=f"epoch {epoch + 1}/{self.config.epochs}",
             mininterval=2,
-            initial=self._clock.step,
+            initial=self._state.step,
             total=self._draws.steps,
             disable=not self._workers.first,
         )
         if self._meta is not None:
             for choice in self._meta.run(progress):
                 progress.set_postfix(chosen=choice.name)
-                self._clock.add(
+                self._state.add(
                     {f"chosen_{n}": torch.tensor(float(n == choice.name)) for n in choice.scores}
                 )
                 yield
             return
+        before = time.monotonic()
         for batch in progress:
             total = self._step(self._loss, batch)
-            if self._clock.step % 20 == 0:
+            now = time.monotonic()
+            if self.config.minutes > 0:
+                self._state.seconds += now - before
+            before = now
+            if self._state.step % 20 == 0:
                 progress.set_postfix(loss=f"{float(total):.3f}")
             yield
+            if self._workers.any(self._progress >= 1):
+                return
+
+    @property
+    def _progress(self) -> float:
+        """Share of the run that is over: of its steps or, with a budget of minutes, of its time."""
+        config, state = self.config, self._state
+        done = (state.epoch + state.step / self._draws.steps) / config.epochs
+        return max(done, state.seconds / 60 / config.minutes) if config.minutes > 0 else done
 
     def _step(self, loss: FaceLoss, batch: Batch) -> Tensor:
         """One step of the optimiser, and its loss."""
         config, device = self.config, self._workers.device
-        progress = (self._clock.epoch + self._clock.step / self._draws.steps) / config.epochs
+        progress = min(self._progress, 1.0)
         rate = config.learning_rate * one_cycle(progress, config.warmup_epochs / config.epochs)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
@@ -213,9 +242,9 @@ class Trainer:
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
         self._optimiser.step()
-        self._average.update(self.network)
-        self._clock.step += 1
-        self._clock.add({**terms, "total": total.detach()})
+        self._ema.update(self.network)
+        self._state.step += 1
+        self._state.add({**terms, "total": total.detach()})
         return total.detach()
 
     def _meta_joint(self, model: MorphableModel, std: Tensor) -> MetaJoint[Batch]:
@@ -230,7 +259,7 @@ class Trainer:
             found, wanted = self._validation.params(self.network.eval(), _LOOK_AHEAD_FACES)
             return self._workers.mean(float(vertex_distance_cost(self._loss.points, found, wanted)))
 
-        parts = (self.network, self._optimiser, self._average, self._clock)
+        parts = (self.network, self._optimiser, self._ema, self._state)
         return MetaJoint(
             parts,
             lambda name, batch: self._step(losses[name], batch),
@@ -240,7 +269,7 @@ class Trainer:
 
     def _end_epoch(self, epoch: int, minutes: float) -> None:
         figures: dict[str, Any] = {"epoch": epoch + 1}
-        means = self._clock.end_epoch()
+        means = self._state.end_epoch()
         figures |= {name: self._workers.mean(value) for name, value in means.items()}
         if not self._workers.first:
             return
@@ -260,9 +289,9 @@ class Trainer:
             {
                 **self._begun_with(),
                 "network": self.network.state_dict(),
-                "average": self._average.state_dict(),
+                "average": self._ema.state_dict(),
                 "optimiser": self._optimiser.state_dict(),
-                "clock": self._clock.state_dict(),
+                "clock": self._state.state_dict(),
                 "rng": torch.get_rng_state(),
             },
         )
@@ -280,9 +309,9 @@ class Trainer:
         checkpoints.check_same_run(self.checkpoint, state, self._begun_with())
         self.network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
-        self._average.load_state_dict(state["average"])
+        self._ema.load_state_dict(state["average"])
         # the schedule is a function of progress, so a run may go on with more or fewer epochs
-        self._clock.load_state_dict(state["clock"])
+        self._state.load_state_dict(state["clock"])
         torch.set_rng_state(state["rng"])
 
 

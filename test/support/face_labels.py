@@ -16,6 +16,8 @@ def face_labels(count: int, source: str = "toy", **arrays: np.ndarray) -> FaceLa
         return np.full((count, *shape), np.nan, np.float32)
 
     values = {
+        "ensemble51": nothing(51, 2),
+        "rejected": np.zeros(count, np.bool_),
         "images": np.array([f"{i}.jpg" for i in range(count)]),
         "roi": np.tile(np.float32([0, 0, 120, 120]), (count, 1)),
         "teacher68": nothing(68, 3),

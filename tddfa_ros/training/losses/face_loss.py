@@ -20,6 +20,7 @@ from tddfa_ros.training.losses.terms import (
     point_distance,
     robust,
     segmentation_loss,
+    sigma_loss,
     unsteadiness,
     uv_position_loss,
 )
@@ -34,7 +35,7 @@ _TARGETS = ("params", "parsing", "uv_position", "clip")
 class FaceLoss(nn.Module):
     """``L = sum of lambda_i(t) L_i`` over the terms of :class:`LossWeights` whose weight is not 0.
 
-    ``seg``, ``uv`` and ``confidence`` count only when the network predicts and the batch holds what they compare, ``lids`` where the model
+    ``seg``, ``uv``, ``sigma`` and ``confidence`` count only when the network predicts and the batch holds what they compare, ``lids`` where the model
     closes its eyes. All terms but
     ``confidence`` see only the rows of faces: those whose ``batch["face"]`` is 1, every row when the batch does not tell.
 
@@ -115,6 +116,11 @@ class FaceLoss(nn.Module):
             terms["steady"] = lambda: (
                 unsteadiness(crop_pixels(posed[:, :68]), pixels, clip)
                 + unsteadiness(found.landmarks, pixels, clip)
+            )
+        sigma = found.landmark_sigma
+        if sigma is not None:
+            terms["sigma"] = lambda: sigma_loss(
+                crop_pixels(posed[:, :68]), crop_pixels(truth[:, :68]), sigma
             )
         parsing, maps, logits = found.parsing, found.uv_position, every.confidence
         if parsing is not None and "parsing" in target:

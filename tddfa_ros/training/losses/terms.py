@@ -170,3 +170,13 @@ def coefficient_distance(found: Tensor, wanted: Tensor, std: Tensor) -> Tensor:
 def confidence_loss(logits: Tensor, face: Tensor) -> Tensor:
     """Mean binary cross entropy of logits (n,) against ``face`` (n,), 1 a face and 0 none."""
     return nn.functional.binary_cross_entropy_with_logits(logits, face.to(logits.dtype))
+
+
+def sigma_loss(landmarks: Tensor, wanted: Tensor, sigma: Tensor) -> Tensor:
+    """Mean negative log-likelihood of a Laplace distribution with standard deviation ``sigma`` (n, L), of landmarks (n, L, 2), px.
+
+    The landmarks are detached: the term trains the uncertainty and never trades accuracy for it (Kendall and Gal, 2017, with the mean
+    fixed).
+    """
+    distance = (landmarks.detach() - wanted).abs().mean(dim=2)
+    return (torch.log(sigma) + 2.0**0.5 * distance / sigma).mean()
