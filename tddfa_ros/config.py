@@ -47,8 +47,8 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-class _Stage:
-    """Checks every option of a stage against its declaration when the stage is made."""
+class Validated:
+    """Base of configuration dataclasses: every option is checked against its declaration on construction."""
 
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ class _Stage:
 
 
 @dataclass(frozen=True)
-class DetectionConfig(_Stage):
+class DetectionConfig(Validated):
     """Finding faces in a whole image."""
 
     detector: str = option(
@@ -87,7 +87,7 @@ class DetectionConfig(_Stage):
 
 
 @dataclass(frozen=True)
-class RegressionConfig(_Stage):
+class RegressionConfig(Validated):
     """From a crop to the coefficients of the morphable model."""
 
     model: str = option("tddfa-mb05", "regression network, a name in the model list", runtime=False)
@@ -107,7 +107,7 @@ class RegressionConfig(_Stage):
 
 
 @dataclass(frozen=True)
-class CameraConfig(_Stage):
+class CameraConfig(Validated):
     """The camera where no calibration is given."""
 
     assumed_fov_deg: float = option(
@@ -119,7 +119,7 @@ class CameraConfig(_Stage):
 
 
 @dataclass(frozen=True)
-class TrackingConfig(_Stage):
+class TrackingConfig(Validated):
     """Which face is which, from frame to frame."""
 
     detect_interval: int = option(
@@ -161,7 +161,7 @@ class TrackingConfig(_Stage):
 
 
 @dataclass(frozen=True)
-class SmoothingConfig(_Stage):
+class SmoothingConfig(Validated):
     """Removing jitter from a track, in parameter space."""
 
     method: str = option(

@@ -71,6 +71,7 @@ def load_network(path: Path, model: MorphableModel) -> tuple[FaceNet, TrainConfi
         weights = averaged(state)
         known = {f: v for f, v in state["config"].items() if f in TrainConfig.__dataclass_fields__}
         known = {f: v for f, v in known.items() if f not in ("augment", "loss")}
+        known.setdefault("landmark_sigma", False)  # older networks have no head for it
         config = TrainConfig(**known)
         network = new_network(config, weights["mean"], weights["std"])
         network.load_state_dict(weights)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tddfa_ros.config import from_dict, option, read_yaml
+from tddfa_ros.config import Validated, from_dict, option, read_yaml
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.training.loss_weights import LossWeights
 
@@ -17,7 +17,7 @@ def _probability(default: float, description: str) -> Any:
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(Validated):
     """How strong each disturbance of a training crop is; 0 turns it off."""
 
     roll_sigma_deg: float = option(
@@ -52,7 +52,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Validated):
     """One training run of the regressor."""
 
     backbone: str = option("mobilenet_v1", "backbone", choices=("mobilenet_v1",))
@@ -123,8 +123,12 @@ class TrainConfig:
     loss: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.net_stride not in (8, 16, 32):
             raise ConfigError(f"net_stride must be 8, 16 or 32, not {self.net_stride}")
+        for name, section in (("augment", AugmentConfig), ("loss", LossWeights)):
+            if not isinstance(getattr(self, name), section):
+                raise ConfigError(f"{name} must be a {section.__name__}, not {getattr(self, name)!r}")
         if self.input_size % 4:
             raise ConfigError(f"input_size must be a multiple of 4, not {self.input_size}")
 

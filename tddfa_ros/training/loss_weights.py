@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tddfa_ros.config import from_dict, option
+from tddfa_ros.config import Validated, from_dict, option
 from tddfa_ros.errors import ConfigError
 
 
@@ -20,7 +20,7 @@ def _decay(term: str) -> Any:
 
 
 @dataclass(frozen=True)
-class LossDecay:
+class LossDecay(Validated):
     """gamma of every term: its weight at progress p of the run, 0..1, is its base weight times ``gamma ** p``."""
 
     vertices: float = _decay("vertices")
@@ -40,7 +40,7 @@ class LossDecay:
 
 
 @dataclass(frozen=True)
-class LossWeights:
+class LossWeights(Validated):
     """How much each term of the loss counts at the start of a run; a term of weight 0 is not computed."""
 
     vertices: float = _weight(1.0, "the vertices, robust, px")
