@@ -56,7 +56,9 @@ def command(
         click.echo(f"confidence: how well both sets of landmarks agree ({reason})")
     if found.sigma_scale is not None:
         heads = ("landmark_sigma", *heads)
-        click.echo(f"landmark sigma: scaled by {found.sigma_scale:.3f} to cover 68 % of held-out errors")
+        click.echo(
+            f"landmark sigma: scaled by {found.sigma_scale:.3f} to cover 68 % of held-out errors"
+        )
     export_onnx(
         network,
         morphable,

@@ -16,7 +16,7 @@ from tddfa_ros.training.networks import BACKBONES, FaceNet
 from tddfa_ros.training.onnx_weights import read_weights
 from tddfa_ros.training.widen import widened
 
-_MAY_DIFFER = ("threads", "workers", "epochs", "device")
+_MAY_DIFFER = ("threads", "workers", "epochs", "minutes", "device")
 """Options that another machine, or a longer run, may change."""
 
 

@@ -34,7 +34,13 @@ class Clock:
     def state_dict(self) -> dict[str, Any]:
         """Everything, to go on from."""
         sums, counts = dict(self._sums), dict(self._counts)
-        return {"epoch": self.epoch, "step": self.step, "sums": sums, "counts": counts, "seconds": self.seconds}
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "sums": sums,
+            "counts": counts,
+            "seconds": self.seconds,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with what :meth:`state_dict` gave."""

@@ -199,9 +199,7 @@ def _error(points: FloatArray, truth: FloatArray) -> FloatArray:
     return np.asarray(100 * distance / np.sqrt(extent[:, 0] * extent[:, 1]), dtype=np.float32)
 
 
-def _use_ensemble(
-    points: FloatArray, sigma: FloatArray, faces: FaceLabels, noise: Noise
-) -> None:
+def _use_ensemble(points: FloatArray, sigma: FloatArray, faces: FaceLabels, noise: Noise) -> None:
     """Fuse the ensemble's points with 3DDFA_V2's by their precisions: the ensemble is better up to 60 degrees of yaw, both are equal beyond."""
     share = np.clip((np.abs(faces.yaw_deg) - 45) / 30, 0, 1)
     low, high = noise.ensemble

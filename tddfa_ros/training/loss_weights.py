@@ -58,7 +58,9 @@ class LossWeights(Validated):
     seg: float = _weight(0.5, "face parsing, where batch and network have it")
     uv: float = _weight(0.5, "the UV position map, px, where batch and network have it")
     confidence: float = _weight(1.0, "face or no face, where the batch tells")
-    sigma: float = _weight(0.1, "the likelihood of the landmarks' errors under their predicted sigma")
+    sigma: float = _weight(
+        0.1, "the likelihood of the landmarks' errors under their predicted sigma"
+    )
     depth: float = option(
         0.5, "z against x and y in the terms vertices and lmk", minimum=0.0, maximum=1000.0
     )

@@ -34,7 +34,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         graph = onnx.load(str(path)).graph
     except Exception as error:  # protobuf has its own
         raise ConfigError(f"{path} is not a readable ONNX file") from error
-    values = {t.name: np.array(onnx.numpy_helper.to_array(t), np.float32) for t in graph.initializer}
+    values = {
+        t.name: np.array(onnx.numpy_helper.to_array(t), np.float32) for t in graph.initializer
+    }
     for node in graph.node:
         if node.op_type in ("Cast", "Identity") and node.input[0] in values:
             values[node.output[0]] = values[node.input[0]]
@@ -49,7 +51,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if node.op_type == "Conv"
     ]
     if not folded or not {"mean", "std", "param_head.weight"} <= set(weights):
-        raise ConfigError(f"{path} was not written by 'tddfa export': its weights cannot be trained on")
+        raise ConfigError(
+            f"{path} was not written by 'tddfa export': its weights cannot be trained on"
+        )
     for index, pair in enumerate(folded):
         if len(pair) != 2 or pair[0] is None or pair[1] is None:
             break  # the convolutions of another head

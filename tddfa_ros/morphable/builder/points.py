@@ -25,7 +25,7 @@ from tddfa_ros.morphable.builder.locate import (
 from tddfa_ros.morphable.builder.surface import nearest_on_surface
 from tddfa_ros.morphable.builder.views import Views, find_aflw, settle_views, slide_views
 from tddfa_ros.morphable.builder.warp import Warp
-from tddfa_ros.training.faces import SOURCES, FaceLabels, load_source
+from tddfa_ros.training.faces import TEACHER_SOURCES, FaceLabels, load_source
 from tddfa_ros.training.fit import Targets, batches, fit
 from tddfa_ros.training.labels import MEDIAPIPE_POINTS
 from tddfa_ros.types import DoubleArray, FloatArray
@@ -89,7 +89,7 @@ def locate_points(
     root: Path,
     dense: DenseHead,
     report: Callable[[str], None] = print,
-    sources: Sequence[str] = SOURCES,
+    sources: Sequence[str] = TEACHER_SOURCES,
     faces_per_source: int = _USUAL_FACES,
     start: LocatedPoints | None = None,
 ) -> LocatedPoints:
