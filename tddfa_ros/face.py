@@ -13,7 +13,7 @@ from tddfa_ros.errors import CameraError
 from tddfa_ros.geometry import camera
 from tddfa_ros.geometry import pose as poses
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics, RealArray
+from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, HeadPose, Intrinsics, RealArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,8 @@ class Face:
         roi: (4,) x0, y0, x1, y1 image px: the square the network looked at.
         model: the morphable model that ``params`` belong to.
         intrinsics: of the image; None leaves only the metric properties undefined.
+        crop_sigma: (68,) standard deviation of each landmark's x and y, px of the 120-px crop, as the network predicts it; None
+            where the network does not.
 
     Pixel properties: x right, y down, z in px, relative, nearer = larger. Metric properties: metres, camera optical
     frame. Arrays are computed once and read-only.
@@ -38,6 +40,15 @@ class Face:
     roi: RealArray
     model: MorphableModel
     intrinsics: Intrinsics | None = None
+    crop_sigma: FloatArray | None = None
+
+    @cached_property
+    def landmark_sigma(self) -> FloatArray | None:
+        """(68,) standard deviation of x and y of each of :attr:`landmarks68`, image px; None where the network does not predict it."""
+        if self.crop_sigma is None:
+            return None
+        scale = (self.roi[2] - self.roi[0]) / CROP_FRAME
+        return _frozen((self.crop_sigma * scale).astype(np.float32))
 
     @cached_property
     def pose(self) -> FloatArray:

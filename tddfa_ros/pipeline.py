@@ -169,10 +169,11 @@ class FacePipeline:
             height, width = image.shape[:2]
             intrinsics = Intrinsics.from_fov(width, height, self.config.camera.assumed_fov_deg)
         boxes = np.asarray(boxes, dtype=np.float64)
+        sigmas = [None] * len(boxes) if result.landmark_sigma is None else result.landmark_sigma
         return [
-            Face(box, float(confidence), params, roi, self.model, intrinsics)
-            for box, confidence, params, roi in zip(
-                boxes, result.confidence, result.params, rois, strict=True
+            Face(box, float(confidence), params, roi, self.model, intrinsics, sigma)
+            for box, confidence, params, roi, sigma in zip(
+                boxes, result.confidence, result.params, rois, sigmas, strict=True
             )
         ]
 

@@ -19,7 +19,7 @@ from tddfa_ros.cli._common import (
 )
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.training.allocator import keep_freed_memory
-from tddfa_ros.training.config import AugmentConfig, TrainConfig, load_train_config
+from tddfa_ros.training.config import AugmentConfig, TrainConfig, load_stages
 from tddfa_ros.training.loss_weights import parse_loss_decay, parse_loss_weights
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _variable(target: str) -> str:
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="YAML file, such as config/training/mb05_phase1.yaml; flags replace what it says.",
+    help="YAML file, such as config/training/mb05.yaml; flags replace what it says.",
 )
 @click.option(
     "--training-data",
@@ -89,14 +89,15 @@ def _variable(target: str) -> str:
     "--checkpoint-dir",
     type=FOLDER,
     required=True,
-    help="Where checkpoint, logs and pictures go; an unfinished run there goes on.",
+    help="Where checkpoint, logs and pictures go; an unfinished run there is resumed.",
 )
-@click.option("--resume", is_flag=True, help="Refuse to begin anew: there must be a run to go on.")
+@click.option("--resume", is_flag=True, help="Fail if there is no run to resume.")
 @click.option(
     "--init",
     "start",
-    type=EXISTING_FILE,
-    help="Begin with the weights of this checkpoint, as far as they fit.",
+    metavar="NAME|PATH",
+    help="Begin with these weights, as far as they fit: a network of the model list such as tddfa-mb05, a checkpoint, or an ONNX file of "
+    "tddfa export.",
 )
 @click.option(
     "--loss-weights",
@@ -118,26 +119,28 @@ def command(
     strict: bool,
     checkpoint_dir: Path,
     resume: bool,
-    start: Path | None,
+    start: str | None,
     loss_weights: str | None,
     loss_decay: str | None,
     model: str,
     **flags: Any,
 ) -> None:
-    """Train a network; stop with Ctrl-C, go on with the same command. For several GPUs: torchrun --nproc-per-node N -m tddfa_ros train ..."""
-    settings = load_train_config(config, _overrides(flags, loss_weights, loss_decay))
+    """Train a network; stop with Ctrl-C, rerun the same command to resume. For several GPUs: torchrun --nproc-per-node N -m tddfa_ros train ..."""
+    stages = load_stages(config, _overrides(flags, loss_weights, loss_decay))
     if (cache is None) == (not training_lists):
         raise click.UsageError("give either --training-data or --cache")
     need_extra("training", "training", "torch")
     from tddfa_ros.training.distributed import workers
-    from tddfa_ros.training.trainer import Trainer
+    from tddfa_ros.training.stages import run_stages
 
     checkpoint = checkpoint_dir / "checkpoint.pt"
-    if resume and not checkpoint.is_file():
-        raise ConfigError(f"there is no run to go on with: {checkpoint} does not exist")
+    begun = [checkpoint, *(checkpoint_dir / s.name / checkpoint.name for s in stages)]
+    if resume and not any(path.is_file() for path in begun):
+        raise ConfigError(f"no run to resume: {checkpoint} does not exist")
     keep_freed_memory()
     morphable = load_morphable(model)
-    with workers(settings.device) as all_workers:
+    weights = None if start is None else _start(start)
+    with workers(stages[0].config.device) as all_workers:
         first = all_workers.first
 
         def data(lists: tuple[Path, ...], folder: Path) -> FaceCache:
@@ -147,24 +150,26 @@ def command(
             validation = data(validation_lists, Path("val_cache")) if validation_lists else None
             training = _open(cache, morphable) if cache else data(training_lists, Path("cache"))
         try:
-            Trainer(
-                settings,
+            run_stages(
+                stages,
                 training,
                 morphable,
                 checkpoint_dir,
                 validation=validation,
-                start=start,
+                start=weights,
                 workers=all_workers,
-            ).run()
+                refinable=cache,
+            )
         except KeyboardInterrupt:
-            state = "nothing to go on from was saved yet"
-            if checkpoint.is_file():
-                state = f"the same command goes on from {checkpoint}"
+            state = "no checkpoint was saved yet"
+            if any(path.is_file() for path in begun):
+                state = f"rerun the same command to resume from {checkpoint_dir}"
             if first:
                 click.echo(f"\nstopped: {state}", err=True)
             click.get_current_context().exit(_EXIT_INTERRUPTED)
         if first:
-            click.echo(f"{checkpoint}: trained for {settings.epochs} epochs")
+            epochs = sum(stage.config.epochs for stage in stages)
+            click.echo(f"{checkpoint}: trained for {epochs} epochs")
 
 
 def _overrides(
@@ -181,6 +186,20 @@ def _overrides(
     if loss_decay is not None:
         out.setdefault("loss", {})["decay"] = parse_loss_decay(loss_decay)
     return out
+
+
+def _start(name: str) -> Path:
+    """The file of ``--init``: a path, or a network of the model list."""
+    from tddfa_ros.errors import ModelError
+    from tddfa_ros.model_store.store import default_store
+
+    path = Path(name)
+    if path.is_file():
+        return path
+    try:
+        return default_store().path(name)
+    except ModelError as error:
+        raise ConfigError(f"--init {name} is neither a file nor a network: {error}") from error
 
 
 def _open(folder: Path, model: MorphableModel) -> FaceCache:

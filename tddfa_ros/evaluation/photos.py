@@ -34,7 +34,9 @@ _NOTE = (
 )
 
 
-def evaluate(predictor: Predictor, folder: Path, sets: Sets, name: str) -> SuiteResult:
+def evaluate(
+    predictor: Predictor, folder: Path, sets: Sets, name: str, first_pixel: int = 0
+) -> SuiteResult:
     """NME68 and NME51 on the photographs of a folder, and the recall of the whole pipeline.
 
     Args:
@@ -42,9 +44,10 @@ def evaluate(predictor: Predictor, folder: Path, sets: Sets, name: str) -> Suite
             (n, 2 or 3, 68), iBUG-68, photo px. A photograph with several faces takes several rows.
         sets: for its limit.
         name: of the set.
+        first_pixel: number of the first pixel in the coordinates of ``gt.npz``; 0 as in OpenCV, 1 as in iBUG's and YTF's files.
     """
     labels = arrays(folder / "gt.npz", "name", "pts68")
-    labels["pts68"] = points_of(labels["pts68"], folder)
+    labels["pts68"] = points_of(labels["pts68"], folder) - first_pixel
     truth = sets.some(labels)
     place = folder / "photo" if (folder / "photo").is_dir() else folder
     given, detected = _Found(), _Found()

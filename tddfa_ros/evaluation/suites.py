@@ -11,10 +11,13 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation import (
     aflw21,
     aflw2000,
+    cfp,
     confidence,
     detection,
     expression,
+    framing,
     head_pose,
+    lp,
     photos,
     stability,
 )
@@ -31,19 +34,26 @@ class Suite:
     needs: tuple[str, ...] = ()
 
 
+_FIRST_PIXEL = 1
+"""iBUG's and YTF's annotations number the pixels of a photograph from 1."""
+
+
 def _photos(name: str) -> Suite:
     return Suite(partial(_evaluate_photos, name=name), (name,))
 
 
 def _evaluate_photos(predictor: Predictor, sets: Sets, name: str) -> SuiteResult:
-    return photos.evaluate(predictor, sets.folder(name), sets, name)
+    return photos.evaluate(predictor, sets.folder(name), sets, name, first_pixel=_FIRST_PIXEL)
 
 
 SUITES: dict[str, Suite] = {
     "aflw2000": Suite(aflw2000.evaluate, ("aflw2000",)),
+    "framing": Suite(framing.evaluate, ("aflw2000",)),
     "pose": Suite(head_pose.evaluate, ("aflw2000",)),
     "helen": _photos("helen"),
     "ytf": _photos("ytf"),
+    "lp": Suite(lp.evaluate, ("faces",)),
+    "cfp": Suite(cfp.evaluate, ("faces",)),
     "aflw21": Suite(aflw21.evaluate, ("faces",)),
     "expression": Suite(expression.evaluate, ("faces",)),
     "confidence": Suite(confidence.evaluate, ("aflw2000", "helen", "detection", "faces")),

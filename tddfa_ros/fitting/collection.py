@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.types import CROP_FRAME, FloatArray
 
-SOURCES = ("aflw", "utk", "ytf", "lfw", "cc0", "helen", "afw", "cew", "yawn", "mask", "lp", "cfp")
+TEACHER_SOURCES = ("aflw", "utk", "ytf", "lfw", "cc0", "helen", "afw", "cew", "yawn", "mask")
+"""Sources from which the morphable model's points were found."""
+SOURCES = (*TEACHER_SOURCES, "lp", "cfp")
+"""All sources of training labels."""
 
 AFLW_KEPT_EVERY = 47
 """One face of AFLW in so many is kept for measuring its 21 points."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.fitting.collection import SOURCES, FaceLabels, load_source
+from tddfa_ros.fitting.collection import FaceLabels, load_source
 from tddfa_ros.fitting.collection_fit import MEDIAPIPE_POINTS
 from tddfa_ros.fitting.fit import Targets, batches, fit
 from tddfa_ros.model_builder.build import DenseHead
@@ -89,7 +89,7 @@ def locate_points(
     root: Path,
     dense: DenseHead,
     report: Callable[[str], None] = print,
-    sources: Sequence[str] = SOURCES,
+    sources: Sequence[str] = TEACHER_SOURCES,
     faces_per_source: int = _USUAL_FACES,
     start: LocatedPoints | None = None,
 ) -> LocatedPoints:

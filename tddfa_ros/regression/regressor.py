@@ -32,12 +32,14 @@ class RegressionResult:
             network has no head for them.
         confidence: (n,) in 0..1 that there is a face where it should be: what the network's own head says; without one, how well
             both sets of landmarks agree, or how nearly the pose is a scaled rotation (`pose_disorder`).
+        landmark_sigma: (n, 68) standard deviation of each landmark's coordinates; None where the network does not predict it.
     """
 
     params: FloatArray
     landmarks: FloatArray
     landmarks_direct: FloatArray
     confidence: FloatArray
+    landmark_sigma: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Regressor:
 
     Args:
         path: ONNX file; input ``image`` (n, 3, S, S) float32 ``(bgr - 127.5) / 128``; outputs ``params`` (n, P) and, if it has heads
-            for them, ``landmarks`` (n, 68, 2) and ``confidence`` (n,) in 0..1.
+            for them, ``landmarks`` (n, 68, 2), ``confidence`` (n,) in 0..1 and ``landmark_sigma`` (n, 68) px of the crop.
         morphable: the model that its parameters belong to.
         device, threads: see `OnnxSession`.
 
@@ -146,7 +148,7 @@ class Regressor:
             )
         self._outputs = tuple(
             output
-            for output in ("params", "landmarks", "confidence")
+            for output in ("params", "landmarks", "confidence", "landmark_sigma")
             if output in self.session.output_names
         )
 
@@ -174,6 +176,8 @@ class Regressor:
             "landmarks": np.zeros((0, LANDMARKS, 2), np.float32),
             "confidence": np.zeros(0, np.float32),
         }
+        if "landmark_sigma" in self._outputs:
+            found["landmark_sigma"] = np.zeros((0, LANDMARKS), np.float32)
         if len(crops):
             values = self.session.run({"image": _to_tensor(crops)}, self._outputs)
             found = dict(zip(self._outputs, values, strict=True))
@@ -190,7 +194,9 @@ class Regressor:
         else:
             assert self.metadata.pose_order is not None
             told = _logistic(pose_disorder(pose), *self.metadata.pose_order)
-        return RegressionResult(params, landmarks, direct, told * _has_contrast(crops))
+        return RegressionResult(
+            params, landmarks, direct, told * _has_contrast(crops), found.get("landmark_sigma")
+        )
 
 
 def pose_disorder(pose: FloatArray) -> FloatArray:

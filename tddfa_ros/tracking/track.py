@@ -101,6 +101,7 @@ class Track:
             face.roi,
             face.model,
             face.intrinsics,
+            face.crop_sigma,
             id=self.id or "",
             stamp=stamp,
             age=self.age,

@@ -1,4 +1,4 @@
-"""Calibrate the confidence on crops that were held out from training, faces framed as tracking frames them.
+"""Calibrate confidence and landmark sigma on crops that were held out from training, faces framed as tracking frames them.
 
 A network with a confidence head is calibrated against crops without a face. Where there are none (a user's dataset), or no such head,
 the confidence is how well the two sets of landmarks agree, which needs faces only.
@@ -25,6 +25,7 @@ _FACE_QUANTILE = 0.02  # of usual faces have a confidence under 0.5
 _SURE = 0.98  # confidence of the median face
 _ROI_NOISE = (0.06, 0.035)  # logarithm of the size, place in widths
 _LEAST_WIDTH = 1e-3
+_ONE_SIGMA = 0.6827  # of a normal distribution lie within one standard deviation
 _BATCH = 128
 
 
@@ -39,12 +40,14 @@ class Confidence:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Attributes: confidence: the curve; of_head: whether the score is the logit of the confidence head; faces, others: (n,) scores."""
+    """Attributes: confidence: the curve; of_head: whether the score is the logit of the confidence head; faces, others: (n,) scores;
+    sigma_scale: factor after which 68 % of the landmarks' coordinates lie within one predicted sigma of their labels; None without that head."""
 
     confidence: Confidence
     of_head: bool
     faces: FloatArray
     others: FloatArray
+    sigma_scale: float | None = None
 
     @property
     def auc(self) -> float:
@@ -55,7 +58,7 @@ class Calibration:
 def calibrate(
     network: FaceNet, cache: FaceCache, model: MorphableModel, size: int, seed: int = 0
 ) -> Calibration:
-    """Find the logistic curve of the confidence.
+    """Find the logistic curve of the confidence, and the scale of the landmarks' sigma.
 
     The midpoint keeps 98 % of the faces above 0.5: losing a face costs a tracker more than following a shadow for some frames. The width
     makes the median face 98 % sure.
@@ -71,25 +74,43 @@ def calibrate(
         raise ConfigError("the confidence is calibrated on held-out faces; the cache has none")
     of_head = network.confidence_head is not None and len(others) > 0
     rng = np.random.default_rng(seed)
-    crops = [_as_tracked(cache, int(row), model, size, rng) for row in faces]
-    high = _scores(network, np.stack(crops), model, of_head)
+    views = [_as_tracked(cache, int(row), model, size, rng) for row in faces]
+    images = np.stack([image for image, _ in views])
+    high = _scores(network, images, model, of_head)
+    scale = None
+    if network.sigma_head is not None:
+        scale = sigma_scale(network, images, np.stack([params for _, params in views]), model)
     low = high[:0]
     if len(others):
         crops = [_stored(cache, int(row), size) for row in others]
         low = _scores(network, np.stack(crops), model, of_head)
     midpoint = float(np.quantile(high, _FACE_QUANTILE))
     width = (float(np.median(high)) - midpoint) / float(np.log(_SURE / (1 - _SURE)))
-    return Calibration(Confidence(midpoint, max(width, _LEAST_WIDTH)), of_head, high, low)
+    return Calibration(Confidence(midpoint, max(width, _LEAST_WIDTH)), of_head, high, low, scale)
+
+
+def sigma_scale(
+    network: FaceNet, crops: NDArray[np.uint8], params: FloatArray, model: MorphableModel
+) -> float:
+    """Factor of the predicted sigma after which :data:`_ONE_SIGMA` of the coordinates of crops (n, S, S, 3) lie within it of their labels (n, P)."""
+    ratios = []
+    for start in range(0, len(crops), _BATCH):
+        found = _predict(network, crops[start : start + _BATCH])
+        assert found.landmark_sigma is not None
+        wanted = landmark_pixels(model, params[start : start + _BATCH])
+        error = np.abs(landmark_pixels(model, found.params.numpy()) - wanted)
+        ratios.append((error / found.landmark_sigma.numpy()[..., None]).ravel())
+    return float(np.quantile(np.concatenate(ratios), _ONE_SIGMA))
 
 
 def _as_tracked(
     cache: FaceCache, row: int, model: MorphableModel, size: int, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+) -> tuple[NDArray[np.uint8], FloatArray]:
     params = cache.params[row]
     scale, place = _ROI_NOISE
     zoom, shift = float(np.exp(rng.normal(0, scale))), rng.normal(0, place, 2) * CROP_FRAME
     zoom, shift = about_landmarks(landmark_pixels(model, params), 0.0, zoom, shift)
-    return reframe(np.asarray(cache.images[row]), params, 0.0, zoom, shift, size=size)[0]
+    return reframe(np.asarray(cache.images[row]), params, 0.0, zoom, shift, size=size)
 
 
 def _stored(cache: FaceCache, row: int, size: int) -> NDArray[np.uint8]:
@@ -97,14 +118,18 @@ def _stored(cache: FaceCache, row: int, size: int) -> NDArray[np.uint8]:
     return reframe(image, cache.params[row], 0.0, 1.0, np.zeros(2), size=size)[0]
 
 
+def _predict(network: FaceNet, crops: NDArray[np.uint8]) -> Predictions:
+    with torch.no_grad():
+        found: Predictions = network(normalise(torch.from_numpy(crops).permute(0, 3, 1, 2)))
+    return found
+
+
 def _scores(
     network: FaceNet, crops: NDArray[np.uint8], model: MorphableModel, of_head: bool
 ) -> FloatArray:
     out = []
     for start in range(0, len(crops), _BATCH):
-        part = torch.from_numpy(crops[start : start + _BATCH]).permute(0, 3, 1, 2)
-        with torch.no_grad():
-            found = network(normalise(part))
+        found = _predict(network, crops[start : start + _BATCH])
         out.append(found.confidence.numpy() if of_head else -_disagreement(found, model))
     return np.concatenate(out).astype(np.float32)
 

@@ -69,7 +69,7 @@ def _shared(weight: Tensor, times: int, generator: torch.Generator) -> Tensor:
     return torch.cat([weight * one for one in part], dim=1)
 
 
-_MAY_DIFFER = ("threads", "workers", "epochs", "device")
+_MAY_DIFFER = ("threads", "workers", "epochs", "minutes", "device")
 """Options that another machine, or a longer run, may change."""
 
 
@@ -124,6 +124,7 @@ def load_network(path: Path, model: MorphableModel) -> tuple[FaceNet, TrainConfi
         weights = averaged(state)
         known = {f: v for f, v in state["config"].items() if f in TrainConfig.__dataclass_fields__}
         known = {f: v for f, v in known.items() if f not in ("augment", "loss")}
+        known.setdefault("landmark_sigma", False)  # older networks have no head for it
         config = TrainConfig(**known)
         network = new_network(config, weights["mean"], weights["std"])
         network.load_state_dict(weights)

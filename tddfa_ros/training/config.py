@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.schema import from_dict, option, read_yaml
+from tddfa_ros.schema import Validated, from_dict, option, read_yaml
 from tddfa_ros.training.loss_weights import LossWeights
 
 
@@ -17,7 +17,7 @@ def _probability(default: float, description: str) -> Any:
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(Validated):
     """How strong each disturbance of a training crop is; 0 turns it off."""
 
     roll_sigma_deg: float = option(
@@ -52,7 +52,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Validated):
     """One training run of the regressor."""
 
     backbone: str = option("mobilenet_v1", "backbone", choices=("mobilenet_v1",))
@@ -123,8 +123,14 @@ class TrainConfig:
     loss: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.net_stride not in (8, 16, 32):
             raise ConfigError(f"net_stride must be 8, 16 or 32, not {self.net_stride}")
+        for name, section in (("augment", AugmentConfig), ("loss", LossWeights)):
+            if not isinstance(getattr(self, name), section):
+                raise ConfigError(
+                    f"{name} must be a {section.__name__}, not {getattr(self, name)!r}"
+                )
         if self.input_size % 4:
             raise ConfigError(f"input_size must be a multiple of 4, not {self.input_size}")
 
@@ -146,8 +152,59 @@ def load_train_config(
     Raises:
         ConfigError: the file cannot be read, or something is unknown, of the wrong type or out of range.
     """
+    stages = load_stages(path, overrides)
+    if len(stages) > 1:
+        raise ConfigError(f"{path} has {len(stages)} stages, not one")
+    return stages[0].config
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a recipe; each begins with the weights of the one before.
+
+    Attributes:
+        name: of its folder; empty for a recipe that is one run.
+        config: its options.
+        refine: weight of the previous stage's network when it refines the labels first, 0..1; 0: the labels stay.
+    """
+
+    name: str
+    config: TrainConfig
+    refine: float = 0.0
+
+
+def load_stages(
+    path: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> tuple[Stage, ...]:
+    """The stages of a recipe: a YAML file with common options and a list ``stages``, each a mapping with ``name``, perhaps ``refine``, and
+    the options in which it differs. A file without that list is one stage without a name. ``overrides`` apply to every stage.
+
+    Raises:
+        ConfigError: as :func:`load_train_config`, or the list is not one of named stages.
+    """
     values = {} if path is None else dict(read_yaml(path))
-    return from_dict(TrainConfig, _merged(values, overrides or {}))
+    stages = values.pop("stages", None)
+    if stages is None:
+        return (Stage("", from_dict(TrainConfig, _merged(values, overrides or {}))),)
+    if not isinstance(stages, list) or not stages:
+        raise ConfigError(f"stages of {path} must be a list of stages, not {stages!r}")
+    read: list[Stage] = []
+    for number, stage in enumerate(stages, start=1):
+        if not isinstance(stage, Mapping) or not str(stage.get("name") or "").isidentifier():
+            raise ConfigError(f"stage {number} of {path} needs a name of letters, digits and _")
+        own = {key: value for key, value in stage.items() if key not in ("name", "refine")}
+        refine = stage.get("refine", 0.0)
+        if isinstance(refine, bool) or not isinstance(refine, int | float) or not 0 <= refine <= 1:
+            raise ConfigError(
+                f"refine of stage {stage['name']} must lie between 0 and 1, not be {refine}"
+            )
+        if refine and number == 1:
+            raise ConfigError("the first stage has no network before it that could refine labels")
+        merged = _merged(_merged(values, own), overrides or {})
+        read.append(Stage(str(stage["name"]), from_dict(TrainConfig, merged), float(refine)))
+    if len({stage.name for stage in read}) < len(read):
+        raise ConfigError(f"{path} has two stages of the same name")
+    return tuple(read)
 
 
 def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

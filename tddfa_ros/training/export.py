@@ -22,13 +22,17 @@ _TOLERANCE, _HALF_TOLERANCE = 2e-3, 5e-3
 
 
 class _Exported(nn.Module):
-    """The heads of a network that go into the file, as a tuple; the confidence as a probability, parsing as one too."""
+    """The heads of a network that go into the file, as a tuple; the confidence as a probability, parsing as one too, sigma calibrated."""
 
     def __init__(
-        self, network: FaceNet, confidence: Confidence | None, heads: Collection[str]
+        self,
+        network: FaceNet,
+        confidence: Confidence | None,
+        heads: Collection[str],
+        sigma_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self.network, self._confidence = network, confidence
+        self.network, self._confidence, self._sigma_scale = network, confidence, sigma_scale
         self.names = ["params", "landmarks", *(h for h in OPTIONAL_HEADS if h in heads)]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -38,6 +42,8 @@ class _Exported(nn.Module):
             found["confidence"] = torch.sigmoid(
                 (found["confidence"] - curve.midpoint) / curve.width
             )
+        if "landmark_sigma" in self.names:
+            found["landmark_sigma"] = found["landmark_sigma"] * self._sigma_scale
         if "parsing" in self.names:
             found["parsing"] = found["parsing"].softmax(dim=1)
         return tuple(found[name] for name in self.names)
@@ -52,6 +58,7 @@ def export_onnx(
     confidence: Confidence | None = None,
     agreement: Confidence | None = None,
     heads: Collection[str] = ("confidence",),
+    sigma_scale: float = 1.0,
     half: bool = False,
 ) -> None:
     """Write ``path`` (opset 17, dynamic batch), with what the regressor needs to know in its metadata, once it is checked.
@@ -61,6 +68,7 @@ def export_onnx(
         confidence: curve of the confidence head, when it is exported.
         agreement: curve of the agreement of both sets of landmarks, for a file without that head.
         heads: optional heads that go into the file.
+        sigma_scale: factor that calibrates the head ``landmark_sigma``.
         half: store weights as float16 (half the size); they are float32 again in memory, so the speed is the same.
 
     Raises:
@@ -69,6 +77,7 @@ def export_onnx(
     """
     present: dict[str, nn.Module | None] = {
         "confidence": network.confidence_head,
+        "landmark_sigma": network.sigma_head,
         "parsing": network.parsing_head,
         "uv_position": network.uv_head,
     }
@@ -80,7 +89,7 @@ def export_onnx(
         raise ConfigError(
             "a confidence head is exported with its calibration, a network without it with that of the agreement"
         )
-    exported = _Exported(network, confidence, heads).eval()
+    exported = _Exported(network, confidence, heads, sigma_scale).eval()
     names = exported.names
     metadata = {
         "tddfa.layout": f"{model.layout.shape},{model.layout.expression}",

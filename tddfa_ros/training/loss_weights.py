@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.schema import from_dict, option
+from tddfa_ros.schema import Validated, from_dict, option
 
 
 def weights_at(weights: LossWeights, progress: float) -> dict[str, float]:
@@ -29,7 +29,7 @@ def _decay(term: str) -> Any:
 
 
 @dataclass(frozen=True)
-class LossDecay:
+class LossDecay(Validated):
     """gamma of every term: its weight at progress p of the run, 0..1, is its base weight times ``gamma ** p``."""
 
     vertices: float = _decay("vertices")
@@ -49,7 +49,7 @@ class LossDecay:
 
 
 @dataclass(frozen=True)
-class LossWeights:
+class LossWeights(Validated):
     """How much each term of the loss counts at the start of a run; a term of weight 0 is not computed."""
 
     vertices: float = _weight(1.0, "the vertices, robust, px")

@@ -163,14 +163,14 @@ class Trainer:
             self._restore()
         with StopRequest() as stop, self._log:
             for epoch in range(self._state.epoch, self.config.epochs):
+                if self._progress >= 1:
+                    break
                 started = time.monotonic()
                 for _ in self._steps(epoch):
                     if self._workers.any(stop.requested):
                         self._save()
                         raise KeyboardInterrupt
                 self._end_epoch(epoch, (time.monotonic() - started) / 60)
-                if self._progress >= 1:
-                    break
 
     def validate(self) -> float:
         """Mean distance of the mesh's 68 landmarks of held-out faces from their labels, % of the face size."""

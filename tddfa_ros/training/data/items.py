@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -83,18 +83,19 @@ class Items:
 class ItemReader:
     """Reads the items of some lists; raises ItemError with the reason for one that cannot be used."""
 
-    def __init__(self, entries: Iterable[Entry], model: MorphableModel) -> None:
+    def __init__(self, entries: Sequence[Entry], model: MorphableModel) -> None:
         self._size = model.layout.size
         roots = {entry.root for entry in entries}
         self._pictures = {root: Pictures(root / "images") for root in roots}
-        self._has = {
-            (root, folder): (root / folder).is_dir()
-            for root in roots
-            for folder in ("rois", "seg_maps", "uv_maps")
-        }
+        self._has = {(root, "rois"): (root / "rois").is_dir() for root in roots}
+        # maps are optional: those of another list in the same folder must not be missed in this one
+        for root in roots:
+            own = [entry for entry in entries if entry.root == root]
+            self._has[root, "seg_maps"] = any(entry.seg_map.is_file() for entry in own)
+            self._has[root, "uv_maps"] = any(p.is_file() for e in own for p in e.uv_maps)
 
     def has(self, folder: str) -> bool:
-        """Whether any of the datasets has this folder."""
+        """Whether any of the datasets has this folder, with maps of the items in the lists."""
         return any(there for (_, name), there in self._has.items() if name == folder)
 
     def image_path(self, entry: Entry) -> Path:

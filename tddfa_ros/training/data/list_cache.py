@@ -1,6 +1,6 @@
 """A user's dataset in the trainer's memory-mapped cache, so that training has one path: lists -> items -> cache -> batches.
 
-Beside what :mod:`tddfa_ros.training.cache` writes there are ``parsing.npy`` (n, 160, 160) uint8 and ``uv_position.npy`` (n, u, u, 3) float32
+Beside what :mod:`tddfa_ros.training.cache` writes there are ``parsing.npy`` (n, 192, 192) uint8 and ``uv_position.npy`` (n, u, u, 3) float32
 where the dataset has such maps, and ``items.json``, by which a later run knows that nothing has changed.
 """
 
@@ -35,7 +35,7 @@ from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface
 from tddfa_ros.types import POSE_SIZE, FloatArray
 
 _MARK = "items.json"
-_VERSION = 1
+_VERSION = 2
 
 
 def cache_lists(
