@@ -74,10 +74,10 @@ def command(
     if utkface is None and celeba is None and collection is None:
         raise click.UsageError("give at least one of --utkface, --celeba and --faces")
     need_extra("training", "training", "torch", "onnx")
-    from tddfa_ros.training.attributes.network.celeba import read_celeba
-    from tddfa_ros.training.attributes.network.labelled import joined, read_collection, read_utkface
-    from tddfa_ros.training.attributes.network.network import AttributeConfig, width_of
-    from tddfa_ros.training.attributes.network.run import run
+    from tddfa_ros.training.attributes.celeba import read_celeba
+    from tddfa_ros.training.attributes.labelled import joined, read_collection, read_utkface
+    from tddfa_ros.training.attributes.network import AttributeConfig, width_of
+    from tddfa_ros.training.attributes.run import run
 
     parts = []
     if utkface is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.fitting.collection import FaceLabels, load_source
+from tddfa_ros.fitting.collection import TEACHER_SOURCES, FaceLabels, load_source
 from tddfa_ros.fitting.collection_fit import MEDIAPIPE_POINTS
 from tddfa_ros.fitting.fit import Targets, batches, fit
 from tddfa_ros.model_builder.build import DenseHead

@@ -22,7 +22,7 @@ from tddfa_ros.errors import ImageError, ModelError
 from tddfa_ros.face import Face
 from tddfa_ros.jobs.images import ImageOptions
 from tddfa_ros.model_store.store import default_store
-from tddfa_ros.training.attributes.network.labelled import read_collection, stratified_parts
+from tddfa_ros.training.attributes.labelled import read_collection, stratified_parts
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.attributes.network.labelled import LabelledFaces, labelled_faces
+from tddfa_ros.training.attributes.labelled import LabelledFaces, labelled_faces
 
 ATTRIBUTES = "list_attr_celeba.txt"
 PARTITION = "list_eval_partition.txt"

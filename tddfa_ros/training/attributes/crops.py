@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.geometry.roi import crop, roi_from_landmarks
-from tddfa_ros.training.attributes.network.labelled import LabelledFaces
+from tddfa_ros.training.attributes.labelled import LabelledFaces
 from tddfa_ros.training.cache import fill_margin
 from tddfa_ros.types import FloatArray, ImageBGR
 

@@ -24,8 +24,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.attributes.network.crops import read_view
-from tddfa_ros.training.attributes.network.labelled import LabelledFaces, age_band
+from tddfa_ros.training.attributes.crops import read_view
+from tddfa_ros.training.attributes.labelled import LabelledFaces, age_band
 from tddfa_ros.training.checkpoint import averaged, check_same_run, load, save
 from tddfa_ros.training.networks import MobileNetV1, normalise
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tddfa_ros.attributes.estimate import TASK
-from tddfa_ros.training.attributes.network.labelled import (
+from tddfa_ros.training.attributes.labelled import (
     AGE_BANDS,
     UTK_ETHNICITIES,
     LabelledFaces,
     age_band,
 )
-from tddfa_ros.training.attributes.network.network import YEARS, AttributeConfig, AttributeNet
+from tddfa_ros.training.attributes.network import YEARS, AttributeConfig, AttributeNet
 from tddfa_ros.training.export import write_graph
 
 Logits = Mapping[str, NDArray[np.float32]]

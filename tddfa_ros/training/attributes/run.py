@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.attributes.network.crops import find_rois
-from tddfa_ros.training.attributes.network.labelled import LabelledFaces, stratified_parts
-from tddfa_ros.training.attributes.network.network import (
+from tddfa_ros.training.attributes.crops import find_rois
+from tddfa_ros.training.attributes.labelled import LabelledFaces, stratified_parts
+from tddfa_ros.training.attributes.network import (
     AttributeConfig,
     AttributeNet,
     kept_maps,
@@ -20,7 +20,7 @@ from tddfa_ros.training.attributes.network.network import (
     stem_maps,
     train,
 )
-from tddfa_ros.training.attributes.network.report import (
+from tddfa_ros.training.attributes.report import (
     Logits,
     export_attributes,
     find_temperatures,

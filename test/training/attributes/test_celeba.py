@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.attributes.network.celeba import read_celeba
+from tddfa_ros.training.attributes.celeba import read_celeba
 
 LIST = """3
 Male Smiling Young

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.attributes.network.labelled import (
+from tddfa_ros.training.attributes.labelled import (
     age_band,
     joined,
     labelled_faces,

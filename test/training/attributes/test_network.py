@@ -20,21 +20,21 @@ import torch
 from tddfa_ros.attributes import AttributeEstimator
 from tddfa_ros.cli import main
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.attributes.network.labelled import LabelledFaces, labelled_faces
-from tddfa_ros.training.attributes.network.network import (
+from tddfa_ros.training.attributes import network as attributes
+from tddfa_ros.training.attributes.labelled import LabelledFaces, labelled_faces
+from tddfa_ros.training.attributes.network import (
     AttributeConfig,
     AttributeLogits,
     AttributeNet,
     attribute_loss,
     width_of,
 )
-from tddfa_ros.training.attributes.network.network import network as attributes
-from tddfa_ros.training.attributes.network.report import (
+from tddfa_ros.training.attributes.report import (
     calibration_error,
     find_temperatures,
     measure,
 )
-from tddfa_ros.training.attributes.network.run import run
+from tddfa_ros.training.attributes.run import run
 
 SMALL = AttributeConfig(
     width=0.25, size=64, fixed_layers=0, views=1, epochs=12, batch=16, learning_rate=5e-3
