@@ -28,7 +28,7 @@ class Face:
         model: the morphable model that ``params`` belong to.
         intrinsics: of the image; None leaves only the metric properties undefined.
 
-    Pixel properties: x right, y down, z in px, relative, nearer = larger. Metric properties: metres, camera optical
+    Pixel properties: x right, y down, z in px, relative, nearer = larger. Metric properties: meters, camera optical
     frame. Arrays are computed once and read-only.
     """
 

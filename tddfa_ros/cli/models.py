@@ -70,7 +70,7 @@ def fetch(names: tuple[str, ...], archive: Path | None) -> None:
 def import_(source: Path, name: str, license: str) -> None:
     """Make models from your own files of 3DDFA, 3DDFA_V2 or a detector; nothing in them is executed.
 
-    Files are recognised by content. Checkpoints (.pth) need the extra "training", for torch.
+    Files are recognized by content. Checkpoints (.pth) need the extra "training", for torch.
     """
     from collections.abc import Iterable
 
@@ -166,7 +166,7 @@ def attributes(output: Path, model: str) -> None:
     help="Points that are known already (.json): keep them but for what the faces say last of jaw, eyelids and the mean head.",
 )
 def locate(output: Path, faces: Path, faces_per_source: int, start: Path | None) -> None:
-    """Find the landmarks on the mean head anew, from labelled faces, and write them to OUTPUT (.json).
+    """Find the landmarks on the mean head anew, from labeled faces, and write them to OUTPUT (.json).
 
     "tddfa models build" takes them from tddfa_ros/morphable/points.json. Needs the extra "model" (anny and torch).
     """

@@ -18,7 +18,7 @@ BOX_SHIFT = 0.025
 """How far the returned boxes lie below WIDER FACE's, in units of the mean of width and height.
 
 Both constants follow from 1.30, the side of the ROI around the 68 true landmarks in units of CenterFace's mean side, and
-0.14, how far its centre lies lower: medians over photos of AFLW2000-3D (500; 1.28, 0.136), HELEN (110; 1.28, 0.137) and
+0.14, how far its center lies lower: medians over photos of AFLW2000-3D (500; 1.28, 0.136), HELEN (110; 1.28, 0.137) and
 YTF (385; 1.34, 0.147). `roi_from_box` multiplies by 1.58 and adds 0.14.
 """
 
@@ -84,9 +84,9 @@ def suppress(boxes: FloatArray, iou: float, max_faces: int, border: float = 0.0)
 def to_common_extent(boxes: FloatArray) -> FloatArray:
     """Boxes (n, 4) of a network trained on WIDER FACE as `Detector` promises them."""
     sides = boxes[:, 2:] - boxes[:, :2]
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    centres[:, 1] += BOX_SHIFT * sides.mean(axis=1)
-    return np.hstack([centres - BOX_SCALE / 2 * sides, centres + BOX_SCALE / 2 * sides])
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    centers[:, 1] += BOX_SHIFT * sides.mean(axis=1)
+    return np.hstack([centers - BOX_SCALE / 2 * sides, centers + BOX_SCALE / 2 * sides])
 
 
 def _areas(boxes: NDArray[np.float64], border: float) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """CenterFace: faces as points (Xu, Yan, Yang et al. 2019, https://arxiv.org/abs/1911.03599).
 
 The network maps an RGB image (0..255) to maps at a quarter of its size. A face is a local maximum of the heat map; at
-that cell two more maps hold ``log(height / 4), log(width / 4)`` and the centre's offset ``dy, dx`` inside the cell.
+that cell two more maps hold ``log(height / 4), log(width / 4)`` and the center's offset ``dy, dx`` inside the cell.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CenterFace(OnnxDetector):
         )
         boxes = decode(heat[0, 0], size[0], offset[0], self.score_threshold)
         boxes = suppress(boxes, NMS_IOU, self.max_faces)
-        # Pixel centres are at whole numbers in the image and at halves in the network's coordinates.
+        # Pixel centers are at whole numbers in the image and at halves in the network's coordinates.
         boxes[:, :4] = to_common_extent(boxes[:, :4]) / scale - 0.5
         return boxes
 
@@ -49,7 +49,7 @@ def decode(heat: FloatArray, size: FloatArray, offset: FloatArray, threshold: fl
     Args:
         heat: (h, w) scores 0..1.
         size: (2, h, w) log of height and width in cells.
-        offset: (2, h, w) dy, dx of the centre from the middle of its cell, in cells.
+        offset: (2, h, w) dy, dx of the center from the middle of its cell, in cells.
         threshold: lowest score of a face.
 
     Returns:

@@ -80,9 +80,9 @@ def priors(height: int, width: int) -> FloatArray:
         )
         y, x = np.mgrid[: -(-height // stride), : -(-width // stride)]
         cells = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
-        centres = (cells + in_cell[:, :2]) * stride
-        sides = np.broadcast_to(in_cell[:, 2:], centres.shape)
-        levels.append(np.concatenate([centres, sides], axis=-1).reshape(-1, 4))
+        centers = (cells + in_cell[:, :2]) * stride
+        sides = np.broadcast_to(in_cell[:, 2:], centers.shape)
+        levels.append(np.concatenate([centers, sides], axis=-1).reshape(-1, 4))
     out = (np.concatenate(levels) / [width, height, width, height]).astype(np.float32)
     out.setflags(write=False)
     return out
@@ -95,6 +95,6 @@ def _steps(count: int) -> list[float]:
 
 def decode(offsets: FloatArray, squares: FloatArray) -> FloatArray:
     """Boxes (n, 4) ``x0, y0, x1, y1`` from the network's offsets and the priors (n, 4), in units of width and height."""
-    centres = squares[:, :2] + offsets[:, :2] * np.float32(VARIANCES[0]) * squares[:, 2:]
+    centers = squares[:, :2] + offsets[:, :2] * np.float32(VARIANCES[0]) * squares[:, 2:]
     halves = squares[:, 2:] * np.exp(offsets[:, 2:] * np.float32(VARIANCES[1])) / 2
-    return np.hstack([centres - halves, centres + halves])
+    return np.hstack([centers - halves, centers + halves])

@@ -1,6 +1,6 @@
 """SCRFD (Guo et al. 2021, https://arxiv.org/abs/2105.04714), from the ONNX files that insightface publishes.
 
-Per stride, one output holds scores, one the distances from an anchor's centre to the four sides in units of the stride,
+Per stride, one output holds scores, one the distances from an anchor's center to the four sides in units of the stride,
 and, where the network has them, one five landmarks. All scores come first, then all distances. Anchors stand at the top
 left corner of each cell: two on each of the strides 8, 16, 32, or one on each of 8 to 128.
 """
@@ -89,8 +89,8 @@ def decode(
         flat = score.reshape(-1)
         chosen = np.flatnonzero(flat >= threshold)
         cells = chosen // anchors
-        centres = np.stack([cells % count, cells // count], axis=1)
+        centers = np.stack([cells % count, cells // count], axis=1)
         sides = distance.reshape(-1, 4)[chosen]
-        low, high = (centres - sides[:, :2]) * stride, (centres + sides[:, 2:]) * stride
+        low, high = (centers - sides[:, :2]) * stride, (centers + sides[:, 2:]) * stride
         found.append(np.hstack([low, high, flat[chosen, None]]))
     return np.concatenate(found).astype(np.float32)

@@ -1,7 +1,7 @@
 """YuNet (Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y), from OpenCV's ``face_detection_yunet_2023mar.onnx``.
 
 It is run here and not by ``cv2.FaceDetectorYN``, so that ``device`` and ``threads`` hold and every OpenCV gives the same boxes. One output
-per stride and kind: a cell at column c, row r has the score ``sqrt(cls * obj)``, the centre ``(c + dx, r + dy)`` and the sides ``exp(w), exp(h)``,
+per stride and kind: a cell at column c, row r has the score ``sqrt(cls * obj)``, the center ``(c + dx, r + dy)`` and the sides ``exp(w), exp(h)``,
 in strides.
 """
 
@@ -64,8 +64,8 @@ def decode(outputs: Mapping[str, FloatArray], width: int, threshold: float) -> F
         chosen = np.flatnonzero(scores >= threshold)
         box = outputs[f"bbox_{stride}"].reshape(-1, 4)[chosen]
         columns = width // stride
-        centres = np.stack([chosen % columns, chosen // columns], axis=1) + box[:, :2]
+        centers = np.stack([chosen % columns, chosen // columns], axis=1) + box[:, :2]
         halves = np.exp(box[:, 2:]) / 2
-        low, high = (centres - halves) * stride, (centres + halves) * stride
+        low, high = (centers - halves) * stride, (centers + halves) * stride
         found.append(np.hstack([low, high, scores[chosen, None]]))
     return np.concatenate(found).astype(np.float32)

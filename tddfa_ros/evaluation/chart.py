@@ -66,15 +66,15 @@ def _axes(canvas: ImageBGR, title: str, x: Axis, y: Axis) -> None:
     for tick in x.ticks:
         at = round(_across(np.array(tick), x).item())
         cv2.line(canvas, (at, _TOP), (at, bottom), _GRID, 1)
-        _text(canvas, f"{tick:g}", (at, bottom + 20), centre=True)
+        _text(canvas, f"{tick:g}", (at, bottom + 20), center=True)
     for tick in y.ticks:
         at = round(_down(np.array(tick), y).item())
         cv2.line(canvas, (_LEFT, at), (right, at), _GRID, 1)
         _text(canvas, f"{tick:g}", (_LEFT - 46, at + 5))
     cv2.rectangle(canvas, (_LEFT, _TOP), (right, bottom), _INK, 1)
-    _text(canvas, x.label, ((_LEFT + right) // 2, HEIGHT - 16), centre=True)
+    _text(canvas, x.label, ((_LEFT + right) // 2, HEIGHT - 16), center=True)
     _text(canvas, y.label, (12, _TOP - 10))
-    _text(canvas, title, (WIDTH // 2, 24), centre=True, scale=0.62)
+    _text(canvas, title, (WIDTH // 2, 24), center=True, scale=0.62)
 
 
 def _line(canvas: ImageBGR, line: Line, color: tuple[int, int, int], x: Axis, y: Axis) -> None:
@@ -132,9 +132,9 @@ def _down(values: RealArray, axis: Axis) -> RealArray:
 
 
 def _text(
-    canvas: ImageBGR, text: str, at: tuple[int, int], centre: bool = False, scale: float = 0.5
+    canvas: ImageBGR, text: str, at: tuple[int, int], center: bool = False, scale: float = 0.5
 ) -> None:
-    if centre:
+    if center:
         at = (at[0] - cv2.getTextSize(text, _FONT, scale, 1)[0][0] // 2, at[1])
     cv2.putText(canvas, text, at, _FONT, scale, _INK, 1, cv2.LINE_AA)
 

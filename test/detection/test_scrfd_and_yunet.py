@@ -27,9 +27,9 @@ HEIGHT, WIDTH = 128, 256
 def widened(boxes: np.ndarray) -> np.ndarray:
     """The network's own boxes from those that a detector returns."""
     sides = (boxes[:, 2:4] - boxes[:, :2]) / BOX_SCALE
-    centres = (boxes[:, :2] + boxes[:, 2:4]) / 2
-    centres[:, 1] -= BOX_SHIFT * sides.mean(axis=1)
-    return np.hstack([centres - sides / 2, centres + sides / 2, boxes[:, 4:]])
+    centers = (boxes[:, :2] + boxes[:, 2:4]) / 2
+    centers[:, 1] -= BOX_SHIFT * sides.mean(axis=1)
+    return np.hstack([centers - sides / 2, centers + sides / 2, boxes[:, 4:]])
 
 
 def scrfd(
