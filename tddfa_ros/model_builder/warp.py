@@ -83,6 +83,8 @@ def _robust(
     move: DoubleArray = np.zeros(3)
     for _ in range(_ROUNDS):
         scale = given * trust
-        move = np.linalg.lstsq(rows * scale[:, None], values * scale, rcond=None)[0]
-        trust = (1 + ((values - rows @ move) / _KNEE) ** 2) ** -0.5
+        move = np.asarray(
+            np.linalg.lstsq(rows * scale[:, None], values * scale, rcond=None)[0], dtype=np.float64
+        )
+        trust = np.asarray((1 + ((values - rows @ move) / _KNEE) ** 2) ** -0.5, dtype=np.float64)
     return np.asarray(move)

@@ -31,8 +31,8 @@ def read_npz(
             stored = {key: file[key] for key in file.files}
     except Exception as error:  # zip, zlib and NumPy each have their own
         raise ModelError(f"{path} is not a readable .npz file: {error}") from error
-    if "license" in stored:  # the key of files written before version 0.2
-        stored.setdefault("license", stored.pop("license"))
+    if "licence" in stored:  # the key of files written before version 0.2
+        stored.setdefault("license", stored.pop("licence"))
     if str(stored.get("format", "")) != file_format:
         raise ModelError(f"{path} is not {what} of format {file_format}")
     missing = [key for key in needed if key not in stored]
