@@ -106,7 +106,7 @@ def test_the_report_is_printed_and_says_where_the_files_are(results):
 def test_a_source_that_is_not_there_is_one_sentence(tmp_path, capsys):
     assert main(["--source", "/no/such/video.mp4", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        "error: there is no picture, video, folder or camera at /no/such/video.mp4\n"
+        "error: there is no image, video, folder or camera at /no/such/video.mp4\n"
     )
 
 

@@ -7,7 +7,7 @@ from support.synthetic_model import frontal_params, synthetic_model
 
 from tddfa_ros.demo.poster import poster, vertex_colors
 from tddfa_ros.demo.recording import IMAGES, BestFace, RecordedFace, Recording, Stream
-from tddfa_ros.demo.video import drawable, write_textured_mesh, write_video
+from tddfa_ros.demo.video import overlay_face, write_textured_mesh, write_video
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.types import Intrinsics
 
@@ -72,7 +72,7 @@ def test_video_decodes_and_shows_the_faces(recording, tmp_path):
 
 
 def test_drawn_angles_are_those_of_the_parameters(recording):
-    np.testing.assert_allclose(drawable(recording.meshes.faces[0]).yaw_pitch_roll, 0, atol=1e-3)
+    np.testing.assert_allclose(overlay_face(recording.meshes.faces[0]).yaw_pitch_roll, 0, atol=1e-3)
 
 
 def test_mesh_stands_upright_before_the_camera(recording, tmp_path):

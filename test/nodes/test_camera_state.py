@@ -11,7 +11,7 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from tddfa_ros.nodes.camera_state import PATIENCE, CameraState
+from tddfa_ros.nodes.camera_state import GRACE_IMAGES, CameraState
 from tddfa_ros.nodes.convert.camera_info import intrinsics_from_message
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 
@@ -42,9 +42,9 @@ def camera(logger: Logger) -> CameraState:
 def test_an_assumed_field_of_view_is_said_once_and_not_at_once(
     camera: CameraState, logger: Logger
 ) -> None:
-    for i in range(3 * PATIENCE):
+    for i in range(3 * GRACE_IMAGES):
         intrinsics, info = camera.model_for(640, 480, HEADER)
-        assert bool(logger.lines) == (i + 1 >= PATIENCE)
+        assert bool(logger.lines) == (i + 1 >= GRACE_IMAGES)
     assert intrinsics.assumed
     assert intrinsics.k[0, 0] == pytest.approx(320 / math.tan(math.radians(30)))
     assert (info.width, info.height, info.k[0]) == (640, 480, intrinsics.k[0, 0])

@@ -98,7 +98,7 @@ def test_the_system_goes_on_when_its_source_ends(graph: Any, tmp_path: Path) -> 
     )
     # Somebody who wants faces makes face_node look at the pictures.
     graph.collect(FaceMeshArray, "face_mesh")
-    graph.wait_until(lambda: "is at its end" in process.output, 60)
+    graph.wait_until(lambda: "reached the end of" in process.output, 60)
     graph.spin(0.5)
     assert process.alive
     assert process.stop() == 0

@@ -209,7 +209,7 @@ def test_ros4hri_needs_its_messages(
     describe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match="hri:=true needs the package hri_msgs"):
+    with pytest.raises(RuntimeError, match="hri:=true requires the package hri_msgs"):
         describe(hri="true")
 
 

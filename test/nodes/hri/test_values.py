@@ -19,7 +19,7 @@ CONFIDENCE = 0.8
 def test_a_point_is_a_part_of_the_picture_from_its_corner() -> None:
     """The centre of the top-left pixel is half a pixel inside; floor(x * width) is the pixel again."""
     points = np.array([[0, 0, 5], [639, 479, 5], [319.5, 239.5, 5], [-0.5, 479.5, 5]])
-    found = values.normalised(points, *SIZE)
+    found = values.normalized(points, *SIZE)
     np.testing.assert_allclose(
         found, [[0.5 / 640, 0.5 / 480], [639.5 / 640, 479.5 / 480], [0.5, 0.5], [0, 1]], atol=1e-6
     )

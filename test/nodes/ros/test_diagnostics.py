@@ -63,7 +63,7 @@ def test_without_frames_nothing_is_invented() -> None:
     assert math.isnan(now.latency_p50)
 
 
-def test_a_healthy_stream_has_no_troubles() -> None:
+def test_a_healthy_stream_has_no_problems() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     run(statistics, clock, 6.0)
@@ -75,30 +75,30 @@ def test_silence_names_the_topic() -> None:
     statistics = Statistics(clock=clock)
     clock.now += 4.0
     assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == [
-        "nothing has arrived yet on /image_raw"
+        "nothing received on /image_raw"
     ]
     run(statistics, clock, 1.0)
     clock.now += 7.0
     assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == [
-        "silent for 7 s on /image_raw"
+        "no messages for 7 s on /image_raw"
     ]
 
 
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
-        ({"hz": 2.0}, "only 2."),
-        ({"latency": 0.25}, "median latency 250 ms"),
-        ({"drop_each": 1}, "100 % of the frames are dropped"),
+        ({"hz": 2.0}, "low frame rate 2."),
+        ({"latency": 0.25}, "high median latency 250 ms"),
+        ({"drop_each": 1}, "100 % of frames dropped"),
     ],
 )
 def test_each_threshold_is_named(case: dict[str, float], expected: str) -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     run(statistics, clock, 6.0, **case)
-    troubles = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
-    assert len(troubles) == 1
-    assert troubles[0].startswith(expected)
+    problems = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
+    assert len(problems) == 1
+    assert problems[0].startswith(expected)
 
 
 def test_frames_that_all_fail_are_a_trouble() -> None:
@@ -106,5 +106,5 @@ def test_frames_that_all_fail_are_a_trouble() -> None:
     statistics = Statistics(clock=clock)
     statistics.received(False)
     statistics.failed("the image is truncated")
-    troubles = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
-    assert troubles == ["no frame could be used: the image is truncated"]
+    problems = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
+    assert problems == ["all frames failed: the image is truncated"]

@@ -35,7 +35,7 @@ def test_a_repeated_error_is_held_back_and_counted() -> None:
         assert not log.error("step", "wrong step")
     clock.now = 10.5
     assert log.error("step", "wrong step")
-    assert logger.lines == ["E wrong step", "E wrong step (and 3 times more since)"]
+    assert logger.lines == ["E wrong step", "E wrong step (repeated 3 times since)"]
 
 
 def test_kinds_are_throttled_apart() -> None:

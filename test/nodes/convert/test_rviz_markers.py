@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from tddfa_ros.face import TrackedFace
-from tddfa_ros.nodes.convert.markers import AXES, LANDMARKS, MESH, TEXT, MarkerBuilder, caption
+from tddfa_ros.nodes.convert.rviz import AXES, LANDMARKS, MESH, TEXT, MarkerBuilder, caption
 from tddfa_ros.types import Intrinsics
 
 HEADER = Header(frame_id="camera")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tddfa_ros.nodes.ros.stamps import StampMatcher
+from tddfa_ros.nodes.ros.image_input import StampMatcher
 
 
 def test_either_order_gives_the_pair_in_stream_order() -> None:

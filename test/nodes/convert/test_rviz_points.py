@@ -10,7 +10,7 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from tddfa_ros.face import TrackedFace
-from tddfa_ros.nodes.convert.pointcloud import GRAY, point_cloud, sample_rgb
+from tddfa_ros.nodes.convert.rviz import GRAY, point_cloud, sample_rgb
 from tddfa_ros.types import Intrinsics
 
 HEADER = Header(frame_id="camera")

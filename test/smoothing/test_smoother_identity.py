@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tddfa_ros.smoothing.identity import IdentityMean
+from tddfa_ros.smoothing.smoother import IdentityMean
 
 
 def test_is_the_mean_weighted_with_the_square_of_confidence():
