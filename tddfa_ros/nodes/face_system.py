@@ -42,7 +42,7 @@ def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:
 
         nodes.append(AvatarNode)
     if options.hri:
-        from tddfa_ros.nodes.hri.node import HriNode
+        from tddfa_ros.nodes.hri_node import HriNode
 
         nodes.append(HriNode)
     if options.source:

@@ -49,7 +49,7 @@ def test_rates_and_latencies_are_those_of_the_window() -> None:
     assert dict(now.stages) == {"regress": 4.0}
 
 
-def test_a_stage_that_runs_now_and_then_is_averaged_over_when_it_ran() -> None:
+def test_stage_times_average_over_frames_that_ran_them() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     statistics.processed(0.01, {"regress": 2.0, "detect": 12.0}, faces=1)
@@ -57,7 +57,7 @@ def test_a_stage_that_runs_now_and_then_is_averaged_over_when_it_ran() -> None:
     assert dict(statistics.snapshot().stages) == {"regress": 3.0, "detect": 12.0}
 
 
-def test_without_frames_nothing_is_invented() -> None:
+def test_statistics_without_frames() -> None:
     now = Statistics(clock=Time()).snapshot()
     assert now.fps == 0.0
     assert math.isnan(now.latency_p50)
@@ -70,7 +70,7 @@ def test_a_healthy_stream_has_no_problems() -> None:
     assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == []
 
 
-def test_silence_names_the_topic() -> None:
+def test_silence_warning_names_topic() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     clock.now += 4.0
@@ -92,7 +92,7 @@ def test_silence_names_the_topic() -> None:
         ({"drop_each": 1}, "100 % of frames dropped"),
     ],
 )
-def test_each_threshold_is_named(case: dict[str, float], expected: str) -> None:
+def test_each_exceeded_threshold_is_reported(case: dict[str, float], expected: str) -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     run(statistics, clock, 6.0, **case)
@@ -101,7 +101,7 @@ def test_each_threshold_is_named(case: dict[str, float], expected: str) -> None:
     assert problems[0].startswith(expected)
 
 
-def test_frames_that_all_fail_are_a_trouble() -> None:
+def test_all_frames_failing_is_a_problem() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     statistics.received(False)
