@@ -24,7 +24,7 @@ from tddfa_ros.runtime.session import OnnxSession
         ("Got invalid dimensions for input", False),
     ],
 )
-def test_lack_of_memory_is_recognised_by_its_words(message: str, expected: bool) -> None:
+def test_lack_of_memory_is_recognized_by_its_words(message: str, expected: bool) -> None:
     assert devices.ran_out_of_memory(RuntimeError(message)) is expected
 
 
