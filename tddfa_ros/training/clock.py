@@ -1,4 +1,4 @@
-"""Where a run is, which share of the learning rate that means, and the means of what an epoch has shown so far."""
+"""Progress of a run, which part of the learning rate that means, and the means of what an epoch has shown so far."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-class Clock:
+class TrainState:
     """Attributes: epoch: whole epochs that are over; step: steps of the next one that are; seconds: time spent on steps."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 _EVERY = 4  # steps between two updates
 
 
-class Average:
+class EMA:
     """Exponential moving average of the weights; statistics of normalisation layers are those of the network itself.
 
     Averaged statistics would belong to no network: they trail the weights while these still move fast.

@@ -22,11 +22,17 @@ from tddfa_ros.runtime.interrupt import StopRequest, ignore_interrupts
 from tddfa_ros.training import checkpoint as checkpoints
 from tddfa_ros.training.augment import Augment
 from tddfa_ros.training.cache import FaceCache
-from tddfa_ros.training.clock import Clock, one_cycle
+from tddfa_ros.training.clock import TrainState, one_cycle
 from tddfa_ros.training.config import TrainConfig
-from tddfa_ros.training.dataset import Batch, Draws, FaceDataset, held_out_rows, shares
+from tddfa_ros.training.dataset import (
+    Batch,
+    CropSampler,
+    FaceDataset,
+    held_out_rows,
+    sampling_weights,
+)
 from tddfa_ros.training.distributed import Workers
-from tddfa_ros.training.ema import Average
+from tddfa_ros.training.ema import EMA
 from tddfa_ros.training.logs import RunLog
 from tddfa_ros.training.losses import (
     FaceLoss,
@@ -80,10 +86,10 @@ class Trainer:
             raise ConfigError("amp needs bfloat16, which this GPU does not have: train without it")
         if validation is not None:
             cache = replace(cache, held_out=np.zeros(len(cache), dtype=np.bool_))
-        share = shares(cache, config.negatives, config.profile_boost)
+        share = sampling_weights(cache, config.negatives, config.profile_boost)
         faces = np.flatnonzero(cache.face & (share > 0))
         samples = config.samples or len(faces)
-        self._draws = Draws(
+        self._sampler = CropSampler(
             share,
             samples,
             config.batch,
@@ -92,7 +98,7 @@ class Trainer:
             self._workers.count,
             config.clips,
         )
-        if self._draws.steps == 0:
+        if self._sampler.steps == 0:
             raise ConfigError(
                 f"there are {samples} faces to train on, fewer than one batch of {config.batch * self._workers.count}"
             )
@@ -100,7 +106,7 @@ class Trainer:
         self._loader = DataLoader(
             FaceDataset(cache, model, augment, config.seed, config.input_size),
             batch_size=config.batch,
-            sampler=self._draws,
+            sampler=self._sampler,
             num_workers=config.workers,
             persistent_workers=config.workers > 0,
             prefetch_factor=16 if config.workers else None,
@@ -128,9 +134,9 @@ class Trainer:
         # what is trained only in part must not decay where it is not
         decay = config.weight_decay if config.train_only == "all" else 0.0
         self._optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=decay)
-        self._average = Average(self.network, config.ema_half_life)
+        self._ema = EMA(self.network, config.ema_half_life)
         self._parallel = self._workers.wrap(self.network)
-        self._clock = Clock()
+        self._state = TrainState()
         self._topology = model.topology_id
         held = cache if validation is None else validation
         rows = None if validation is None else np.arange(len(validation))
@@ -151,7 +157,7 @@ class Trainer:
     def averaged(self) -> FaceNet:
         """The network with averaged weights, in evaluation mode."""
         network = copy.deepcopy(self.network)
-        network.load_state_dict(self._average.weights)
+        network.load_state_dict(self._ema.weights)
         return network.eval()
 
     def run(self) -> None:
@@ -164,7 +170,7 @@ class Trainer:
         if self.checkpoint.is_file():
             self._restore()
         with StopRequest() as stop, self._log:
-            for epoch in range(self._clock.epoch, self.config.epochs):
+            for epoch in range(self._state.epoch, self.config.epochs):
                 if self._progress >= 1:
                     break
                 started = time.monotonic()
@@ -182,26 +188,26 @@ class Trainer:
         """A few batches as training draws them."""
         augment = Augment(self.config.augment, model, self.config.input_size)
         crops = FaceDataset(cache, model, augment, self.config.seed, self.config.input_size)
-        draws = iter(self._draws)
-        for _ in range(min(_NORM_BATCHES, self._draws.steps)):
+        draws = iter(self._sampler)
+        for _ in range(min(_NORM_BATCHES, self._sampler.steps)):
             chosen = [crops[next(draws)]["image"] for _ in range(self.config.batch)]
             yield normalise(torch.stack(chosen))
 
     def _steps(self, epoch: int) -> Iterator[None]:
         """One epoch, or what is left of it; yields where it may be stopped."""
-        self._draws.epoch, self._draws.first_step = epoch, self._clock.step
+        self._sampler.epoch, self._sampler.first_step = epoch, self._state.step
         progress = tqdm(
             self._loader,
             desc=f"epoch {epoch + 1}/{self.config.epochs}",
             mininterval=2,
-            initial=self._clock.step,
-            total=self._draws.steps,
+            initial=self._state.step,
+            total=self._sampler.steps,
             disable=not self._workers.first,
         )
         if self._meta is not None:
             for choice in self._meta.run(progress):
                 progress.set_postfix(chosen=choice.name)
-                self._clock.add(
+                self._state.add(
                     {f"chosen_{n}": torch.tensor(float(n == choice.name)) for n in choice.scores}
                 )
                 yield
@@ -211,9 +217,9 @@ class Trainer:
             total = self._step(self._loss, batch)
             now = time.monotonic()
             if self.config.minutes > 0:
-                self._clock.seconds += now - before
+                self._state.seconds += now - before
             before = now
-            if self._clock.step % 20 == 0:
+            if self._state.step % 20 == 0:
                 progress.set_postfix(loss=f"{float(total):.3f}")
             yield
             if self._workers.any(self._progress >= 1):
@@ -222,8 +228,8 @@ class Trainer:
     @property
     def _progress(self) -> float:
         """Share of the run that is over: of its steps or, with a budget of minutes, of its time."""
-        config, clock = self.config, self._clock
-        done = (clock.epoch + clock.step / self._draws.steps) / config.epochs
+        config, clock = self.config, self._state
+        done = (clock.epoch + clock.step / self._sampler.steps) / config.epochs
         return max(done, clock.seconds / 60 / config.minutes) if config.minutes > 0 else done
 
     def _step(self, loss: FaceLoss, batch: Batch) -> Tensor:
@@ -244,9 +250,9 @@ class Trainer:
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
         self._optimiser.step()
-        self._average.update(self.network)
-        self._clock.step += 1
-        self._clock.add({**terms, "total": total.detach()})
+        self._ema.update(self.network)
+        self._state.step += 1
+        self._state.add({**terms, "total": total.detach()})
         return total.detach()
 
     def _meta_joint(self, model: MorphableModel, std: Tensor) -> MetaJoint[Batch]:
@@ -261,7 +267,7 @@ class Trainer:
             found, wanted = self._validation.params(self.network.eval(), _LOOK_AHEAD_FACES)
             return self._workers.mean(float(vertex_distance_cost(self._loss.points, found, wanted)))
 
-        parts = (self.network, self._optimiser, self._average, self._clock)
+        parts = (self.network, self._optimiser, self._ema, self._state)
         return MetaJoint(
             parts,
             lambda name, batch: self._step(losses[name], batch),
@@ -271,7 +277,7 @@ class Trainer:
 
     def _end_epoch(self, epoch: int, minutes: float) -> None:
         figures: dict[str, Any] = {"epoch": epoch + 1}
-        means = self._clock.end_epoch()
+        means = self._state.end_epoch()
         figures |= {name: self._workers.mean(value) for name, value in means.items()}
         if not self._workers.first:
             return
@@ -291,9 +297,9 @@ class Trainer:
             {
                 **self._begun_with(),
                 "network": self.network.state_dict(),
-                "average": self._average.state_dict(),
+                "average": self._ema.state_dict(),
                 "optimiser": self._optimiser.state_dict(),
-                "clock": self._clock.state_dict(),
+                "clock": self._state.state_dict(),
                 "rng": torch.get_rng_state(),
             },
         )
@@ -303,7 +309,7 @@ class Trainer:
         return {
             "config": asdict(self.config),
             "topology_id": self._topology,
-            "steps_per_epoch": self._draws.steps,
+            "steps_per_epoch": self._sampler.steps,
         }
 
     def _restore(self) -> None:
@@ -311,9 +317,9 @@ class Trainer:
         checkpoints.check_same_run(self.checkpoint, state, self._begun_with())
         self.network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
-        self._average.load_state_dict(state["average"])
+        self._ema.load_state_dict(state["average"])
         # the schedule is a function of progress, so a run may go on with more or fewer epochs
-        self._clock.load_state_dict(state["clock"])
+        self._state.load_state_dict(state["clock"])
         torch.set_rng_state(state["rng"])
 
 

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.clock import Clock, one_cycle  # noqa: E402
+from tddfa_ros.training.clock import TrainState, one_cycle  # noqa: E402
 
 
 def scalar(value: float) -> object:
@@ -13,7 +13,7 @@ def scalar(value: float) -> object:
 
 
 def test_means_are_over_the_steps_that_had_the_figure() -> None:
-    clock = Clock()
+    clock = TrainState()
     for step in range(4):
         clock.step += 1
         figures = {"total": scalar(float(step))}
@@ -27,7 +27,7 @@ def test_means_are_over_the_steps_that_had_the_figure() -> None:
 
 
 def test_a_clock_goes_on_from_its_state() -> None:
-    clock, other = Clock(), Clock()
+    clock, other = TrainState(), TrainState()
     clock.epoch, clock.step = 3, 2
     clock.add({"total": scalar(1.0)})
     state = clock.state_dict()
@@ -39,7 +39,7 @@ def test_a_clock_goes_on_from_its_state() -> None:
 
 
 def test_figures_that_are_counted_stay_as_they_are() -> None:
-    clock, value = Clock(), scalar(1.0)
+    clock, value = TrainState(), scalar(1.0)
     clock.add({"total": value})
     clock.add({"total": scalar(1.0)})
     assert value == 1.0

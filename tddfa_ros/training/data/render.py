@@ -41,7 +41,7 @@ class RenderOptions:
 
 
 class MapRenderer:
-    """Draws the maps of one morphable model."""
+    """CropSampler the maps of one morphable model."""
 
     def __init__(self, model: MorphableModel, options: RenderOptions) -> None:
         self.options = options

@@ -220,3 +220,14 @@ def test_threads_keep_the_order_and_pass_errors_on() -> None:
     assert list(in_threads(lambda i: i * i, range(300), "square")) == [i * i for i in range(300)]
     with pytest.raises(ZeroDivisionError):
         list(in_threads(lambda i: 1 // (5 - i), range(300), "divide"))
+
+
+def test_maps_of_another_list_are_not_missed(model: MorphableModel, dataset: Path) -> None:
+    root = dataset.parent
+    for item in ("0002", "0003"):
+        (root / "seg_maps" / f"{item}.png").unlink()
+        for path in (root / "uv_maps").glob(f"{item}.*"):
+            path.unlink()
+    (root / "val.list").write_text("0002\n0003\n")
+    items = read_items(root / "val.list", model, strict=True)
+    assert len(items) == 2 and not items.has_parsing and items.uv_size == 0
