@@ -171,7 +171,7 @@ def framed(
 
 
 def picture(seed: int = 0) -> np.ndarray:
-    small = np.random.default_rng(seed).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    small = np.random.default_rng(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     return np.kron(small, np.ones((8, 8, 1), np.uint8))
 
 

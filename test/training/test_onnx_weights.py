@@ -62,7 +62,7 @@ def test_estimated_statistics_change_nothing_in_evaluation(network: FaceNet) -> 
     for ours, theirs in zip(answers(network, batch), before, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-3)
     first = network.backbone.layers[0]
-    assert first[0].weight.flatten(1).norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
+    assert first[0].weight.detach().flatten(1).norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
 
 
 def test_training_mode_then_answers_alike(network: FaceNet) -> None:

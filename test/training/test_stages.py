@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not
 
 from tddfa_ros.errors import ConfigError  # noqa: E402
 from tddfa_ros.training import checkpoint as checkpoints  # noqa: E402
+from tddfa_ros.training import stages as stages_module  # noqa: E402
 from tddfa_ros.training.cache import open_cache  # noqa: E402
 from tddfa_ros.training.config import Stage, load_stages  # noqa: E402
 from tddfa_ros.training.stages import run_stages  # noqa: E402
@@ -57,7 +58,12 @@ def test_mistakes_in_stages_are_named(tmp_path: Path, stages: str, message: str)
         load_stages(path)
 
 
-def test_each_stage_begins_where_the_one_before_ended(tmp_path: Path) -> None:
+def test_each_stage_begins_where_the_one_before_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        stages_module, "_LIMIT", 1000.0
+    )  # an untrained network agrees with no label
     model = synthetic_model()
     write_cache(tmp_path / "cache", model, count=48, negatives=12)
     cache = open_cache(tmp_path / "cache", model)

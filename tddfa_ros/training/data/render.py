@@ -34,7 +34,7 @@ class RenderOptions:
         parsing: whether to draw seg maps at all.
     """
 
-    size: str = "160"
+    size: str = "192"
     uv_size: int = 32
     uv_format: str = "png"
     parsing: bool = True
