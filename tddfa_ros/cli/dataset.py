@@ -195,7 +195,7 @@ def fit(
 @click.option(
     "--size",
     type=click.Choice(_SIZES),
-    default="160",
+    default="192",
     show_default=True,
     help="Seg maps: px of the crop with the ROI's 120 px in the middle, or the picture's own size.",
 )

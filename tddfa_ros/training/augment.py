@@ -1,4 +1,4 @@
-"""Random views of a stored face: ROI noise as tracking makes it, in-plane rotation, mirror, colour, blur, noise, occluders."""
+"""Random views of a stored face: ROI noise as tracking makes it, in-plane rotation, mirror, color, blur, noise, occluders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOTION_BLUR = 0.2
 class Augment:
     """Callable: (stored image, params, rng) -> (crop (S, S, 3) uint8, params of that crop, parsing of that crop or None).
 
-    A face is framed by its own landmarks, as tracking and the standard protocols frame it, and then disturbed; parameters of zeros mean that
+    A face is framed by its own landmarks, as tracking and the standard protocols frame it, and then augmented; parameters of zeros mean that
     there is no face to frame.
     """
 
@@ -73,7 +73,7 @@ class Augment:
         points = None
         if is_face:
             points = landmark_pixels(self._model, params) * (self._size / CROP_FRAME)
-        crop = self._disturb(crop, points, rng)
+        crop = self._degrade(crop, points, rng)
         if motion is not None:
             crop = _next_frame(crop, moved, motion)
         return crop, params, parsing
@@ -91,7 +91,7 @@ class Augment:
         zoom = float(np.exp(rng.normal(0, c.scale_sigma * noise)))
         return zoom, rng.normal(0, c.shift_sigma * noise, 2) * CROP_FRAME
 
-    def _disturb(
+    def _degrade(
         self, crop: ImageBGR, points: FloatArray | None, rng: np.random.Generator
     ) -> ImageBGR:
         c = self._config

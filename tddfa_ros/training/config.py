@@ -18,7 +18,7 @@ def _probability(default: float, description: str) -> Any:
 
 @dataclass(frozen=True)
 class AugmentConfig(Validated):
-    """How strong each disturbance of a training crop is; 0 turns it off."""
+    """How strong each augmentation of a training crop is; 0 turns it off."""
 
     roll_sigma_deg: float = option(
         12.0, "in-plane rotation, standard deviation in degrees", minimum=0.0, maximum=180.0
@@ -48,7 +48,7 @@ class AugmentConfig(Validated):
     occlude: float = _probability(
         0.15, "something in front of the face: a patch, glasses, a mask, a hand"
     )
-    low_resolution: float = _probability(0.15, "a picture of 28 to 90 px")
+    low_resolution: float = _probability(0.15, "an image of 28 to 90 px")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class TrainConfig(Validated):
     )
     profile_boost: tuple[float, float] = option(
         (1.6, 2.5),
-        "how much oftener faces beyond 30 and 60 degrees of yaw are drawn",
+        "how much more often faces beyond 30 and 60 degrees of yaw are drawn",
         minimum=0.0,
         maximum=100.0,
     )
@@ -116,7 +116,7 @@ class TrainConfig(Validated):
     )
     amp: bool = option(False, "compute in bfloat16 where that is exact enough")
     device: str = option("auto", "auto, cpu or cuda")
-    seed: int = option(0, "of weights, order and disturbances", minimum=0, maximum=2**31 - 1)
+    seed: int = option(0, "of weights, order and augmentation", minimum=0, maximum=2**31 - 1)
     threads: int = option(2, "threads of torch", minimum=1, maximum=256)
     workers: int = option(1, "processes that augment crops", minimum=0, maximum=256)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

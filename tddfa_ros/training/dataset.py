@@ -56,14 +56,14 @@ class UvTarget(nn.Module):
 
 Batch = dict[str, Tensor]
 """image (n, 3, S, S) uint8 BGR; params (n, P) in the 120-px crop frame; face (n,) 1 or 0; parsing (n, S/4, S/4) where the cache has it; clip (n,)
-int64, the same number for neighbours that are two frames of one video, -1 for single pictures."""
+int64, the same number for neighbours that are two frames of one video, -1 for single images."""
 
 Draw = tuple[int, int, int]
-"""Row of the cache, number of the draw, and frame: 0 for a single picture, 1 and 2 for the frames of a clip."""
+"""Row of the cache, number of the draw, and frame: 0 for a single image, 1 and 2 for the frames of a clip."""
 
 
 class FaceDataset(Dataset[Batch]):
-    """Augmented crops; the disturbance of a face depends only on the seed and the number of the draw, so that a run repeats.
+    """Augmented crops; the augmentation of a face depends only on the seed and the number of the draw, so that a run repeats.
 
     Args:
         augment: None: the crops as they are, framed by their landmarks, with the side ``size`` px.
@@ -109,8 +109,8 @@ class FaceDataset(Dataset[Batch]):
         return batch
 
 
-class Draws(Sampler[Draw]):
-    """Draws ``samples`` rows an epoch with replacement; every draw has its own number, the seed of its disturbance.
+class CropSampler(Sampler[Draw]):
+    """CropSampler ``samples`` rows an epoch with replacement; every draw has its own number, the seed of its augmentation.
 
     The order is that of the whole run, whatever the number of processes: each step takes ``batch`` draws for every process. With ``clips``,
     that share of a batch, its beginning, are pairs of frames of one face.
@@ -152,7 +152,9 @@ class Draws(Sampler[Draw]):
                 yield int(drawn[index]), start + index, frame
 
 
-def shares(cache: FaceCache, negatives: float, profile_boost: tuple[float, float]) -> DoubleArray:
+def sampling_weights(
+    cache: FaceCache, negatives: float, profile_boost: tuple[float, float]
+) -> DoubleArray:
     """How often each row (n,) of a cache is drawn: its weight, more beyond 30 and 60 degrees of yaw; ``negatives`` of all have no face.
 
     Raises:

@@ -6,8 +6,8 @@ training needs are estimated afterwards, from crops (:func:`estimate_normalizati
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -106,12 +106,12 @@ def _normalized(network: FaceNet) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     modules = [m for m in network.backbone.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
     return [
         (first, second)
-        for first, second in itertools.pairwise(modules)
+        for first, second in pairwise(modules)
         if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d)
     ]
 
 
-def _collector(total: Tensor):  # type: ignore[no-untyped-def]
+def _collector(total: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def collect(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         values = inputs[0].double()
         total[0] += values.numel() / values.shape[1]

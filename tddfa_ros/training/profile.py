@@ -47,7 +47,7 @@ class Profiler:
         return self._reframe(image, field, params, after)
 
     def _field(self, before: FloatArray, after: FloatArray) -> FloatArray:
-        """(160, 160, 2): where in the photograph each pixel of the turned picture is, relative to itself.
+        """(192, 192, 2): where in the photograph each pixel of the turned picture is, relative to itself.
 
         Beyond the turned head the background moves with its outline: each end of a row of the head comes from the end of that row in the
         photograph. Skin that the photograph does not show lies between skin that it shows and the outline.
@@ -67,7 +67,7 @@ class Profiler:
         return np.where(raster.mask[..., None], inside, outside).astype(np.float32)
 
     def _seen(self, vertices: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(N,) 1 where the photograph shows the vertex, and the depth map (160, 160) of the head in it."""
+        """(N,) 1 where the photograph shows the vertex, and the depth map (192, 192) of the head in it."""
         triangles = self._model.triangles
         corners = vertices[triangles]
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

@@ -23,7 +23,14 @@ from tddfa_ros.training import checkpoint as checkpoints
 from tddfa_ros.training.augment import Augment
 from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.config import TrainConfig
-from tddfa_ros.training.dataset import Batch, Draws, FaceDataset, UvTarget, held_out_rows, shares
+from tddfa_ros.training.dataset import (
+    Batch,
+    CropSampler,
+    FaceDataset,
+    UvTarget,
+    held_out_rows,
+    sampling_weights,
+)
 from tddfa_ros.training.distributed import Workers
 from tddfa_ros.training.logs import RunLog
 from tddfa_ros.training.losses import (
@@ -78,10 +85,10 @@ class Trainer:
             raise ConfigError("amp needs bfloat16, which this GPU does not have: train without it")
         if validation is not None:
             cache = replace(cache, held_out=np.zeros(len(cache), dtype=np.bool_))
-        share = shares(cache, config.negatives, config.profile_boost)
+        share = sampling_weights(cache, config.negatives, config.profile_boost)
         faces = np.flatnonzero(cache.face & (share > 0))
         samples = config.samples or len(faces)
-        self._draws = Draws(
+        self._sampler = CropSampler(
             share,
             samples,
             config.batch,
@@ -90,7 +97,7 @@ class Trainer:
             self._workers.count,
             config.clips,
         )
-        if self._draws.steps == 0:
+        if self._sampler.steps == 0:
             raise ConfigError(
                 f"there are {samples} faces to train on, fewer than one batch of {config.batch * self._workers.count}"
             )
@@ -98,7 +105,7 @@ class Trainer:
         self._loader = DataLoader(
             FaceDataset(cache, model, augment, config.seed, config.input_size),
             batch_size=config.batch,
-            sampler=self._draws,
+            sampler=self._sampler,
             num_workers=config.workers,
             persistent_workers=config.workers > 0,
             prefetch_factor=16 if config.workers else None,
@@ -180,20 +187,20 @@ class Trainer:
         """A few batches as training draws them."""
         augment = Augment(self.config.augment, model, self.config.input_size)
         crops = FaceDataset(cache, model, augment, self.config.seed, self.config.input_size)
-        draws = iter(self._draws)
-        for _ in range(min(_NORM_BATCHES, self._draws.steps)):
+        draws = iter(self._sampler)
+        for _ in range(min(_NORM_BATCHES, self._sampler.steps)):
             chosen = [crops[next(draws)]["image"] for _ in range(self.config.batch)]
             yield normalise(torch.stack(chosen))
 
     def _steps(self, epoch: int) -> Iterator[None]:
         """One epoch, or what is left of it; yields where it may be stopped."""
-        self._draws.epoch, self._draws.first_step = epoch, self._state.step
+        self._sampler.epoch, self._sampler.first_step = epoch, self._state.step
         progress = tqdm(
             self._loader,
             desc=f"epoch {epoch + 1}/{self.config.epochs}",
             mininterval=2,
             initial=self._state.step,
-            total=self._draws.steps,
+            total=self._sampler.steps,
             disable=not self._workers.first,
         )
         if self._meta is not None:
@@ -221,7 +228,7 @@ class Trainer:
     def _progress(self) -> float:
         """Share of the run that is over: of its steps or, with a budget of minutes, of its time."""
         config, state = self.config, self._state
-        done = (state.epoch + state.step / self._draws.steps) / config.epochs
+        done = (state.epoch + state.step / self._sampler.steps) / config.epochs
         return max(done, state.seconds / 60 / config.minutes) if config.minutes > 0 else done
 
     def _step(self, loss: FaceLoss, batch: Batch) -> Tensor:
@@ -301,7 +308,7 @@ class Trainer:
         return {
             "config": asdict(self.config),
             "topology_id": self._topology,
-            "steps_per_epoch": self._draws.steps,
+            "steps_per_epoch": self._sampler.steps,
         }
 
     def _restore(self) -> None:

@@ -13,11 +13,13 @@ from tddfa_ros.fitting.collection_fit import (
     AFLW_POINTS,
     BLENDSHAPES,
     MEDIAPIPE_POINTS,
+    SCORE_RANGE,
     Noise,
     make_targets,
     point_basis,
+    thinned,
 )
-from tddfa_ros.fitting.fit import Targets
+from tddfa_ros.fitting.fit import Targets, fit
 from tddfa_ros.model_builder.locate import MIRROR68
 from tddfa_ros.morphable import MorphableModel
 
@@ -25,7 +27,7 @@ NOISE = Noise()
 EYELIDS = [37, 38, 40, 41, 43, 44, 46, 47]
 MESH = slice(68, 68 + MEDIAPIPE_POINTS)
 VISIBLE = slice(68 + MEDIAPIPE_POINTS, None)
-NAMES = ("jawOpen", "eyeBlinkLeft", "tongueOut")
+NAMES = ("jawOpen", "eyeBlinkLeft", "tongueOut", "mouthLeft")
 
 
 def teacher(count: int) -> np.ndarray:
@@ -89,10 +91,67 @@ def test_blend_shapes_are_a_prior_where_mediapipe_is_believed() -> None:
         NAMES,
         NOISE,
     )
-    np.testing.assert_allclose(targets.expression_mean, [[0.7, 0, 0], [0, 0, 0]])
+    low, high = SCORE_RANGE["jawOpen"]
+    stretched = min((0.7 - low) / (high - low), 1.0)
+    np.testing.assert_allclose(targets.expression_mean, [[stretched, 0, 0, 0], [0] * 4], rtol=1e-6)
     np.testing.assert_allclose(
-        targets.expression_sigma, [[0.15, 0.15, 0.30], [0.30] * 3], rtol=1e-6
+        targets.expression_sigma, [[0.03, 0.03, 0.30, 0.15], [0.30] * 4], rtol=1e-6
     )
+
+
+def test_all_eyes_of_closed_eyes_are_closed() -> None:
+    targets = make_targets(face_labels(2, "cew", teacher68=teacher(2)), NAMES, NOISE)
+    np.testing.assert_allclose(targets.expression_mean, [[0, 1, 0, 0]] * 2)
+    np.testing.assert_allclose(targets.expression_sigma[:, 1], 0.03, rtol=1e-6)
+
+
+# -- fusion ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_ensemble_counts_more_than_the_teacher_in_frontal_faces() -> None:
+    points = teacher(3)
+    ensemble = points[:, 17:, :2] + np.float32([1.0, 0.0])
+    ensemble[2, 20] = np.nan
+    yaw = np.float32([0, 80, 0])
+    faces = face_labels(
+        3, teacher68=points, ensemble51=ensemble, yaw_deg=yaw, spread=np.zeros(3, np.float32)
+    )
+    targets = make_targets(faces, NAMES, NOISE)
+    moved = (targets.points[:, :68, 0] - points[..., 0])[:, 30]
+    np.testing.assert_allclose(moved[0], 0.65**-2 / (0.65**-2 + 0.6**-2), atol=1e-5)
+    np.testing.assert_allclose(moved[1], 0.9**-2 / (0.9**-2 + 0.6**-2), atol=1e-5)
+    brow, nose = (targets.points[0, i, 0] - points[0, i, 0] for i in (20, 30))
+    assert brow < nose, "brows follow another convention"
+    np.testing.assert_array_equal(targets.points[:, :17], points[:, :17])
+    np.testing.assert_allclose(targets.points[2, 37], points[2, 37], atol=1e-5)
+    assert sigma(targets)[0, 30, 0] < 0.6
+
+
+def test_true_points_replace_the_jaw_too() -> None:
+    human = np.full((1, 68, 2), 7.0, np.float32)
+    targets = make_targets(face_labels(1, "lp", teacher68=teacher(1), human68=human), NAMES, NOISE)
+    assert (targets.points[0, :68, :2] == 7.0).all()
+    np.testing.assert_allclose(sigma(targets)[0, :68, :2], 0.35, rtol=1e-6)
+
+
+def test_fewer_points_of_mediapipe_give_the_same_fit(repo_root: Path) -> None:
+    model = MorphableModel.load(repo_root / "models" / "tddfa_head.npz")
+    basis = point_basis(model)
+    rng = np.random.default_rng(1)
+    mesh = np.full((2, 478, 3), np.nan, np.float32)
+    seen = 500 * basis.mean + [60, 60, 0]
+    mesh[:, :MEDIAPIPE_POINTS] = seen[68 : 68 + MEDIAPIPE_POINTS] + rng.normal(
+        0, 0.3, (2, MEDIAPIPE_POINTS, 3)
+    )
+    points = np.repeat(seen[None, :68], 2, axis=0).astype(np.float32)
+    faces = face_labels(
+        2, teacher68=points, mesh478=mesh, blendshapes=np.zeros((2, 52), np.float32)
+    )
+    targets = make_targets(faces, model.expression_names, NOISE)
+    all_points = fit(basis, targets).points[:, :68]
+    fewer_basis, fewer = thinned(basis, targets)
+    assert len(fewer_basis.mean) < 0.6 * len(basis.mean)
+    np.testing.assert_allclose(fit(fewer_basis, fewer).points[:, :68], all_points, atol=0.5)
 
 
 # -- AFLW's visible points -------------------------------------------------------------------------------------------

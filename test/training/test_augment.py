@@ -21,7 +21,7 @@ from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
 from tddfa_ros.training.config import AugmentConfig
 from tddfa_ros.training.mirror import ParamMirror
 
-OFF = AugmentConfig(**{f.name: 0.0 for f in fields(AugmentConfig)})
+OFF = AugmentConfig(**{f.name: 0.0 for f in fields(AugmentConfig) if f.type == "float"})
 NOT_MOVED = np.zeros(2)
 
 
@@ -171,7 +171,7 @@ def framed(
 
 
 def picture(seed: int = 0) -> np.ndarray:
-    small = np.random.default_rng(seed).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    small = np.random.default_rng(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     return np.kron(small, np.ones((8, 8, 1), np.uint8))
 
 
@@ -228,7 +228,7 @@ def test_depends_on_the_generator_alone(model: MorphableModel, face: np.ndarray)
 
 
 @pytest.mark.parametrize("name", ["colour", "blur", "noise", "occlude", "low_resolution"])
-def test_a_disturbance_changes_the_picture_and_not_the_face(
+def test_an_augmentation_changes_the_image_and_not_the_face(
     tiny_model: MorphableModel, name: str
 ) -> None:
     model, image = tiny_model, picture()
@@ -259,13 +259,13 @@ def test_strength_of_the_roll_is_as_configured(tiny_model: MorphableModel) -> No
     assert 10.3 < np.std(rolls) < 13.7
 
 
-@pytest.mark.parametrize(("calm", "share"), [(0.0, 1.0), (1.0, 0.3)])
+@pytest.mark.parametrize(("p_weak", "share"), [(0.0, 1.0), (1.0, 0.25)])
 def test_strength_of_the_rois_noise_is_as_configured(
-    tiny_model: MorphableModel, calm: float, share: float
+    tiny_model: MorphableModel, p_weak: float, share: float
 ) -> None:
-    """Standard deviations of the centre in widths and of the size's logarithm; calm ones have 0.3 of that."""
+    """Standard deviations of the centre in widths and of the size's logarithm; weakly augmented ones have a quarter of that."""
     model, face = tiny_model, random_faces(tiny_model, np.random.default_rng(2), 1)[0]
-    augment = Augment(replace(OFF, scale_sigma=0.07, shift_sigma=0.04, calm=calm), model)
+    augment = Augment(replace(OFF, scale_sigma=0.07, shift_sigma=0.04, p_weak=p_weak), model)
     image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
     centres, sizes = [], []
     for seed in range(200):
@@ -277,3 +277,30 @@ def test_strength_of_the_rois_noise_is_as_configured(
     assert np.std(sizes) == pytest.approx(0.07 * share, rel=0.15)
     assert np.std(centres) == pytest.approx(0.04 * 120 * share, rel=0.11)
     assert abs(np.mean(sizes)) < 3 * 0.07 * share / np.sqrt(200)
+
+
+def test_wide_framing_covers_the_configured_range(tiny_model: MorphableModel) -> None:
+    model, face = tiny_model, random_faces(tiny_model, np.random.default_rng(2), 1)[0]
+    wide = replace(OFF, p_wide=1.0, wide_shift=0.25, wide_scale=(0.8, 1.5))
+    augment = Augment(wide, model)
+    image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
+    shifts, sizes = [], []
+    for seed in range(200):
+        _, params, _ = augment(image, face, np.random.default_rng(seed))
+        roi = roi_from_landmarks(landmark_pixels(model, params))
+        sizes.append(120 / (roi[2] - roi[0]))
+        shifts.append(np.linalg.norm((roi[:2] + roi[2:]) / 2 - 59.5) / 120)
+    assert 0.22 < max(shifts) < 0.26 and np.mean(np.array(shifts) < 0.125) == pytest.approx(
+        0.5, abs=0.12
+    )
+    assert 0.79 < min(sizes) < 0.84 and 1.42 < max(sizes) < 1.51
+
+
+def test_wide_framing_is_as_frequent_as_configured(tiny_model: MorphableModel) -> None:
+    model, face = tiny_model, random_faces(tiny_model, np.random.default_rng(2), 1)[0]
+    augment = Augment(replace(OFF, p_wide=0.25, scale_sigma=0.0, shift_sigma=0.0), model)
+    image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
+    views = (augment(image, face, np.random.default_rng(seed))[1] for seed in range(200))
+    sizes = [float(np.ptp(landmark_pixels(model, params), axis=0).max()) for params in views]
+    usual = np.median(sizes)
+    assert np.mean(np.abs(np.log(sizes / usual)) > 1e-3) == pytest.approx(0.25, abs=0.1)

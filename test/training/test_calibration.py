@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not
 
 from torch import nn  # noqa: E402
 
-from tddfa_ros.training.calibration import Calibration, Confidence, calibrate  # noqa: E402
+from tddfa_ros.training.calibration import Calibration, Confidence, calibrate, sigma_scale  # noqa: E402
 from tddfa_ros.training.networks import Predictions  # noqa: E402
 
 
@@ -27,6 +27,8 @@ class Brightness(nn.Module):
         from tddfa_ros.training.augment import landmark_pixels
 
         self._landmarks = torch.from_numpy(landmark_pixels(model, params).astype(np.float32))
+
+    sigma_head = None
 
     def forward(self, image: torch.Tensor) -> Predictions:
         self.seen = image
@@ -122,3 +124,24 @@ def test_no_faces_are_named(tiny_model: MorphableModel, tiny_cache: FaceCache) -
 def test_auc_counts_pairs() -> None:
     faces, others = np.float32([1, 3]), np.float32([0, 2])
     assert Calibration(Confidence(0, 1), True, faces, others).auc == 0.75
+
+
+def test_sigma_is_scaled_to_cover_the_errors(
+    tiny_model: MorphableModel, tiny_cache: FaceCache
+) -> None:
+    """Labels scattered by 2 px about the answer, and a network that says 0.5 px."""
+    rng = np.random.default_rng(0)
+    params = tiny_cache.params[:1]
+
+    class Sure(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> Predictions:
+            n = len(image)
+            answer = torch.from_numpy(params).repeat(n, 1)
+            return Predictions(
+                answer, torch.zeros(n, 68, 2), landmark_sigma=torch.full((n, 68), 0.5)
+            )
+
+    labels = np.repeat(params, 300, axis=0)
+    labels[:, [3, 7]] += rng.normal(0, 2.0, (300, 2))  # the translation, px
+    crops = np.zeros((300, 120, 120, 3), np.uint8)
+    assert sigma_scale(Sure(), crops, labels, tiny_model) == pytest.approx(4.0, rel=0.1)

@@ -14,29 +14,32 @@ from tddfa_ros.training.config import (
     AugmentConfig,
     LossWeights,
     TrainConfig,
+    load_stages,
     load_train_config,
 )
+from tddfa_ros.training.loss_weights import LossDecay
 
 RECIPES = sorted((Path(__file__).parents[2] / "config" / "training").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_whole_and_say_how_to_be_run(path: Path) -> None:
-    config = load_train_config(path)
-    assert config.width == {"mb05": 0.5, "mb1": 1.0}[path.stem.split("_")[0]]
+    stages = load_stages(path)
+    widths = {"mb05": 0.5, "mb1": 1.0, "finetune": 0.5}
+    assert {stage.config.width for stage in stages} == {widths[path.stem]}
+    assert {stage.config.samples for stage in stages} == {0}, "an epoch is as long as the data"
+    assert len({stage.config.heads for stage in stages}) == 1
     written = yaml.safe_load(path.read_text())
-    assert {"width", "epochs", "batch", "learning_rate", "loss"} <= written.keys()
+    assert {"width", "epochs", "batch", "loss"} <= written.keys()
     for name in re.findall(r"config/training/[\w.]+", path.read_text()):
         assert (path.parents[2] / name).is_file(), name
 
 
-def test_a_second_phase_goes_on_with_the_same_network() -> None:
-    assert "mb05_phase1" in [path.stem for path in RECIPES]
-    for path in RECIPES:
-        first = path.with_name(path.name.replace("phase2", "phase1"))
-        one, two = load_train_config(first), load_train_config(path)
-        for name in ("backbone", "width", "net_stride", "input_size", "heads"):
-            assert getattr(one, name) == getattr(two, name)
+def test_the_default_training_is_one_file_of_stages() -> None:
+    assert [path.stem for path in RECIPES] == ["finetune", "mb05", "mb1"]
+    assert len(load_stages(RECIPES[1])) > 1
+    with pytest.raises(ConfigError, match="stages, not one"):
+        load_train_config(RECIPES[1])
 
 
 def test_overrides_win(tmp_path: Path) -> None:
@@ -63,8 +66,9 @@ def test_overrides_of_a_section_leave_the_rest_of_it(tmp_path: Path) -> None:
 
 
 def test_heads_are_named_in_the_order_of_the_network() -> None:
-    assert TrainConfig().heads == ("confidence",)
+    assert TrainConfig().heads == ("confidence", "landmark_sigma")
     assert TrainConfig(confidence=False, parsing=True, uv_position=True).heads == (
+        "landmark_sigma",
         "parsing",
         "uv_position",
     )
@@ -100,6 +104,29 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_train_config(path)
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "message"),
+    [
+        (
+            TrainConfig,
+            {"epochs": -4, "batch": "x"},
+            "^epochs must lie between 1 and 10000, not be -4$",
+        ),
+        (TrainConfig, {"batch": "x"}, "^batch must be a whole number, not 'x'$"),
+        (TrainConfig, {"augment": {"blur": 0.1}}, "^augment must be a AugmentConfig"),
+        (AugmentConfig, {"blur": 2.0}, "^blur must lie between"),
+        (AugmentConfig, {"wide_scale": (1.0,)}, "^wide_scale must be a list of 2 values"),
+        (LossWeights, {"lmk": -1.0}, "^lmk must lie between"),
+        (LossDecay, {"lmk": 0.0}, "^lmk must lie between"),
+    ],
+)
+def test_configurations_are_checked_on_construction(
+    cls: type, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        cls(**options)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

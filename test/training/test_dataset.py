@@ -18,12 +18,18 @@ from tddfa_ros.training.config import AugmentConfig
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.dataset import Draw, Draws, FaceDataset, held_out_rows, shares  # noqa: E402
+from tddfa_ros.training.dataset import (  # noqa: E402
+    CropSampler,
+    Draw,
+    FaceDataset,
+    held_out_rows,
+    sampling_weights,
+)
 
 SHARE = np.linspace(0, 1, 50)
 
 
-def steps_of(draws: Draws, batch: int) -> list[list[Draw]]:
+def steps_of(draws: CropSampler, batch: int) -> list[list[Draw]]:
     return steps_of_list(list(draws), batch)
 
 
@@ -36,8 +42,8 @@ def steps_of_list(drawn: list[Draw], batch: int) -> list[list[Draw]]:
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_processes_share_the_steps_of_one_run(ranks: int) -> None:
-    alone = Draws(SHARE, 77, batch=4 * ranks, seed=5)
-    parts = [Draws(SHARE, 77, 4, 5, rank, ranks) for rank in range(ranks)]
+    alone = CropSampler(SHARE, 77, batch=4 * ranks, seed=5)
+    parts = [CropSampler(SHARE, 77, 4, 5, rank, ranks) for rank in range(ranks)]
     for draws in (alone, *parts):
         draws.epoch = 3
     whole = steps_of(alone, 4 * ranks)
@@ -49,7 +55,7 @@ def test_processes_share_the_steps_of_one_run(ranks: int) -> None:
 
 
 def test_first_step_leaves_out_what_was_drawn_before() -> None:
-    draws = Draws(SHARE, 100, batch=8, seed=1, rank=1, ranks=2)
+    draws = CropSampler(SHARE, 100, batch=8, seed=1, rank=1, ranks=2)
     draws.epoch = 2
     whole = list(draws)
     assert len(whole) == len(draws) == 6 * 8
@@ -59,11 +65,11 @@ def test_first_step_leaves_out_what_was_drawn_before() -> None:
 
 
 def test_epochs_and_seeds_differ_and_repeat() -> None:
-    draws = Draws(SHARE, 4000, batch=8, seed=1)
+    draws = CropSampler(SHARE, 4000, batch=8, seed=1)
     first, again = list(draws), list(draws)
     draws.epoch = 1
     second = list(draws)
-    other = list(Draws(SHARE, 4000, batch=8, seed=2))
+    other = list(CropSampler(SHARE, 4000, batch=8, seed=2))
     rows = [[row for row, *_ in drawn] for drawn in (first, second, other)]
     assert first == again
     assert rows[0] != rows[1] and rows[0] != rows[2]
@@ -72,7 +78,7 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
 
 
 def test_clips_are_pairs_of_frames_of_one_draw() -> None:
-    single, paired = (list(Draws(SHARE, 80, batch=8, seed=1, clips=c)) for c in (0.0, 0.5))
+    single, paired = (list(CropSampler(SHARE, 80, batch=8, seed=1, clips=c)) for c in (0.0, 0.5))
     for plain, clip in zip(steps_of_list(single, 8), steps_of_list(paired, 8), strict=True):
         assert [frame for *_, frame in clip] == [1, 2, 1, 2, 0, 0, 0, 0]
         assert clip[0][:2] == clip[1][:2] == plain[0][:2]
@@ -102,26 +108,26 @@ def mixed(tiny_model: MorphableModel) -> FaceCache:
 
 
 def test_shares(mixed: FaceCache) -> None:
-    share = shares(mixed, negatives=0.2, profile_boost=(1.5, 2.5))
+    share = sampling_weights(mixed, negatives=0.2, profile_boost=(1.5, 2.5))
     faces = np.array([1, 1.5, 2 * 2.5, 0.75, 0, 0])  # weight times boost; none for the turned face
     np.testing.assert_allclose(share[:6], 0.8 * faces / faces.sum())
     np.testing.assert_allclose(share[6:], 0.2 * np.array([0.25, 0.75, 0]))
 
 
 def test_shares_without_negatives(mixed: FaceCache) -> None:
-    share = shares(replace(mixed, face=np.ones(9, np.bool_)), 0.2, (1.0, 1.0))
+    share = sampling_weights(replace(mixed, face=np.ones(9, np.bool_)), 0.2, (1.0, 1.0))
     np.testing.assert_allclose(share, [1, 1, 2, 0.75, 0, 0, 1, 3, 0])
-    assert shares(mixed, 0.0, (1.0, 1.0))[6:].sum() == 0
+    assert sampling_weights(mixed, 0.0, (1.0, 1.0))[6:].sum() == 0
 
 
 def test_no_face_to_draw_is_named(mixed: FaceCache) -> None:
     with pytest.raises(ConfigError, match="no face to train on"):
-        shares(replace(mixed, held_out=np.ones(9, np.bool_)), 0.2, (1.0, 1.0))
+        sampling_weights(replace(mixed, held_out=np.ones(9, np.bool_)), 0.2, (1.0, 1.0))
 
 
 def test_rows_are_drawn_by_their_share_and_held_out_ones_never(mixed: FaceCache) -> None:
-    share = shares(mixed, 0.2, (1.5, 2.5))
-    drawn = np.array([row for row, *_ in Draws(share, 20000, batch=100, seed=0)])
+    share = sampling_weights(mixed, 0.2, (1.5, 2.5))
+    drawn = np.array([row for row, *_ in CropSampler(share, 20000, batch=100, seed=0)])
     found = np.bincount(drawn, minlength=9) / len(drawn)
     np.testing.assert_allclose(found, share, atol=0.013)  # four standard errors of a share of 0.3
     assert not np.isin(drawn, [4, 5, 8]).any()

@@ -98,7 +98,7 @@ def test_more_heads_on_demand(
 ) -> None:
     path = tmp_path / "all.onnx"
     export_onnx(
-        network, tiny_model, path, size=96, confidence=CURVE, heads=("uv_position", "parsing", "confidence")
+        network, tiny_model, path, size=96, confidence=CURVE, heads=("uv_position", "parsing", "landmark_sigma", "confidence"), sigma_scale=1.5
     )  # fmt: skip
     session = session_of(path)
     names = [output.name for output in session.get_outputs()]
@@ -106,6 +106,8 @@ def test_more_heads_on_demand(
     image = as_input(crops).contiguous().numpy()
     found = dict(zip(names, session.run(names, {"image": image}), strict=True))
     wanted = answer(network, crops)
+    assert found["landmark_sigma"].shape == (3, 68)
+    np.testing.assert_allclose(found["landmark_sigma"], 1.5 * wanted.landmark_sigma, rtol=1e-4)
     assert found["parsing"].shape == (3, PARSING_CLASSES, 24, 24)
     np.testing.assert_allclose(found["parsing"].sum(axis=1), 1, atol=1e-5)
     odds = np.exp(wanted.parsing)

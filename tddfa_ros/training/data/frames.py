@@ -36,7 +36,7 @@ class MapFrame:
         return np.asarray((points - start) * factor, dtype=np.float32)
 
     def to_cache(self, ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Class ids (h, w) of the map, resampled to the cache's (160, 160); beyond the map: ignore."""
+        """Class ids (h, w) of the map, resampled to the cache's (192, 192); beyond the map: ignore."""
         start = (-MARGIN - self.offset) / self.scale
         matrix = np.array([[1 / self.scale[0], 0, start[0]], [0, 1 / self.scale[1], start[1]]])
         moved = cv2.warpAffine(
@@ -71,7 +71,7 @@ def map_frame(
 
 
 def outside_picture(image_shape: tuple[int, int], roi: DoubleArray) -> NDArray[np.bool_]:
-    """Which pixels (160, 160) of the cache's crop of the ROI (4,) lie beyond the photograph (h, w)."""
+    """Which pixels (192, 192) of the cache's crop of the ROI (4,) lie beyond the photograph (h, w)."""
     crop_pixel = np.arange(CACHE_SIDE) - MARGIN
     x, y = (roi[i] + crop_pixel * (roi[i + 2] - roi[i]) / CROP_FRAME for i in (0, 1))
     beyond_x = (x < -0.5) | (x > image_shape[1] - 0.5)

@@ -51,9 +51,9 @@ class Sample:
     """One face as the training cache stores it.
 
     Attributes:
-        image: (160, 160, 3) uint8 BGR whose middle 120 px are the ROI.
+        image: (192, 192, 3) uint8 BGR whose middle 120 px are the ROI.
         params: (P,) float32, pose in the 120-px crop frame of the ROI.
-        parsing: (160, 160) uint8 class ids, or None. uv_position: (u, u, 3) float32, or None.
+        parsing: (192, 192) uint8 class ids, or None. uv_position: (u, u, 3) float32, or None.
     """
 
     image: ImageBGR
@@ -263,7 +263,7 @@ def in_threads(work: Callable[[_A], _B], rows: Sequence[_A], what: str) -> Itera
 
 
 def _cut(image: ImageBGR, roi: DoubleArray) -> ImageBGR:
-    """The ROI in the middle 120 px of (160, 160, 3), with its margin."""
+    """The ROI in the middle 120 px of (192, 192, 3), with its margin."""
     margin = (roi[2:] - roi[:2]) * (MARGIN / CROP_FRAME)
     try:
         return crop(image, np.concatenate([roi[:2] - margin, roi[2:] + margin]), CACHE_SIDE)

@@ -34,14 +34,14 @@ class RenderOptions:
         parsing: whether to draw seg maps at all.
     """
 
-    size: str = "160"
+    size: str = "192"
     uv_size: int = 32
     uv_format: str = "png"
     parsing: bool = True
 
 
 class MapRenderer:
-    """Draws the maps of one morphable model."""
+    """CropSampler the maps of one morphable model."""
 
     def __init__(self, model: MorphableModel, options: RenderOptions) -> None:
         self.options = options

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.synthetic_model import synthetic_model
+from support.tiny_training import tiny, write_cache
+
+torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
+
+from tddfa_ros.errors import ConfigError  # noqa: E402
+from tddfa_ros.training import checkpoint as checkpoints  # noqa: E402
+from tddfa_ros.training import stages as stages_module  # noqa: E402
+from tddfa_ros.training.cache import open_cache  # noqa: E402
+from tddfa_ros.training.config import Stage, load_stages  # noqa: E402
+from tddfa_ros.training.stages import run_stages  # noqa: E402
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "epochs: 3\naugment: {blur: 0.5}\nstages:\n  - {name: first, batch: 8}\n"
+        "  - {name: second, epochs: 1, refine: 0.4, augment: {noise: 0.25}}\n"
+    )
+    return path
+
+
+def test_stages_differ_from_the_common_options(recipe: Path) -> None:
+    first, second = load_stages(recipe, {"seed": 7})
+    assert (first.name, first.config.epochs, first.config.batch, first.refine) == (
+        "first",
+        3,
+        8,
+        0.0,
+    )
+    assert (second.config.epochs, second.refine) == (1, 0.4)
+    assert (second.config.augment.blur, second.config.augment.noise) == (0.5, 0.25)
+    assert first.config.seed == second.config.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ("3", "must be a list of stages"),
+        ("[{epochs: 1}]", "stage 1 of .* needs a name"),
+        ("[{name: ../x}]", "needs a name"),
+        ("[{name: a}, {name: a}]", "two stages of the same name"),
+        ("[{name: a, refine: 0.5}]", "first stage has no network"),
+        ("[{name: a}, {name: b, refine: 2}]", "refine of stage b must lie between 0 and 1"),
+        ("[{name: a, epoch: 1}]", "did you mean epochs"),
+    ],
+)
+def test_mistakes_in_stages_are_named(tmp_path: Path, stages: str, message: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"stages: {stages}\n")
+    with pytest.raises(ConfigError, match=message):
+        load_stages(path)
+
+
+def test_each_stage_begins_where_the_one_before_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        stages_module, "_LIMIT", 1000.0
+    )  # an untrained network agrees with no label
+    model = synthetic_model()
+    write_cache(tmp_path / "cache", model, count=48, negatives=12)
+    cache = open_cache(tmp_path / "cache", model)
+    # the second stage trains the heads only, so its backbone shows where it began
+    stages = (
+        Stage("one", tiny(epochs=1, samples=32)),
+        Stage("two", tiny(epochs=1, samples=32, freeze="backbone"), refine=0.5),
+    )
+    run = tmp_path / "run"
+    run_stages(stages, cache, model, run, refinable=tmp_path / "cache")
+    one, two, last = (
+        checkpoints.averaged(checkpoints.load(path / "checkpoint.pt"))
+        for path in (run / "one", run / "two", run)
+    )
+    name = "backbone.layers.0.0.weight"
+    torch.testing.assert_close(two[name], one[name])
+    torch.testing.assert_close(last["param_head.weight"], two["param_head.weight"])
+    assert not torch.equal(two["param_head.weight"], one["param_head.weight"])
+    refined = open_cache(run / "two" / "cache", model)
+    assert (refined.params != cache.params).any()
+    stamp = (run / "one" / "checkpoint.pt").stat().st_mtime_ns
+    run_stages(stages, cache, model, run, refinable=tmp_path / "cache")
+    assert (run / "one" / "checkpoint.pt").stat().st_mtime_ns == stamp, "done stages are skipped"
+
+
+def test_labels_of_lists_are_not_refined(tmp_path: Path) -> None:
+    model = synthetic_model()
+    write_cache(tmp_path / "cache", model, count=24)
+    stages = (Stage("one", tiny()), Stage("two", tiny(), refine=0.5))
+    with pytest.raises(ConfigError, match="only labels of --cache can be refined"):
+        run_stages(stages, open_cache(tmp_path / "cache", model), model, tmp_path / "run")
