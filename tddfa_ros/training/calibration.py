@@ -18,7 +18,7 @@ from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.augment import about_landmarks, landmark_pixels, reframe
 from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.dataset import held_out_rows
-from tddfa_ros.training.networks import FaceNet, Predictions, normalise
+from tddfa_ros.training.networks import FaceNet, Predictions, normalize
 from tddfa_ros.types import CROP_FRAME, FloatArray
 
 _FACE_QUANTILE = 0.02  # of usual faces have a confidence under 0.5
@@ -120,7 +120,7 @@ def _stored(cache: FaceCache, row: int, size: int) -> NDArray[np.uint8]:
 
 def _predict(network: FaceNet, crops: NDArray[np.uint8]) -> Predictions:
     with torch.no_grad():
-        found: Predictions = network(normalise(torch.from_numpy(crops).permute(0, 3, 1, 2)))
+        found: Predictions = network(normalize(torch.from_numpy(crops).permute(0, 3, 1, 2)))
     return found
 
 

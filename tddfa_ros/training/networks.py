@@ -223,7 +223,7 @@ class _UvHead(nn.Module):
         return centred * (CROP_FRAME / 2) + self.middle
 
 
-def normalise(image: Tensor) -> Tensor:
+def normalize(image: Tensor) -> Tensor:
     """uint8 BGR (n, 3, S, S) to what the network takes."""
     scaled: Tensor = (image.float() - 127.5) / 128
     return scaled.to(memory_format=torch.channels_last)

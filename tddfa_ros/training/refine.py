@@ -23,7 +23,7 @@ from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.augment import landmark_frame, landmark_pixels, reframe
 from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.mirror import ParamMirror
-from tddfa_ros.training.networks import FaceNet, normalise
+from tddfa_ros.training.networks import FaceNet, normalize
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, FloatArray
 
 _BATCH = 128
@@ -134,7 +134,7 @@ def _look(
 def _predict(network: FaceNet, crops: NDArray[np.uint8]) -> FloatArray:
     batch = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
     with torch.no_grad():
-        return np.asarray(network(normalise(batch)).params.numpy(), dtype=np.float32)
+        return np.asarray(network(normalize(batch)).params.numpy(), dtype=np.float32)
 
 
 def _stored(params: FloatArray, zoom: float, shift: NDArray[np.float64]) -> FloatArray:

@@ -41,7 +41,7 @@ from tddfa_ros.training.losses import (
     crop_pixels,
     vertex_distance_cost,
 )
-from tddfa_ros.training.networks import FaceNet, normalise
+from tddfa_ros.training.networks import FaceNet, normalize
 from tddfa_ros.training.onnx_weights import estimate_normalization
 from tddfa_ros.training.optim import EMA, TrainState, one_cycle
 from tddfa_ros.training.selection import select_trained
@@ -190,7 +190,7 @@ class Trainer:
         draws = iter(self._sampler)
         for _ in range(min(_NORM_BATCHES, self._sampler.steps)):
             chosen = [crops[next(draws)]["image"] for _ in range(self.config.batch)]
-            yield normalise(torch.stack(chosen))
+            yield normalize(torch.stack(chosen))
 
     def _steps(self, epoch: int) -> Iterator[None]:
         """One epoch, or what is left of it; yields where it may be stopped."""
@@ -243,7 +243,7 @@ class Trainer:
             batch["uv_position"] = self._uv(batch["params"])
         self._parallel.train()
         with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
-            predictions = self._parallel(normalise(batch["image"]))
+            predictions = self._parallel(normalize(batch["image"]))
         total, terms = loss(predictions, batch, progress)
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()

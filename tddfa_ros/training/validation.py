@@ -15,7 +15,7 @@ from tddfa_ros.geometry.metrics import auc
 from tddfa_ros.rendering.overlay import IBUG_GROUPS
 from tddfa_ros.training.dataset import Batch, FaceDataset
 from tddfa_ros.training.losses import PosedPoints, crop_pixels
-from tddfa_ros.training.networks import FaceNet, Predictions, normalise
+from tddfa_ros.training.networks import FaceNet, Predictions, normalize
 from tddfa_ros.types import CROP_FRAME, ImageBGR
 
 _BATCH = 256
@@ -91,7 +91,7 @@ class Validation:
         for batch in loader:
             batch = {name: value.to(self._device) for name, value in batch.items()}
             with torch.no_grad():
-                found = network(normalise(batch["image"]))
+                found = network(normalize(batch["image"]))
             yield batch, found
 
 

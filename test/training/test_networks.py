@@ -14,7 +14,7 @@ from tddfa_ros.training.networks import (  # noqa: E402
     UV_SIZE,
     FaceNet,
     MobileNetV1,
-    normalise,
+    normalize,
 )
 
 COUNT = 20
@@ -101,7 +101,7 @@ def test_the_uv_head_starts_in_the_middle_of_the_crop() -> None:
 
 def test_normalise_is_the_regressors_scale() -> None:
     image = torch.tensor([0, 127, 128, 255], dtype=torch.uint8).reshape(1, 1, 2, 2)
-    scaled = normalise(image.expand(1, 3, 2, 2))
+    scaled = normalize(image.expand(1, 3, 2, 2))
     expected = [-127.5 / 128, -0.5 / 128, 0.5 / 128, 127.5 / 128]
     torch.testing.assert_close(scaled[0, 0].flatten(), torch.tensor(expected))
 

@@ -16,7 +16,7 @@ from tddfa_ros.training.cache import FaceCache
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
 from tddfa_ros.training.checkpoint import load_network, start_from  # noqa: E402
-from tddfa_ros.training.networks import FaceNet, MobileNetV1, normalise  # noqa: E402
+from tddfa_ros.training.networks import FaceNet, MobileNetV1, normalize  # noqa: E402
 from tddfa_ros.training.trainer import Trainer  # noqa: E402
 
 
@@ -33,7 +33,7 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 def crops(cache: FaceCache, count: int = 6) -> torch.Tensor:
     images = np.asarray(cache.images[:count, 20:140, 20:140]).transpose(0, 3, 1, 2)
-    return normalise(torch.from_numpy(np.ascontiguousarray(images)))
+    return normalize(torch.from_numpy(np.ascontiguousarray(images)))
 
 
 # -- partial training ------------------------------------------------------------------------------------------------

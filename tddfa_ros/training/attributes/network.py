@@ -27,7 +27,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.training.attributes.crops import read_view
 from tddfa_ros.training.attributes.labelled import LabelledFaces, age_band
 from tddfa_ros.training.checkpoint import averaged, check_same_run, load, save
-from tddfa_ros.training.networks import MobileNetV1, normalise
+from tddfa_ros.training.networks import MobileNetV1, normalize
 
 YEARS = 101
 """Ages are told as a distribution over 0, 1, ... 100 years."""
@@ -151,7 +151,7 @@ def stem_maps(
         crops = np.stack([_view(faces, item, count, views, config) for item in items])
         tensor = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
         with torch.no_grad():
-            flat[start : start + len(items)] = stem(normalise(tensor)).numpy()
+            flat[start : start + len(items)] = stem(normalize(tensor)).numpy()
     return maps
 
 
