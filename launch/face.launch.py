@@ -31,7 +31,7 @@ def arguments():
         DeclareLaunchArgument(
             "image_topic",
             default_value="image_raw",
-            description="topic of the pictures, without /compressed",
+            description="topic of the images, without /compressed",
         ),
         DeclareLaunchArgument(
             "camera_info_topic",
@@ -42,7 +42,7 @@ def arguments():
             "image_transport",
             default_value="",
             choices=["", "raw", "compressed"],
-            description=f"how the pictures come; {AS_IN_FILE}",
+            description=f"transport of the images; {AS_IN_FILE}",
         ),
         DeclareLaunchArgument(
             "device",
@@ -85,7 +85,7 @@ def arguments():
         DeclareLaunchArgument(
             "fixed_frame",
             default_value="camera_optical_frame",
-            description="frame that RViz shows everything in: the frame_id of the pictures",
+            description="frame that RViz shows everything in: the frame_id of the images",
         ),
         DeclareLaunchArgument(
             "composed",
@@ -97,12 +97,12 @@ def arguments():
             "source",
             default_value="none",
             choices=["none", "webcam", "file", "demo"],
-            description="pictures without a camera driver: none = the driver runs elsewhere; demo = a moving photo",
+            description="images without a camera driver: none = the driver runs elsewhere; demo = a moving camera over a portrait",
         ),
         DeclareLaunchArgument(
             "source_path",
             default_value="",
-            description="webcam: 0 or /dev/video0; file: a video, a picture or a folder of pictures",
+            description="webcam: 0 or /dev/video0; file: a video, an image or a folder of images",
         ),
         DeclareLaunchArgument(
             "width", default_value="", description=f"width of the source, px; {AS_IN_FILE}"
@@ -111,7 +111,7 @@ def arguments():
             "height", default_value="", description=f"height of the source, px; {AS_IN_FILE}"
         ),
         DeclareLaunchArgument(
-            "rate", default_value="", description=f"pictures per second of the source; {AS_IN_FILE}"
+            "rate", default_value="", description=f"images per second of the source; {AS_IN_FILE}"
         ),
         DeclareLaunchArgument(
             "params_file",
