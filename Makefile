@@ -15,7 +15,7 @@ ARGS ?=
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-setup: ## .venv, ROS 2 wheels when no ROS is sourced, colcon build; afterwards: . .setup/env.sh
+setup: ## .venv, ROS 2 wheels when no ROS is sourced (ROS_DISTRO=jazzy: Jazzy's), colcon build; afterwards: . .setup/env.sh
 	@bash scripts/setup.sh
 
 lint: setup ## ruff, mypy and the order of the layers (import-linter)
@@ -51,4 +51,4 @@ train: ## train a regression network (installs the extra [training]); ARGS="--he
 	@$(ENV) GLIBC_TUNABLES=glibc.malloc.hugetlb=1 tddfa train $(ARGS)
 
 clean: ## remove everything that make wrote, except out/ and runs/
-	rm -rf .venv .setup build install log site .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .venv .venv-* .setup build install log site .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

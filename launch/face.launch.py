@@ -255,9 +255,9 @@ def dds_profile():
     own = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
     if any(name in os.environ for name in (*own, "FASTDDS_BUILTIN_TRANSPORTS")):
         return []
-    profile = os.path.join(SHARE, "config", "fastdds.xml")
-    # Two names: from Fast DDS 3 and before.
-    return [SetEnvironmentVariable(name, profile) for name in own]
+    # Fast DDS 3 (since Kilted) reads the first name and warns of the second once per node; before, only the second counts.
+    name = own[os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")]
+    return [SetEnvironmentVariable(name, os.path.join(SHARE, "config", "fastdds.xml"))]
 
 
 def remove(path):

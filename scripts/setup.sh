@@ -5,16 +5,17 @@
 #   build/ install/  the workspace, built by colcon
 #   .setup/env.sh    source it: gives a shell all of the above
 #
+# ROS_DISTRO=jazzy chooses the wheels of ROS 2 Jazzy instead of Kilted's; they have an environment of their own
+# (.venv-jazzy, the workspace in .setup/jazzy), so that to go from one to the other builds nothing again, and
+# .setup/env.sh is that of the last set-up.
 # PYTHON=python3.12 chooses an interpreter (3.10 to 3.13); TDDFA_EXTRAS="training model" installs more (torch; hri: the
-# messages of ROS4HRI); TDDFA_SETUP_VERBOSE=1 shows what the tools say.
+# messages of ROS4HRI); TDDFA_SETUP_VERBOSE=1 shows what the tools say. `scripts/setup.sh --which` prints the Python that
+# a set-up would take, and ends.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$root"
-state=.setup
-log=$state/setup.log
-venv=$root/.venv
-mkdir -p "$state"
+mkdir -p .setup
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -36,39 +37,70 @@ stamp() { printf '%s\n' "$2" >"$state/$1.stamp"; }
 
 # Two set-ups of one tree at a time would trample on each other.
 if command -v flock >/dev/null; then
-  exec 9>"$state/lock"
+  exec 9>.setup/flock
   flock -n 9 || { say "waiting for another set-up of this tree"; flock 9; }
 fi
 
 # --- which ROS -------------------------------------------------------------------------------------------------
 # A ROS installation counts as sourced when it is not the wheels that this script itself put on the paths.
-ros_mode() { [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ] && [ "${TDDFA_ENV:-}" != wheels ]; }
+ros_mode() { [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ] && [ "${TDDFA_ENV%%-*}" != wheels ]; }
+TDDFA_ENV=${TDDFA_ENV:-}
+distro=${ROS_DISTRO:-kilted}
+pythons="3.10 3.11 3.12 3.13" workspace=$root venv=$root/.venv state=.setup
 
+if ros_mode; then
+  kind=ros-$distro
+else
+  kind=wheels-$distro
+  [ "$(uname -sm)" = "Linux x86_64" ] ||
+    die "ROS 2 wheels exist only for Linux on x86-64, this is $(uname -sm): source a ROS 2 installation first."
+  [ -f "requirements/wheels/$distro.txt" ] ||
+    die "ROS_DISTRO is $distro, but no ROS is sourced and there are wheels for $(basename -s .txt -a requirements/wheels/*.txt | paste -sd' ') only: source /opt/ros/$distro/setup.bash, or unset ROS_DISTRO."
+  pythons=$(basename -s .txt -a "requirements/lock/$distro"-*.txt | sed 's/.*-//' | paste -sd' ')
+  if [ "$distro" != kilted ]; then venv=$root/.venv-$distro state=.setup/$distro workspace=$root/.setup/$distro; fi
+  # Leftovers of an environment that this script wrote earlier must not leak into the new one.
+  unset PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
+  unset LD_LIBRARY_PATH VIRTUAL_ENV
+fi
+from_wheels() { [ "${kind%%-*}" = wheels ]; }
+log=$state/setup.log
+mkdir -p "$state"
+
+# --- which Python ----------------------------------------------------------------------------------------------
 version_ok() { # prints "3.11 /path/of/the/interpreter" for a usable one, seen through an active virtual environment
   "$1" -c 'import sys
-assert (3, 10) <= sys.version_info[:2] <= (3, 13)
-print("%d.%d" % sys.version_info[:2], getattr(sys, "_base_executable", sys.executable))' 2>/dev/null
+version = "%d.%d" % sys.version_info[:2]
+assert version in sys.argv[1].split()
+print(version, getattr(sys, "_base_executable", sys.executable))' "$pythons" 2>/dev/null
 }
 
 choose_python() {
-  local candidate
+  local candidate version any="one of $pythons"
+  [ "$pythons" = "${pythons% *}" ] && any=$pythons
   if [ -n "${PYTHON:-}" ]; then
-    version_ok "$PYTHON" || die "PYTHON=$PYTHON is not a Python between 3.10 and 3.13."
+    version_ok "$PYTHON" || die "PYTHON=$PYTHON is no Python that ROS 2 $distro can have here; it needs $any."
     return
   fi
-  if ros_mode; then
+  if ! from_wheels; then
     for candidate in python3 /usr/bin/python3; do
       if "$candidate" -c 'import rclpy' 2>/dev/null; then version_ok "$candidate" && return; fi
     done
-    die "ROS $ROS_DISTRO is sourced, but no python3 between 3.10 and 3.13 can import its rclpy; install ros-$ROS_DISTRO-rclpy."
+    die "ROS $distro is sourced, but no python3 between 3.10 and 3.13 can import its rclpy; install ros-$distro-rclpy."
   fi
   for candidate in python3 python3.12 python3.11 python3.13 python3.10 /usr/bin/python3; do
     version_ok "$candidate" && return
   done
-  die "Python between 3.10 and 3.13 is needed and none was found; install one, for example: sudo apt install python3 python3-venv."
+  # pyenv puts no interpreter on the path but those that are switched on.
+  for version in 3.12 3.11 3.13 3.10; do
+    for candidate in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/python3; do
+      version_ok "$candidate" && return
+    done
+  done
+  version=${pythons##* }
+  die "ROS 2 $distro's wheels need Python $any and none was found; install one, for example: sudo apt install python$version python$version-venv python$version-dev."
 }
 
-PATH=$(printf %s "$PATH" | tr ':' '\n' | grep -vxF -e "$venv/bin" | paste -sd: -)
+PATH=$(printf %s "$PATH" | tr ':' '\n' | awk -v own="$root/.venv" 'index($0, own) != 1' | paste -sd: -)
 
 need_compiler() { # INTERPRETER: what building the messages needs and pip cannot bring
   local include
@@ -80,13 +112,12 @@ need_compiler() { # INTERPRETER: what building the messages needs and pip cannot
     die "Python.h of Python $python_version is missing; install it, for example: sudo apt install python$python_version-dev."
 }
 
-if ros_mode; then
-  kind="ros-$ROS_DISTRO"
-else
-  kind=wheels
-  # Leftovers of an environment that this script wrote earlier must not leak into the new one.
-  unset PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
-  unset LD_LIBRARY_PATH VIRTUAL_ENV
+if [ "${1:-}" = --which ]; then
+  chosen=$(choose_python) || exit 1
+  python_version=${chosen%% *}
+  need_compiler "${chosen#* }"
+  printf '%s\n' "$chosen"
+  exit
 fi
 
 # --- 1 the environment -----------------------------------------------------------------------------------------
@@ -96,53 +127,68 @@ python=${python_version_and_path#* }
 environment_key=$(printf '%s\n' "$root" "$kind" "$python" "$python_version" | digest)
 py=$venv/bin/python
 
-if [ "$kind" = wheels ] && [ "$(uname -sm)" != "Linux x86_64" ]; then
-  die "ROS 2 wheels exist only for Linux on x86-64, this is $(uname -sm): source a ROS 2 installation first."
-fi
-
 if ! stamped environment "$environment_key" || ! "$py" -c '' 2>/dev/null; then
   : >"$log"
-  say "Python $python_version ($python), $([ "$kind" = wheels ] && echo "ROS 2 from wheels" || echo "ROS $ROS_DISTRO as sourced") -> .venv"
+  say "Python $python_version ($python), ROS 2 ${distro^} $(from_wheels && echo "from wheels" || echo "as sourced") -> ${venv#"$root/"}"
   "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     die "$python has no venv module; install it, for example: sudo apt install python$python_version-venv."
   need_compiler "$python" # now rather than after minutes of downloads
-  rm -rf "$venv" build install log "$state"/*.stamp
+  rm -rf "$venv" "$workspace"/{build,install,log} "$state"/*.stamp
   options=()
-  [ "$kind" = wheels ] || options=(--system-site-packages)
+  from_wheels || options=(--system-site-packages)
   quietly "The virtual environment could not be made." "$python" -m venv "${options[@]}" "$venv"
   stamp environment "$environment_key"
 fi
 
 # --- 2 what is installed in it ---------------------------------------------------------------------------------
 files=(requirements/base.txt requirements/toolbox.txt requirements/dev.txt)
-[ "$kind" = wheels ] && files+=(requirements/wheels.txt)
+inputs=(requirements/lock/torch.txt scripts/wheels/patch_cmake_paths.py scripts/locked.py "$0")
+if from_wheels; then
+  lock=requirements/lock/$distro-$python_version.txt
+  files+=("requirements/wheels/$distro.txt")
+  inputs+=("$lock")
+fi
 # Extras stay once they are installed, so that a plain `make test` afterwards does not take them away again.
 for extra in $(printf '%s\n' ${TDDFA_EXTRAS:-} $(cat "$state/extras" 2>/dev/null) | sort -u); do
   [ -f "requirements/$extra.txt" ] || die "There is no extra '$extra'; there are cluster, docs, hri, model and training."
   case " ${files[*]} " in *"/$extra.txt "*) ;; *) files+=("requirements/$extra.txt") ;; esac
 done
-requirements_key=$({ printf '%s\n' "$environment_key"; cat "${files[@]}" scripts/wheels/patch_cmake_paths.py "$0"; } | digest)
+requirements_key=$({ printf '%s\n' "$environment_key"; cat "${files[@]}" "${inputs[@]}"; } | digest)
 
-install_requirements() {
-  local list=$state/requirements.txt constraints=$state/constraints.txt
-  cat "${files[@]}" >"$list"
-  : >"$constraints"
-  if [ "$kind" != wheels ]; then
-    # ROS's own extension modules were compiled against its NumPy: stay on that side of version 2, and keep its OpenCV.
-    if "$py" -c 'import numpy; assert numpy.__version__ < "2"' 2>/dev/null; then echo 'numpy<2' >"$constraints"; fi
-    if "$py" -c 'import cv2' 2>/dev/null; then sed -i.bak '/^opencv-python/d' "$list"; fi
-    if ! "$py" -c 'import colcon_core' 2>/dev/null; then
-      printf '%s\n' 'colcon-common-extensions' 'setuptools>=61,<80' >>"$list"
-    fi
+pip_install() { quietly "$1" "$py" -m pip install --disable-pip-version-check --progress-bar off "${@:2}"; }
+
+# SENTENCE FILE...: install the packages of requirement files, and say the sentence where that fails.
+install_locked() { # exactly those of the lock, each with its hash
+  local sentence=$1 list=$state/requirements.txt constraints=$state/constraints.txt
+  shift
+  "$py" scripts/locked.py "$lock" "$@" >"$list" || exit 1
+  pip_install "$sentence" --no-deps --require-hashes -r "$list"
+  if grep -h '^torch' "$@" >"$list"; then
+    "$py" scripts/locked.py --versions "$lock" >"$constraints"
+    pip_install "$sentence" -r "$list" -c "$constraints" -c requirements/lock/torch.txt
   fi
-  quietly "Installing the Python packages failed; is there a network connection?" \
-    "$py" -m pip install --disable-pip-version-check --progress-bar off -r "$list" -c "$constraints"
-  if [ "$kind" = wheels ]; then quietly "The ROS wheels could not be adapted." "$py" scripts/wheels/patch_cmake_paths.py; fi
 }
 
+install_beside_ros() { # whatever suits what ROS brings
+  local sentence=$1 list=$state/requirements.txt constraints=$state/constraints.txt
+  shift
+  cat "$@" >"$list"
+  cat requirements/lock/torch.txt >"$constraints"
+  # ROS's own extension modules were compiled against its NumPy: stay on that side of version 2, and keep its OpenCV.
+  if "$py" -c 'import numpy; assert numpy.__version__ < "2"' 2>/dev/null; then echo 'numpy<2' >>"$constraints"; fi
+  if "$py" -c 'import cv2' 2>/dev/null; then sed -i.bak '/^opencv-python/d' "$list"; fi
+  if ! "$py" -c 'import colcon_core' 2>/dev/null; then
+    printf '%s\n' 'colcon-common-extensions' 'setuptools>=61,<80' >>"$list"
+  fi
+  pip_install "$sentence" -r "$list" -c "$constraints"
+}
+
+install_files() { if from_wheels; then install_locked "$@"; else install_beside_ros "$@"; fi; }
+
 if ! stamped requirements "$requirements_key"; then
-  say "installing Python packages$([ "$kind" = wheels ] && echo " and ROS 2 Kilted") (a minute or two the first time)"
-  install_requirements
+  say "installing Python packages$(from_wheels && echo " and ROS 2 ${distro^}") (a minute or two the first time)"
+  install_files "Installing the Python packages failed; is there a network connection?" "${files[@]}"
+  if from_wheels; then quietly "The ROS wheels could not be adapted." "$py" scripts/wheels/patch_cmake_paths.py; fi
   stamp requirements "$requirements_key"
   if [ -n "${TDDFA_EXTRAS:-}" ]; then
     printf '%s\n' ${TDDFA_EXTRAS} $(cat "$state/extras" 2>/dev/null) | sort -u >"$state/extras.new"
@@ -153,8 +199,8 @@ fi
 # --- 3 the workspace -------------------------------------------------------------------------------------------
 packages=(. tddfa_msgs)
 lacks() { # PACKAGE: whether the ROS here does not have it; what was built here before does not count
-  [ "$kind" = wheels ] || ! "$py" -c "import sys
-sys.path = [path for path in sys.path if not path.startswith('$root/install/')]
+  from_wheels || ! "$py" -c "import sys
+sys.path = [path for path in sys.path if not path.startswith('$workspace/install/')]
 import $1" 2>/dev/null
 }
 if lacks tf2_msgs; then packages+=(scripts/wheels/tf2_msgs); fi
@@ -164,20 +210,18 @@ case " ${files[*]} " in *" requirements/hri.txt "*) if lacks hri_msgs; then pack
 workspace_key=$({
   printf '%s\n' "$requirements_key" "${packages[@]}"
   find config launch models resource tddfa_ros/__init__.py -type f -print | LC_ALL=C sort
-  find tddfa_msgs scripts/wheels/*_msgs package.xml setup.py setup.cfg -type f -print0 | LC_ALL=C sort -z | xargs -0 cat
+  find tddfa_msgs scripts/wheels/*_msgs package.xml setup.py setup.cfg tddfa_ros/version.py -type f -print0 | LC_ALL=C sort -z | xargs -0 cat
 } | digest)
 
 need_build_tools() {
+  local tools=() maker
   need_compiler "$py"
-  if ! command -v cmake >/dev/null && [ ! -x "$venv/bin/cmake" ]; then
-    say "no CMake here: taking it from its wheel"
-    quietly "CMake is missing and could not be installed; install it, for example: sudo apt install cmake." \
-      "$py" -m pip install --disable-pip-version-check --progress-bar off 'cmake>=3.22,<4'
-  fi
-  if ! command -v ninja >/dev/null && ! command -v make >/dev/null && [ ! -x "$venv/bin/ninja" ]; then
-    say "neither make nor Ninja here: taking Ninja from its wheel"
-    quietly "make and Ninja are missing and could not be installed; install one, for example: sudo apt install ninja-build." \
-      "$py" -m pip install --disable-pip-version-check --progress-bar off ninja
+  if ! command -v cmake >/dev/null && [ ! -x "$venv/bin/cmake" ]; then tools+=(CMake); fi
+  for maker in ninja make "$venv/bin/ninja"; do command -v "$maker" >/dev/null && break; done || tools+=(Ninja)
+  if [ ${#tools[@]} -gt 0 ]; then
+    say "no ${tools[*]} here: taking CMake and Ninja from their wheels"
+    install_files "CMake and Ninja could not be installed; install them, for example: sudo apt install cmake ninja-build." \
+      requirements/build.txt
   fi
 }
 
@@ -185,21 +229,21 @@ build_workspace() {
   local PATH=$venv/bin:$PATH
   export PATH
   if command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
-  if [ "$kind" = wheels ]; then export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv; fi
+  if from_wheels; then export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv; fi
   # A linked file that is no longer in the tree leaves a link to nowhere, over which setuptools stumbles.
-  if [ -d build ]; then find build -xtype l -delete; fi
+  if [ -d "$workspace/build" ]; then find "$workspace/build" -xtype l -delete; fi
   quietly "Building the workspace failed; 'make clean' and another try may help." \
-    "$py" -m colcon --log-base log build --symlink-install --base-paths "${packages[@]}" \
-    --build-base build --install-base install --event-handlers console_direct- console_cohesion+ \
+    "$py" -m colcon --log-base "$workspace/log" build --symlink-install --base-paths "${packages[@]}" \
+    --build-base "$workspace/build" --install-base "$workspace/install" --event-handlers console_direct- console_cohesion+ \
     --cmake-args "-DPython3_EXECUTABLE=$py" -DPython3_FIND_VIRTUALENV=ONLY -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release
 }
 
-if ! stamped workspace "$workspace_key" || [ ! -d install ] || [ ! -d build ]; then
+if ! stamped workspace "$workspace_key" || [ ! -d "$workspace/install" ] || [ ! -d "$workspace/build" ]; then
   need_build_tools
   say "building the workspace with colcon"
   build_workspace
   stamp workspace "$workspace_key"
-  rm -f "$state/env.sh"
+  rm -f "$state/$kind.sh"
 fi
 
 # Loops that Numba compiles are kept beside their source; a first frame should not have to wait for that.
@@ -211,8 +255,13 @@ if ! stamped compiled "$compiled_key"; then
 fi
 
 # --- 4 the shell environment -----------------------------------------------------------------------------------
-if [ ! -f "$state/env.sh" ] || [ scripts/write_env.sh -nt "$state/env.sh" ]; then
-  bash scripts/write_env.sh "$root" "$kind" "$python_version" >"$state/env.sh.new"
-  mv "$state/env.sh.new" "$state/env.sh"
+environment=$state/$kind.sh
+if [ ! -f "$environment" ] || [ scripts/write_env.sh -nt "$environment" ]; then
+  bash scripts/write_env.sh "$root" "$kind" "$python_version" "$venv" "$workspace" >"$environment.new"
+  mv "$environment.new" "$environment"
+fi
+if ! cmp -s "$environment" .setup/env.sh; then
+  cp "$environment" .setup/env.sh.new
+  mv .setup/env.sh.new .setup/env.sh
   say "ready: . .setup/env.sh"
 fi

@@ -1,41 +1,55 @@
 #!/usr/bin/env bash
 # Print the shell environment of the workspace; for scripts/setup.sh.
-#   write_env.sh ROOT KIND PYTHON_VERSION       KIND: "wheels" or "ros-<distro>"
+#   write_env.sh ROOT KIND PYTHON_VERSION VENV WORKSPACE
+# KIND is "wheels-<distro>" or "ros-<distro>"; WORKSPACE is the folder of build/ and install/.
 set -euo pipefail
-root=$1 kind=$2 python_version=$3
+root=$1 kind=$2 python_version=$3 venv=$4 workspace=$5
+distro=${kind#*-}
 site=lib/python$python_version/site-packages
 
 cat <<HEAD
 # Written by scripts/setup.sh. Source it:  . .setup/env.sh
-_tddfa_prepend() { # NAME DIRECTORY: put it in front, unless it is there already
+_tddfa_prepend() { # NAME DIRECTORY
   eval "_tddfa_old=\\"\\\${\$1:-}\\""
-  case ":\$_tddfa_old:" in
-    *":\$2:"*) ;;
-    *) eval "export \$1=\\"\\\$2\\\${_tddfa_old:+:\\\$_tddfa_old}\\"" ;;
+  eval "export \$1=\\"\\\$2\\\${_tddfa_old:+:\\\$_tddfa_old}\\""
+}
+_tddfa_remove() { # NAME: what an earlier set-up of this tree put there
+  eval "_tddfa_old=\\"\\\${\$1:-}\\""
+  case "\$_tddfa_old" in
+    *"$root/"*)
+      _tddfa_old=\$(printf %s "\$_tddfa_old" | tr ':' '\\n' | awk '
+        index(\$0, "$root/.venv") != 1 && index(\$0, "$root/.setup/") != 1 &&
+        index(\$0, "$root/build/") != 1 && index(\$0, "$root/install/") != 1' | paste -sd: -)
+      if [ -n "\$_tddfa_old" ]; then eval "export \$1=\\"\\\$_tddfa_old\\""; else unset "\$1"; fi
+      ;;
   esac
 }
+for _tddfa_name in PATH PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH; do
+  _tddfa_remove "\$_tddfa_name"
+done
 HEAD
 
-if [ "$kind" != wheels ]; then
-  distro=${kind#ros-}
+if [ "${kind%%-*}" = wheels ]; then
+  echo "export ROS_DISTRO='$distro'" # the next set-up in this shell chooses the same wheels
+else
   echo "[ -n \"\${ROS_DISTRO:-}\" ] || . \"${ROS_SETUP:-/opt/ros/$distro}/setup.sh\""
 fi
-echo "export TDDFA_ENV='$kind' TDDFA_ROOT='$root' VIRTUAL_ENV='$root/.venv'"
+echo "export TDDFA_ENV='$kind' TDDFA_ROOT='$root' VIRTUAL_ENV='$venv'"
 
 prepend() { printf "_tddfa_prepend %s '%s'\n" "$1" "$2"; }
 
-if [ "$kind" = wheels ]; then
+if [ "${kind%%-*}" = wheels ]; then
   # With the library path already here the wheels need not start every Python program a second time.
-  prepend LD_LIBRARY_PATH "$root/.venv/lib"
-  for libraries in "$root/.venv/$site"/ros_*.libs; do
+  prepend LD_LIBRARY_PATH "$venv/lib"
+  for libraries in "$venv/$site"/ros_*.libs; do
     if [ -d "$libraries" ]; then prepend LD_LIBRARY_PATH "$libraries"; fi
   done
   echo "export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1"
-  prepend AMENT_PREFIX_PATH "$root/.venv"
+  prepend AMENT_PREFIX_PATH "$venv"
 fi
 
-prepend PATH "$root/.venv/bin"
-for package in "$root"/install/*/; do
+prepend PATH "$venv/bin"
+for package in "$workspace"/install/*/; do
   package=${package%/}
   if [ ! -d "$package/share" ]; then continue; fi
   prepend AMENT_PREFIX_PATH "$package"
@@ -45,12 +59,13 @@ for package in "$root"/install/*/; do
     if [ -d "$packages" ]; then prepend PYTHONPATH "$packages"; fi
   done
 done
-prepend PYTHONPATH "$root/build/tddfa_ros"
-prepend PATH "$root/install/tddfa_ros/lib/tddfa_ros"
+prepend PYTHONPATH "$workspace/build/tddfa_ros"
+prepend PATH "$workspace/install/tddfa_ros/lib/tddfa_ros"
 
-case $kind in # the variable has another name since Fast DDS 3
-  ros-humble | ros-iron | ros-jazzy) variable=FASTRTPS_DEFAULT_PROFILES_FILE ;;
-  *) variable=FASTDDS_DEFAULT_PROFILES_FILE ;;
+# The variable has another name since Fast DDS 3, which warns of the older one once per node: exactly one is set.
+case $distro in
+  humble | iron | jazzy) variable=FASTRTPS_DEFAULT_PROFILES_FILE other=FASTDDS_DEFAULT_PROFILES_FILE ;;
+  *) variable=FASTDDS_DEFAULT_PROFILES_FILE other=FASTRTPS_DEFAULT_PROFILES_FILE ;;
 esac
 profile=$root/config/fastdds.xml
 shared_memory_kb=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $2 }')
@@ -61,7 +76,8 @@ if [ "${shared_memory_kb:-0}" -lt 262144 ]; then
 fi
 cat <<TAIL
 # Raw images need larger shared-memory segments than Fast DDS's default.
-export $variable="\${$variable:-$profile}"
-unset -f _tddfa_prepend
-unset _tddfa_old
+export $variable="\${$variable:-\${$other:-$profile}}"
+unset $other
+unset -f _tddfa_prepend _tddfa_remove
+unset _tddfa_old _tddfa_name
 TAIL

@@ -131,27 +131,6 @@ def test_unknown_name_raises_attribute_error():
         _ = tddfa_ros.nonsense
 
 
-def test_one_version():
-    versions = {
-        tddfa_ros.__version__,
-        ET.parse(ROOT / "package.xml").getroot().findtext("version"),
-        ET.parse(ROOT / "tddfa_msgs/package.xml").getroot().findtext("version"),
-        re.search(r'version="([^"]+)"', (ROOT / "setup.py").read_text()).group(1),
-    }
-    assert len(versions) == 1
-
-
-def test_the_lists_of_requirements_agree():
-    setup = (ROOT / "setup.py").read_text()
-    needed = ast.literal_eval(re.search(r"install_requires=(\[.*?\])", setup, re.S).group(1))
-    base = [
-        line
-        for line in (ROOT / "requirements/base.txt").read_text().splitlines()
-        if line and not line.startswith(("#", "scikit-image"))
-    ]
-    assert base == needed
-
-
 def test_console_scripts_lead_somewhere():
     setup = (ROOT / "setup.py").read_text().replace("{NAME}", "tddfa_ros")
     scripts = re.findall(r'f"(\w+) = ([\w.]+):(\w+)"', setup)

@@ -1,14 +1,19 @@
-"""Interface packages for environments of ROS wheels: the same types as those of a ROS installation."""
+"""Environments of ROS wheels: interface packages, which distribution and Python are chosen, what a shell gets."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGES = Path(__file__).resolve().parents[1] / "scripts" / "wheels"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ROOT / "scripts" / "wheels"
 
 HRI_MSGS = {
     "Expression": "8d1980040cfe3e11468b4978d6e3bd77a01bc37e",
@@ -35,3 +40,176 @@ def test_the_messages_of_ros4hri_are_unchanged() -> None:
 def test_every_message_of_a_package_is_built(package: str) -> None:
     listed = re.findall(r"msg/(\w+)\.msg", (PACKAGES / package / "CMakeLists.txt").read_text())
     assert sorted(listed) == sorted(p.stem for p in (PACKAGES / package / "msg").glob("*.msg"))
+
+
+# --- the choice of scripts/setup.sh ---
+
+on_linux_x86 = pytest.mark.skipif(
+    (sys.platform, os.uname().machine) != ("linux", "x86_64"), reason="there are no wheels here"
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """What the scripts read of a clone, and nothing that a set-up wrote."""
+    for folder in ("scripts", "requirements"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    (tmp_path / "config").mkdir()
+    shutil.copy(ROOT / "config/fastdds.xml", tmp_path / "config")
+    (tmp_path / ".setup").mkdir()
+    return tmp_path
+
+
+def choose(tree: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """``scripts/setup.sh --which`` in a shell that has only these variables of ROS and Python."""
+    own = ("PYTHON", "ROS_", "AMENT_", "CMAKE_", "COLCON_", "TDDFA_", "VIRTUAL_ENV", "LD_LIBRARY_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    return subprocess.run(
+        ["bash", "scripts/setup.sh", "--which"],
+        cwd=tree,
+        env={**kept, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@on_linux_x86
+def test_an_unsourced_distribution_without_wheels_is_refused(tree: Path) -> None:
+    refused = choose(tree, ROS_DISTRO="humble")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "error: ROS_DISTRO is humble, but no ROS is sourced and there are wheels for jazzy kilted only: "
+        "source /opt/ros/humble/setup.bash, or unset ROS_DISTRO.\n"
+    )
+
+
+@on_linux_x86
+@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="this Python suits Jazzy")
+def test_jazzy_refuses_another_python(tree: Path) -> None:
+    refused = choose(tree, ROS_DISTRO="jazzy", PYTHON=sys.executable)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"error: PYTHON={sys.executable} is no Python that ROS 2 jazzy can have here; it needs 3.12.\n"
+    )
+
+
+@on_linux_x86
+@pytest.mark.parametrize("distro", ["jazzy", "kilted"])
+def test_a_distribution_says_which_python_it_misses(
+    tree: Path, distro: str, tmp_path: Path
+) -> None:
+    """A machine whose only Python is older than every wheel."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in (
+        "bash",
+        "awk",
+        "basename",
+        "dirname",
+        "flock",
+        "mkdir",
+        "paste",
+        "sed",
+        "tr",
+        "uname",
+    ):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    nothing = {"PATH": str(programs), "HOME": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
+    # The last resort is the system's own, by its full path.
+    script = tree / "scripts/setup.sh"
+    script.write_text(script.read_text().replace("/usr/bin/python3", str(programs / "python3")))
+    refused = choose(tree, ROS_DISTRO=distro, **nothing)
+    assert refused.returncode == 1
+    wanted = "3.12" if distro == "jazzy" else "one of 3.10 3.11 3.12 3.13"
+    assert refused.stderr.startswith(
+        f"error: ROS 2 {distro}'s wheels need Python {wanted} and none was found; install one, for example: sudo apt install"
+    )
+
+
+@on_linux_x86
+def test_pyenv_is_asked_for_a_python_that_is_not_switched_on(tree: Path, tmp_path: Path) -> None:
+    version = ".".join(map(str, sys.version_info[:2]))
+    interpreter = tmp_path / "pyenv/versions" / f"{version}.99" / "bin/python3"
+    interpreter.parent.mkdir(parents=True)
+    interpreter.symlink_to(sys.executable)
+    script = tree / "scripts/setup.sh"
+    text = re.sub(
+        r"for candidate in python3 .*; do", "for candidate in nothing; do", script.read_text()
+    )
+    script.write_text(text)
+    found = choose(tree, PYENV_ROOT=str(tmp_path / "pyenv"))
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith(f"{version} ")
+
+
+# --- the environment of a shell ---
+
+
+def environment(tree: Path, *kinds: str, **variables: str) -> dict[str, str]:
+    """What a shell has after it sourced the environments of these set-ups, one after the other."""
+    sourced = []
+    for number, kind in enumerate(kinds):
+        script = tree / ".setup" / f"{number}.sh"
+        suffix = "" if kind.endswith("kilted") else "-" + kind.partition("-")[2]
+        workspace = tree if not suffix else tree / ".setup" / suffix[1:]
+        (workspace / "install/tddfa_ros/share").mkdir(parents=True, exist_ok=True)
+        command = [
+            "bash",
+            "scripts/write_env.sh",
+            tree,
+            kind,
+            "3.12",
+            f"{tree}/.venv{suffix}",
+            workspace,
+        ]
+        script.write_text(
+            subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout
+        )
+        sourced.append(f". {script}")
+    shell = " && ".join(["set -eu", *sourced, "env -0"])
+    kept = {"PATH": os.environ["PATH"], **variables}
+    done = subprocess.run(
+        ["bash", "-c", shell], env=kept, capture_output=True, text=True, check=True
+    )
+    return dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+
+
+PROFILES = {"jazzy": "FASTRTPS_DEFAULT_PROFILES_FILE", "kilted": "FASTDDS_DEFAULT_PROFILES_FILE"}
+
+
+@pytest.mark.parametrize("distro", PROFILES)
+def test_exactly_the_profile_variable_that_the_distribution_reads_is_set(
+    tree: Path, distro: str
+) -> None:
+    found = environment(tree, f"wheels-{distro}")
+    assert found["ROS_DISTRO"] == distro
+    assert {name for name in PROFILES.values() if name in found} == {PROFILES[distro]}
+    assert Path(found[PROFILES[distro]]).name == "fastdds.xml"
+
+
+def test_a_profile_of_the_user_is_kept_under_the_name_that_is_read(tree: Path) -> None:
+    mine = {PROFILES["kilted"]: "mine.xml"}
+    assert environment(tree, "wheels-kilted", **mine)[PROFILES["kilted"]] == "mine.xml"
+    found = environment(tree, "wheels-jazzy", **mine)
+    assert found[PROFILES["jazzy"]] == "mine.xml" and PROFILES["kilted"] not in found
+
+
+def test_the_environment_sourced_last_is_the_only_one_on_the_paths(tree: Path) -> None:
+    alone = environment(tree, "wheels-kilted")
+    again = environment(tree, "wheels-kilted", "wheels-jazzy", "wheels-kilted")
+    assert again == alone
+    jazzy = environment(tree, "wheels-kilted", "wheels-jazzy")
+    for name in ("PATH", "PYTHONPATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "LD_LIBRARY_PATH"):
+        own = [entry for entry in jazzy[name].split(":") if entry.startswith(str(tree))]
+        assert own and all(
+            entry.startswith((f"{tree}/.venv-jazzy", f"{tree}/.setup/jazzy/")) for entry in own
+        )
+
+
+def test_paths_of_others_stay(tree: Path) -> None:
+    found = environment(
+        tree, "wheels-kilted", PYTHONPATH="/opt/mine", LD_LIBRARY_PATH=f"{tree}/lib"
+    )
+    assert found["PYTHONPATH"].split(":")[-1] == "/opt/mine"
+    assert found["LD_LIBRARY_PATH"].split(":")[-1] == f"{tree}/lib"

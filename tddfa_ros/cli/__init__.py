@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.version import __version__
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -41,6 +42,7 @@ class Subcommands(click.Group):
 
 
 @click.command(cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tddfa", message="%(prog)s %(version)s")
 def tddfa() -> None:
     """Dense 3D faces from images, videos and cameras."""
 

@@ -105,11 +105,11 @@ def command(
         FacePipeline(config),
         options,
         show=live.show if live is not None else None,
-        say=say,
+        on_message=say,
     )
     files = ", ".join(map(str, summary.files)) or "no file"
     click.echo(
-        f"{counted(summary.faces, 'face')} in {counted(summary.pictures, 'picture')}, "
+        f"{counted(summary.faces, 'face')} in {counted(summary.frames, 'frame')}, "
         f"{summary.seconds:.2f} s; written: {files}"
     )
     if summary.finished or live is not None:

@@ -15,13 +15,13 @@ from tddfa_ros.errors import ConfigError, TddfaError
 from tddfa_ros.face import Face
 from tddfa_ros.jobs.faces import JobSummary, detect_faces
 from tddfa_ros.makeup.artist import Makeup
-from tddfa_ros.makeup.objects import WearableObject
+from tddfa_ros.makeup.objects import TryOnObject
 from tddfa_ros.makeup.preset import MakeupPreset
 from tddfa_ros.makeup.tryon import Placement, TryOn
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.files import find_images, output_names
+from tddfa_ros.outputs.image_io import write_image
 from tddfa_ros.outputs.layers import Layer
-from tddfa_ros.outputs.writing import write_image
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.sources.folder import SUFFIXES
 from tddfa_ros.types import ImageBGR
@@ -41,7 +41,7 @@ def makeup_effect(model: MorphableModel, preset: MakeupPreset) -> Layer:
     return Layer(f"makeup-{digest.hexdigest()[:16]}", "make-up", paint)
 
 
-def tryon_effect(model: MorphableModel, worn: WearableObject, placement: Placement) -> Layer:
+def tryon_effect(model: MorphableModel, worn: TryOnObject, placement: Placement) -> Layer:
     """A worn object as a layer; what differs has names that differ. Raises as :class:`TryOn` does."""
     fitted = TryOn(model, worn, placement)
     digest = hashlib.sha256(repr(placement).encode())
@@ -147,7 +147,7 @@ def _video(
     from dataclasses import replace
 
     chosen = replace(options.video, layers=(), effects=(effect,), overwrite=options.overwrite)
-    done = annotate_video(str(job.source), job.target, pipeline, chosen, say=on_message)
+    done = annotate_video(str(job.source), job.target, pipeline, chosen, on_message=on_message)
     summary.files += done.files
     summary.faces += done.faces
     summary.finished &= done.finished

@@ -110,7 +110,7 @@ def detect_faces(
         progress: show a progress bar.
         on_message: called with one sentence for every file that cannot be used or shows no face.
     """
-    from tddfa_ros.outputs.reading import read_ahead
+    from tddfa_ros.outputs.image_io import read_ahead
 
     bar = tqdm(
         read_ahead(paths, threads), total=len(paths), unit="image", disable=not (progress and paths)
@@ -220,7 +220,7 @@ def _open_pipeline(
     """The setup of a worker."""
     import cv2
 
-    from tddfa_ros.outputs.reading import read_image
+    from tddfa_ros.outputs.image_io import read_image
     from tddfa_ros.pipeline import FacePipeline
 
     cv2.setNumThreads(config.regression.threads or 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tddfa_ros.makeup.artist import Makeup
-from tddfa_ros.makeup.objects import WearableObject, read_object
+from tddfa_ros.makeup.objects import TryOnObject, read_object
 from tddfa_ros.makeup.places import find_place, place_names
 from tddfa_ros.makeup.preset import (
     Blush,
@@ -29,7 +29,7 @@ __all__ = [
     "Placement",
     "Sticker",
     "TryOn",
-    "WearableObject",
+    "TryOnObject",
     "find_place",
     "load_preset",
     "place_names",

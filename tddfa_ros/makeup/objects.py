@@ -40,7 +40,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class WearableObject:
+class TryOnObject:
     """An object of one or more parts."""
 
     parts: tuple[Part, ...]
@@ -52,7 +52,7 @@ class WearableObject:
         return np.asarray(1000 * np.ptp(vertices, axis=0), dtype=np.float32)
 
 
-def read_object(path: Path) -> WearableObject:
+def read_object(path: Path) -> TryOnObject:
     """Read a GLB or glTF file: geometry in metres, base colors, vertex colors, base color textures.
 
     Raises:
@@ -70,7 +70,7 @@ def read_object(path: Path) -> WearableObject:
     return object_of_scene(scene, str(path))
 
 
-def object_of_scene(scene: Any, name: str) -> WearableObject:
+def object_of_scene(scene: Any, name: str) -> TryOnObject:
     """An object out of a ``trimesh.Scene``, its transforms applied.
 
     Raises:
@@ -84,7 +84,7 @@ def object_of_scene(scene: Any, name: str) -> WearableObject:
     parts = tuple(_part(mesh) for mesh in meshes)
     if not all(np.isfinite(part.vertices).all() for part in parts):
         raise ModelError(f"{name} holds vertices that are NaN or infinite")
-    return WearableObject(parts)
+    return TryOnObject(parts)
 
 
 def _part(mesh: Any) -> Part:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.export.mesh import package, writing
-from tddfa_ros.makeup.objects import PURPOSE, WearableObject, object_of_scene
+from tddfa_ros.makeup.objects import PURPOSE, TryOnObject, object_of_scene
 from tddfa_ros.types import DoubleArray, IntArray
 
 _FRAME, _LENS = (38, 22, 20, 255), (70, 90, 110, 56)
@@ -32,7 +32,7 @@ def sample_anchor(name: str) -> str:
     return _SAMPLES[name][1]
 
 
-def sample_object(name: str) -> WearableObject:
+def sample_object(name: str) -> TryOnObject:
     """A sample object. ConfigError when there is none of that name, TddfaError when trimesh is not installed."""
     return object_of_scene(_scene(name), name)
 

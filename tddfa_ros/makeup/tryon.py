@@ -11,7 +11,7 @@ import numpy as np
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll, to_image
 from tddfa_ros.makeup.light import skin_light
-from tddfa_ros.makeup.objects import Part, WearableObject
+from tddfa_ros.makeup.objects import Part, TryOnObject
 from tddfa_ros.makeup.places import find_place
 from tddfa_ros.makeup.preset import check_range
 from tddfa_ros.morphable.model import MorphableModel
@@ -73,7 +73,7 @@ class TryOn:
     """
 
     def __init__(
-        self, model: MorphableModel, worn: WearableObject, placement: Placement | None = None
+        self, model: MorphableModel, worn: TryOnObject, placement: Placement | None = None
     ) -> None:
         self.model = model
         self.placement = placement or Placement()

@@ -1,10 +1,10 @@
-"""Files made of pictures of faces: drawings, maps, meshes and numbers, for one picture or for many."""
+"""Output files of an image with faces: drawings, maps, meshes and records."""
 
 from __future__ import annotations
 
 from tddfa_ros.outputs.files import find_images, output_names
+from tddfa_ros.outputs.image_io import read_ahead, read_image
 from tddfa_ros.outputs.layers import LAYERS, paint_layers
-from tddfa_ros.outputs.reading import read_ahead, read_image
 from tddfa_ros.outputs.records import face_from_record, face_record
 from tddfa_ros.outputs.registry import OUTPUTS, Output, Scene
 

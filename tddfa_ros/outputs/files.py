@@ -1,4 +1,4 @@
-"""Which pictures are meant, and what the files made from each of them are called."""
+"""Find input images, and name the output files of each."""
 
 from __future__ import annotations
 
@@ -13,40 +13,39 @@ from tddfa_ros.sources.folder import image_files, natural_order
 
 
 def find_images(inputs: Iterable[str | Path]) -> list[Path]:
-    """Turn files, folders and globs into a list of files.
+    """Expand files, folders and glob patterns to image files.
 
     Args:
-        inputs: a file (of whatever name), a folder (its pictures, not those of folders below it), or a pattern with ``*``, ``?``,
-            ``[...]`` or ``**``.
+        inputs: files (with any suffix), folders (their images, not those of subfolders), or patterns with ``*``, ``?``, ``[...]`` or
+            ``**``.
 
     Returns:
-        In the order of ``inputs``, those of a folder or pattern in natural order; a file that is named twice comes once.
+        Files in the order of ``inputs``, those of a folder or pattern in natural order, without duplicates.
 
     Raises:
-        SourceError: an input is neither, a folder or pattern holds no picture, or nothing is given.
+        SourceError: an input does not exist, a folder or pattern has no image, or there is no input.
     """
     found = [file for text in inputs for file in _expand(str(text))]
     if not found:
-        raise SourceError("no picture is given")
+        raise SourceError("no image is given")
     once: dict[Path, Path] = {}
     for file in found:
         once.setdefault(file.resolve(), file)
     return list(once.values())
 
 
-def output_names(pictures: Sequence[Path]) -> list[str]:
-    """A name for the files made from each picture: its stem, made longer where several share one.
+def output_names(images: Sequence[Path]) -> list[str]:
+    """Return a unique base name for the output files of each image: its stem, extended where several images share one.
 
-    First by the suffix (``a_jpg`` and ``a_png``), then by the folders (``left_a_jpg``), at last by a number. Upper and lower case count
-    as the same, because some file systems think so.
+    The suffix is added first (``a_jpg`` and ``a_png``), then folders (``left_a_jpg``), then a number. Names are compared without case,
+    as some file systems do.
     """
-    resolved = [picture.resolve() for picture in pictures]
-    names = [picture.stem for picture in resolved]
-    deepest = max((len(picture.parts) for picture in resolved), default=1)
+    resolved = [image.resolve() for image in images]
+    names = [image.stem for image in resolved]
+    deepest = max((len(image.parts) for image in resolved), default=1)
     for level in range(1, deepest):
         longer = [
-            "_".join((*picture.parts[-level:-1], picture.stem, picture.suffix[1:]))
-            for picture in resolved
+            "_".join((*image.parts[-level:-1], image.stem, image.suffix[1:])) for image in resolved
         ]
         names = _unless_unique(names, longer)
     taken: set[str] = set()
@@ -64,7 +63,7 @@ def _expand(text: str) -> list[Path]:
     if path.exists():
         return [path]
     if not glob.has_magic(text):
-        raise SourceError(f"there is no picture or folder '{text}'")
+        raise SourceError(f"there is no image or folder '{text}'")
     matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
     files = sorted(
         (match for match in matches if match.is_file()),

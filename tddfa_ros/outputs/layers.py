@@ -1,4 +1,4 @@
-"""What can be drawn over a picture of faces, by name: the same layers for single images and for videos."""
+"""Layers drawn over an image with faces, by name, for images and videos."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.types import FloatArray, ImageBGR
 
 Painter = Callable[..., ImageBGR]
-"""Takes a picture, its faces and their model."""
+"""Called with an image (H, W, 3) uint8 BGR, its faces and their model; returns a drawn copy."""
 
 _NOTHING = OverlayOptions(mesh="none", landmarks=False, axes=False, box=False, caption=False)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Something that can be drawn.
+    """A named drawing.
 
     Attributes:
-        name, help: as users call it, and one line about it.
-        paint: returns a picture with it.
-        asks_network: whether ``paint`` takes, as ``device``, where its network runs.
+        name: name on the command line.
+        help: one line of description.
+        paint: draws it.
+        needs_device: whether ``paint`` runs a network and takes its ``device``.
     """
 
     name: str
     help: str
     paint: Painter
-    asks_network: bool = False
+    needs_device: bool = False
 
 
 LAYERS: dict[str, Layer] = {}
@@ -51,26 +52,30 @@ def paint_layers(
     names: Sequence[str],
     device: str = "auto",
 ) -> ImageBGR:
-    """A copy of an (H, W, 3) uint8 BGR picture with layers drawn over it, the first one lowest.
+    """Draw layers over a copy of an image.
 
     Args:
-        device: where the networks of layers run that have one: "auto", "cpu" or "cuda".
+        image: (H, W, 3) uint8 BGR.
+        faces: faces in the image.
+        model: their morphable model.
+        names: names of layers, bottom to top.
+        device: compute device of layers with a network: "auto", "cpu" or "cuda".
 
     Raises:
-        ConfigError: there is no such layer.
+        ConfigError: a layer is unknown.
     """
     painted = image.copy()
     for layer in parse_layers(names):
-        where = {"device": device} if layer.asks_network else {}
+        where = {"device": device} if layer.needs_device else {}
         painted = layer.paint(painted, faces, model, **where)
     return painted
 
 
 def parse_layers(names: Sequence[str]) -> list[Layer]:
-    """Look layers up by name.
+    """Look up layers by name, without duplicates.
 
     Raises:
-        ConfigError: there is no such layer.
+        ConfigError: a layer is unknown.
     """
     for name in names:
         if name not in LAYERS:
@@ -79,9 +84,9 @@ def parse_layers(names: Sequence[str]) -> list[Layer]:
 
 
 def scene_depth(faces: Sequence[Face], shape: tuple[int, int]) -> FloatArray:
-    """Depth of all faces in one (H, W) map, px, nearer = larger, NaN where there is none.
+    """Render the depth of all faces as one (H, W) float32 map, px, nearer = larger, NaN outside.
 
-    The zero of depth is each face's own, so where faces overlap the larger one, taken as the nearer, wins.
+    Depth is relative to each face, so where faces overlap, the larger one counts as nearer.
     """
     scene = np.full(shape, np.nan, dtype=np.float32)
     for face in far_to_near(faces):
@@ -91,15 +96,15 @@ def scene_depth(faces: Sequence[Face], shape: tuple[int, int]) -> FloatArray:
     return scene
 
 
-def _layer(name: str, help_text: str, asks_network: bool = False) -> Callable[[Painter], Painter]:
+def _layer(name: str, help_text: str, needs_device: bool = False) -> Callable[[Painter], Painter]:
     def register(paint: Painter) -> Painter:
-        LAYERS[name] = Layer(name, help_text, paint, asks_network)
+        LAYERS[name] = Layer(name, help_text, paint, needs_device)
         return paint
 
     return register
 
 
-@_layer("mesh", "the dense mesh, lit and translucent")
+@_layer("mesh", "the dense mesh, shaded and translucent")
 def _mesh(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
     return draw_overlay(image, faces, model, _with(mesh="dense", opacity=0.6))
 
@@ -109,12 +114,12 @@ def _landmarks(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) ->
     return draw_overlay(image, faces, model, _with(landmarks=True))
 
 
-@_layer("pose", "a box that turns with the head, its axes, and yaw, pitch and roll")
+@_layer("pose", "a box aligned with the head, its axes, and yaw, pitch and roll")
 def _pose(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
     return draw_overlay(image, faces, model, _with(axes=True, box=True, caption=True))
 
 
-@_layer("depth", "the depth of each face in colors")
+@_layer("depth", "depth, color-coded per face")
 def _depth(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
     painted = image.copy()
     for face in far_to_near(faces):
@@ -123,7 +128,9 @@ def _depth(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> Ima
     return painted
 
 
-@_layer("pncc", "projected normalised coordinates: each point's place on the mean face as a color")
+@_layer(
+    "pncc", "projected normalized coordinate code (PNCC): the position on the mean face as a color"
+)
 def _pncc(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
     codes = pncc(faces, _shape(image))
     painted = image.copy()
@@ -131,7 +138,7 @@ def _pncc(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> Imag
     return painted
 
 
-@_layer("parsing", "the region of the face at each pixel in a color of its own")
+@_layer("parsing", "face parsing: the region at each pixel, color-coded")
 def _parsing(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> ImageBGR:
     classes = parsing_map(faces, _shape(image))
     painted = image.copy()
@@ -139,7 +146,7 @@ def _parsing(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> I
     return painted
 
 
-@_layer("attributes", "estimated age, gender presentation and expression below each face", asks_network=True)  # fmt: skip
+@_layer("attributes", "estimated age, gender presentation and expression below each face", needs_device=True)  # fmt: skip
 def _attributes(
     image: ImageBGR, faces: Sequence[Face], model: MorphableModel, device: str = "auto"
 ) -> ImageBGR:
@@ -154,5 +161,5 @@ def _shape(image: ImageBGR) -> tuple[int, int]:
     return image.shape[0], image.shape[1]
 
 
-def _cover(picture: ImageBGR, cover: ImageBGR, where: NDArray[np.bool_]) -> None:
-    picture[where] = cover[where]
+def _cover(image: ImageBGR, cover: ImageBGR, where: NDArray[np.bool_]) -> None:
+    image[where] = cover[where]

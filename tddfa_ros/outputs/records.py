@@ -1,10 +1,11 @@
-"""Faces as JSON: everything numeric that is known about a face, and the way back. The format is described in docs/guide/images.md."""
+"""Convert faces to JSON records and back; docs/guide/images.md describes the format."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.errors import CameraError, ModelError, TddfaError
 from tddfa_ros.face import Face, TrackedFace
+from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import Intrinsics
 
@@ -22,7 +24,7 @@ VIDEO_FORMAT = "tddfa-video-1"
 
 
 def model_record(model: MorphableModel, regressor: str) -> dict[str, Any]:
-    """What the parameters of a record mean: the networks' names, the topology, sizes and the expressions' names."""
+    """Return the record of the models: names, topology, number of shape coefficients and expression names."""
     return {
         "regressor": regressor,
         "morphable_model": model.name,
@@ -34,10 +36,10 @@ def model_record(model: MorphableModel, regressor: str) -> dict[str, Any]:
 
 
 def face_record(face: Face) -> dict[str, Any]:
-    """One face as plain numbers, lists and mappings.
+    """Convert a face to numbers, lists and mappings.
 
-    float32 numbers are written with as many digits as it takes to read the same number back. What is NaN, or needs intrinsics that
-    are absent, is None. A :class:`TrackedFace` has ``id`` and ``age`` too.
+    float32 values have as many digits as reading the same value back needs. NaN, and metric values without intrinsics, become None. A
+    :class:`TrackedFace` also has ``id`` and ``age``.
     """
     yaw, pitch, roll = (_number(v) for v in face.yaw_pitch_roll)
     record: dict[str, Any] = {
@@ -70,7 +72,7 @@ def face_record(face: Face) -> dict[str, Any]:
 
 
 def intrinsics_record(intrinsics: Intrinsics) -> dict[str, Any]:
-    """The camera that metric values were computed with."""
+    """Return the record of the intrinsics that metric values were computed with."""
     return {
         "width": intrinsics.width,
         "height": intrinsics.height,
@@ -81,7 +83,7 @@ def intrinsics_record(intrinsics: Intrinsics) -> dict[str, Any]:
 
 
 def intrinsics_from_record(record: Mapping[str, Any]) -> Intrinsics:
-    """The inverse of :func:`intrinsics_record`."""
+    """Build intrinsics from :func:`intrinsics_record`."""
     return Intrinsics(
         record["width"], record["height"], record["k"], record["d"], record["assumed"]
     )
@@ -90,15 +92,15 @@ def intrinsics_from_record(record: Mapping[str, Any]) -> Intrinsics:
 def face_from_record(
     record: Mapping[str, Any], model: MorphableModel, intrinsics: Intrinsics | None = None
 ) -> Face:
-    """The face that a record describes, with its mesh and everything else that follows from its parameters.
+    """Rebuild a face, with its mesh and all derived values, from a record.
 
     Args:
-        record: as :func:`face_record` makes it.
-        model: the morphable model of the record: compare ``topology_id``.
-        intrinsics: of the picture, for metric values.
+        record: a record of :func:`face_record`.
+        model: the morphable model of the record; its ``topology_id`` must be that of the record.
+        intrinsics: camera of the image, for metric values.
 
     Raises:
-        ModelError: the record has another number of parameters than the model.
+        ModelError: the number of parameters differs from that of the model.
     """
     params = np.array(record["params"], dtype=np.float32)
     if params.shape != (model.layout.size,):
@@ -111,21 +113,20 @@ def face_from_record(
 
 
 class RecordFile:
-    """A JSON file of a header and a list of any length, written piece by piece and put in its place when it is whole.
-
-    Use as a context manager. Left by an exception it writes nothing.
+    """Write a JSON file with a header and a list, entry by entry; the file appears when the context ends without an error.
 
     Args:
-        path: where it goes.
-        header: what stands before the list.
-        name: of the list.
+        path: the file.
+        header: keys before the list.
+        name: key of the list.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any], name: str) -> None:
         self._path = path
-        self._partial = path.with_name(path.name + ".part")
+        self._stack = ExitStack()
         try:
-            self._file = self._partial.open("w", encoding="utf-8")
+            temporary = self._stack.enter_context(atomic_path(path))
+            self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
         except OSError as error:
             raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
         self._file.write(to_json(header)[:-1] + f",\n{json.dumps(name)}: [")
@@ -142,25 +143,21 @@ class RecordFile:
     ) -> None:
         if kind is None:
             self._file.write("\n]}\n")
-        self._file.close()
-        if kind is None:
-            self._partial.replace(self._path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        self._stack.__exit__(kind, error, trace)
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Append one entry to the list, on a line of its own."""
+        """Append an entry to the list, on its own line."""
         self._file.write((",\n" if self._count else "\n") + to_json(record))
         self._count += 1
 
 
 def to_json(record: Any) -> str:
-    """One line of standard JSON, without spaces."""
+    """Return one line of standard JSON without spaces."""
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _numbers(array: NDArray[Any]) -> Any:
-    """Nested lists; float32 by its shortest decimal form that reads back as the same number."""
+    """Return nested lists; float32 in the shortest decimal form that reads back as the same value."""
     values = np.asarray(array)
     flat: list[Any] = [
         _short(v) if values.dtype == np.float32 else _number(v) for v in values.ravel()

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tddfa_ros.errors import DeviceError
+
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
@@ -30,6 +32,19 @@ _TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnx
 _OUT_OF_MEMORY = re.compile(
     r"out[ _]of[ _]memory|failed to allocate memory|_ALLOC_FAILED", re.IGNORECASE
 )
+
+
+def require_onnxruntime() -> None:
+    """Check that ONNX Runtime is installed, which no requirement of this package brings by itself.
+
+    Raises:
+        DeviceError: it is not; the sentence names both of its builds, which exclude each other.
+    """
+    if find_spec("onnxruntime") is None:
+        raise DeviceError(
+            "ONNX Runtime is not installed: run `pip install onnxruntime` for the CPU, or "
+            "`pip install onnxruntime-gpu` for an NVIDIA GPU"
+        )
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -22,6 +22,7 @@ from tddfa_ros.runtime.devices import (
     preload_cuda,
     quiet_logger,
     ran_out_of_memory,
+    require_onnxruntime,
     sentence,
     tensorrt_absence,
 )
@@ -52,6 +53,7 @@ class OnnxSession:
     Raises:
         ConfigError: ``device`` or ``threads`` is out of range.
         ModelError: the file is missing or not a model that ONNX Runtime can load.
+        DeviceError: ONNX Runtime is not installed.
     """
 
     _session: Any
@@ -62,6 +64,7 @@ class OnnxSession:
             raise ConfigError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
         if threads < 0:
             raise ConfigError(f"threads must be 0 or more, not {threads}")
+        require_onnxruntime()
         self.path = Path(path)
         self.threads = threads
         self.batch_limit: int | None = None

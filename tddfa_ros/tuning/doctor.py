@@ -7,13 +7,11 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from tddfa_ros.errors import ModelError, ModelHashError
+from tddfa_ros.errors import DeviceError, ModelError, ModelHashError
 from tddfa_ros.model_store.manifest import FileSource
 from tddfa_ros.model_store.store import ModelStore
 from tddfa_ros.runtime import devices
@@ -28,6 +26,9 @@ _GPU_LIBRARIES = {
     "cuDNN": "cudnn",
     "TensorRT": "nvinfer",
 }
+
+_ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+"""Distributions of ONNX Runtime for the devices of this package."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def examine(store: ModelStore) -> Iterator[Finding]:
     yield from _packages()
     yield from _providers()
     yield from _libraries()
-    yield from _programs()
+    yield _ros()
     yield from _models(store)
 
 
@@ -69,11 +70,20 @@ def _packages() -> Iterator[Finding]:
     for name, module in (("NumPy", "numpy"), ("SciPy", "scipy"), ("ONNX", "onnx")):
         yield _package(name, module)
     yield from _opencv()
-    try:  # to import it takes seconds
-        yield Finding("software", "Ray", OK, importlib.metadata.version("ray"))
+    pyav = _installed("av")
+    why = "not installed; videos have a constant frame rate and no audio without it: pip install av"
+    yield Finding("software", "PyAV", OK if pyav else ABSENT, pyav or why)
+    ray = _installed("ray")  # to import it takes seconds
+    why = "not installed; tddfa batch --ray needs it: pip install ray"
+    yield Finding("software", "Ray", OK if ray else ABSENT, ray or why)
+
+
+def _installed(distribution: str) -> str | None:
+    """The version of an installed distribution; None where there is none."""
+    try:
+        return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        why = "not installed; tddfa batch --ray needs it: pip install ray"
-        yield Finding("software", "Ray", ABSENT, why)
+        return None
 
 
 def _package(name: str, module: str) -> Finding:
@@ -117,9 +127,22 @@ def _build_value(information: str, key: str) -> str:
 
 
 def _providers() -> Iterator[Finding]:
+    try:
+        devices.require_onnxruntime()
+    except DeviceError as error:
+        yield Finding("ONNX Runtime", "version", BROKEN, str(error))
+        return
     import onnxruntime as ort
 
-    yield Finding("ONNX Runtime", "version", OK, ort.__version__)
+    builds = [name for name in _ONNX_RUNTIMES if _installed(name)]
+    if len(builds) > 1:
+        why = (
+            f"{' and '.join(builds)} overwrite each other's files; keep one: "
+            f"pip uninstall {' '.join(builds)}, then install that one again"
+        )
+        yield Finding("ONNX Runtime", "version", BROKEN, why)
+    else:
+        yield Finding("ONNX Runtime", "version", OK, ort.__version__)
     available = ort.get_available_providers()
     absences = {
         devices.CPU: None,
@@ -150,25 +173,11 @@ def _libraries() -> Iterator[Finding]:
             yield Finding("GPU libraries", name, ABSENT, "not found")
 
 
-def _programs() -> Iterator[Finding]:
-    yield _ros()
-    path = shutil.which("ffmpeg")
-    if path is None:
-        yield Finding("programs", "ffmpeg", ABSENT, "not on PATH; videos lose their sound")
-        return
-    try:
-        run = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        yield Finding("programs", "ffmpeg", BROKEN, f"{path} cannot be run: {error}")
-        return
-    first = (run.stdout.splitlines() or ["no answer"])[0]
-    yield Finding("programs", "ffmpeg", BROKEN if run.returncode else OK, f"{path}: {first}")
-
-
 def _ros() -> Finding:
     distribution = os.environ.get("ROS_DISTRO")
     if find_spec("rclpy") is not None:
-        origin = f"sourced: {distribution}" if distribution else "from wheels"
+        wheels = _installed("ros-rclpy") is not None
+        origin = f"{distribution or 'unnamed'}, {'from wheels' if wheels else 'sourced'}"
         return Finding("programs", "ROS 2", OK, origin)
     if distribution:
         why = f"{distribution} is sourced, but its rclpy is made for another Python than this one"

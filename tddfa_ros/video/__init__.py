@@ -1,4 +1,4 @@
-"""Videos and cameras: faces tracked, smoothed, drawn, and written with the source's own times."""
+"""Annotate videos and camera streams: track, smooth and draw faces, keeping timestamps and audio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracking and smoothing of one video, picture by picture, in a way that can be taken up again."""
+"""Track and smooth the faces of a video frame by frame, with a journal to resume from."""
 
 from __future__ import annotations
 
@@ -13,54 +13,56 @@ from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.smoothing import FaceSmoother
 from tddfa_ros.tracking import FaceTracker
 from tddfa_ros.types import ImageBGR
-from tddfa_ros.video.journal import Journal, JournalledPipeline
+from tddfa_ros.video.journal import Journal, JournaledPipeline
 
 
 class VideoAnalysis:
-    """Tracked, smoothed faces of the pictures of a video, and a journal of what the networks said.
+    """Tracker and smoother of one video, with a journal of the network outputs.
 
     Args:
-        pipeline: finds the faces.
-        smoothing: how tracks are smoothed.
+        pipeline: detects and regresses faces.
+        smoothing: temporal filter of the tracks.
 
     Attributes:
-        ids: of all faces seen so far.
+        ids: IDs of all faces so far.
     """
 
     def __init__(self, pipeline: FacePipeline, smoothing: SmoothingConfig) -> None:
         self.ids: set[str] = set()
-        self._journalled = JournalledPipeline(pipeline)
-        # It has all that a tracker asks for, and nothing else of a pipeline.
-        self._tracker = FaceTracker(cast(FacePipeline, self._journalled))
+        self._journaled = JournaledPipeline(pipeline)
+        # It has the part of a pipeline's interface that a tracker uses.
+        self._tracker = FaceTracker(cast(FacePipeline, self._journaled))
         self._smoother = FaceSmoother(smoothing)
 
     def step(self, image: ImageBGR, seconds: float) -> list[TrackedFace]:
-        """Faces of the next picture, (H, W, 3) uint8 BGR, which is shown at that time."""
-        journal = self._journalled.journal
+        """Return the faces of the next frame, (H, W, 3) uint8 BGR, with its timestamp in s."""
+        journal = self._journaled.journal
         journal.shape = image.shape[0], image.shape[1]
         journal.times.append(seconds)
-        return self._follow(image, seconds)
+        return self._track(image, seconds)
 
     def take_journal(self) -> Journal:
-        """The journal since the last call; the next picture begins another one."""
-        journal, self._journalled.journal = self._journalled.journal, Journal()
+        """Return the journal since the last call; the next frame starts a new one."""
+        journal, self._journaled.journal = self._journaled.journal, Journal()
         return journal
 
-    def repeat(self, journal: Journal) -> None:
-        """Come to the state that the journal's pictures led to, without looking at them.
+    def replay(self, journal: Journal) -> None:
+        """Restore the state after the frames of a journal, without their images.
 
         Raises:
-            TddfaError: tracking asks for other things than the journal answers.
+            TddfaError: the journal does not match the calls of the tracker.
         """
-        self._journalled.repeat(journal)
-        unseen = np.broadcast_to(np.zeros(3, np.uint8), (*journal.shape, 3))
+        self._journaled.replay(journal)
+        blank = np.broadcast_to(np.zeros(3, np.uint8), (*journal.shape, 3))
         for seconds in journal.times:
-            self._follow(unseen, seconds)
-        asked = self.take_journal()
-        if self._journalled.repeating or asked.detections or asked.faces:
-            raise TddfaError("the journal of the video does not fit it; begin anew with --restart")
+            self._track(blank, seconds)
+        fresh = self.take_journal()
+        if self._journaled.replaying or fresh.detections or fresh.faces:
+            raise TddfaError(
+                "the journal of the interrupted run does not match the video; discard it with --restart"
+            )
 
-    def _follow(self, image: ImageBGR, seconds: float) -> list[TrackedFace]:
+    def _track(self, image: ImageBGR, seconds: float) -> list[TrackedFace]:
         faces = self._smoother(self._tracker.update(image, seconds))
         self.ids.update(face.id for face in faces)
         return faces

@@ -1,10 +1,11 @@
-"""A video or a camera in; a video with faces drawn on it, their coefficients as JSON lines, and a live window out."""
+"""Annotate a video or camera stream: track and smooth faces, draw them, write a video and JSON lines."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +13,38 @@ from tqdm import tqdm
 
 from tddfa_ros.errors import SourceError
 from tddfa_ros.interrupt import StopRequest
-from tddfa_ros.outputs.layers import paint_layers, parse_layers
+from tddfa_ros.outputs.layers import paint_layers
 from tddfa_ros.outputs.records import face_record
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.sources import CameraSource, VideoSource
 from tddfa_ros.types import ImageBGR
 from tddfa_ros.video.analysis import VideoAnalysis
-from tddfa_ros.video.encoder import VideoEncoder, even_size
+from tddfa_ros.video.encoder import VideoEncoder, even_size, has_pyav
 from tddfa_ros.video.finish import Finisher
 from tddfa_ros.video.job import VideoOptions, check_outputs, job_record, open_video
 from tddfa_ros.video.parts import PartsFolder, PartWriter
 
 _CAMERA_RATE = 30.0
+_WITHOUT_PYAV = (
+    "PyAV is not installed, so the video has a constant frame rate and no audio, and an interrupted run starts over; "
+    "pip install av"
+)
 
 
 @dataclass(frozen=True)
 class VideoSummary:
-    """What came of a video.
+    """Result of :func:`annotate_video`.
 
     Attributes:
-        pictures: all that are in the output. resumed: those of them that an earlier run had made.
-        faces: how many different ones were tracked.
-        seconds: length of the output.
-        finished: False when it was stopped before the end of the source.
-        files: that were written.
+        frames: number of frames in the output.
+        resumed: number of these that an earlier, interrupted run had processed.
+        faces: number of track IDs.
+        seconds: duration of the output.
+        finished: False if the run was stopped before the end of the source.
+        files: written files.
     """
 
-    pictures: int
+    frames: int
     resumed: int
     faces: int
     seconds: float
@@ -54,30 +60,33 @@ def annotate_video(
     *,
     show: Callable[[ImageBGR], bool] | None = None,
     progress: bool = True,
-    say: Callable[[str], None] = lambda _: None,
+    on_message: Callable[[str], None] = lambda _: None,
 ) -> VideoSummary:
-    """Track and smooth the faces of a video or camera, draw them, and write what is wanted.
+    """Track and smooth the faces of a video or camera, draw them, and write a video and JSON lines.
 
-    Every picture of the source is in the output, shown at the same time and for as long, whether the frame rate is constant or not. A run
-    that was cut off is taken up by the same call: finished parts are not made again, and the result is the one of an unbroken run.
-    Ctrl-C ends the output in good order; so does the end of a camera.
+    The output has every frame of the source with its timestamp and duration, at constant and varying frame rates, and the audio. An
+    interrupted run is resumed by the same call: finished parts are kept, and the result equals that of an uninterrupted run. Ctrl-C and
+    the end of a camera stream finish the output file. Without PyAV the output has a constant frame rate and no audio, and an
+    interrupted run starts over.
 
     Args:
         source: the path of a video, a camera such as ``0``, or a stream such as ``rtsp://...``.
-        output: an ``.mp4``; None = no video.
-        pipeline: finds the faces.
-        options: what to draw and how.
-        show: is given every drawn picture; False ends the run. See :class:`tddfa_ros.video.LiveWindow`.
+        output: an ``.mp4`` file; None = no video.
+        pipeline: detects and regresses faces.
+        options: layers, smoothing and outputs.
+        show: called with every annotated frame; returning False ends the run. See :class:`tddfa_ros.video.LiveWindow`.
         progress: show a progress bar.
-        say: told one sentence about what is left out and why.
+        on_message: called with one sentence about anything left out of the output.
 
     Raises:
-        SourceError: the source cannot be opened, or holds no picture.
-        ConfigError: an output exists, a layer is unknown, or the parts of another job lie beside the output.
+        SourceError: the source cannot be opened, or has no frame.
+        ConfigError: an output exists, a layer is unknown, or the output has parts of another job beside it.
         TddfaError: a file cannot be written.
     """
     options = options or VideoOptions()
-    parse_layers(options.layers)
+    if output is not None and not has_pyav():
+        on_message(_WITHOUT_PYAV)
+        options = replace(options, part_frames=sys.maxsize)
     check_outputs(source, output, options)
     video = open_video(source, options)
     live = isinstance(video, CameraSource)
@@ -87,18 +96,18 @@ def annotate_video(
         parts = PartsFolder(
             target,
             job_record(source, live, output, pipeline, options),
-            options.part_pictures,
+            options.part_frames,
             options.restart,
         )
-    run = _Run(video, output, parts, pipeline, options, show, say)
+    run = _Run(video, output, parts, pipeline, options, show, on_message)
     try:
         run.resume()
         with StopRequest() as stop:
             total = getattr(video, "count", 0) or None
             with tqdm(
-                total=total, initial=len(run.times), unit="picture", disable=not progress
+                total=total, initial=len(run.times), unit="frame", disable=not progress
             ) as bar:
-                for _ in run.pictures(stop):
+                for _ in run.frames(stop):
                     bar.update()
     finally:
         video.close()
@@ -107,7 +116,7 @@ def annotate_video(
 
 
 class _Run:
-    """One run over a source: what is open, and what has been done."""
+    """State of one run over a source."""
 
     def __init__(
         self,
@@ -117,7 +126,7 @@ class _Run:
         pipeline: FacePipeline,
         options: VideoOptions,
         show: Callable[[ImageBGR], bool] | None,
-        say: Callable[[str], None],
+        on_message: Callable[[str], None],
     ) -> None:
         self.times: list[float] = []
         self._video = video
@@ -126,7 +135,7 @@ class _Run:
         self._pipeline = pipeline
         self._options = options
         self._show = show
-        self._say = say
+        self._on_message = on_message
         self._analysis = VideoAnalysis(pipeline, options.smoothing)
         self._writer: PartWriter | None = None
         self._size: tuple[int, int] | None = None
@@ -135,17 +144,17 @@ class _Run:
         self._ended = False
 
     def resume(self) -> None:
-        """Come to where an earlier run was cut off."""
-        for _, journal in self._parts.whole if self._parts is not None else ():
-            self._analysis.repeat(journal)
+        """Restore the state at the end of the finished parts of an earlier run."""
+        for _, journal in self._parts.complete if self._parts is not None else ():
+            self._analysis.replay(journal)
             self.times += journal.times
             self._size = journal.shape[1], journal.shape[0]
         self._resumed = len(self.times)
         if self._resumed and isinstance(self._video, VideoSource):
             self._video.skip(self._resumed)
 
-    def pictures(self, stop: StopRequest) -> Iterator[ImageBGR]:
-        """Process picture after picture, until the source ends or somebody asks to stop; each as it was drawn."""
+    def frames(self, stop: StopRequest) -> Iterator[ImageBGR]:
+        """Process frames until the source ends or a stop is requested; yield each annotated frame."""
         for image, seconds in self._read():
             faces = self._analysis.step(image, seconds)
             drawn = image
@@ -170,15 +179,15 @@ class _Run:
         self._ended = True
 
     def close(self) -> None:
-        """Finish the part that is open."""
+        """Close the open part."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.close(self._analysis.take_journal())
 
-    def finish(self, sound: Path | None) -> VideoSummary:
-        """Put the parts together."""
+    def finish(self, audio: Path | None) -> VideoSummary:
+        """Join the parts; ``audio`` is the file with the audio stream."""
         if not self.times:
-            raise SourceError("no picture came from the source")
+            raise SourceError("the source has no frame")
         last = self.times[-1]
         interval = (
             last - self.times[-2] if len(self.times) > 1 else 1 / (self._video.rate or _CAMERA_RATE)
@@ -186,17 +195,15 @@ class _Run:
         times = [t - self.times[0] for t in (*self.times, last + interval)]
         files: list[Path] = []
         if self._parts is not None:
-            count = -(-len(self.times) // self._options.part_pictures)
-            finisher = Finisher(
-                [self._parts.part(i) for i in range(count)], self._parts.folder, self._say
-            )
+            count = -(-len(self.times) // self._options.part_frames)
+            finisher = Finisher([self._parts.part(i) for i in range(count)], self._on_message)
             if self._output is not None:
                 files.append(
-                    finisher.video(self._output, times, sound if self._options.audio else None)
+                    finisher.video(self._output, times, audio if self._options.audio else None)
                 )
             if self._options.json is not None and self._size is not None:
                 files.append(finisher.lines(self._options.json, self._pipeline, self._size))
-            if self._ended or sound is None:
+            if self._ended or audio is None:
                 self._parts.remove()
         return VideoSummary(
             len(self.times),
@@ -215,7 +222,7 @@ class _Run:
             except SourceError as error:
                 if not self.times:
                     raise
-                self._say(str(error))
+                self._on_message(str(error))
                 return
             now = time.monotonic()
             begin = now if begin is None else begin
@@ -226,14 +233,12 @@ class _Run:
     def _write(self, drawn: ImageBGR, line: Mapping[str, Any] | None) -> None:
         size = drawn.shape[1], drawn.shape[0]
         if self._size is not None and size != self._size:
-            raise SourceError(
-                f"the pictures of the video change their size after {self.times[-1]:.2f} s"
-            )
+            raise SourceError(f"the frame size of the video changes after {self.times[-1]:.2f} s")
         self._size = size
         if self._parts is None:
             return
         if self._writer is None:
-            part = self._parts.part((len(self.times) - 1) // self._options.part_pictures)
+            part = self._parts.part((len(self.times) - 1) // self._options.part_frames)
             encoder = None
             if self._output is not None:
                 rate = self._video.rate or _CAMERA_RATE
@@ -241,5 +246,5 @@ class _Run:
                 self._codec = encoder.codec
             self._writer = PartWriter(part, encoder, self._options.json is not None)
         self._writer.write(drawn, line)
-        if len(self.times) % self._options.part_pictures == 0:
+        if len(self.times) % self._options.part_frames == 0:
             self.close()

@@ -1,11 +1,12 @@
-"""Video files out of pictures, through OpenCV."""
+"""Encode frames as MP4: H.264 through PyAV, or OpenCV's writer where PyAV is not installed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -13,27 +14,39 @@ import numpy as np
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.types import ImageBGR
 
-CODECS = ("avc1", "mp4v")
-"""Tried in this order: H.264 plays everywhere, but OpenCV's own wheels cannot write it; they write MPEG-4 part 2."""
+CODECS = ("libx264", "mpeg4")
+"""Encoders of FFmpeg in order of preference: some builds come without libx264."""
 
+FALLBACK_CODECS = ("avc1", "mp4v")
+"""The same for OpenCV, whose wheels cannot write H.264."""
+
+_OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": "2"}}
 _RATES = (1.0, 240.0)
 
 
+class _Writer(Protocol):
+    codec: str
+
+    def write(self, image: ImageBGR) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class VideoEncoder:
-    """Writes one MP4 file.
+    """Write one MP4 file with a constant frame rate.
 
     Args:
         path: of the ``.mp4``.
         size: width and height, px; both even, see :func:`even_size`.
-        rate: pictures per second.
-        codec: one of :data:`CODECS`; None = the first that works.
+        rate: frames per second, clipped to 1..240.
+        codec: one of :data:`CODECS`, or of :data:`FALLBACK_CODECS` without PyAV; None = the first that works.
 
     Attributes:
-        codec: that is used.
-        count: of pictures written.
+        codec: the one in use.
+        count: number of frames written.
 
     Raises:
-        TddfaError: this OpenCV has no such encoder, or the file cannot be written.
+        TddfaError: there is no such encoder, or the file cannot be written.
     """
 
     def __init__(
@@ -42,49 +55,106 @@ class VideoEncoder:
         self.path = path
         self.count = 0
         self._size = size
-        self.codec, self._writer = _open(path, size, rate, CODECS if codec is None else (codec,))
+        if not path.parent.is_dir():
+            raise TddfaError(f"cannot write {path}: there is no such folder")
+        rate = min(max(rate, _RATES[0]), _RATES[1])
+        backend = _PyAVWriter if has_pyav() else _OpenCVWriter
+        self._writer: _Writer = backend(path, size, rate, codec)
+        self.codec = self._writer.codec
 
     def write(self, image: ImageBGR) -> None:
-        """Append a picture of the size that was promised."""
-        if (
-            image.shape[1],
-            image.shape[0],
-        ) != self._size:  # OpenCV would leave it out without a word
+        """Append a frame of the size given to the constructor."""
+        height, width = image.shape[:2]
+        if (width, height) != self._size:  # OpenCV would drop it silently
             raise TddfaError(
-                f"a picture of {image.shape[1]}x{image.shape[0]} px does not fit a video of {self._size}"
+                f"a frame of {width}x{height} px does not fit a video of {self._size[0]}x{self._size[1]} px"
             )
         self._writer.write(image)
         self.count += 1
 
     def close(self) -> None:
         """Finish the file."""
-        self._writer.release()
+        self._writer.close()
+
+
+def has_pyav() -> bool:
+    """Return whether PyAV 14 or later is installed; ``python3-av`` of Debian 12 and Ubuntu 24.04 is older."""
+    try:
+        import av
+    except ImportError:
+        return False
+    return hasattr(av.container.OutputContainer, "add_stream_from_template")
 
 
 def even_size(image: ImageBGR) -> ImageBGR:
-    """Cut an odd last row or column off: codecs that halve the color's resolution want even sides."""
+    """Cut off an odd last row or column: codecs with subsampled color need even sides."""
     return np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
 
 
-def _open(
-    path: Path, size: tuple[int, int], rate: float, codecs: tuple[str, ...]
-) -> tuple[str, cv2.VideoWriter]:
-    rate = min(max(rate, _RATES[0]), _RATES[1])
-    with _quiet():
-        for codec in codecs:
-            writer = cv2.VideoWriter(
-                str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), rate, size
+class _PyAVWriter:
+    def __init__(self, path: Path, size: tuple[int, int], rate: float, codec: str | None) -> None:
+        import av
+
+        self.codec = codec or next((name for name in CODECS if name in av.codecs_available), "")
+        self._path = path
+        try:
+            self._container: Any = av.open(str(path), "w", format="mp4")
+            self._stream: Any = self._container.add_stream(
+                self.codec,
+                rate=Fraction(rate).limit_denominator(1001),
+                options=_OPTIONS.get(self.codec, {}),
             )
-            if writer.isOpened():
-                return codec, writer
-    if not path.parent.is_dir():
-        raise TddfaError(f"cannot write {path}: there is no such folder")
-    raise TddfaError(f"cannot write {path}: this OpenCV has no encoder for {' or '.join(codecs)}")
+        except (OSError, ValueError) as error:
+            raise TddfaError(f"cannot write {path}: {error}") from error
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+        # Without B-frames, packets come in display order; see video/join.py.
+        self._stream.codec_context.max_b_frames = 0
+
+    def write(self, image: ImageBGR) -> None:
+        import av
+
+        self._mux(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24"))
+
+    def close(self) -> None:
+        try:
+            if self._container.streams and self._stream.codec_context.is_open:
+                self._mux(None)
+        finally:
+            self._container.close()
+
+    def _mux(self, frame: Any) -> None:
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except (OSError, ValueError) as error:
+            raise TddfaError(f"cannot write {self._path}: {error}") from error
+
+
+class _OpenCVWriter:
+    """Kept so that demos and edits still write a video where PyAV has no wheel."""
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: float, codec: str | None) -> None:
+        codecs = FALLBACK_CODECS if codec is None else (codec,)
+        with _quiet():
+            for self.codec in codecs:
+                code = cv2.VideoWriter.fourcc(*self.codec)
+                self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, size)
+                if self._writer.isOpened():
+                    return
+        raise TddfaError(
+            f"cannot write {path}: this OpenCV has no encoder for {' or '.join(codecs)}; pip install av"
+        )
+
+    def write(self, image: ImageBGR) -> None:
+        self._writer.write(image)
+
+    def close(self) -> None:
+        self._writer.release()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """A codec that is missing is no news: the next one is tried."""
+    """Silence OpenCV's log: a missing codec is expected, the next one is tried."""
     log: Any = cv2.utils.logging
     level = log.getLogLevel()
     log.setLogLevel(log.LOG_LEVEL_SILENT)

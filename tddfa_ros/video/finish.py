@@ -1,4 +1,4 @@
-"""The finished parts of a video put together: one MP4 with the source's times and sound, one file of JSON lines."""
+"""Join the parts of a video: one MP4 with the timestamps and the audio of the source, one file of JSON lines."""
 
 from __future__ import annotations
 
@@ -8,53 +8,66 @@ from pathlib import Path
 
 import tddfa_ros
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.files import atomic_path
 from tddfa_ros.outputs.records import VIDEO_FORMAT, intrinsics_record, model_record, to_json
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.types import Intrinsics
-from tddfa_ros.video.audio import add_audio
-from tddfa_ros.video.mp4 import read_track
-from tddfa_ros.video.mp4_join import join_tracks
+from tddfa_ros.video.encoder import has_pyav
+from tddfa_ros.video.join import join_videos
 from tddfa_ros.video.parts import Part
 
 
 class Finisher:
-    """Joins parts.
+    """Join parts.
 
     Args:
-        parts: in their order.
-        folder: for files in between.
-        say: told why there is no sound.
+        parts: in order.
+        on_message: called with the reason if the audio is left out.
     """
 
-    def __init__(self, parts: Sequence[Part], folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, parts: Sequence[Part], on_message: Callable[[str], None]) -> None:
         self._parts = parts
-        self._folder = folder
-        self._say = say
+        self._on_message = on_message
 
-    def video(self, output: Path, times: Sequence[float], sound: Path | None) -> Path:
-        """Join the pictures and give them their times.
+    def video(self, output: Path, times: Sequence[float], audio: Path | None) -> Path:
+        """Join the frames of all parts.
 
         Args:
-            output: the ``.mp4``. times: of each picture, and the end, s. sound: the file that has it; None = none is wanted.
+            output: the ``.mp4`` file.
+            times: timestamps of the frames and the end of the last one, s.
+            audio: file with the audio stream; None = no audio.
+
+        Raises:
+            TddfaError: a file cannot be read or written.
         """
-        joined = self._folder / "joined.mp4"
-        join_tracks([read_track(part.video) for part in self._parts], times, joined)
-        if sound is not None:
-            reason = add_audio(joined, sound, output)
-            if reason is None:
+        videos = [part.video for part in self._parts]
+        if not has_pyav():  # one part, see annotate_video; its frames are evenly spaced
+            try:
+                shutil.move(videos[0], output)
+            except OSError as error:
+                raise TddfaError(f"cannot write {output}: {error.strerror or error}") from error
+            return output
+        if audio is not None:
+            try:
+                join_videos(videos, times, output, audio)
                 return output
-            self._say(reason)
-        try:
-            joined.replace(output)
-        except OSError as error:
-            raise TddfaError(f"cannot write {output}: {error.strerror or error}") from error
+            except TddfaError as error:
+                reason = str(error)
+        join_videos(videos, times, output)
+        if audio is not None:
+            self._on_message(f"the audio of {audio} is left out: {reason}")
         return output
 
     def lines(self, output: Path, pipeline: FacePipeline, size: tuple[int, int]) -> Path:
-        """Join the lines of JSON, under a first line that says what they mean.
+        """Join the JSON lines of all parts below a header line.
 
         Args:
-            output: the ``.jsonl``. pipeline: that found the faces. size: width and height of the pictures, px.
+            output: the ``.jsonl`` file.
+            pipeline: the one that found the faces.
+            size: width and height of the frames, px.
+
+        Raises:
+            TddfaError: a file cannot be read or written.
         """
         camera = Intrinsics.from_fov(*size, pipeline.config.camera.assumed_fov_deg)
         header = {
@@ -63,14 +76,12 @@ class Finisher:
             "model": model_record(pipeline.model, pipeline.config.regression.model),
             "camera": intrinsics_record(camera),
         }
-        partial = output.with_name(output.name + ".part")
         try:
-            with partial.open("wb") as file:
+            with atomic_path(output) as temporary, temporary.open("wb") as file:
                 file.write((to_json(header) + "\n").encode())
                 for part in self._parts:
                     with part.lines.open("rb") as lines:
                         shutil.copyfileobj(lines, file)
-            partial.replace(output)
         except OSError as error:
             raise TddfaError(f"cannot write {output}: {error.strerror or error}") from error
         return output

@@ -1,4 +1,4 @@
-"""What is to be done with a video: options, and the checks before anything is computed."""
+"""Options of a video job, and the checks made before processing starts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import tddfa_ros
 from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import ConfigError, SourceError, TddfaError
-from tddfa_ros.outputs.layers import Layer
+from tddfa_ros.outputs.layers import Layer, parse_layers
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.schema import to_dict
+from tddfa_ros.schema import Validated, option, to_dict
 from tddfa_ros.sources import CameraSource, VideoSource, create_source
 from tddfa_ros.video.parts import parts_folder
 
@@ -20,58 +20,66 @@ _ANY_SIZE = 1 << 16
 
 
 @dataclass(frozen=True)
-class VideoOptions:
-    """How a video is processed.
+class VideoOptions(Validated):
+    """Options of :func:`tddfa_ros.video.annotate_video`.
 
     Attributes:
-        layers: what is drawn, names in ``LAYERS``, the first one lowest.
-        effects: what is done to the faces themselves, under the layers; each must have a name that says all about it.
-        smoothing: of pose, identity and expression.
-        json: where every picture's faces go, one line of JSON each; None = nowhere. The format is in docs/guide/videos.md.
-        audio: keep the sound where the program ffmpeg is installed.
-        part_pictures: pictures per part; a crash costs the last part.
-        width, height: what a camera is asked for, px.
-        overwrite: replace files that exist. restart: discard the parts of an earlier run.
+        layers: names of drawn layers, bottom to top; see :func:`tddfa_ros.outputs.layer_names`.
+        smoothing: temporal filter of pose, identity and expression.
+        json: file for the faces of every frame, one line of JSON each; None = not written. docs/guide/videos.md has the format.
+        audio: copy the audio of the source.
+        part_frames: frames per part; a crash costs at most one part.
+        width: requested width of camera images, px.
+        height: requested height of camera images, px.
+        overwrite: replace existing files.
+        restart: discard the parts of an interrupted run.
+        effects: drawn below the layers, bottom to top; the name of an effect identifies it and all its settings.
     """
 
-    layers: tuple[str, ...] = ("mesh", "landmarks", "pose")
+    layers: tuple[str, ...] = field(default_factory=lambda: ("mesh", "landmarks", "pose"))
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
-    json: Path | None = None
+    json: Path | None = field(default_factory=lambda: None)
     audio: bool = True
-    part_pictures: int = 300
-    width: int = 640
-    height: int = 480
+    part_frames: int = option(300, "frames per part", minimum=1)
+    width: int = option(640, "requested width of camera images, px", minimum=1, maximum=_ANY_SIZE)
+    height: int = option(480, "requested height of camera images, px", minimum=1, maximum=_ANY_SIZE)
     overwrite: bool = False
     restart: bool = False
-    effects: tuple[Layer, ...] = ()
+    effects: tuple[Layer, ...] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_layers(self.layers)
 
 
 def open_video(source: str, options: VideoOptions) -> CameraSource | VideoSource:
-    """Open a video file in its full size, a camera or a stream.
+    """Open a video file at full size, a camera or a stream.
 
     Raises:
-        SourceError: it cannot be opened, or is none of them.
+        SourceError: it cannot be opened, or is none of these.
     """
     if source.isdigit() or source.startswith("/dev/") or "://" in source:
         return CameraSource(source, options.width, options.height)
     opened = create_source(source, _ANY_SIZE, _ANY_SIZE, loop=False) if source != "demo" else None
     if not isinstance(opened, VideoSource):
-        raise SourceError(f"'{source}' is no video, camera or stream; 'tddfa image' takes pictures")
+        raise SourceError(
+            f"'{source}' is not a video, camera or stream; use 'tddfa image' for images"
+        )
     return opened
 
 
 def check_outputs(source: str, output: Path | None, options: VideoOptions) -> None:
-    """Refuse what cannot be written or would overwrite a file; what an unfinished run has left is that run's own.
+    """Check that the outputs can be written and overwrite nothing; an interrupted run may replace its own files.
 
     Raises:
-        ConfigError: a name cannot be, or a file exists. TddfaError: a folder cannot be made.
+        ConfigError: a file name is invalid, or a file exists. TddfaError: a folder cannot be created.
     """
     if output is not None and output.suffix.lower() != ".mp4":
         raise ConfigError(f"the output must end in .mp4, not be {output.name}")
     wanted = [path for path in (output, options.json) if path is not None]
     for path in wanted:
         if path.resolve() == Path(source).resolve():
-            raise ConfigError(f"{path} is the video that is read; choose another name")
+            raise ConfigError(f"{path} is the input video; choose another output name")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -80,13 +88,13 @@ def check_outputs(source: str, output: Path | None, options: VideoOptions) -> No
         return
     existing = next((path for path in wanted if path.exists()), None)
     if existing is not None:
-        raise ConfigError(f"{existing} exists already; --overwrite replaces it")
+        raise ConfigError(f"{existing} exists; --overwrite replaces it")
 
 
 def job_record(
     source: str, live: bool, output: Path | None, pipeline: FacePipeline, options: VideoOptions
 ) -> dict[str, Any]:
-    """What decides about the content of the parts: where it differs, they belong to another job."""
+    """Return all that determines the content of parts; parts with another record belong to another job."""
     job: dict[str, Any] = {
         "version": tddfa_ros.__version__,
         "source": source,
@@ -94,13 +102,13 @@ def job_record(
         "layers": list(options.layers),
         "effects": [effect.name for effect in options.effects],
         "json": options.json is not None,
-        "part_pictures": options.part_pictures,
+        "part_frames": options.part_frames,
         "pipeline": to_dict(pipeline.config),
         "smoothing": to_dict(options.smoothing),
         "topology_id": pipeline.model.topology_id,
     }
     if live:
-        return {**job, "begun": time.time()}  # never the same twice
+        return {**job, "started": time.time()}  # a live source cannot be resumed
     path = Path(source).resolve()
     state = path.stat()
     return {**job, "source": str(path), "size": state.st_size, "modified": state.st_mtime_ns}

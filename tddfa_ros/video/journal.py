@@ -1,7 +1,7 @@
-"""What the networks said about each picture of a video, kept so that a run can go on where an earlier one was cut off.
+"""Record the network outputs for each frame of a video, and replay them to resume an interrupted run.
 
-Tracking and smoothing depend on all that came before. Both are fast and give the same for the same input, so not their state is kept but
-their input: the answers of the pipeline. Played back, they lead tracker and smoother to the very state they had.
+Tracking and smoothing depend on all earlier frames. Both are fast and deterministic, so the journal stores their input, the results of
+the pipeline, and not their state. Replaying the journal restores the exact state of tracker and smoother.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from tddfa_ros.config import PipelineConfig
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.face import Face
+from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class FaceRows:
-    """Faces of one answer as arrays: boxes (n, 4), confidences (n,), rois (n, 4), params (n, P)."""
+    """Faces of one pipeline call as arrays: boxes (n, 4), confidences (n,), rois (n, 4), params (n, P)."""
 
     boxes: DoubleArray
     confidences: DoubleArray
@@ -36,13 +37,13 @@ class FaceRows:
 
 @dataclass(eq=False)
 class Journal:
-    """Answers of a pipeline to a run of pictures, in the order of the questions.
+    """Results of the pipeline for consecutive frames, in call order.
 
     Attributes:
-        shape: height and width of the pictures, px.
-        times: of the pictures, s.
-        detections: answers (n, 5) of the detector.
-        faces: answers of ``align`` and ``regress``.
+        shape: height and width of the frames, px.
+        times: timestamps of the frames, s.
+        detections: results (n, 5) of ``detect``.
+        faces: results of ``align`` and ``regress``.
     """
 
     shape: tuple[int, int] = (0, 0)
@@ -51,14 +52,14 @@ class Journal:
     faces: list[FaceRows] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Write a compressed ``.npz``.
+        """Write a compressed ``.npz`` atomically.
 
         Raises:
-            TddfaError: it cannot be written.
+            TddfaError: the file cannot be written.
         """
         faces = self.faces
         try:
-            with path.open("wb") as file:
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(
                     file,
                     shape=np.array(self.shape),
@@ -76,7 +77,7 @@ class Journal:
 
     @classmethod
     def load(cls, path: Path) -> Journal:
-        """Read what :meth:`save` wrote.
+        """Read a journal written by :meth:`save`.
 
         Raises:
             TddfaError: the file is missing or damaged.
@@ -97,18 +98,18 @@ class Journal:
                 detections if len(data["detection_counts"]) else [],
                 faces if len(data["face_counts"]) else [],
             )
-        except Exception as error:  # zip, zlib and NumPy each have their own
+        except Exception as error:  # zip, zlib and NumPy raise different types
             raise TddfaError(f"{path} is damaged") from error
 
 
-class JournalledPipeline:
-    """Answers a tracker's questions as a pipeline does, and writes the answers down; or repeats those of a journal.
+class JournaledPipeline:
+    """A pipeline that records its results in a journal, or replays those of a journal.
 
     Args:
-        pipeline: is asked when there is nothing to repeat.
+        pipeline: called when there is nothing to replay.
 
     Attributes:
-        journal: receives the new answers; replace it to begin another one.
+        journal: receives new results; replace it to start another one.
     """
 
     def __init__(self, pipeline: FacePipeline) -> None:
@@ -126,21 +127,21 @@ class JournalledPipeline:
     def model(self) -> MorphableModel:
         return self._pipeline.model
 
-    def repeat(self, journal: Journal) -> None:
-        """Answer the coming questions from a journal."""
+    def replay(self, journal: Journal) -> None:
+        """Serve the next calls from a journal."""
         self._detections.extend(journal.detections)
         self._faces.extend(journal.faces)
 
     @property
-    def repeating(self) -> bool:
-        """Whether there are answers left to repeat."""
+    def replaying(self) -> bool:
+        """Whether results are left to replay."""
         return bool(self._detections or self._faces)
 
     def detect(self, image: ImageBGR) -> FloatArray:
         """See :meth:`FacePipeline.detect`."""
-        if self.repeating:
+        if self.replaying:
             return _next(self._detections)
-        found = self._ask(lambda: self._pipeline.detect(image))
+        found = self._call(lambda: self._pipeline.detect(image))
         self.journal.detections.append(found)
         return found
 
@@ -148,7 +149,7 @@ class JournalledPipeline:
         self, image: ImageBGR, boxes: RealArray, intrinsics: Intrinsics | None = None
     ) -> list[Face]:
         """See :meth:`FacePipeline.align`."""
-        return self._answer(
+        return self._recorded(
             image, intrinsics, lambda: self._pipeline.align(image, boxes, intrinsics)
         )
 
@@ -156,23 +157,23 @@ class JournalledPipeline:
         self, image: ImageBGR, rois: RealArray, intrinsics: Intrinsics | None = None
     ) -> list[Face]:
         """See :meth:`FacePipeline.regress`."""
-        return self._answer(
+        return self._recorded(
             image, intrinsics, lambda: self._pipeline.regress(image, rois, intrinsics)
         )
 
-    def _answer(
-        self, image: ImageBGR, intrinsics: Intrinsics | None, ask: Callable[[], list[Face]]
+    def _recorded(
+        self, image: ImageBGR, intrinsics: Intrinsics | None, compute: Callable[[], list[Face]]
     ) -> list[Face]:
-        if self.repeating:
+        if self.replaying:
             return self._faces_of(_next(self._faces), image, intrinsics)
-        faces = self._ask(ask)
+        faces = self._call(compute)
         self.journal.faces.append(_rows(faces, self.model.layout.size))
         return faces
 
-    def _ask(self, ask: Callable[[], T]) -> T:
-        answer = ask()
+    def _call(self, compute: Callable[[], T]) -> T:
+        result = compute()
         self.timings = self._pipeline.timings
-        return answer
+        return result
 
     def _faces_of(
         self, rows: FaceRows, image: ImageBGR, intrinsics: Intrinsics | None
@@ -203,7 +204,9 @@ def _stacked(parts: Sequence[RealArray], columns: int) -> RealArray:
     return np.zeros((0, columns))
 
 
-def _next(answers: deque[T]) -> T:
-    if not answers:
-        raise TddfaError("the journal of the video does not fit it; begin anew with --restart")
-    return answers.popleft()
+def _next(results: deque[T]) -> T:
+    if not results:
+        raise TddfaError(
+            "the journal of the interrupted run does not match the video; discard it with --restart"
+        )
+    return results.popleft()

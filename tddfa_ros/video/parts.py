@@ -1,7 +1,7 @@
-"""A video in the making: parts that are finished lie beside the output, so that a crash costs one part at most.
+"""Parts of an unfinished video beside the output, so that a crash costs at most one part.
 
-``out.mp4.parts/`` holds ``job.json``, what is being done, and for each part the coded pictures (``00000.mp4``), the lines of JSON
-(``00000.jsonl``) and the journal (``00000.npz``). The journal is put in place last: a part that has one is whole.
+``out.mp4.parts/`` holds ``job.json``, the record of the job, and for each part the encoded frames (``00000.mp4``), the JSON lines
+(``00000.jsonl``) and the journal (``00000.npz``). The journal is written last: a part with a journal is complete.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.files import write_atomically
 from tddfa_ros.outputs.records import to_json
+from tddfa_ros.types import ImageBGR
 from tddfa_ros.video.encoder import VideoEncoder
 from tddfa_ros.video.journal import Journal
 
 
 class Part:
-    """The files of one part."""
+    """Paths of one part."""
 
     def __init__(self, folder: Path, number: int) -> None:
         stem = f"{number:05d}"
@@ -29,10 +31,12 @@ class Part:
 
 
 class PartWriter:
-    """A part that is being written.
+    """Write one part.
 
     Args:
-        part: where to. encoder: of its pictures; None = none are kept. with_lines: whether there are lines of JSON.
+        part: its paths.
+        encoder: encoder of its frames; None = no video.
+        with_lines: whether to write JSON lines.
     """
 
     def __init__(self, part: Part, encoder: VideoEncoder | None, with_lines: bool) -> None:
@@ -40,47 +44,44 @@ class PartWriter:
         self._encoder = encoder
         self._lines = part.lines.open("w", encoding="utf-8") if with_lines else None
 
-    def write(self, image: Any, line: Mapping[str, Any] | None) -> None:
-        """Append a picture, and its line of JSON where there are any."""
+    def write(self, image: ImageBGR, line: Mapping[str, Any] | None) -> None:
+        """Append a frame and its JSON line, as far as they are written."""
         if self._encoder is not None:
             self._encoder.write(image)
         if self._lines is not None and line is not None:
             self._lines.write(to_json(line) + "\n")
 
-    def close(self, journal: Journal | None) -> None:
-        """Finish the files; the part is whole once its journal is there. None: it will not be taken up again."""
+    def close(self, journal: Journal) -> None:
+        """Finish the files; the journal, written last, marks the part as complete."""
         if self._encoder is not None:
             self._encoder.close()
         if self._lines is not None:
             self._lines.close()
-        if journal is not None:
-            partial = self._part.journal.with_suffix(".part")
-            journal.save(partial)
-            partial.replace(self._part.journal)
+        journal.save(self._part.journal)
 
 
 class PartsFolder:
-    """The folder of the parts.
+    """The folder of the parts of one output.
 
     Args:
-        target: the file that the parts are made for.
-        job: what is being done: source, options, models. Only parts of the same job are taken up.
-        pictures: in a part, apart from the last one.
-        restart: begin anew, whatever is there.
+        target: the output file.
+        job: record of the job: source, options, models. Only parts of an equal job are reused.
+        frames: number of frames in each part but the last.
+        restart: delete existing parts.
 
     Attributes:
-        whole: parts that are finished, from the first on, with their journals.
+        complete: finished parts, from the first on, with their journals.
 
     Raises:
-        ConfigError: the folder is there, from another job. TddfaError: it cannot be written.
+        ConfigError: the folder belongs to another job. TddfaError: it cannot be written.
     """
 
     def __init__(
-        self, target: Path, job: Mapping[str, Any], pictures: int, restart: bool = False
+        self, target: Path, job: Mapping[str, Any], frames: int, restart: bool = False
     ) -> None:
         self.folder = parts_folder(target)
-        self.whole: list[tuple[Part, Journal]] = []
-        self._pictures = pictures
+        self.complete: list[tuple[Part, Journal]] = []
+        self._frames = frames
         try:
             if restart:
                 self.remove()
@@ -91,11 +92,11 @@ class PartsFolder:
             raise TddfaError(f"cannot write {self.folder}: {error.strerror or error}") from error
 
     def part(self, number: int) -> Part:
-        """The files of the part of that number, whether they are there or not."""
+        """Return the paths of a part, whether its files exist or not."""
         return Part(self.folder, number)
 
     def remove(self) -> None:
-        """Delete the folder and all that is in it."""
+        """Delete the folder and its content."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _claim(self, job: Mapping[str, Any]) -> None:
@@ -108,24 +109,24 @@ class PartsFolder:
                 )
             return
         if any(self.folder.iterdir()):
-            raise ConfigError(f"{self.folder} is not a folder of this program; move it away")
-        partial = path.with_suffix(".part")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+            raise ConfigError(f"{self.folder} was not created by this program; move it away")
+        write_atomically(path, text.encode())
 
     def _collect(self) -> None:
-        """Find the whole parts; one that is shorter, where a run was stopped, is made again so that all runs give the same."""
-        while (part := self.part(len(self.whole))).journal.exists():
+        """Find complete parts and delete all other files; a shorter last part is redone, so that the result does not depend on interruptions."""
+        while (part := self.part(len(self.complete))).journal.exists():
             journal = Journal.load(part.journal)
-            if len(journal.times) != self._pictures:
+            if len(journal.times) != self._frames:
                 break
-            self.whole.append((part, journal))
-        kept = {file for part, _ in self.whole for file in (part.video, part.lines, part.journal)}
+            self.complete.append((part, journal))
+        kept = {
+            path for part, _ in self.complete for path in (part.video, part.lines, part.journal)
+        }
         for file in self.folder.iterdir():
             if file not in kept and file.name != "job.json":
                 file.unlink()
 
 
 def parts_folder(target: Path) -> Path:
-    """Where the parts of a file lie while it is being made."""
+    """Return the folder of the parts of an output file."""
     return target.with_name(target.name + ".parts")

@@ -1,4 +1,4 @@
-"""A window that shows pictures as they are made, where there is a display and OpenCV can open windows."""
+"""Show frames in a window while they are processed (OpenCV highgui)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _STOP_KEYS = (ord("q"), 27)  # 27: Escape
 
 
 class LiveWindow:
-    """A window; ``q``, Escape or its close button end the showing.
+    """A window for frames; ``q``, Escape or the close button end the run.
 
     Raises:
-        DeviceError: there is no display, or this OpenCV has no windows.
+        DeviceError: there is no display, or OpenCV was built without highgui.
     """
 
     def __init__(self, title: str) -> None:
@@ -30,9 +30,9 @@ class LiveWindow:
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
 
     def show(self, image: ImageBGR) -> bool:
-        """Show a picture; False when the user wants to end."""
+        """Show a frame (H, W, 3) uint8 BGR; return False once the user closes the window."""
         if not self._opened:
-            # Once: from here on its size is the user's.
+            # Only once: afterwards the user may resize it.
             cv2.resizeWindow(self._title, image.shape[1], image.shape[0])
             self._opened = True
         cv2.imshow(self._title, image)
@@ -43,11 +43,11 @@ class LiveWindow:
 
 
 def why_no_window() -> str | None:
-    """One sentence on why no window can be opened here; None where one can."""
+    """Return why no window can be opened, in one sentence; None if it can."""
     display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not display:
         return "there is no display to show a window on"
     gui = re.search(r"GUI:\s*(\S+)", cv2.getBuildInformation())
     if gui is not None and gui[1] == "NONE":
-        return "this OpenCV has no windows: install opencv-python in the place of opencv-python-headless"
+        return "this OpenCV cannot open windows: replace opencv-python-headless by opencv-python"
     return None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import tddfa_ros
 from tddfa_ros.cli import main
 from tddfa_ros.errors import ConfigError
 
@@ -49,3 +50,8 @@ def test_the_program_starts_without_heavy_imports() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "fetch" in done.stdout
+
+
+def test_the_program_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tddfa {tddfa_ros.__version__}\n"

@@ -40,4 +40,4 @@ def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["image", str(tmp_path / "nix.jpg"), "-o", str(tmp_path / "out")]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
-    assert captured.err.startswith("error: there is no picture or folder")
+    assert captured.err.startswith("error: there is no image or folder")

@@ -108,7 +108,7 @@ def test_glasses_on_a_portrait(astronaut_path: Path, tmp_path: Path, capsys: pyt
     ("arguments", "sentence"),
     [
         (["makeup"], "are needed"),
-        (["makeup", "none.png", "-o", "x.png"], "there is no picture or folder 'none.png'"),
+        (["makeup", "none.png", "-o", "x.png"], "there is no image or folder 'none.png'"),
         (["makeup", "a.png", "-o", "x.png", "--preset", "nix"], "there is no makeup preset 'nix'"),
         (["makeup", "a.png", "-o", "x.mp4"], "a.png is a picture, so the output must be one too"),
         (["makeup", "a.png", "-o", "a.png"], "a.png is read; choose another name"),

@@ -80,15 +80,15 @@ def test_doctor_in_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_doctor_for_people() -> None:
     findings = [
         Finding("machine", "Python", OK, "3.12.1"),
-        Finding("programs", "ffmpeg", ABSENT, "not on PATH"),
+        Finding("software", "PyAV", ABSENT, "not installed"),
     ]
     timings = [Timing("net", "CPU, 1 thread", 8, 1.234), Timing("net", "CUDA", 1, problem="no")]
     assert as_text(findings, timings).split("\n") == [
         "machine",
         "  ok      Python: 3.12.1",
         "",
-        "programs",
-        "  absent  ffmpeg: not on PATH",
+        "software",
+        "  absent  PyAV: not installed",
         "",
         "median ms of one face or picture",
         f"  {'net, 8 at once':<26} {'CPU, 1 thread':<16} 1.23",
@@ -129,4 +129,4 @@ def test_batch_writes_a_line_per_picture_and_names_what_failed(
     assert [len(record["faces"]) for record in records] == [1, 0]
     captured = capsys.readouterr()
     assert captured.out == f"{output}: 1 face in 1 picture\n"
-    assert f"{pictures / 'broken.png'} cannot be read as a picture\n" in captured.err
+    assert f"{pictures / 'broken.png'} cannot be read as an image\n" in captured.err

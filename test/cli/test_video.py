@@ -17,7 +17,7 @@ def test_the_demo_as_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     arguments = ["video", str(clip), "-o", str(out), "--json", str(lines), "--overlay", "landmarks"]
     assert main([*arguments, "--smooth", "window", "--window", "3", "--no-audio"]) == 0
-    assert f"1 face in 8 pictures, 0.32 s; written: {out}, {lines}" in capsys.readouterr().out
+    assert f"1 face in 8 frames, 0.32 s; written: {out}, {lines}" in capsys.readouterr().out
     assert len(read_clip(out)[0]) == 8
     records = [json.loads(line) for line in lines.read_text().splitlines()][1:]
     assert [len(r["faces"]) for r in records] == [
@@ -32,7 +32,7 @@ def test_the_demo_as_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     ]  # two hits confirm a track
     assert {f["id"] for r in records for f in r["faces"]} == {"f1"}
     assert main(arguments) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "exists; --overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(why_no_window() is None, reason="this machine can show a window")

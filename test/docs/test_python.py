@@ -18,6 +18,7 @@ from support.documents import PAGES, ROOT, Block, blocks
 from support.page_runner import write_video
 
 from tddfa_ros import FacePipeline
+from tddfa_ros.demo.samples import write_samples
 from tddfa_ros.errors import ModelError
 from tddfa_ros.jobs.images import ImageOptions, process_images
 from tddfa_ros.outputs.registry import OUTPUTS
@@ -103,6 +104,8 @@ def workplace(
         cv2.imwrite(str(tmp_path / place), astronaut)
     write_video(tmp_path / "video.mp4", astronaut, 4)
     shutil.copy(tmp_path / "video.mp4", tmp_path / "talk.mp4")
+    write_samples(tmp_path / "samples")
+    shutil.copy(tmp_path / "samples/astronaut.png", tmp_path / "open.jpg")
     shutil.copy(ROOT / "models/tddfa_mb05.onnx", tmp_path / "small.onnx")
     options = ImageOptions(outputs=("json",))
     process_images([tmp_path / "photo.jpg"], tmp_path / "earlier", pipeline, options)

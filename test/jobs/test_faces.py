@@ -47,7 +47,7 @@ def test_faces_are_those_of_the_pipeline(
 
 
 def test_what_is_no_picture_costs_nothing_else(results: dict[str, ImageFaces]) -> None:
-    for name, reason in (("noise.png", "cannot be read as a picture"), ("missing.png", "No such")):
+    for name, reason in (("noise.png", "cannot be read as an image"), ("missing.png", "No such")):
         assert f"{name} cannot be read" in results[name].error and reason in results[name].error
         assert results[name].faces == ()
     assert results["wall.png"].error is None and results["wall.png"].faces == ()
@@ -66,7 +66,7 @@ def test_the_record_is_plain_json(results: dict[str, ImageFaces]) -> None:
     assert face == face_record(true)
     assert len(face["expression"]) == 52 and 0 <= face["confidence"] <= 1
     failed = as_record(results["noise.png"])
-    assert failed["faces"] == [] and failed["error"].endswith("cannot be read as a picture")
+    assert failed["faces"] == [] and failed["error"].endswith("cannot be read as an image")
 
 
 def test_workers_and_results_share_the_morphable_model_of_an_imported_network(

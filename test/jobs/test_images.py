@@ -60,7 +60,7 @@ def test_files_and_numbers_of_a_folder(pipe: FacePipeline, photos: Path, tmp_pat
     assert (summary.images, summary.faces, len(summary.files)) == (3, 2, 7)
     assert [p.name for p in summary.unreadable] == ["broken.jpg"]
     assert [p.name for p in summary.without_face] == ["empty.png"]
-    assert len(said) == 2 and "broken.jpg cannot be read as a picture" in said[0]
+    assert len(said) == 2 and "broken.jpg cannot be read as an image" in said[0]
     assert said[1].endswith("empty.png: no face was found")
     made = {p.name for p in out.iterdir()}
     drawn = {f"{n}_{o}.jpg" for n in ("left", "right") for o in ("landmarks", "mesh", "pose")}

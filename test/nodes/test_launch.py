@@ -270,22 +270,38 @@ def test_what_cannot_be_meant(describe: Any, arguments: Mapping[str, str], sente
         describe(**arguments)
 
 
-@pytest.mark.parametrize("own", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
+PROFILE_NAMES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+
+
+@pytest.fixture
+def no_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*PROFILE_NAMES, "FASTDDS_BUILTIN_TRANSPORTS"):
+        monkeypatch.setenv(name, "")  # so that what a launch sets is undone
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("own", PROFILE_NAMES)
 def test_a_dds_profile_of_the_user_is_respected(
-    describe: Any, own: str, monkeypatch: pytest.MonkeyPatch
+    describe: Any, own: str, no_profile: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    for name in names:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("FASTDDS_BUILTIN_TRANSPORTS", raising=False)
     monkeypatch.setenv(own, "mine.xml")
     describe()
-    assert [os.environ.get(name) for name in names].count("mine.xml") == 1
-    monkeypatch.delenv(own)
+    assert [os.environ.get(name) for name in PROFILE_NAMES].count("mine.xml") == 1
+    assert [os.environ.get(name) for name in PROFILE_NAMES].count(None) == 1
+
+
+@pytest.mark.parametrize(
+    ("distro", "own"),
+    [("jazzy", PROFILE_NAMES[1]), ("kilted", PROFILE_NAMES[0]), ("rolling", PROFILE_NAMES[0])],
+)
+def test_the_dds_profile_has_the_name_that_the_distribution_reads(
+    describe: Any, distro: str, own: str, no_profile: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kilted warns of the older name once per node."""
+    monkeypatch.setenv("ROS_DISTRO", distro)
     describe()
+    assert {name for name in PROFILE_NAMES if name in os.environ} == {own}
     assert Path(os.environ[own]).samefile(ROOT / "config/fastdds.xml")
-    for name in names:
-        monkeypatch.delenv(name)
 
 
 def test_the_real_command_starts_and_ends_the_graph(graph: Any, tmp_path: Path) -> None:

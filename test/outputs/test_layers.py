@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+
+import click
 import numpy as np
 import pytest
 
@@ -8,8 +11,10 @@ pytest.importorskip("onnx", reason="needed to build the network under test")
 
 from support.blobs import blob_picture, blob_pipeline
 
+from tddfa_ros.cli import image, video
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.outputs.layers import LAYERS, paint_layers, scene_depth
+from tddfa_ros.outputs.registry import OUTPUTS
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.rendering import depth_map
 
@@ -20,7 +25,7 @@ def pipe(tmp_path_factory: pytest.TempPathFactory) -> FacePipeline:
 
 
 @pytest.mark.parametrize("name", ["mesh", "landmarks", "pose"])
-def test_a_layer_draws_on_a_copy_and_only_near_the_face(pipe: FacePipeline, name: str) -> None:
+def test_layer_draws_on_a_copy_near_the_face(pipe: FacePipeline, name: str) -> None:
     image = np.full((300, 500, 3), 90, np.uint8)
     image[:120, :160] = blob_picture(80)
     faces = pipe(image)
@@ -32,7 +37,7 @@ def test_a_layer_draws_on_a_copy_and_only_near_the_face(pipe: FacePipeline, name
     assert not changed[:, 260:].any() and not changed[200:].any()
 
 
-def test_the_last_layer_lies_on_top(pipe: FacePipeline) -> None:
+def test_last_layer_is_on_top(pipe: FacePipeline) -> None:
     image = blob_picture(80)
     faces = pipe(image)
     both = paint_layers(image, faces, pipe.model, ["mesh", "landmarks"])
@@ -46,20 +51,20 @@ def test_the_last_layer_lies_on_top(pipe: FacePipeline) -> None:
     assert closeness(both) < closeness(reverse)
 
 
-def test_no_layer_is_a_plain_copy(pipe: FacePipeline) -> None:
+def test_no_layer_gives_a_copy(pipe: FacePipeline) -> None:
     image = blob_picture(80)
     painted = paint_layers(image, pipe(image), pipe.model, [])
     np.testing.assert_array_equal(painted, image)
     assert painted is not image
 
 
-def test_an_unknown_layer(pipe: FacePipeline) -> None:
+def test_rejects_unknown_layer(pipe: FacePipeline) -> None:
     with pytest.raises(ConfigError, match="unknown layer 'hat': known are mesh, landmarks, pose"):
         paint_layers(blob_picture(80), [], pipe.model, ["mesh", "hat"])
     assert list(LAYERS) == ["mesh", "landmarks", "pose", "depth", "pncc", "parsing", "attributes"]
 
 
-def test_depth_of_a_scene_shows_every_face(pipe: FacePipeline) -> None:
+def test_scene_depth_shows_every_face(pipe: FacePipeline) -> None:
     faces = pipe(blob_picture(40)) + pipe(blob_picture(120))
     depth = scene_depth(faces, (120, 160))
     alone = [np.isfinite(depth_map(face, (120, 160))) for face in faces]
@@ -72,3 +77,19 @@ def test_maps_cover_the_face(pipe: FacePipeline, name: str) -> None:
     painted = paint_layers(image, pipe(image), pipe.model, [name])
     changed = (painted != image).any(axis=2)
     assert np.nonzero(changed)[1].mean() == pytest.approx(80, abs=4)
+
+
+def test_outputs_describe_layers_as_the_layers_do() -> None:
+    shared = set(LAYERS) & set(OUTPUTS)
+    assert shared == set(LAYERS), "every layer can be written as a file"
+    for name in shared:
+        assert OUTPUTS[name].help.startswith(LAYERS[name].help)
+
+
+def test_command_line_help_lists_layers_and_outputs() -> None:
+    def names(command: click.Command, option: str) -> list[str]:
+        (found,) = (p for p in command.params if p.name == option)
+        return re.split(r",\s*", str(found.help).rpartition(": ")[2].rstrip("."))
+
+    assert names(video.command, "overlay") == list(LAYERS)
+    assert sorted(names(image.command, "outputs")) == sorted([*OUTPUTS, "json"])

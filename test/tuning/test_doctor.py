@@ -59,12 +59,31 @@ def test_providers_say_why_not(store: ModelStore, monkeypatch: pytest.MonkeyPatc
     assert look(store)["CUDA"].state == OK
 
 
-def test_programs(store: ModelStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert look(store)["ffmpeg"].state == ABSENT
-    (tmp_path / "ffmpeg").write_text("#!/bin/sh\nexit 3\n")
-    (tmp_path / "ffmpeg").chmod(0o755)
-    assert look(store)["ffmpeg"].state == BROKEN
+def test_two_builds_of_onnx_runtime_are_broken(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = {"onnxruntime": "1.30", "onnxruntime-gpu": "1.30"}
+    monkeypatch.setattr("tddfa_ros.tuning.doctor._installed", versions.get)
+    found = look(store)["version"]
+    assert found.state == BROKEN
+    assert "pip uninstall onnxruntime onnxruntime-gpu" in found.detail
+
+
+def test_no_onnx_runtime_is_broken(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tddfa_ros.runtime.devices.find_spec", lambda _: None)
+    found = look(store)
+    assert found["version"].state == BROKEN
+    assert "pip install onnxruntime-gpu" in found["version"].detail
+    assert "CUDA" not in found
+
+
+def test_pyav(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions: dict[str, str] = {}
+    monkeypatch.setattr("tddfa_ros.tuning.doctor._installed", versions.get)
+    assert look(store)["PyAV"].state == ABSENT
+    assert "pip install av" in look(store)["PyAV"].detail
+    versions["av"] = "18.1.0"
+    assert (look(store)["PyAV"].state, look(store)["PyAV"].detail) == (OK, "18.1.0")
 
 
 def test_a_sourced_ros_that_python_does_not_find_is_broken(

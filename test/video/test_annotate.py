@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import struct
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx", reason="needed to build the network under test")
 
+from support.audio import heard, write_beep
 from support.blobs import HEIGHT, WIDTH, blob_clip, blob_path, blob_pipeline, read_clip
 from support.synthetic_model import synthetic_model
 
@@ -26,8 +26,9 @@ from tddfa_ros.smoothing import FaceSmoother
 from tddfa_ros.sources import VideoSource, create_source
 from tddfa_ros.tracking import FaceTracker
 from tddfa_ros.video import VideoOptions, annotate_video
-from tddfa_ros.video.mp4 import read_track
-from tddfa_ros.video.mp4_join import join_tracks
+from tddfa_ros.video.join import join_videos
+
+av = pytest.importorskip("av")
 
 FRAMES = 26
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +52,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(pipe: FacePipeline, clip: Path, folder: Path, **changes: object) -> Path:
     options = {
         "json": folder / "out.jsonl",
-        "part_pictures": 10,
+        "part_frames": 10,
         "layers": ("landmarks",),
         **changes,
     }
@@ -64,19 +65,25 @@ def unbroken(pipe: FacePipeline, clip: Path, tmp_path_factory: pytest.TempPathFa
     return run(pipe, clip, tmp_path_factory.mktemp("unbroken"))
 
 
+def duration_of(video: Path) -> float:
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        return float(stream.duration * stream.time_base)
+
+
 def lines(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
 
 
-def test_every_picture_keeps_its_time(unbroken: Path, clip: Path) -> None:
+def test_keeps_frames_and_timestamps(unbroken: Path, clip: Path) -> None:
     pictures, times = read_clip(unbroken)
     assert len(pictures) == FRAMES and pictures[0].shape == (HEIGHT, WIDTH, 3)
     np.testing.assert_allclose(times, read_clip(clip)[1], atol=1e-3)
-    assert read_track(unbroken).duration == pytest.approx(FRAMES / 25, abs=1e-3)
+    assert duration_of(unbroken) == pytest.approx(FRAMES / 25, abs=1e-3)
     assert not unbroken.with_name("out.mp4.parts").exists()
 
 
-def test_faces_are_drawn_where_they_are(unbroken: Path, clip: Path) -> None:
+def test_draws_faces_at_their_position(unbroken: Path, clip: Path) -> None:
     pairs = zip(read_clip(unbroken)[0][5:], read_clip(clip)[0][5:], strict=True)
     changed = [np.abs(a.astype(int) - b).max(axis=2) > 80 for a, b in pairs]
     for i, where in enumerate(changed, start=5):
@@ -84,7 +91,7 @@ def test_faces_are_drawn_where_they_are(unbroken: Path, clip: Path) -> None:
         assert np.nonzero(where)[1].mean() == pytest.approx(blob_path(i), abs=4)
 
 
-def test_the_lines_are_what_tracker_and_smoother_say(
+def test_json_lines_match_tracker_and_smoother(
     unbroken: Path, clip: Path, pipe: FacePipeline
 ) -> None:
     header, *records = lines(unbroken.parent)
@@ -119,9 +126,9 @@ def show(image):
         os.kill(os.getpid(), signal.{signal})
     return True
 folder = Path({folder!r})
-options = VideoOptions(json=folder / "out.jsonl", part_pictures={parts}, layers=("landmarks",))
+options = VideoOptions(json=folder / "out.jsonl", part_frames={parts}, layers=("landmarks",))
 summary = annotate_video({clip!r}, folder / "out.mp4", blob_pipeline(Path({models!r})), options, show=show, progress=False)
-print(summary.pictures, summary.finished)
+print(summary.frames, summary.finished)
 """
 
 
@@ -134,41 +141,41 @@ def interrupted(clip: Path, models: Path, folder: Path, after: int, number: str,
     )
 
 
-def test_a_killed_run_goes_on_and_gives_the_same_file(
+def test_resumes_killed_run_with_equal_result(
     unbroken: Path, clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
 ) -> None:
     done = interrupted(clip, models, tmp_path, 24, "SIGKILL")
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (tmp_path / "out.mp4").exists()
     asked: list[int] = []
-    options = VideoOptions(json=tmp_path / "out.jsonl", part_pictures=10, layers=("landmarks",))
+    options = VideoOptions(json=tmp_path / "out.jsonl", part_frames=10, layers=("landmarks",))
     summary = annotate_video(
         str(clip), tmp_path / "out.mp4", pipe, options,
         show=lambda _: asked.append(1) or True, progress=False,
     )  # fmt: skip
-    assert (summary.resumed, summary.pictures, len(asked)) == (20, FRAMES, FRAMES - 20)
+    assert (summary.resumed, summary.frames, len(asked)) == (20, FRAMES, FRAMES - 20)
     assert (tmp_path / "out.mp4").read_bytes() == unbroken.read_bytes()
     assert lines(tmp_path) == lines(unbroken.parent)
     assert not (tmp_path / "out.mp4.parts").exists()
 
 
-def test_a_run_killed_before_it_put_the_parts_together(
+def test_resumes_run_killed_before_joining(
     unbroken: Path, clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
 ) -> None:
     done = interrupted(clip, models, tmp_path, FRAMES, "SIGKILL", parts=FRAMES // 2)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    out = run(pipe, clip, tmp_path, part_pictures=FRAMES // 2)
+    out = run(pipe, clip, tmp_path, part_frames=FRAMES // 2)
     assert len(read_clip(out)[0]) == FRAMES
     assert lines(tmp_path) == lines(unbroken.parent)
 
 
-def test_ctrl_c_finishes_the_file_and_the_same_call_goes_on(
+def test_interrupt_finishes_file_and_run_resumes(
     unbroken: Path, clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
 ) -> None:
     done = interrupted(clip, models, tmp_path, 14, "SIGINT")
     assert done.returncode == 0, done.stderr
     count, finished = done.stdout.split()
-    # OpenCV may look at signals one picture later.
+    # OpenCV may handle signals one frame later.
     assert finished == "False" and 14 <= int(count) <= 15
     assert len(read_clip(tmp_path / "out.mp4")[0]) == int(count)
     assert len(lines(tmp_path)) == 1 + int(count)
@@ -176,7 +183,7 @@ def test_ctrl_c_finishes_the_file_and_the_same_call_goes_on(
     assert (tmp_path / "out.mp4").read_bytes() == unbroken.read_bytes()
 
 
-def test_parts_of_another_job_are_not_taken(
+def test_rejects_parts_of_another_job(
     clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
 ) -> None:
     interrupted(clip, models, tmp_path, 14, "SIGINT")
@@ -186,22 +193,22 @@ def test_parts_of_another_job_are_not_taken(
     assert len(read_clip(tmp_path / "out.mp4")[0]) == FRAMES
 
 
-def test_a_varying_frame_rate_is_kept(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
+def test_keeps_varying_frame_rate(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
     times = np.concatenate([[0], np.cumsum(np.random.default_rng(1).uniform(0.02, 0.12, FRAMES))])
-    join_tracks([read_track(clip)], times, tmp_path / "vfr.mp4")
+    join_videos([clip], times, tmp_path / "vfr.mp4")
     out = run(pipe, tmp_path / "vfr.mp4", tmp_path)
     np.testing.assert_allclose(read_clip(out)[1], times[:-1], atol=2e-3)
     assert [r["time"] for r in lines(tmp_path)[1:]] == pytest.approx(times[:-1].tolist(), abs=2e-3)
 
 
-def test_a_video_held_sideways_comes_out_upright(
-    clip: Path, pipe: FacePipeline, tmp_path: Path
-) -> None:
+def test_applies_rotation_metadata(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
     turned = tmp_path / "turned.mp4"
-    join_tracks([read_track(clip)], np.arange(FRAMES + 1) / 25, turned)
+    join_videos([clip], np.arange(FRAMES + 1) / 25, turned)
     data = bytearray(turned.read_bytes())
-    # The matrix of tkhd version 1 begins 52 bytes into its content: a quarter turn clockwise.
-    at = data.index(b"tkhd") + 4 + 52
+    # The matrix of tkhd version 0 begins 40 bytes into its content: a quarter turn clockwise.
+    at = data.index(b"tkhd") + 4
+    assert data[at] == 0
+    at += 40
     data[at : at + 36] = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, HEIGHT << 16, 0, 1 << 30)
     turned.write_bytes(data)
     upright = cv2.rotate(read_clip(clip)[0][3], cv2.ROTATE_90_CLOCKWISE)
@@ -210,9 +217,7 @@ def test_a_video_held_sideways_comes_out_upright(
     assert np.median(np.abs(shown[3].astype(int) - upright)) <= 2
 
 
-def test_window_smoothing_is_the_projects_own(
-    clip: Path, pipe: FacePipeline, tmp_path: Path
-) -> None:
+def test_window_smoothing_matches_smoother(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
     config = SmoothingConfig(method="window", window=3)
     run(pipe, clip, tmp_path, smoothing=config)
     tracker, smoother = FaceTracker(pipe), FaceSmoother(config)
@@ -223,7 +228,7 @@ def test_window_smoothing_is_the_projects_own(
     )
 
 
-def test_without_a_video_only_lines(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
+def test_writes_json_lines_without_video(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
     options = VideoOptions(json=tmp_path / "a.jsonl")
     summary = annotate_video(str(clip), None, pipe, options, progress=False)
     assert summary.files == (tmp_path / "a.jsonl",)
@@ -231,7 +236,7 @@ def test_without_a_video_only_lines(clip: Path, pipe: FacePipeline, tmp_path: Pa
 
 
 class Unplugged(VideoSource):
-    """A camera that is pulled out after ten pictures, as far as a test can have one."""
+    """A camera that is unplugged after ten frames."""
 
     def read(self, seconds: float):
         frame = super().read(seconds)
@@ -240,7 +245,7 @@ class Unplugged(VideoSource):
         return frame
 
 
-def test_what_was_recorded_until_a_camera_ends_is_kept(
+def test_keeps_frames_until_camera_fails(
     clip: Path, pipe: FacePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -253,21 +258,21 @@ def test_what_was_recorded_until_a_camera_ends_is_kept(
         pipe,
         VideoOptions(audio=False),
         progress=False,
-        say=said.append,
+        on_message=said.append,
     )
-    assert summary.pictures == 10 and len(read_clip(tmp_path / "out.mp4")[0]) == 10
+    assert summary.frames == 10 and len(read_clip(tmp_path / "out.mp4")[0]) == 10
     assert said == ["camera 0 delivers no more pictures; was it unplugged?"]
 
 
-def test_files_are_not_overwritten_unasked(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
+def test_does_not_overwrite_files(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
     (tmp_path / "out.mp4").write_bytes(b"mine")
-    with pytest.raises(ConfigError, match=r"out\.mp4 exists already; --overwrite"):
+    with pytest.raises(ConfigError, match=r"out\.mp4 exists; --overwrite"):
         run(pipe, clip, tmp_path)
     assert (tmp_path / "out.mp4").read_bytes() == b"mine"
     assert len(read_clip(run(pipe, clip, tmp_path, overwrite=True))[0]) == FRAMES
 
 
-def test_bad_input_is_one_sentence(pipe: FacePipeline, clip: Path, tmp_path: Path) -> None:
+def test_rejects_bad_input_in_one_sentence(pipe: FacePipeline, clip: Path, tmp_path: Path) -> None:
     def attempt(source: str, output: str = "o.mp4", **changes: object) -> None:
         annotate_video(source, tmp_path / output, pipe, VideoOptions(**changes), progress=False)
 
@@ -275,7 +280,7 @@ def test_bad_input_is_one_sentence(pipe: FacePipeline, clip: Path, tmp_path: Pat
         attempt(str(tmp_path / "nix.mp4"))
     with pytest.raises(ConfigError, match=r"must end in \.mp4"):
         attempt(str(clip), "o.avi")
-    with pytest.raises(ConfigError, match="is the video that is read"):
+    with pytest.raises(ConfigError, match="is the input video"):
         annotate_video(str(clip), clip, pipe, VideoOptions(overwrite=True), progress=False)
     with pytest.raises(ConfigError, match="unknown layer 'hat': known are mesh"):
         attempt(str(clip), layers=("hat",))
@@ -283,37 +288,61 @@ def test_bad_input_is_one_sentence(pipe: FacePipeline, clip: Path, tmp_path: Pat
     cv2.imwrite(str(picture), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(TddfaError, match="cannot write"):
         attempt(str(clip), "a.png/o.mp4")
-    with pytest.raises(SourceError, match="'tddfa image' takes pictures"):
+    with pytest.raises(SourceError, match="use 'tddfa image' for images"):
         attempt(str(picture))
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_the_sound_is_kept(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
+def test_keeps_audio(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
+    sound = write_beep(tmp_path / "a.m4a", "aac", 48000, (0.4, 0.7))
     spoken = tmp_path / "spoken.mp4"
-    tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=5"]
-    subprocess.run(
-        ["ffmpeg", "-loglevel", "error", "-i", str(clip), *tone, "-c:v", "copy", "-c:a", "aac", str(spoken)], check=True
-    )  # fmt: skip
+    join_videos([clip], np.arange(FRAMES + 1) / 25, spoken, sound)
     out = run(pipe, spoken, tmp_path)
-    said = subprocess.run(["ffmpeg", "-i", str(out)], capture_output=True, text=True, check=False)
-    assert "Audio: aac" in said.stderr
-    pictures, times = read_clip(out)
-    assert len(pictures) == FRAMES
+    codec, begin, end, _ = heard(out)
+    assert codec == "aac" and (begin, end) == pytest.approx((0.4, 0.7), abs=0.03)
+    frames, times = read_clip(out)
+    assert len(frames) == FRAMES
     np.testing.assert_allclose(times, np.arange(FRAMES) / 25, atol=1e-3)
+    silent = run(pipe, spoken, tmp_path, audio=False, overwrite=True)
+    with av.open(str(silent)) as container:
+        assert not container.streams.audio
 
 
-def test_without_ffmpeg_it_says_that_the_sound_is_lost(
-    clip: Path, pipe: FacePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_writes_constant_rate_video_without_pyav(
+    clip: Path, pipe: FacePipeline, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setitem(sys.modules, "av", None)
     said: list[str] = []
-    annotate_video(
-        str(clip), tmp_path / "o.mp4", pipe, VideoOptions(), progress=False, say=said.append
+    options = VideoOptions(json=tmp_path / "out.jsonl", part_frames=10, layers=("landmarks",))
+    output = tmp_path / "out.mp4"
+    summary = annotate_video(
+        str(clip), output, pipe, options, progress=False, on_message=said.append
     )
-    assert said == ["the sound is left out, because the program ffmpeg is not installed"]
+    assert summary.finished and summary.files == (output, tmp_path / "out.jsonl")
+    assert len(said) == 1 and said[0].startswith("PyAV is not installed, so the video has")
+    frames, times = read_clip(output)
+    assert len(frames) == FRAMES
+    np.testing.assert_allclose(times, np.arange(FRAMES) / 25, atol=1e-3)
+    for a, b in zip(frames, read_clip(unbroken)[0], strict=True):
+        assert np.median(np.abs(a.astype(int) - b)) <= 2
+    assert lines(tmp_path) == lines(unbroken.parent)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "out.mp4"]
 
 
-def test_reading_can_skip(clip: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"part_frames": 0}, "part_frames must be at least 1, not 0"),
+        ({"width": "wide"}, "width must be an integer, not 'wide'"),
+        ({"audio": 1}, "audio must be true or false, not 1"),
+        ({"smoothing": "kalman"}, "smoothing must be a SmoothingConfig"),
+    ],
+)
+def test_rejects_invalid_options(changes: dict, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        VideoOptions(**changes)
+
+
+def test_source_skips_frames(clip: Path) -> None:
     skipping, reading = (create_source(str(clip), loop=False) for _ in range(2))
     assert isinstance(skipping, VideoSource) and skipping.count == FRAMES
     assert skipping.skip(7) == 7

@@ -1,4 +1,4 @@
-"""Pictures as they come: turned, 16 bits deep, gray, with holes, cut off in the middle. Decoded ahead of their use."""
+"""Read and write image files: EXIF orientation, 16 bits, gray, transparency, truncated files; decoding in threads ahead of use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.errors import ImageError
+from tddfa_ros.errors import ImageError, TddfaError
+from tddfa_ros.files import atomic_path, write_atomically
 from tddfa_ros.types import ImageBGR
 
 _VIDEO_SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
@@ -24,13 +25,13 @@ _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def read_image(path: str | Path) -> ImageBGR:
-    """Read a picture as (H, W, 3) uint8 BGR, the right way up.
+    """Read an image as upright (H, W, 3) uint8 BGR.
 
-    EXIF's orientation is followed; gray becomes gray in three channels; transparent parts become white. Of 16 bits the upper 8 are kept;
-    a 16-bit picture that uses no more than 12 of them, as machine vision cameras give, is taken as 12 bits. Floats run from 0 to 1.
+    The EXIF orientation is applied; gray becomes three equal channels; transparent parts are blended with white. Of 16 bits the upper 8
+    are kept; a 16-bit image that uses at most 12 bits, as machine vision cameras give, is scaled from 12 bits. Floats range from 0 to 1.
 
     Raises:
-        ImageError: the file is missing, is not a picture, or ends before its time.
+        ImageError: the file is missing, is not an image, or is truncated.
     """
     path = Path(path)
     try:
@@ -38,30 +39,30 @@ def read_image(path: str | Path) -> ImageBGR:
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
     if is_truncated(data):
-        raise ImageError(f"{path} is cut off: the file ends in the middle of the picture")
+        raise ImageError(f"{path} is truncated: the file ends in the middle of the image")
     image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if image is None:
         hint = "; is it a video?" if path.suffix.lower() in _VIDEO_SUFFIXES else ""
-        raise ImageError(f"{path} cannot be read as a picture{hint}")
-    picture = _to_eight_bits(image, path)
-    alpha = None if _is_jpeg(data) else _alpha(data, picture.shape[:2])
+        raise ImageError(f"{path} cannot be read as an image{hint}")
+    bgr = _to_eight_bits(image, path)
+    alpha = None if _is_jpeg(data) else _alpha(data, bgr.shape[:2])
     if alpha is None:
-        return picture
-    over_white = picture * alpha[..., None] + 255 * (1 - alpha[..., None])
+        return bgr
+    over_white = bgr * alpha[..., None] + 255 * (1 - alpha[..., None])
     return np.rint(over_white).astype(np.uint8)
 
 
 def read_ahead(
     paths: Sequence[Path], threads: int = 2
 ) -> Iterator[tuple[Path, ImageBGR | ImageError]]:
-    """Read pictures in threads, ahead of whoever iterates, and give them in their order.
+    """Read images in background threads and yield them in order.
 
     Args:
-        paths: the files.
-        threads: how many read at once; up to twice as many pictures wait in memory.
+        paths: image files.
+        threads: number of threads; at most twice as many decoded images wait in memory.
 
     Yields:
-        The file, and its picture, or why there is none.
+        The path, and its image or the error of reading it.
     """
     waiting: deque[tuple[Path, Future[ImageBGR | ImageError]]] = deque()
     todo = iter(paths)
@@ -78,8 +79,41 @@ def read_ahead(
         pool.shutdown(cancel_futures=True)
 
 
+def write_image(path: Path, image: NDArray[Any]) -> Path:
+    """Write a gray or BGR image atomically; the suffix selects the format, and the folder is created.
+
+    Raises:
+        TddfaError: the format is unknown or does not support the image, or the file cannot be written.
+    """
+    try:
+        done, encoded = cv2.imencode(path.suffix, image)
+    except cv2.error:
+        done = False
+    if not done:
+        raise TddfaError(f"cannot write {path}: '{path.suffix}' is not a format for this image")
+    try:
+        write_atomically(path, encoded.tobytes())
+    except OSError as error:
+        raise _failure(path, error) from error
+    return path
+
+
+def write_array(path: Path, array: NDArray[Any]) -> Path:
+    """Write an ``.npy`` file atomically.
+
+    Raises:
+        TddfaError: the file cannot be written.
+    """
+    try:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.save(file, array)
+    except OSError as error:
+        raise _failure(path, error) from error
+    return path
+
+
 def is_truncated(data: bytes) -> bool:
-    """Whether a JPEG or PNG ends before its end marker: decoders fill the rest with gray and say nothing."""
+    """Return whether a JPEG or PNG lacks its end marker: decoders fill the rest with gray without an error."""
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data
     return _is_jpeg(data) and not _jpeg_ends(data)
@@ -97,7 +131,7 @@ def _decode(data: bytes, flags: int) -> NDArray[Any] | None:
         return None
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # more pixels than OpenCV is willing to decode
+    except cv2.error:  # more pixels than OpenCV's limit
         return None
     return None if image is None else np.asarray(image)
 
@@ -110,11 +144,11 @@ def _to_eight_bits(image: NDArray[Any], path: Path) -> ImageBGR:
         return np.rint(image * (255.0 / largest)).astype(np.uint8)
     if image.dtype.kind == "f" and np.isfinite(image).all():
         return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    raise ImageError(f"{path} has pixels of type {image.dtype} that cannot be shown")
+    raise ImageError(f"{path} has pixels of type {image.dtype}, which are not supported")
 
 
 def _alpha(data: bytes, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
-    """Opacity 0..1 (H, W) where a picture has some that is not opaque throughout."""
+    """Return the opacity (H, W) 0..1; None for an opaque image."""
     image = _decode(data, cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 3 or image.shape[2] != 4 or image.shape[:2] != shape:
         return None
@@ -144,3 +178,7 @@ def _jpeg_ends(data: bytes) -> bool:
                 return False
             at = found.start()
     return data[at : at + 2] == b"\xff\xd9"
+
+
+def _failure(path: Path, error: OSError) -> TddfaError:
+    return TddfaError(f"cannot write {path}: {error.strerror or error}")

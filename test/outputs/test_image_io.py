@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tddfa_ros.errors import ImageError
-from tddfa_ros.outputs import reading
-from tddfa_ros.outputs.reading import read_ahead, read_image
+from tddfa_ros.errors import ImageError, TddfaError
+from tddfa_ros.outputs import image_io
+from tddfa_ros.outputs.image_io import read_ahead, read_image, write_array, write_image
 
 
 @pytest.fixture
@@ -44,28 +44,28 @@ def test_exif_orientation(tmp_path: Path, ramp: np.ndarray, value: int, turn) ->
 
 
 def test_gray_gets_three_channels(tmp_path: Path, ramp: np.ndarray) -> None:
-    picture = read_image(save(tmp_path / "a.png", ramp[..., 0]))
-    np.testing.assert_array_equal(picture, np.repeat(ramp[..., :1], 3, axis=2))
+    image = read_image(save(tmp_path / "a.png", ramp[..., 0]))
+    np.testing.assert_array_equal(image, np.repeat(ramp[..., :1], 3, axis=2))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 @pytest.mark.parametrize("gray", [False, True])
 def test_sixteen_bits(tmp_path: Path, ramp: np.ndarray, suffix: str, gray: bool) -> None:
     deep = ramp.astype(np.uint16) * 257
-    picture = read_image(save(tmp_path / f"a{suffix}", deep[..., 0] if gray else deep))
-    np.testing.assert_array_equal(picture, np.repeat(ramp[..., :1], 3, axis=2) if gray else ramp)
+    image = read_image(save(tmp_path / f"a{suffix}", deep[..., 0] if gray else deep))
+    np.testing.assert_array_equal(image, np.repeat(ramp[..., :1], 3, axis=2) if gray else ramp)
 
 
 def test_twelve_bits_in_sixteen(tmp_path: Path, ramp: np.ndarray) -> None:
-    picture = read_image(save(tmp_path / "a.png", np.rint(ramp * (4095 / 255)).astype(np.uint16)))
-    np.testing.assert_array_equal(picture, ramp)
+    image = read_image(save(tmp_path / "a.png", np.rint(ramp * (4095 / 255)).astype(np.uint16)))
+    np.testing.assert_array_equal(image, ramp)
 
 
 def test_floats(tmp_path: Path, ramp: np.ndarray) -> None:
     values = ramp / np.float32(255)
     np.testing.assert_array_equal(read_image(save(tmp_path / "a.tiff", values)), ramp)
     values[3, 4] = np.nan
-    with pytest.raises(ImageError, match="float32 that cannot be shown"):
+    with pytest.raises(ImageError, match="float32, which are not supported"):
         read_image(save(tmp_path / "b.tiff", values))
 
 
@@ -75,15 +75,15 @@ def test_transparent_parts_become_white(tmp_path: Path, ramp: np.ndarray, dtype:
     alpha = np.full(ramp.shape[:2], full, dtype)
     alpha[:, :10], alpha[:, 10:20] = 0, round(full * 0.6)
     colors = ramp.astype(dtype) * (full // 255)
-    picture = read_image(save(tmp_path / "a.png", np.dstack([colors, alpha])))
-    assert (picture[:, :10] == 255).all()
-    np.testing.assert_allclose(picture[:, 10:20], 0.6 * ramp[:, 10:20] + 0.4 * 255, atol=1)
-    np.testing.assert_array_equal(picture[:, 20:], ramp[:, 20:])
+    image = read_image(save(tmp_path / "a.png", np.dstack([colors, alpha])))
+    assert (image[:, :10] == 255).all()
+    np.testing.assert_allclose(image[:, 10:20], 0.6 * ramp[:, 10:20] + 0.4 * 255, atol=1)
+    np.testing.assert_array_equal(image[:, 20:], ramp[:, 20:])
 
 
 @pytest.mark.parametrize("progressive", [0, 1])
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_files_that_are_cut_off(tmp_path: Path, suffix: str, progressive: int) -> None:
+def test_rejects_truncated_files(tmp_path: Path, suffix: str, progressive: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3)).astype(np.uint8)
     data = cv2.imencode(suffix, noise, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive] if suffix == ".jpg" else [])[1].tobytes()  # fmt: skip
     path = tmp_path / f"a{suffix}"
@@ -91,14 +91,14 @@ def test_files_that_are_cut_off(tmp_path: Path, suffix: str, progressive: int) -
     assert read_image(path).shape == (80, 80, 3)
     for kept in (0.3, 0.6, 0.95):
         path.write_bytes(data[: int(kept * len(data))])
-        with pytest.raises(ImageError, match="is cut off"):
+        with pytest.raises(ImageError, match="is truncated"):
             read_image(path)
 
 
-def test_what_is_no_picture(tmp_path: Path) -> None:
+def test_rejects_files_that_are_not_images(tmp_path: Path) -> None:
     for name, content, sentence in (
-        ("a.jpg", b"text", r"a\.jpg cannot be read as a picture$"),
-        ("b.jpg", b"", r"b\.jpg cannot be read as a picture$"),
+        ("a.jpg", b"text", r"a\.jpg cannot be read as an image$"),
+        ("b.jpg", b"", r"b\.jpg cannot be read as an image$"),
         ("c.mp4", b"\0\0\0\x18ftypmp42", "is it a video"),
     ):
         (tmp_path / name).write_bytes(content)
@@ -108,7 +108,7 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
         read_image(tmp_path / "d.jpg")
 
 
-def test_reading_ahead_keeps_the_order_and_reports_the_broken(tmp_path: Path) -> None:
+def test_read_ahead_keeps_order_and_reports_errors(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{i}.png", np.full((4, 4), 20 * i, np.uint8)) for i in range(9)]
     paths[5].write_bytes(b"broken")
     seen = list(read_ahead(paths, threads=3))
@@ -119,19 +119,37 @@ def test_reading_ahead_keeps_the_order_and_reports_the_broken(tmp_path: Path) ->
     ]
 
 
-def test_reading_runs_ahead_but_not_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_ahead_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[Path] = []
     both = threading.Barrier(2, timeout=10)
 
     def slow(path: Path) -> np.ndarray:
         begun.append(path)
         if len(begun) <= 2:
-            both.wait()  # passes only when two pictures are read at once
+            both.wait()  # passes only when two images are read at once
         return np.zeros((1, 1, 3), np.uint8)
 
-    monkeypatch.setattr(reading, "read_image", slow)
-    pictures = read_ahead([Path(str(i)) for i in range(20)], threads=2)
-    next(pictures)
+    monkeypatch.setattr(image_io, "read_image", slow)
+    images = read_ahead([Path(str(i)) for i in range(20)], threads=2)
+    next(images)
     assert len(begun) <= 5
-    pictures.close()
+    images.close()
     assert len(begun) <= 6
+
+
+def test_writes_images_and_arrays(tmp_path: Path, ramp: np.ndarray) -> None:
+    path = write_image(tmp_path / "new" / "a.png", ramp)
+    np.testing.assert_array_equal(read_image(path), ramp)
+    values = np.array([[1.5, np.nan]], np.float32)
+    np.testing.assert_array_equal(np.load(write_array(tmp_path / "new" / "b.npy", values)), values)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["a.png", "b.npy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("a.xyz", "'.xyz' is not a format for this image"), ("file/a.png", "cannot write")],
+)
+def test_write_failure_is_one_sentence(tmp_path: Path, name: str, sentence: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(TddfaError, match=sentence):
+        write_image(tmp_path / name, np.zeros((4, 4, 3), np.uint8))
