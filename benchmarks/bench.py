@@ -138,7 +138,7 @@ class Bench:
         header, info = Header(), CameraInfo()
         yield self.row("fill message", lambda: face_mesh_array([face], header, info))
         message = face_mesh_array([face], header, info)
-        yield self.row("serialise message", lambda: serialize_message(message))
+        yield self.row("serialize message", lambda: serialize_message(message))
 
     def frame(self) -> Iterator[Row]:
         """A whole frame as face_node and smoothing_node make it: track, smooth, dense in px and m."""

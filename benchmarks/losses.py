@@ -4,7 +4,7 @@
 
 Each run trains a network from scratch on the same faces in the same order with the same disturbances; only the loss differs. The figure is
 the validation NME: mean distance of the mesh's 68 landmarks of held-out faces from their labels, % of the face size. With several seeds it
-is the median. Differences smaller than those between seeds mean nothing, and small runs favour losses that are fast at the start.
+is the median. Differences smaller than those between seeds mean nothing, and small runs favor losses that are fast at the start.
 """
 
 from __future__ import annotations

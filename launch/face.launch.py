@@ -1,7 +1,8 @@
-"""Camera in, face meshes out:  ros2 launch tddfa_ros face.launch.py image_topic:=/camera/image_raw
+"""Launch the face pipeline.
 
-Without a camera driver:        ros2 launch tddfa_ros face.launch.py source:=demo rviz:=true
-What can be chosen:             ros2 launch tddfa_ros face.launch.py --show-args
+With a camera driver:     ros2 launch tddfa_ros face.launch.py image_topic:=/camera/image_raw
+Without a camera driver:  ros2 launch tddfa_ros face.launch.py source:=demo rviz:=true
+List the arguments:       ros2 launch tddfa_ros face.launch.py --show-args
 """
 
 import os
@@ -23,7 +24,7 @@ from launch_ros.actions import Node
 PACKAGE = "tddfa_ros"
 SHARE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 BOOLEAN = ["true", "false"]
-AS_IN_FILE = "empty = as params_file says"
+FROM_FILE = "empty = value of params_file"
 
 
 def arguments():
@@ -31,53 +32,53 @@ def arguments():
         DeclareLaunchArgument(
             "image_topic",
             default_value="image_raw",
-            description="topic of the images, without /compressed",
+            description="image topic, without /compressed",
         ),
         DeclareLaunchArgument(
             "camera_info_topic",
             default_value="",
-            description="topic of the calibration; empty = camera_info beside image_topic",
+            description="CameraInfo topic; empty = camera_info in the namespace of image_topic",
         ),
         DeclareLaunchArgument(
             "image_transport",
             default_value="",
             choices=["", "raw", "compressed"],
-            description=f"transport of the images; {AS_IN_FILE}",
+            description=f"image transport; {FROM_FILE}",
         ),
         DeclareLaunchArgument(
             "device",
             default_value="",
             choices=["", "auto", "cpu", "cuda"],
-            description=f"where networks run; auto = GPU when it works; {AS_IN_FILE}",
+            description=f"compute device; auto = GPU if usable; {FROM_FILE}",
         ),
         DeclareLaunchArgument(
             "model",
             default_value="",
-            description=f"regression network, a name in `tddfa models list`; its morphable model goes to all nodes; {AS_IN_FILE}",
+            description=f"regression network of all nodes, a name in `tddfa models list`; {FROM_FILE}",
         ),
         DeclareLaunchArgument(
             "detector",
             default_value="",
-            description=f"face detector, a name in `tddfa models list`; {AS_IN_FILE}",
+            description=f"face detector, a name in `tddfa models list`; {FROM_FILE}",
         ),
         DeclareLaunchArgument(
             "smoothing",
             default_value="",
             choices=["", "one_euro", "kalman", "window", "none"],
-            description="filter; none = without smoothing_node, face_node publishes face_mesh itself; "
-            + AS_IN_FILE,
+            description="filter; none = no smoothing_node, face_node publishes face_mesh; "
+            + FROM_FILE,
         ),
         DeclareLaunchArgument(
             "avatar",
             default_value="false",
             choices=["false", "true", "web"],
-            description="drive avatars: true = avatar_node, which sends what params_file says; web = with its page, too",
+            description="true = start avatar_node as configured in params_file; web = with its web page",
         ),
         DeclareLaunchArgument(
             "hri",
             default_value="false",
             choices=BOOLEAN,
-            description="publish humans/faces/... for ROS4HRI (hri_node); needs the package hri_msgs",
+            description="start hri_node, which publishes humans/faces/... (ROS4HRI); requires hri_msgs",
         ),
         DeclareLaunchArgument(
             "rviz", default_value="false", choices=BOOLEAN, description="start RViz"
@@ -85,19 +86,19 @@ def arguments():
         DeclareLaunchArgument(
             "fixed_frame",
             default_value="camera_optical_frame",
-            description="frame that RViz shows everything in: the frame_id of the images",
+            description="fixed frame of RViz: the frame_id of the images",
         ),
         DeclareLaunchArgument(
             "composed",
             default_value="false",
             choices=BOOLEAN,
-            description="all nodes in one process (face_system) instead of one process each",
+            description="run all nodes in one process (face_system)",
         ),
         DeclareLaunchArgument(
             "source",
             default_value="none",
             choices=["none", "webcam", "file", "demo"],
-            description="images without a camera driver: none = the driver runs elsewhere; demo = a moving camera over a portrait",
+            description="image source to start: none = an external camera driver; demo = a virtual camera over a still image",
         ),
         DeclareLaunchArgument(
             "source_path",
@@ -105,18 +106,18 @@ def arguments():
             description="webcam: 0 or /dev/video0; file: a video, an image or a folder of images",
         ),
         DeclareLaunchArgument(
-            "width", default_value="", description=f"width of the source, px; {AS_IN_FILE}"
+            "width", default_value="", description=f"width of the source, px; {FROM_FILE}"
         ),
         DeclareLaunchArgument(
-            "height", default_value="", description=f"height of the source, px; {AS_IN_FILE}"
+            "height", default_value="", description=f"height of the source, px; {FROM_FILE}"
         ),
         DeclareLaunchArgument(
-            "rate", default_value="", description=f"images per second of the source; {AS_IN_FILE}"
+            "rate", default_value="", description=f"frames per second of the source; {FROM_FILE}"
         ),
         DeclareLaunchArgument(
             "params_file",
             default_value=os.path.join(SHARE, "config", "face.yaml"),
-            description="ROS parameters of all nodes",
+            description="ROS parameter file of all nodes",
         ),
         DeclareLaunchArgument(
             "namespace",
@@ -127,7 +128,7 @@ def arguments():
 
 
 def overrides(chosen):
-    """Parameters that follow from launch arguments, by node; what was left empty is not mentioned."""
+    """Map launch arguments to parameters by node, omitting empty ones."""
     image_transport = {"image_transport": chosen["image_transport"]}
     model = {"model": chosen["model"]}
     source = {
@@ -171,11 +172,11 @@ def number(chosen, name, kind):
 
 
 def start(context):
-    """What to start, once the arguments are known."""
+    """Build the actions for the chosen arguments."""
     chosen = {a.name: context.launch_configurations[a.name] for a in arguments()}
     check(chosen)
     parameters = overrides(chosen)
-    # A second parameter file, because it alone reaches each node by its name in any namespace and in one process.
+    # Only a parameter file addresses nodes by name in any namespace and in one process.
     with tempfile.NamedTemporaryFile(
         "w", prefix="face_launch_", suffix=".yaml", delete=False
     ) as file:
@@ -188,7 +189,7 @@ def start(context):
         "output": "screen",
         "emulate_tty": True,
     }
-    ended = Shutdown(reason="the node that finds faces has ended")
+    ended = Shutdown(reason="face_node has exited")
     smoothing, source = chosen["smoothing"] != "none", chosen["source"] != "none"
     avatar, hri = chosen["avatar"] != "false", chosen["hri"] == "true"
     if chosen["composed"] == "true":
@@ -211,9 +212,9 @@ def start(context):
 
 def check(chosen):
     if chosen["source"] == "file" and not chosen["source_path"]:
-        raise RuntimeError("source:=file needs source_path:=<video, picture or folder>")
+        raise RuntimeError("source:=file requires source_path:=<video, image or folder>")
     if not os.path.isfile(chosen["params_file"]):
-        raise RuntimeError(f"there is no params_file {chosen['params_file']}")
+        raise RuntimeError(f"params_file {chosen['params_file']} does not exist")
     for argument, package in (("rviz", "rviz2"), ("hri", "hri_msgs")):
         if chosen[argument] == "true":
             need(argument, package)
@@ -224,7 +225,7 @@ def need(argument, package):
         get_package_prefix(package)
     except PackageNotFoundError:
         raise RuntimeError(
-            f"{argument}:=true needs the package {package}, which is not installed"
+            f"{argument}:=true requires the package {package}, which is not installed"
         ) from None
 
 
@@ -251,11 +252,11 @@ def rviz(chosen):
 
 
 def dds_profile():
-    """Shared-memory segments that hold raw pictures and dense meshes; never in place of a profile of the user."""
+    """Set a Fast DDS profile with shared-memory segments for raw images and dense meshes, unless the user has set one."""
     own = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
     if any(name in os.environ for name in (*own, "FASTDDS_BUILTIN_TRANSPORTS")):
         return []
-    # Fast DDS 3 (since Kilted) reads the first name and warns of the second once per node; before, only the second counts.
+    # Fast DDS 3 (since Kilted) reads the first name and warns about the second; earlier versions read only the second.
     name = own[os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")]
     return [SetEnvironmentVariable(name, os.path.join(SHARE, "config", "fastdds.xml"))]
 

@@ -1,9 +1,9 @@
-"""Draw the pictures of docs/guide anew, by the commands that the pages name.
+"""Draw the images of docs/guide anew, by the commands that the pages name.
 
     python scripts/draw_guide.py [NAME...]      # writes docs/guide/images/*.jpg; all of them, or images, maps, ...
 
 After a change of the networks or of what draws. The portrait is the astronaut of scikit-image (NASA, public domain). Two pages show a
-browser's pictures: they need Chromium and three, as the tests do (``npm install three``).
+browser's images: they need Chromium and three, as the tests do (``npm install three``).
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ def tddfa(*arguments: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def keep(name: str, picture: ImageBGR, quality: int = 88) -> None:
-    """Write a picture of the guide."""
-    cv2.imwrite(str(IMAGES / f"{name}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+def keep(name: str, image: ImageBGR, quality: int = 88) -> None:
+    """Write an image of the guide."""
+    cv2.imwrite(str(IMAGES / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
 def read(name: str) -> ImageBGR:
-    """A picture that a command has written."""
-    picture = cv2.imread(name)
-    if picture is None:
+    """An image that a command has written."""
+    image = cv2.imread(name)
+    if image is None:
         raise SystemExit(f"{name} was not written")
-    return picture
+    return image
 
 
-def cut(picture: ImageBGR, part: tuple[slice, slice]) -> ImageBGR:
+def cut(image: ImageBGR, part: tuple[slice, slice]) -> ImageBGR:
     """A part of the portrait, enlarged."""
-    return cv2.resize(picture[part], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(image[part], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
 
 
 def images() -> None:
@@ -66,7 +66,7 @@ def images() -> None:
 
 
 def maps() -> None:
-    """docs/guide/maps.md: the program on the page writes the picture."""
+    """docs/guide/maps.md: the program on the page writes the image."""
     page = (ROOT / "docs" / "guide" / "maps.md").read_text(encoding="utf-8")
     exec(compile(page.split("```python\n")[1].split("```")[0], "maps.md", "exec"), {})
     keep("maps", read("maps.jpg"))
@@ -122,7 +122,7 @@ def meshes() -> None:
     shown = [
         show_glb(three_folder(ROOT), Path.cwd(), query)[1] for query in ("", "jawOpen=1", smile)
     ]
-    keep("glb", np.hstack([picture[80:400, 80:400] for picture in shown]))
+    keep("glb", np.hstack([image[80:400, 80:400] for image in shown]))
 
 
 def avatars() -> None:
@@ -136,7 +136,7 @@ def avatars() -> None:
         with Page("http://127.0.0.1:8077/", Path("profile"), (1100, 660)) as page:
             smiles = "avatar().weights.mouthSmileLeft > .7"
             page.until(lambda: page.evaluate(smiles), "nobody smiled")
-            keep("avatar", page.picture())
+            keep("avatar", page.screenshot())
     finally:
         driver.terminate()
         driver.wait()
@@ -148,7 +148,7 @@ PAGES: dict[str, Callable[[], None]] = {
 
 
 def main(names: Sequence[str]) -> None:
-    """Draw the pictures of the named pages."""
+    """Draw the images of the named pages."""
     unknown = sorted(set(names) - set(PAGES))
     if unknown:
         raise SystemExit(f"unknown page {unknown[0]}: known are {', '.join(PAGES)}")

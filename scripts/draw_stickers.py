@@ -50,10 +50,10 @@ def brushed() -> Mask:
 
 def write(name: str, color: NDArray[np.float32], alpha: Mask) -> None:
     """Colors (SIDE, SIDE, 3) or (3,) BGR and coverage as a PNG file."""
-    picture = np.zeros((SIDE, SIDE, 4), np.uint8)
-    picture[..., :3] = color
-    picture[..., 3] = np.rint(255 * alpha)
-    cv2.imwrite(str(TARGET / f"{name}.png"), picture)
+    image = np.zeros((SIDE, SIDE, 4), np.uint8)
+    image[..., :3] = color
+    image[..., 3] = np.rint(255 * alpha)
+    cv2.imwrite(str(TARGET / f"{name}.png"), image)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A face: what the network said about it, and everything that follows, computed when it is asked for."""
+"""A reconstructed face: network output and the landmarks, mesh, pose and expression derived from it on first access."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Face:
         box: (4,) x0, y0, x1, y1 image px: the detection, or the box of the landmarks when it was tracked.
         confidence: 0..1.
         params: (P,) float32, ``model.layout``; pose in the 120-px crop frame of ``roi``.
-        roi: (4,) x0, y0, x1, y1 image px: the square the network looked at.
-        model: the morphable model that ``params`` belong to.
-        intrinsics: of the image; None leaves only the metric properties undefined.
+        roi: (4,) x0, y0, x1, y1 image px: the square crop that was the network input.
+        model: morphable model that ``params`` belong to.
+        intrinsics: of the image; without them (None) metric properties raise CameraError.
 
-    Pixel properties: x right, y down, z in px, relative, nearer = larger. Metric properties: metres, camera optical
+    Pixel properties: x right, y down, z in px, relative, nearer = larger. Metric properties: meters, camera optical
     frame. Arrays are computed once and read-only.
     """
 
@@ -41,42 +41,42 @@ class Face:
 
     @cached_property
     def pose(self) -> FloatArray:
-        """(3, 4) weak-perspective pose ``[s*R | t]`` in the crop frame."""
+        """Weak-perspective pose (3, 4) ``[s*R | t]`` in the crop frame."""
         return self.model.layout.split(self.params)[0]
 
     @cached_property
     def image_pose(self) -> poses.Similarity:
-        """The weak-perspective pose in the image, independent of the ROI."""
+        """Weak-perspective pose in the image, independent of the ROI."""
         return poses.image_pose(self.pose, self.roi)
 
     @cached_property
     def landmarks68(self) -> FloatArray:
-        """(68, 3) iBUG-68 landmarks, image px."""
+        """iBUG-68 landmarks (68, 3), image px."""
         return _frozen(poses.to_image(self._head_landmarks, self.pose, self.roi))
 
     @cached_property
     def vertices(self) -> FloatArray:
-        """(N, 3) dense vertices, image px."""
+        """Dense vertices (N, 3), image px."""
         return _frozen(poses.to_image(self.head, self.pose, self.roi))
 
     @cached_property
     def coarse_vertices(self) -> FloatArray:
-        """(M, 3) coarse vertices, image px."""
+        """Coarse vertices (M, 3), image px."""
         return _frozen(poses.to_image(self._head_coarse, self.pose, self.roi))
 
     @cached_property
     def vertices_metric(self) -> FloatArray:
-        """(N, 3) dense vertices, m, camera optical frame. CameraError without intrinsics."""
+        """Dense vertices (N, 3), m, camera optical frame. CameraError without intrinsics."""
         return self._to_camera(self.head)
 
     @cached_property
     def landmarks_metric(self) -> FloatArray:
-        """(68, 3) landmarks, m, camera optical frame. CameraError without intrinsics."""
+        """Landmarks (68, 3), m, camera optical frame. CameraError without intrinsics."""
         return self._to_camera(self._head_landmarks)
 
     @cached_property
     def coarse_vertices_metric(self) -> FloatArray:
-        """(M, 3) coarse vertices, m, camera optical frame. CameraError without intrinsics."""
+        """Coarse vertices (M, 3), m, camera optical frame. CameraError without intrinsics."""
         return self._to_camera(self._head_coarse)
 
     @property
@@ -86,7 +86,7 @@ class Face:
 
     @cached_property
     def metric_fit(self) -> camera.MetricFit:
-        """Pose of the model in the camera; what every metric property shares. CameraError without intrinsics."""
+        """Pose of the model in the camera frame, shared by all metric properties. CameraError without intrinsics."""
         if self.intrinsics is None:
             raise CameraError("metric values need camera intrinsics or an assumed field of view")
         return camera.metric_fit(
@@ -95,16 +95,16 @@ class Face:
 
     @cached_property
     def yaw_pitch_roll(self) -> DoubleArray:
-        """(3,) degrees against a face that looks straight into the camera.
+        """Yaw, pitch, roll (3,), degrees, relative to a face looking straight into the camera.
 
-        yaw > 0 turns to the person's own left, pitch > 0 looks down, roll > 0 leans to the person's own right
+        yaw > 0 turns to the person's own left, pitch > 0 looks down, roll > 0 tilts toward the person's own right
         shoulder; see :func:`tddfa_ros.geometry.pose.yaw_pitch_roll`.
         """
         return poses.yaw_pitch_roll(self.image_pose.rotation)
 
     @cached_property
     def expression_coefficients(self) -> FloatArray:
-        """(E,) expression coefficients in the model's order, exactly as the mesh uses them."""
+        """Expression coefficients (E,) in the order of the model, as used by the mesh."""
         return _frozen(self.model.layout.split(self.params)[2].copy())
 
     @cached_property
@@ -120,7 +120,7 @@ class Face:
 
     @cached_property
     def head(self) -> FloatArray:
-        """(N, 3) the head without its pose, m, model frame."""
+        """Head without pose (N, 3), m, model frame."""
         return _frozen(self.model.head(self.params))
 
     @cached_property
@@ -138,7 +138,7 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class TrackedFace(Face):
-    """A face that was followed over time.
+    """A face tracked over time.
 
     Attributes:
         id: "f1", "f2" ...: unique in a run, never reused.
@@ -151,7 +151,7 @@ class TrackedFace(Face):
     age: int = 0
 
     def replace(self, **changes: object) -> TrackedFace:
-        """A copy with some attributes changed, such as ``replace(params=smoothed)``; derived values follow."""
+        """Return a copy with changed attributes, such as ``replace(params=smoothed)``; derived values are recomputed."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The sentence itself: faces are detected, cropped, regressed and, when somebody asks, reconstructed."""
+"""Face pipeline: detection, cropping, regression and, on first access, reconstruction of 3D faces."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealA
 
 
 class FacePipeline:
-    """Images in, faces out. Not safe for use by two threads at once.
+    """Reconstruct the faces of an image. Not thread-safe.
 
-    Every detection becomes a face, whatever its `Face.confidence`; what to do with a face of low confidence is for the
-    caller to decide, as `FaceTracker` does with ``tracking.min_confidence``.
+    Every detection yields a face, whatever its `Face.confidence`; the caller filters by confidence, as `FaceTracker` does
+    with ``tracking.min_confidence``.
 
     Args:
         config: None for the defaults.
-        store: where models come from; None for those of this package.
+        store: provides the models; None for those of this package.
 
     Attributes:
         model: the morphable model.
-        timings: ms per stage (``detection``, ``crop``, ``regression``) of the last call. Meshes are computed when a
-            `Face` is asked for them, so they are not in here.
+        timings: ms per stage (``detection``, ``crop``, ``regression``) of the last call. Meshes are not included: a `Face`
+            computes them on first access.
 
     Raises:
-        ModelError: a model is missing or damaged. The detector's is looked for at first need.
+        ModelError: a model is missing or damaged. The detector is loaded on first use.
     """
 
     def __init__(
@@ -58,15 +58,18 @@ class FacePipeline:
     def from_config(
         cls, source: str | Path | Mapping[str, Any] | PipelineConfig | None
     ) -> FacePipeline:
-        """Make a pipeline from a YAML file or a mapping; see `load_config`."""
+        """Create a pipeline from a YAML file or a mapping; see `load_config`."""
         return cls(load_config(source))
 
     def __call__(self, image: ImageBGR, intrinsics: Intrinsics | None = None) -> list[Face]:
-        """Find all faces of an (H, W, 3) uint8 BGR image, largest first.
+        """Detect and reconstruct all faces of an image.
 
         Args:
-            image: the picture; gray ones must be converted first.
+            image: (H, W, 3) uint8 BGR; convert grayscale images first.
             intrinsics: of the camera; None assumes the configured field of view.
+
+        Returns:
+            The faces, largest first.
 
         Raises:
             ImageError: the image has another shape or type, or no pixels.
@@ -76,7 +79,7 @@ class FacePipeline:
             return self._align(image, boxes, intrinsics)
 
     def detect(self, image: ImageBGR) -> FloatArray:
-        """Find faces: (n, 5) ``x0, y0, x1, y1, score``, image px; see `Detector`."""
+        """Detect faces: (n, 5) ``x0, y0, x1, y1, score``, image px, largest first; see `Detector`."""
         with self._new_call(image):
             return self._detect(image)
 
@@ -85,8 +88,8 @@ class FacePipeline:
     ) -> list[Face]:
         """Fit faces to detector boxes (n, 4 or more) ``x0, y0, x1, y1 ...``, image px, in two passes.
 
-        The first pass sees the ROI that follows from the box, the second the ROI of the first pass's landmarks, which
-        takes 3DDFA_V2 from an NME of 3.81 to 3.49 on AFLW2000-3D.
+        The first pass uses the ROI of the box, the second the ROI of the landmarks of the first pass, which reduces the NME of
+        3DDFA_V2 on AFLW2000-3D from 3.81 to 3.49.
 
         Raises:
             ImageError: the image cannot be used, or a box has no area or contains NaN.
@@ -100,7 +103,7 @@ class FacePipeline:
         """Fit faces to square ROIs (n, 4) ``x0, y0, x1, y1``, image px, in one pass; `Face.box` is the landmarks' box.
 
         Raises:
-            ImageError: the image cannot be used, or a ROI is empty, not finite or absurdly large.
+            ImageError: the image cannot be used, or a ROI is empty, not finite or unreasonably large.
         """
         with self._new_call(image):
             rois = _rows_of_four(rois, "regions of interest")
@@ -113,14 +116,14 @@ class FacePipeline:
 
     @cached_property
     def detector(self) -> Detector:
-        """The face detector; made, and its model fetched if need be, when it is first used."""
+        """Face detector; created on first use, when its model is fetched if missing."""
         regression = self.config.regression
         return create_detector(
             self.config.detection, self.store, regression.device, regression.threads
         )
 
     def reconfigure(self, config: PipelineConfig) -> None:
-        """Take over those options that may change while running; those that would need other models stay."""
+        """Apply options that can change at run time; options that require other models keep their values."""
         self.config = config
         if "detector" in self.__dict__:
             self.detector.score_threshold = config.detection.score_threshold
@@ -128,12 +131,12 @@ class FacePipeline:
 
     @property
     def provider(self) -> str:
-        """The compute device that the regression network runs on, as ONNX Runtime reports it."""
+        """Execution provider of the regression network, as ONNX Runtime reports it."""
         return self._regressor.session.provider
 
     @property
     def device_warnings(self) -> tuple[str, ...]:
-        """One sentence for every reason why a network does not run on the GPU; empty where it does, or was not to."""
+        """Why networks do not run on the GPU, one sentence per reason; empty if they do or the CPU was requested."""
         reasons = [self._regressor.session.fallback_reason]
         if "detector" in self.__dict__:
             reasons.append(self.detector.fallback_reason)
@@ -190,7 +193,7 @@ class FacePipeline:
 
 
 def _rows_of_four(values: RealArray, what: str) -> DoubleArray:
-    """(n, 4 or more) to (n, 4) float64; a list without entries is n = 0."""
+    """Convert (n, 4 or more) to (n, 4) float64; an empty sequence is n = 0."""
     rows = np.asarray(values, dtype=np.float64)
     if rows.size == 0:
         return np.zeros((0, 4))

@@ -34,7 +34,7 @@ def options():
 
 
 @pytest.mark.parametrize("stage, spec", options())
-def test_every_option_is_described_and_its_default_lies_in_its_range(stage, spec):
+def test_options_have_help_and_valid_defaults(stage, spec):
     meta = spec.metadata
     assert {"help", "min", "max", "choices", "runtime"} <= set(meta)
     assert 10 <= len(meta["help"]) <= 140 and not meta["help"].endswith(".")
@@ -46,7 +46,7 @@ def test_every_option_is_described_and_its_default_lies_in_its_range(stage, spec
 
 
 @pytest.mark.parametrize("stage, spec", options())
-def test_values_beyond_the_range_are_refused_by_name(stage, spec):
+def test_rejects_values_out_of_range(stage, spec):
     meta = spec.metadata
     if meta["choices"]:
         bad = ["no such choice"]
@@ -69,12 +69,12 @@ def test_contract_defaults():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, True, "0.5", [0.5]])
-def test_a_number_is_a_finite_number(value):
+def test_float_options_require_finite_numbers(value):
     with pytest.raises(ConfigError, match="score_threshold must be a finite number"):
         DetectionConfig(score_threshold=value)
 
 
-def test_whole_numbers_are_welcome_for_floats_but_not_the_reverse():
+def test_ints_convert_to_float_but_not_back():
     threshold = DetectionConfig(score_threshold=1).score_threshold
     assert threshold == 1.0 and type(threshold) is float
     with pytest.raises(ConfigError, match="max_faces must be an integer"):
@@ -94,7 +94,7 @@ def test_dictionaries_round_trip():
     assert from_dict(PipelineConfig, yaml.safe_load(yaml.safe_dump(to_dict(config)))) == config
 
 
-def test_an_unknown_option_is_named_with_its_neighbour():
+def test_unknown_option_suggests_closest_name():
     with pytest.raises(
         ConfigError, match=r"detection\.score_treshold: did you mean detection\.score_threshold\?"
     ):
@@ -108,7 +108,7 @@ def test_an_unknown_option_is_named_with_its_neighbour():
         load_config({"tracking": 3})
 
 
-def test_what_is_absent_keeps_its_default():
+def test_missing_options_keep_defaults():
     config = load_config({"tracking": {"min_hits": 5}, "camera": None})
     assert config.tracking == TrackingConfig(min_hits=5)
     assert replace(config, tracking=TrackingConfig()) == PipelineConfig()
@@ -125,7 +125,7 @@ def test_sources_of_a_configuration(tmp_path):
     assert load_config(path) == PipelineConfig()
 
 
-def test_a_ros_parameter_file_gives_its_stages(tmp_path):
+def test_loads_stages_of_ros_parameter_file(tmp_path):
     path = tmp_path / "robot.yaml"
     path.write_text(
         "/robot/face_node:\n  ros__parameters:\n    image_transport: raw\n    tracking: {min_hits: 3}\n"
@@ -140,7 +140,7 @@ def test_a_ros_parameter_file_gives_its_stages(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "detection: {", "just words"])
-def test_a_file_that_is_no_configuration(tmp_path, text):
+def test_rejects_invalid_yaml_file(tmp_path, text):
     path = tmp_path / "broken.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"broken\.yaml") as error:
@@ -148,7 +148,7 @@ def test_a_file_that_is_no_configuration(tmp_path, text):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
         load_config(tmp_path / "nowhere.yaml")
 
@@ -165,12 +165,12 @@ def write_config(repo_root: Path):
     return module
 
 
-def test_the_parameter_file_is_what_the_dataclasses_generate(repo_root):
+def test_parameter_file_is_up_to_date(repo_root):
     text = (repo_root / "config/face.yaml").read_text()
     assert text == write_config(repo_root).render(), "run: python scripts/write_config.py"
 
 
-def test_the_parameter_file_holds_every_default_of_every_node(repo_root):
+def test_parameter_file_holds_all_defaults(repo_root):
     values = yaml.safe_load((repo_root / "config/face.yaml").read_text())
     declared = write_config(repo_root).NODES
     assert set(values) == {f"/**/{name}" for name in declared}
@@ -178,7 +178,7 @@ def test_the_parameter_file_holds_every_default_of_every_node(repo_root):
         assert values[f"/**/{name}"] == {"ros__parameters": to_dict(kind())}
 
 
-def test_the_parameter_file_is_a_pipeline_configuration(repo_root):
+def test_parameter_file_loads_as_pipeline_config(repo_root):
     assert load_config(repo_root / "config/face.yaml") == PipelineConfig()
 
 

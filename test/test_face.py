@@ -32,7 +32,7 @@ def test_pixel_values_share_one_frame() -> None:
     assert f.vertices.shape == (model.vertex_count, 3)
     np.testing.assert_allclose(f.landmarks68, model.landmarks_of(f.vertices), atol=0.05)
     np.testing.assert_allclose(f.coarse_vertices, f.vertices[model.coarse_indices], atol=0.05)
-    # The crop centre (61 - 1, 120 - 60) is where the model's origin, the landmarks' mean, was put.
+    # The crop center (61 - 1, 120 - 60) is where the model's origin, the landmarks' mean, was put.
     np.testing.assert_allclose(f.image_pose.translation, [320, 220, 0], atol=1e-3)
     assert (
         f.landmarks68[30, 2] > f.landmarks68[[0, 16], 2].max()
@@ -61,7 +61,7 @@ def test_metric_landmarks_project_onto_the_pixel_landmarks() -> None:
 
 
 def test_distance_follows_from_head_size_and_focal_length() -> None:
-    """600 crop px per metre, twice that in the image: z = f / 1200."""
+    """600 crop px per meter, twice that in the image: z = f / 1200."""
     assert face().head_pose.position[2] == pytest.approx(CAMERA.k[0, 0] / 1200, rel=0.1)
 
 

@@ -58,7 +58,7 @@ def image() -> np.ndarray:
     return picture
 
 
-def centres(faces: list) -> np.ndarray:
+def centers(faces: list) -> np.ndarray:
     return np.array([face.landmarks68[:, :2].mean(axis=0) for face in faces])
 
 
@@ -66,7 +66,7 @@ def test_image_to_faces(pipe: FacePipeline, image: np.ndarray) -> None:
     faces = pipe(image)
     assert len(faces) == 2
     # The tiny network puts the landmarks' mean on the centroid of light and makes them as wide as the square.
-    np.testing.assert_allclose(centres(faces), (BLOBS[:, :2] + BLOBS[:, 2:] - 1) / 2, atol=1.0)
+    np.testing.assert_allclose(centers(faces), (BLOBS[:, :2] + BLOBS[:, 2:] - 1) / 2, atol=1.0)
     for face, blob in zip(faces, BLOBS, strict=True):
         side = np.ptp(face.landmarks68[:, :2], axis=0).max()
         assert side == pytest.approx(blob[2] - blob[0], rel=0.03)
@@ -91,7 +91,7 @@ def test_regress_takes_the_region_as_it_is(pipe: FacePipeline, image: np.ndarray
     rois = np.array([[60.0, 30.0, 220.0, 190.0], [390.0, 180.0, 530.0, 320.0]])
     faces = pipe.regress(image, rois)
     np.testing.assert_array_equal([face.roi for face in faces], rois)
-    np.testing.assert_allclose(centres(faces), (BLOBS[:, :2] + BLOBS[:, 2:] - 1) / 2, atol=1.0)
+    np.testing.assert_allclose(centers(faces), (BLOBS[:, :2] + BLOBS[:, 2:] - 1) / 2, atol=1.0)
     for face in faces:
         low, high = face.landmarks68[:, :2].min(axis=0), face.landmarks68[:, :2].max(axis=0)
         np.testing.assert_allclose(face.box, [*low, *high], atol=0.01)

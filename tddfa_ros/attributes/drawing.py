@@ -1,4 +1,4 @@
-"""Estimated attributes written beside the faces of a picture."""
+"""Estimated attributes written beside the faces of an image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def caption_lines(attributes: Attributes) -> list[str]:
 def draw_attributes(
     image: ImageBGR, faces: Sequence[Face], attributes: Sequence[Attributes]
 ) -> ImageBGR:
-    """A copy of an (H, W, 3) uint8 BGR picture with a plate below each face, moved into the picture where it would leave it."""
+    """A copy of an (H, W, 3) uint8 BGR image with a plate below each face, moved into the image where it would leave it."""
     canvas = image.copy()
     scale = line_scale(canvas)
     for number, (face, found) in enumerate(zip(faces, attributes, strict=True), start=1):

@@ -1,4 +1,4 @@
-"""Estimates of age, gender presentation and expression for faces of one picture. Off unless it is asked for: see docs/guide/attributes.md."""
+"""Estimates of age, gender presentation and expression for faces of one image. Off unless it is asked for: see docs/guide/attributes.md."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Attributes:
 
 
 class AttributeEstimator:
-    """A small network beside the face network, on the same part of the picture.
+    """A small network beside the face network, on the same part of the image.
 
     Args:
         model: a name in the manifest, or an ONNX file as ``tddfa train-attributes`` writes it.
@@ -102,7 +102,7 @@ class AttributeEstimator:
         return self.estimate_all(image, [face])[0]
 
     def estimate_all(self, image: ImageBGR, faces: Sequence[Face]) -> list[Attributes]:
-        """The attributes of faces of one picture, in their order.
+        """The attributes of faces of one image, in their order.
 
         The network sees the square around the landmarks, which does not depend on how the face was found or tracked, four times: as it is and
         nearer, and both mirrored. Their mean is given.

@@ -1,4 +1,4 @@
-"""From pictures to receivers: track, smooth, translate, send."""
+"""From images to receivers: track, smooth, translate, send."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def drive(
     stretch: bool = True,
     real_time: bool = True,
 ) -> Iterator[list[AvatarFrame]]:
-    """Send the faces of every picture to all receivers; yields what was sent of each picture.
+    """Send the faces of every image to all receivers; yields what was sent of each image.
 
     It ends with the source, or with Ctrl-C; the source is closed then, the receivers are not.
 
@@ -39,12 +39,12 @@ def drive(
         real_time: show a file at its own pace, as a receiver of a live performance expects, leaving out what there is no time for; False: as fast as it can be read.
 
     Raises:
-        ConfigError: the pipeline's morphable model has other expressions than ARKit's. SourceError: no picture will ever come.
+        ConfigError: the pipeline's morphable model has other expressions than ARKit's. SourceError: no image will ever come.
     """
     shapes = BlendShapes(pipeline.model.expression_names, stretch)
     tracker, smoother = FaceTracker(pipeline), FaceSmoother(smoothing or SmoothingConfig())
     with closing(source), StopRequest() as stop:
-        for image, seconds in _pictures(source, real_time):
+        for image, seconds in _images(source, real_time):
             found = smoother(tracker.update(image, seconds))
             frames = [AvatarFrame.from_face(face, shapes) for face in found]
             for receiver in receivers:
@@ -54,8 +54,8 @@ def drive(
                 return
 
 
-def _pictures(source: ImageSource, real_time: bool) -> Iterator[tuple[ImageBGR, float]]:
-    """Pictures and their times, s: a camera's when they come; a file's own, and in real time those that are over already are left out."""
+def _images(source: ImageSource, real_time: bool) -> Iterator[tuple[ImageBGR, float]]:
+    """Images and their times, s: a camera's when they come; a file's own, and in real time those that are over already are left out."""
     begin = time.monotonic()
     laps = last = 0.0  # a file that begins anew counts from 0 again
     for count in itertools.count():

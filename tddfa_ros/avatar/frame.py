@@ -18,10 +18,10 @@ class AvatarFrame:
     """One face at one moment.
 
     Attributes:
-        stamp: of the picture, s.
+        stamp: of the image, s.
         id: of the track, "f1", "f2" ...
         blendshapes: (52,) float32, 0..1, in the order of ``ARKIT_NAMES``.
-        rotation: (4,) quaternion x, y, z, w of the head: glTF's axes (x to the right in the picture, y up, z to the viewer), identity = it looks
+        rotation: (4,) quaternion x, y, z, w of the head: glTF's axes (x to the right in the image, y up, z to the viewer), identity = it looks
             straight into the camera.
         position: (3,) m, the root of the nose in those axes, seen from the camera: z is negative.
         yaw_pitch_roll: (3,) degrees of that rotation; see :func:`tddfa_ros.geometry.pose.yaw_pitch_roll`.

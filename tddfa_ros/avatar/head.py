@@ -29,7 +29,7 @@ _COLORS = {  # BGR, 0..1; what is not named is skin
 }
 _SKIN = (0.63, 0.72, 0.86)
 _IRIS, _PUPIL = (0.42, 0.33, 0.24), (0.08, 0.07, 0.07)
-# Half angles at the centre of an eyeball of 12 mm, whose iris is 12 mm and whose pupil is 4 mm wide, rad.
+# Half angles at the center of an eyeball of 12 mm, whose iris is 12 mm and whose pupil is 4 mm wide, rad.
 _IRIS_ANGLE, _PUPIL_ANGLE = 0.42, 0.17
 
 
@@ -50,7 +50,7 @@ def head_glb(model: MorphableModel) -> bytes:
 def _texture(model: MorphableModel) -> ImageBGR:
     surface = uv_surface(model, _TEXTURE)
     unrolled = surface.unroll(model, vertex_colors(model))
-    # Neighbours of the seams get their color, too, so that none shines through where a texture is shrunk.
+    # Neighbors of the seams get their color, too, so that none shines through where a texture is shrunk.
     grown = cv2.dilate(unrolled, np.ones((9, 9), np.uint8))
     colors = np.where(surface.mask[..., None], unrolled, grown)
     return np.asarray(np.clip(colors, 0, 1) * 255, dtype=np.uint8)

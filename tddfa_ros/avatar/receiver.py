@@ -12,10 +12,10 @@ _LARGEST_PORT = 65535
 
 
 class Receiver(Protocol):
-    """Takes the faces of picture after picture."""
+    """Takes the faces of image after image."""
 
     def send(self, frames: Sequence[AvatarFrame]) -> None:
-        """Pass on all faces of a picture, the oldest track first; returns soon, also where nobody listens."""
+        """Pass on all faces of an image, the oldest track first; returns soon, also where nobody listens."""
         ...
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ _SECONDS_TO_START = 10.0
 
 class AvatarServer:
     """Serves the page, a head with ARKit's 52 morph targets (``/head.glb``), and the faces of each
-    picture as a JSON array (``/frames``, a web socket for this page alone).
+    image as a JSON array (``/frames``, a web socket for this page alone).
 
     It lives in a thread of its own. A browser that is slower than the camera misses frames; it never delays the others, nor the caller.
 

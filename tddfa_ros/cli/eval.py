@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
     multiple=True,
     metavar="NAME|PATH",
     help="aflw2000, pose, helen, ytf, aflw21, expression, confidence, stability, detection; or a folder with photographs and gt.npz "
-    "(name, pts68). May be repeated; without it, all whose data are there.",
+    "(name, pts68). Repeatable; by default all suites whose data exist.",
 )
 @click.option(
     "--regressor",
@@ -33,7 +34,10 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
 )
 @morphable_option
 @click.option(
-    "-o", "--output", type=FOLDER, help="Also write report.md, report.json and plots there."
+    "-o",
+    "--output",
+    type=FOLDER,
+    help='Also write report.md, report.json and plots to this folder; plots need the extra "eval".',
 )
 @click.option(
     "--format",
@@ -41,12 +45,12 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
     type=click.Choice(["markdown", "json"]),
     default="markdown",
     show_default=True,
-    help="What is printed.",
+    help="Format of the printed figures.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help="At most so many faces of each set, for a quick look.",
+    help="Maximum number of faces per set, for a quick check.",
 )
 def command(
     data: Path,
@@ -59,7 +63,7 @@ def command(
 ) -> None:
     """Measure landmarks, head pose, expression, confidence, stability and detection through FacePipeline.
 
-    NME: mean distance of landmarks in % of sqrt(width * height) of the true box. Each table says what else its columns are.
+    NME: mean landmark distance in % of sqrt(width * height) of the true box. A note below each table explains its other columns.
     """
     from tddfa_ros.errors import ConfigError
     from tddfa_ros.evaluation.pipeline import PipelinePredictor
@@ -73,7 +77,7 @@ def command(
     sets = Sets(data, limit)
     chosen = suites or tuple(available(sets))
     if not chosen:
-        raise ConfigError(f"{data} holds the data of no suite")
+        raise ConfigError(f"{data} contains no evaluation set: it must hold eval/ and faces/")
     if not suites and len(chosen) < len(SUITES):
         absent = ", ".join(name for name in SUITES if name not in chosen)
         click.echo(f"no data for: {absent}", err=True)
@@ -82,5 +86,5 @@ def command(
     results = run(predictor, chosen, sets)
     click.echo(FORMATS[form](predictor.name, results))
     if output is not None:
-        for path in write(predictor.name, results, output):
-            click.echo(f"wrote {path}", err=True)
+        for path in write(predictor.name, results, output, partial(click.echo, err=True)):
+            click.echo(f"written: {path}", err=True)

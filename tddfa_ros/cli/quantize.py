@@ -58,16 +58,16 @@ def command(
     limit: int | None,
     model: str,
 ) -> None:
-    """Quantise a regression network, compare it with the float one, and print one table."""
+    """Quantize a regression network, compare it with the float one, and print one table."""
     from tddfa_ros.config import load_config
     from tddfa_ros.errors import ConfigError
     from tddfa_ros.model_store.store import default_store
     from tddfa_ros.tuning.compare import aflw2000, as_table, as_tensor, calibration_crops, compare
-    from tddfa_ros.tuning.quantize import quantise
+    from tddfa_ros.tuning.quantize import quantize
 
     if mode == "static" and calibration is None:
         raise ConfigError(
-            "static quantisation needs --calibration, a folder of pictures with faces"
+            "static quantization needs --calibration, a folder of pictures with faces"
         )
     if output.suffix != ".onnx":
         raise ConfigError(f"the output {output} must end in .onnx, by which tools know a network")
@@ -78,7 +78,7 @@ def command(
         config = load_config({"regression": {"model": str(before), "morphable_model": model}})
         crops = calibration_crops(calibration, config, pictures)
     tensor = None if crops is None else as_tensor(crops)
-    quantise(before, output, mode, crops=tensor, float_layers=layers or None)
+    quantize(before, output, mode, crops=tensor, float_layers=layers or None)
     nme = None
     if data is not None:
         nme = (aflw2000(before, model, data, limit), aflw2000(output, model, data, limit))

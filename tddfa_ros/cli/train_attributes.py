@@ -1,4 +1,4 @@
-"""``tddfa train-attributes``: a network for age, gender presentation and smiling from labelled faces."""
+"""``tddfa train-attributes``: a network for age, gender presentation and smiling from labeled faces."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def command(
     work: Path,
     output: Path,
 ) -> None:
-    """Train on labelled faces, eight of ten, calibrate on one, measure on one by group, and write ONNX.
+    """Train on labeled faces, eight of ten, calibrate on one, measure on one by group, and write ONNX.
 
     A run that was cut off is taken up after its last whole epoch by the same command.
     """

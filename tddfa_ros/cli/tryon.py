@@ -52,7 +52,7 @@ def command(
 ) -> int:
     """Put an object on the heads of pictures and videos, hidden by the head where it should be.
 
-    IN is a picture, a folder of pictures, a pattern, or a video. Its unit is the metre, as in all GLB files, y up, z out of the face.
+    IN is a picture, a folder of pictures, a pattern, or a video. Its unit is the meter, as in all GLB files, y up, z out of the face.
     """
     from tddfa_ros.jobs.effects import tryon_effect
     from tddfa_ros.makeup.objects import read_object

@@ -1,5 +1,4 @@
-"""The whole graph on one's own machine: real processes, DDS between them, a recording, pictures and numbers.
+"""Demo of the complete graph: start the nodes as processes, record their topics, then render a video and a report.
 
-``python -m tddfa_ros.demo`` starts the nodes, a recorder that subscribes like any user, and, when the recording is
-over, draws the video and writes the report: drawing takes no time from what is measured.
+``python -m tddfa_ros.demo`` runs it. Rendering starts after the recording, so that it does not affect the measurements.
 """

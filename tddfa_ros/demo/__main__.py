@@ -1,4 +1,4 @@
-"""``python -m tddfa_ros.demo``: run the graph, record it, draw it, report it."""
+"""``python -m tddfa_ros.demo``: run and record the graph, then render a video and a report."""
 
 from __future__ import annotations
 
@@ -35,17 +35,22 @@ from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
 
 WARM_UP_LIMIT = 60.0
-"""Seconds within which the first face must arrive (models are loaded meanwhile)."""
+"""Timeout of the first face, including the loading of models, seconds."""
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What to show and where to put it.
+    """Options of the demo.
 
     Attributes:
-        source: ``demo``, a video, a picture, a folder of pictures, or a camera such as ``/dev/video0`` or ``0``.
-        duration: seconds to record. out: folder of the results. width, height, rate: of the images.
-        smoothing: run the smoothing node. launch: None = use ``ros2 launch`` when ROS is sourced.
+        source: ``demo``, a video, an image, a folder of images, or a camera such as ``/dev/video0`` or ``0``.
+        duration: length of the recording, s.
+        out: output folder.
+        width: width of the images, px.
+        height: height of the images, px.
+        rate: frames per second.
+        smoothing: whether to run the smoothing node.
+        launch: whether to use ``ros2 launch``; None = if ROS is sourced.
     """
 
     source: str = "demo"
@@ -62,14 +67,14 @@ def record(options: DemoOptions, folder: Path) -> tuple[Recording, dict[str, flo
     """Run the graph and record it.
 
     Returns:
-        The recording and, per process, the CPU time it took in percent of one core.
+        The recording, and the CPU usage by process, percent of one core.
 
     Raises:
-        TddfaError: a process ended early, or no face arrived in time.
+        TddfaError: a process exited early, or no face arrived in time.
     """
     with Graph(private_environment()) as graph:
         wanted = {"output": str(folder), "duration": options.duration}
-        command = NodeProcess("recorder", wanted, room="demo").command()
+        command = NodeProcess("recorder", wanted, subpackage="demo").command()
         recorder = graph.start("recorder", command, stdout=subprocess.PIPE)
         _start_nodes(graph, options)
         cpu = _follow(graph, recorder, options)
@@ -77,7 +82,7 @@ def record(options: DemoOptions, folder: Path) -> tuple[Recording, dict[str, flo
 
 
 def run(options: DemoOptions) -> dict[str, Any]:
-    """Record, then draw and report; the numbers of the report."""
+    """Record, render and report; return the numbers of the report."""
     _check_source(options.source)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +147,7 @@ def _start_nodes(graph: Graph, options: DemoOptions) -> None:
 def _follow(
     graph: Graph, recorder: subprocess.Popen[bytes], options: DemoOptions
 ) -> dict[str, float]:
-    """Watch the recorder's status lines until it is done; CPU percent per process while it recorded."""
+    """Follow the recorder's status until it is done; return the CPU usage by process during the recording, percent of one core."""
     status: dict[str, Any] = {"state": "waiting"}
     reader = threading.Thread(target=_read_status, args=(recorder, status), daemon=True)
     reader.start()
@@ -182,30 +187,32 @@ def _read_status(recorder: subprocess.Popen[bytes], status: dict[str, Any]) -> N
         try:
             status.update(json.loads(line))
         except ValueError:
-            continue  # something that rclpy said
+            continue  # a log line of rclpy
 
 
 def _check_source(source: str) -> None:
     if source != "demo" and not source.isdigit() and not Path(source).exists():
-        raise TddfaError(f"there is no picture, video, folder or camera at {source}")
+        raise TddfaError(f"there is no image, video, folder or camera at {source}")
 
 
 def parse(arguments: Sequence[str] | None = None) -> DemoOptions:
-    """Read the command line."""
+    """Parse the command line."""
     default = DemoOptions()
     parser = argparse.ArgumentParser(
         prog="python -m tddfa_ros.demo",
-        description="Run the face mesh graph on a picture, video or camera, record and draw it.",
+        description="Run and record the ROS graph on an image, video or camera, then render a video and a report.",
     )
     parser.add_argument("--source", default=default.source, help="demo, PATH, /dev/video0 or 0")
-    parser.add_argument("--duration", type=float, default=default.duration, help="seconds")
-    parser.add_argument("--out", type=Path, default=default.out, help="folder of the results")
+    parser.add_argument(
+        "--duration", type=float, default=default.duration, help="length of the recording, seconds"
+    )
+    parser.add_argument("--out", type=Path, default=default.out, help="output folder")
     parser.add_argument("--width", type=int, default=default.width)
     parser.add_argument("--height", type=int, default=default.height)
-    parser.add_argument("--rate", type=float, default=default.rate, help="images per second")
-    parser.add_argument("--no-smoothing", action="store_true", help="leave smoothing_node out")
+    parser.add_argument("--rate", type=float, default=default.rate, help="frames per second")
+    parser.add_argument("--no-smoothing", action="store_true", help="run without smoothing_node")
     parser.add_argument(
-        "--no-launch", action="store_true", help="do not use ros2 launch even when ROS is sourced"
+        "--no-launch", action="store_true", help="do not use ros2 launch, even if ROS is sourced"
     )
     chosen = parser.parse_args(arguments)
     if not 1 <= chosen.duration <= 600:
@@ -225,7 +232,7 @@ def parse(arguments: Sequence[str] | None = None) -> DemoOptions:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0 when everything was written, 2 after one sentence when it could not be, 130 on Ctrl-C."""
+    """Run the demo; return the exit code: 0 = success, 2 = error, 130 = interrupted."""
     try:
         run(parse(arguments))
     except TddfaError as error:

@@ -1,4 +1,4 @@
-"""The nodes of the demo as separate processes: start, watch, measure their CPU time, stop."""
+"""Processes of a ROS graph: start, monitor, measure CPU time, stop."""
 
 from __future__ import annotations
 
@@ -18,21 +18,28 @@ from typing import IO, Any
 from tddfa_ros.errors import TddfaError
 
 STOP_SECONDS = 5.0
-"""How long a process may take to end after SIGINT before it is killed."""
+"""Time between SIGINT and SIGKILL, seconds."""
 
 
 @dataclass(frozen=True)
 class NodeProcess:
-    """A node to start: its module in the folder ``room`` of the package, and its ROS parameters."""
+    """A node to start: module of a subpackage, and ROS parameters.
+
+    Attributes:
+        name: name of the module.
+        parameters: ROS parameters.
+        params_file: ROS parameter file; None = no file.
+        subpackage: subpackage of the module.
+    """
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     params_file: Path | None = None
-    room: str = "nodes"
+    subpackage: str = "nodes"
 
     def command(self) -> list[str]:
-        """The command line, with this interpreter."""
-        command = [sys.executable, "-m", f"tddfa_ros.{self.room}.{self.name}", "--ros-args"]
+        """Build the command line, with the current interpreter."""
+        command = [sys.executable, "-m", f"tddfa_ros.{self.subpackage}.{self.name}", "--ros-args"]
         if self.params_file is not None:
             command += ["--params-file", str(self.params_file)]
         for key, value in self.parameters.items():
@@ -41,13 +48,13 @@ class NodeProcess:
 
 
 def launch_command(arguments: Mapping[str, Any]) -> list[str]:
-    """``ros2 launch`` of the package's own launch file."""
+    """Build the ``ros2 launch`` command of ``face.launch.py``."""
     pairs = [f"{key}:={_yaml(value)}" for key, value in arguments.items()]
     return ["ros2", "launch", "tddfa_ros", "face.launch.py", *pairs]
 
 
 def can_launch() -> bool:
-    """Whether ROS with ``ros2 launch`` is sourced and knows this package."""
+    """Return whether ``ros2 launch`` is available and finds this package."""
     if shutil.which("ros2") is None or importlib.util.find_spec("launch_ros") is None:
         return False
     marker = "share/ament_index/resource_index/packages/tddfa_ros"
@@ -56,22 +63,26 @@ def can_launch() -> bool:
 
 
 def private_environment(domain: int | None = None) -> dict[str, str]:
-    """Environment of a graph that no other graph on this machine or network sees.
+    """Build an environment that isolates a graph from others on this machine and network.
 
     Args:
-        domain: ROS domain id 1..101; None = one derived from the process id.
+        domain: ROS domain ID, 1..101; None = derived from the process ID.
     """
     environment = dict(os.environ)
     environment["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101 if domain is None else domain)
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     if environment.get("ROS_DISTRO") == "humble":
-        environment["ROS_LOCALHOST_ONLY"] = "1"  # what Humble has instead
+        environment["ROS_LOCALHOST_ONLY"] = "1"  # the equivalent in Humble
     environment["PYTHONUNBUFFERED"] = "1"
     return environment
 
 
 class Graph:
-    """Processes that live and end together. Use as a context manager; leaving it stops them all."""
+    """Group of processes; a context manager that stops them all on exit.
+
+    Args:
+        environment: environment variables of the processes.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
@@ -87,7 +98,7 @@ class Graph:
     def start(
         self, name: str, command: Sequence[str], stdout: int | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a process; what it says on stderr (and on stdout unless it is piped) goes to a log in memory."""
+        """Start a process; stderr, and stdout unless it is piped, go to a temporary log."""
         log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         try:
             process = subprocess.Popen(
@@ -96,7 +107,7 @@ class Graph:
                 stdin=subprocess.DEVNULL,
                 stdout=log if stdout is None else stdout,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C reaches the demo alone, which then ends them in order
+                start_new_session=True,  # Ctrl-C reaches only the demo, which stops the processes
             )
         except OSError as error:
             raise TddfaError(f"cannot start {name}: {error.strerror or error}") from error
@@ -104,10 +115,10 @@ class Graph:
         return process
 
     def check(self) -> None:
-        """Raise one sentence when a process has ended that should still run.
+        """Check that all processes are running.
 
         Raises:
-            TddfaError: naming the process and the last thing it said.
+            TddfaError: a process has failed; with its name and last error.
         """
         for name, process in self._processes.items():
             if process.poll() is not None and process.returncode != 0:
@@ -115,21 +126,21 @@ class Graph:
                 raise TddfaError(f"{name} stopped: {reason}")
 
     def log(self, name: str) -> str:
-        """All that a process has said."""
+        """Return the log of a process."""
         log = self._logs[name]
         log.seek(0)
         return log.read().decode(errors="replace")
 
     def cpu_seconds(self) -> dict[str, float]:
-        """CPU time so far of every process, its children included, by name."""
+        """Return the CPU time of each process and its children by name, s."""
         children = _children()
         return {
-            name: sum(_cpu_seconds(pid) for pid in _family(process.pid, children))
+            name: sum(_cpu_seconds(pid) for pid in _process_tree(process.pid, children))
             for name, process in self._processes.items()
         }
 
     def stop(self) -> dict[str, int]:
-        """End all processes as Ctrl-C would; exit codes by name (negative: killed by that signal)."""
+        """Stop all processes with SIGINT; return their exit codes by name (negative: killed by that signal)."""
         for process in self._processes.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
@@ -146,7 +157,7 @@ class Graph:
 
 
 def last_error_line(log: str) -> str:
-    """The sentence that explains why a process ended: its last ``error:`` line, else its last line."""
+    """Return the last ``error:`` line of a log, else its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if "error:" in line.lower()]
     chosen = (errors or lines or [""])[-1]
@@ -154,7 +165,7 @@ def last_error_line(log: str) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """A parameter value as the command line takes it; text is quoted, so that "0" stays text."""
+    """Format a parameter value for the command line; strings are quoted, so that "0" stays a string."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -169,16 +180,16 @@ def _children() -> dict[int, list[int]]:
         try:
             fields = entry.read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it has just ended
+            continue  # the process has exited
         children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
     return children
 
 
-def _family(pid: int, children: Mapping[int, Sequence[int]]) -> list[int]:
-    family = [pid]
-    for member in family:
-        family += children.get(member, [])
-    return family
+def _process_tree(pid: int, children: Mapping[int, Sequence[int]]) -> list[int]:
+    tree = [pid]
+    for member in tree:
+        tree += children.get(member, [])
+    return tree
 
 
 def _cpu_seconds(pid: int) -> float:

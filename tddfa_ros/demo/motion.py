@@ -1,8 +1,7 @@
-"""How the demo's virtual camera moved, found in the recorded images themselves.
+"""Ground-truth motion of the demo's virtual camera, by registration of the recorded images to the still image.
 
-The demo shows one still photograph through a camera that pans, zooms and rolls: every image is a similarity of the
-photograph. Registering each image to the photograph gives the true motion, independent of the program that made it, to a
-few hundredths of a pixel; a landmark mapped back with it should stand still.
+Each recorded image is a similarity transform of the still image. Registration recovers it to a few hundredths of a pixel,
+independently of the virtual camera's code; landmarks mapped back to the still image should be constant.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from tddfa_ros.demo.recording import Recording
 from tddfa_ros.types import DoubleArray, ImageBGR
 
 _POINTS = 300
-_LEAST_INLIERS = 40
+_MIN_INLIERS = 40
 _ITERATIONS = 2
 
 
 def demo_photo() -> ImageBGR | None:
-    """The photograph of the demo source (scikit-image's astronaut), BGR; None without scikit-image."""
+    """Load the still image of the demo source (scikit-image's astronaut), BGR; None without scikit-image."""
     try:
         from skimage import data
     except ImportError:
@@ -32,10 +31,10 @@ def demo_photo() -> ImageBGR | None:
 
 
 def photo_motion(recording: Recording, photo: ImageBGR) -> dict[int, DoubleArray]:
-    """Register every image of a recording to the photograph it shows.
+    """Register every image of a recording to its still image.
 
     Returns:
-        Image stamp in ns -> (2, 3) similarity from image px to photo px. Images that cannot be registered are left out.
+        Image stamp, ns -> similarity (2, 3) from image px to still px; without images that cannot be registered.
     """
     motion: dict[int, DoubleArray] = {}
     reference = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
@@ -54,15 +53,15 @@ def photo_motion(recording: Recording, photo: ImageBGR) -> dict[int, DoubleArray
 
 
 def find(reference: Any, image: Any) -> DoubleArray | None:
-    """Similarity (2, 3) from reference px to image px from matched features, coarse; None when too few match."""
-    features: Any = cv2  # the type stubs do not know ORB
+    """Estimate a coarse similarity (2, 3), reference px to image px, by ORB features; None with too few matches."""
+    features: Any = cv2  # the type stubs lack ORB
     detector = features.ORB_create(1500)
     points_a, words_a = detector.detectAndCompute(reference, None)
     points_b, words_b = detector.detectAndCompute(image, None)
     if words_a is None or words_b is None:
         return None
     matches = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(words_a, words_b)
-    if len(matches) < _LEAST_INLIERS:
+    if len(matches) < _MIN_INLIERS:
         return None
     a = np.array([points_a[m.queryIdx].pt for m in matches], dtype=np.float32)
     b = np.array([points_b[m.trainIdx].pt for m in matches], dtype=np.float32)
@@ -70,7 +69,7 @@ def find(reference: Any, image: Any) -> DoubleArray | None:
 
 
 def refine(reference: Any, image: Any, guess: DoubleArray) -> DoubleArray | None:
-    """Sharpen a similarity (reference px to image px) by optical flow from the warped reference to the image."""
+    """Refine a similarity (reference px to image px) by optical flow from the warped reference to the image."""
     height, width = image.shape
     for _ in range(_ITERATIONS):
         warped = cv2.warpAffine(reference, guess, (width, height), flags=cv2.INTER_LINEAR)
@@ -82,7 +81,7 @@ def refine(reference: Any, image: Any, guess: DoubleArray) -> DoubleArray | None
         empty: Any = None
         moved, good, _ = cv2.calcOpticalFlowPyrLK(warped, image, corners, empty, winSize=(21, 21))
         kept = good.ravel() == 1
-        # Where the corners of the warped reference came from.
+        # Corners of the warped reference, in reference px.
         source = _apply(invert(guess), corners.reshape(-1, 2)[kept])
         better = _similarity(source, moved.reshape(-1, 2)[kept], 0.5)
         if better is None:
@@ -92,7 +91,7 @@ def refine(reference: Any, image: Any, guess: DoubleArray) -> DoubleArray | None
 
 
 def invert(similarity: DoubleArray) -> DoubleArray:
-    """The inverse of a (2, 3) affine map."""
+    """Invert an affine transform (2, 3)."""
     linear = np.linalg.inv(similarity[:, :2])
     return np.column_stack([linear, -linear @ similarity[:, 2]])
 
@@ -102,9 +101,9 @@ def _apply(affine: DoubleArray, points: Any) -> Any:
 
 
 def _similarity(a: Any, b: Any, threshold: float) -> DoubleArray | None:
-    if len(a) < _LEAST_INLIERS:
+    if len(a) < _MIN_INLIERS:
         return None
     found, inliers = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=threshold)
-    if found is None or int(inliers.sum()) < max(_LEAST_INLIERS, 0.3 * len(a)):
+    if found is None or int(inliers.sum()) < max(_MIN_INLIERS, 0.3 * len(a)):
         return None
     return np.asarray(found, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The result of a recording in one still: what the camera saw, the mesh by itself, the mesh in its own colors."""
+"""Summary image of a recording: overlay, shaded mesh and textured mesh side by side."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tddfa_ros.rendering.texture import sample_texture
 from tddfa_ros.rendering.uv_surface import uv_pixels
 from tddfa_ros.types import FloatArray, ImageBGR
 
-_TURNS = (28.0, -28.0)  # degrees to the person's left: clay, then color
+_YAW = (28.0, -28.0)  # degrees to the subject's left: shaded, then textured mesh
 
 
 def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> ImageBGR:
-    """The best face of a recording: the drawn image, and beside it the dense mesh in clay and in color, turned.
+    """Render the best face of a recording: its overlay, and beside it the dense mesh shaded and textured, rotated.
 
     Args:
-        recording: with a best face and its image.
-        drawn: (H, W, 3) uint8, the overlay of that image.
-        model: the morphable model of the meshes.
+        recording: recording with a best face and its image.
+        drawn: (H, W, 3) uint8 BGR overlay of that image.
+        model: morphable model of the meshes.
 
     Returns:
-        (H, W', 3) uint8; ``drawn`` itself when there is no best face.
+        (H, W', 3) uint8 BGR; ``drawn`` when there is no best face.
     """
     best = recording.best
     image = recording.image(best.stamp) if best is not None else None
@@ -36,8 +36,8 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
     width = round(0.9 * height)
     # Camera frame (y down, z away) to a frame with y up and z towards the viewer.
     vertices = (best.vertices * np.array([1, -1, -1])).astype(np.float32)
-    centre = (0.5 * (vertices.min(0) + vertices.max(0))).astype(np.float32)
-    metres = 1.12 * float(np.ptp(vertices[:, 1]))
+    center = (0.5 * (vertices.min(0) + vertices.max(0))).astype(np.float32)
+    meters = 1.12 * float(np.ptp(vertices[:, 1]))
     face = SimpleNamespace(vertices=best.image_vertices, model=model)
     texture = sample_texture(image, face, 1024)
     panels = [
@@ -46,12 +46,12 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
             model.triangles,
             colors,
             (height, width),
-            metres=metres,
-            centre=centre,
+            meters=meters,
+            center=center,
             yaw_deg=turn,
         )
         for colors, turn in zip(
-            (region_colors(model), vertex_colors(texture, model.uv)), _TURNS, strict=True
+            (region_colors(model), vertex_colors(texture, model.uv)), _YAW, strict=True
         )
     ]
     side = np.vstack(panels)
@@ -62,7 +62,7 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
 
 
 def vertex_colors(texture: ImageBGR, uv: FloatArray) -> FloatArray:
-    """The texture's color at every vertex, (N, 3) BGR 0..1, brightened to make up for the shading to come."""
+    """Sample the texture at every vertex, (N, 3) BGR 0..1, brightened to compensate for shading."""
     where = uv_pixels(uv, texture.shape[0])
     x, y = (np.ascontiguousarray(where[:, i : i + 1], dtype=np.float32) for i in (0, 1))
     sampled = cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

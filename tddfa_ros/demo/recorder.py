@@ -1,7 +1,7 @@
-"""Records what a user of the graph receives: images, face meshes and diagnostics, with the time of arrival.
+"""Recorder node: images, face meshes and diagnostics with their times of arrival.
 
-Used by ``tddfa_ros.demo`` and the benchmarks. It does as little as possible per message, so that it measures the
-graph and not itself: images go to a file as they are, nothing is drawn or encoded.
+Used by ``tddfa_ros.demo`` and the benchmarks. Work per message is minimal, so that the recorder does not affect the measurements:
+images are written to a file undecoded, nothing is rendered.
 """
 
 from __future__ import annotations
@@ -36,10 +36,9 @@ _STATUS_PERIOD = 0.25  # s
 
 
 class RecorderNode(Node):
-    """Waits for the first face mesh, records for ``duration`` seconds, writes the tables and ends the process.
+    """Waits for the first face mesh, records for ``duration`` seconds, writes the tables and exits.
 
-    Every quarter of a second it prints one line of JSON: {"state": waiting|recording|done, "seconds", "images",
-    "meshes"}.
+    Prints a line of JSON every 0.25 s: {"state": waiting|recording|done, "seconds", "images", "meshes"}.
     """
 
     def __init__(self) -> None:
@@ -98,7 +97,7 @@ class RecorderNode(Node):
         def on_meshes(message: FaceMeshArray) -> None:
             arrival = time.time_ns()
             if self._start is None:
-                # The stamps of what was under way when recording began belong to images that were not recorded.
+                # Meshes in transit at the start belong to images that were not recorded.
                 if topic == "face_mesh" and message.faces:
                     self._start = time.monotonic()
                 return
@@ -128,11 +127,11 @@ class RecorderNode(Node):
         )
 
     def _consider(self, face: FaceMesh, stamp: int) -> None:
-        """Keep the dense mesh of the largest face that looks into the camera."""
+        """Keep the dense mesh of the largest frontal face."""
         if len(face.vertices) == 0 or len(face.vertices_image) == 0:
             return
         q = face.head_pose.pose.orientation
-        # z of the face frame's x axis (out of the face) in the camera: -1 when it looks into the lens.
+        # z of the face frame's x axis (out of the face) in the camera frame: -1 for a frontal face.
         frontal = max(-2.0 * (q.x * q.z - q.w * q.y), 0.0)
         score = float(face.confidence) * frontal**4 * float(face.roi[2] - face.roi[0])
         if score > self._best_score and stamp in self._image_stamps[-15:]:
@@ -168,7 +167,7 @@ class RecorderNode(Node):
         }
         print(json.dumps(status), flush=True)
         if done:
-            signal.raise_signal(signal.SIGINT)  # the way every node of this package ends
+            signal.raise_signal(signal.SIGINT)  # as for every node of this package
 
     def _write(self) -> None:
         self._file.close()
@@ -192,7 +191,7 @@ class RecorderNode(Node):
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the recorder until its recording is complete."""
+    """Run the recorder until the recording is complete."""
     return run(RecorderNode, args=args)
 
 

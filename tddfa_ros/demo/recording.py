@@ -1,4 +1,4 @@
-"""What the recorder saw, as plain arrays: images, face meshes, diagnostics, each with stamp and time of arrival."""
+"""Recording of a graph as arrays: images, face meshes and diagnostics, with stamps and times of arrival."""
 
 from __future__ import annotations
 
@@ -24,8 +24,13 @@ class RecordedFace:
     """One face of one message.
 
     Attributes:
-        stamp: of the image, ns. id, confidence: as published. distance: sellion to camera, m.
-        params: (P,). landmarks: (68, 3) image px. coarse: (M, 3) image px.
+        stamp: stamp of the image, ns.
+        id: track ID.
+        confidence: 0..1.
+        params: (P,) parameters.
+        distance: distance of the sellion from the camera, m.
+        landmarks: (68, 3) landmarks, image px.
+        coarse: (M, 3) vertices of the coarse mesh, image px.
     """
 
     stamp: int
@@ -39,7 +44,13 @@ class RecordedFace:
 
 @dataclass(frozen=True, eq=False)
 class BestFace:
-    """The largest frontal face of the recording, dense: ``vertices`` in m (camera frame), ``image_vertices`` in px."""
+    """Dense mesh of the largest frontal face.
+
+    Attributes:
+        stamp: stamp of the image, ns.
+        vertices: (N, 3) camera optical frame, m.
+        image_vertices: (N, 3) image px.
+    """
 
     stamp: int
     vertices: FloatArray
@@ -48,7 +59,7 @@ class BestFace:
 
 @dataclass
 class Stream:
-    """Messages of one mesh topic: image stamp and arrival, both ns of the system clock, and the faces in them."""
+    """Messages of a mesh topic: image stamps and times of arrival, ns of the system clock, and their faces."""
 
     stamps: list[int] = field(default_factory=list)
     arrivals: list[int] = field(default_factory=list)
@@ -57,14 +68,21 @@ class Stream:
 
 @dataclass(eq=False)
 class Recording:
-    """A recording in memory; images stay in their file until they are asked for.
+    """A recording in memory; images are read from their file on demand.
 
     Attributes:
-        image_stamps, image_arrivals: (F,) int64 ns. image_shape: (height, width).
-        meshes: of ``face_mesh``. raw: of ``face_mesh_raw`` (before smoothing; empty without a smoothing node).
-        triangles, coarse_triangles, uv: from ``face_mesh/topology``; empty when none arrived.
+        folder: folder of the recording.
+        image_shape: (height, width), px.
+        image_stamps: (F,) int64 stamps, ns.
+        image_arrivals: (F,) int64 times of arrival, ns.
+        meshes: messages of ``face_mesh``.
+        raw: messages of ``face_mesh_raw`` (before smoothing); empty without a smoothing node.
+        triangles: (T, 3) triangles of the mesh, from ``face_mesh/topology``; empty if it did not arrive, like the next two.
+        coarse_triangles: (C, 3) triangles of the coarse mesh.
+        uv: (N, 2) texture coordinates.
+        model_name: name of the morphable model.
         diagnostics: {"time": s, "name": node, "values": {key: value}} in order of arrival.
-        best: the face to export; None when no face was seen.
+        best: face to export; None without a face.
     """
 
     folder: Path
@@ -81,7 +99,7 @@ class Recording:
     best: BestFace | None
 
     def images(self) -> Iterator[tuple[int, ImageBGR]]:
-        """All images in order: (stamp in ns, (H, W, 3) uint8)."""
+        """Iterate over (stamp in ns, image (H, W, 3) uint8 BGR), in order."""
         height, width = self.image_shape
         size = height * width * 3
         with (self.folder / IMAGES).open("rb") as file:
@@ -92,7 +110,7 @@ class Recording:
                 yield stamp, np.frombuffer(data, np.uint8).reshape(height, width, 3).copy()
 
     def image(self, stamp: int) -> ImageBGR | None:
-        """The image of a stamp, None when it was not recorded."""
+        """Return the image of a stamp; None when it was not recorded."""
         rows = np.nonzero(self.image_stamps == stamp)[0]
         if len(rows) == 0:
             return None
@@ -102,7 +120,7 @@ class Recording:
         return data.reshape(height, width, 3) if data.size == size else None
 
     def faces_by_stamp(self) -> dict[int, list[RecordedFace]]:
-        """The faces of ``face_mesh`` for each image stamp."""
+        """Group the faces of ``face_mesh`` by image stamp."""
         result: dict[int, list[RecordedFace]] = {stamp: [] for stamp in self.meshes.stamps}
         for face in self.meshes.faces:
             result.setdefault(face.stamp, []).append(face)
@@ -110,7 +128,7 @@ class Recording:
 
 
 def save_tables(recording: Recording) -> None:
-    """Write everything but the images (which the recorder writes as they come) into the recording's folder."""
+    """Write all but the images, which the recorder has written, to the folder of the recording."""
     table: dict[str, Any] = {
         "image_shape": recording.image_shape,
         "image_stamps": recording.image_stamps,
@@ -131,7 +149,7 @@ def save_tables(recording: Recording) -> None:
 
 
 def load_recording(folder: str | Path) -> Recording:
-    """Read what :func:`save_tables` wrote.
+    """Load a recording written by :func:`save_tables`.
 
     Raises:
         TddfaError: the folder holds no recording.

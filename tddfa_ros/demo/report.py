@@ -1,4 +1,4 @@
-"""Numbers of a recording: what came in, what came out, how late, how steady, at what cost."""
+"""Statistics of a recording: rates, drops, latency, jitter, CPU usage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tddfa_ros.demo.recording import Recording, Stream
 from tddfa_ros.types import DoubleArray
 
 Motion = Mapping[int, DoubleArray]
-"""Camera motion over a still picture: image stamp in ns -> (2, 3) similarity from image px to px of that picture."""
+"""Camera motion over a still image: image stamp, ns -> similarity (2, 3) from image px to still px."""
 
 _OUTER_EYES = (36, 45)
 
@@ -20,12 +20,12 @@ _OUTER_EYES = (36, 45)
 def measure(
     recording: Recording, cpu_share: Mapping[str, float] | None = None, motion: Motion | None = None
 ) -> dict[str, Any]:
-    """All numbers of a recording, ready for JSON.
+    """Compute all statistics of a recording, ready for JSON.
 
     Args:
-        recording: at least one image and one mesh message make the numbers meaningful; with none they are None.
-        cpu_share: per process, percent of one CPU core.
-        motion: the motion of the virtual camera, when the source is a still picture.
+        recording: the recording; statistics without data are None.
+        cpu_share: CPU usage by process, percent of one core.
+        motion: ground-truth camera motion over a still image; None for other sources.
     """
     meshes = recording.meshes
     seen = set(recording.image_stamps.tolist()) | set(meshes.stamps)
@@ -60,12 +60,11 @@ def measure(
 
 
 def track_jitter(stream: Stream, motion: Motion | None = None) -> dict[str, float] | None:
-    """How much the 68 landmarks of the longest track tremble and wander, in px of the image and of the face.
+    """Compute jitter and drift of the 68 landmarks of the longest track.
 
-    ``tremble`` needs no truth: the second difference of a smooth path is nearly 0, and that of white noise is sqrt(6)
-    times its standard deviation; only runs of evenly spaced frames count. ``wander``, with the camera's motion:
-    landmarks mapped back into the photo stand still if all is well; their standard deviation over time is what
-    noise, lag and pose-dependent error leave.
+    Jitter needs no ground truth: the second difference of a smooth path is nearly 0, that of white noise is sqrt(6) times its
+    standard deviation; only evenly spaced frames are used. Drift needs the camera motion: landmarks mapped to the still image
+    should be constant, and their standard deviation over time is the sum of noise, lag and pose-dependent error.
 
     Returns:
         Keys ``frames``, ``jitter_px``, ``jitter_percent`` (of the distance of the outer eye corners) and, with
@@ -84,27 +83,27 @@ def track_jitter(stream: Stream, motion: Motion | None = None) -> dict[str, floa
         return None
     times = np.array([f.stamp for f in track], dtype=np.int64) / 1e9
     points = np.array([f.landmarks[:, :2] for f in track], dtype=np.float64)
-    scale = np.ones(len(track))  # px of the moved photo per image px
+    scale = np.ones(len(track))  # still px per image px
     if known is not None:
         moves = np.array([known[f.stamp] for f in track])
         points = np.einsum("fij,flj->fli", moves[:, :, :2], points) + moves[:, None, :, 2]
         scale = np.sqrt(np.abs(np.linalg.det(moves[:, :, :2])))
     eyes = np.linalg.norm(points[:, _OUTER_EYES[0]] - points[:, _OUTER_EYES[1]], axis=1).mean()
     to_image = 1 / float(scale.mean())
-    tremble = _tremble(points, times)
+    jitter = _jitter(points, times)
     result = {
         "frames": float(len(track)),
-        "jitter_px": tremble * to_image,
-        "jitter_percent": 100 * tremble / eyes,
+        "jitter_px": jitter * to_image,
+        "jitter_percent": 100 * jitter / eyes,
     }
     if known is not None:
-        wander = float(np.sqrt(points.var(axis=0).sum(axis=-1).mean()))
-        result |= {"drift_px": wander * to_image, "drift_percent": 100 * wander / eyes}
+        drift = float(np.sqrt(points.var(axis=0).sum(axis=-1).mean()))
+        result |= {"drift_px": drift * to_image, "drift_percent": 100 * drift / eyes}
     return {key: round(float(value), 4) for key, value in result.items()}
 
 
-def _tremble(points: DoubleArray, times: DoubleArray) -> float:
-    """Root mean square of second differences over sqrt(6), 2D, over evenly spaced triples of frames."""
+def _jitter(points: DoubleArray, times: DoubleArray) -> float:
+    """Compute the RMS of second differences over sqrt(6), 2D, over evenly spaced triples of frames."""
     steps = np.diff(times)
     typical = np.median(steps)
     even = (np.abs(steps[1:] - typical) < 0.5 * typical) & (
@@ -112,7 +111,7 @@ def _tremble(points: DoubleArray, times: DoubleArray) -> float:
     )
     if not even.any():
         return float("nan")
-    # The grid is not quite even: weigh the neighbours so that a straight path gives exactly 0.
+    # Weight the neighbors by their spacing, so that a straight path gives exactly 0.
     before, after = steps[:-1][even, None, None], steps[1:][even, None, None]
     straight = (points[:-2][even] * after + points[2:][even] * before) / (before + after)
     second = 2 * (points[1:-1][even] - straight)
@@ -120,7 +119,7 @@ def _tremble(points: DoubleArray, times: DoubleArray) -> float:
 
 
 def stage_times(recording: Recording) -> dict[str, dict[str, float]]:
-    """Per node: the mean over the recording of every number in its diagnostics that ends in ``ms``."""
+    """Average every diagnostics value whose key ends in ``ms``, by node."""
     collected: dict[str, dict[str, list[float]]] = {}
     for entry in recording.diagnostics:
         for key, text in entry["values"].items():
@@ -139,7 +138,7 @@ def stage_times(recording: Recording) -> dict[str, dict[str, float]]:
 
 
 def to_text(numbers: Mapping[str, Any], source: str) -> str:
-    """The report for people."""
+    """Format the statistics as text."""
     image = numbers["image"]
     lines = [
         f"source                 {source}, {image['width']}x{image['height']} at {_n(numbers['frame_rate'])} Hz",
@@ -161,7 +160,7 @@ def to_text(numbers: Mapping[str, Any], source: str) -> str:
         lines.append(f"  {node}: " + ", ".join(f"{k} {v:.2f}" for k, v in stages.items()))
     lines += [
         "",
-        "jitter of the 68 landmarks (tremble: frame to frame; wander: against the camera's motion)",
+        "68 landmarks (jitter: frame to frame; drift: against the camera motion)",
     ]
     for topic, jitter in numbers["jitter"].items():
         lines.append(f"  {topic}: " + _jitter_line(jitter))
@@ -173,16 +172,16 @@ def to_text(numbers: Mapping[str, Any], source: str) -> str:
 
 def _jitter_line(jitter: Mapping[str, float] | None) -> str:
     if jitter is None:
-        return "too few frames of one face"
-    text = f"tremble {jitter['jitter_px']:.3f} px ({jitter['jitter_percent']:.2f} % of the eye distance)"
+        return "too few frames of a track"
+    text = f"jitter {jitter['jitter_px']:.3f} px ({jitter['jitter_percent']:.2f} % of the eye distance)"
     if "drift_px" in jitter:
-        text += f", wander {jitter['drift_px']:.3f} px ({jitter['drift_percent']:.2f} %)"
+        text += f", drift {jitter['drift_px']:.3f} px ({jitter['drift_percent']:.2f} %)"
     return text
 
 
 def _line(values: Mapping[str, float] | None) -> str:
     if values is None:
-        return "nothing arrived"
+        return "no messages"
     return ", ".join(f"{key} {value:.1f}" for key, value in values.items())
 
 

@@ -1,4 +1,4 @@
-"""A recording made visible: video, still picture, textured mesh."""
+"""Render a recording: video, still image, textured mesh."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tddfa_ros.rendering.texture import sample_texture
 from tddfa_ros.types import POSE_SIZE, ImageBGR
 from tddfa_ros.video.encoder import VideoEncoder
 
-_FPS_SPAN = 1_000_000_000  # ns over which the frame rate on the picture is counted
+_FPS_SPAN = 1_000_000_000  # ns over which the displayed frame rate is averaged
 
 
-def drawable(face: RecordedFace) -> OverlayFace:
-    """A recorded face as the overlay takes it."""
+def overlay_face(face: RecordedFace) -> OverlayFace:
+    """Convert a recorded face for the overlay."""
     rotation = decompose(face.params[:POSE_SIZE].reshape(3, 4))[1]
     return OverlayFace(
         id=face.id,
@@ -37,18 +37,18 @@ def drawable(face: RecordedFace) -> OverlayFace:
 
 
 def write_video(recording: Recording, path: Path, rate: float) -> tuple[int, ImageBGR | None]:
-    """Draw every image with the faces of the same stamp, and encode.
+    """Draw the faces on every image of the same stamp, and encode a video.
 
     Args:
-        recording: with images.
-        path: of the ``.mp4``.
+        recording: recording with images.
+        path: path of the ``.mp4``.
         rate: frames per second of the video.
 
     Returns:
-        Number of frames written, and the picture of the best face (None when no face was seen).
+        Number of frames written, and the overlay of the best face (None without a face).
 
     Raises:
-        TddfaError: no codec works, or the file does not decode to as many frames as were written.
+        TddfaError: no codec works, or the file does not decode to the written number of frames.
     """
     height, width = recording.image_shape
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def write_video(recording: Recording, path: Path, rate: float) -> tuple[int, Ima
         span = min(_FPS_SPAN, max(stamp - first, 1))
         fps = recent.sum() * 1e9 / span if stamp - first > 0.3e9 else None
         options = OverlayOptions(fps=fps)
-        found = [drawable(face) for face in faces.get(stamp, [])]
+        found = [overlay_face(face) for face in faces.get(stamp, [])]
         drawn = draw_overlay(image, found, topology, options)
         writer.write(drawn)
         count += 1
@@ -78,7 +78,7 @@ def write_video(recording: Recording, path: Path, rate: float) -> tuple[int, Ima
 
 
 def write_textured_mesh(recording: Recording, path: Path, model: MorphableModel) -> list[Path]:
-    """Write the best face of a recording as OBJ in metres, textured from its image. Empty list when there is none."""
+    """Write the best face of a recording as textured OBJ, m; return the written files, none without a face."""
     best = recording.best
     image = recording.image(best.stamp) if best is not None else None
     if best is None or image is None:
@@ -90,7 +90,7 @@ def write_textured_mesh(recording: Recording, path: Path, model: MorphableModel)
 
 
 def _verify(path: Path, count: int) -> None:
-    """Decode the file: a video nobody can open must not pass for a result."""
+    """Check that the file decodes to the written number of frames."""
     reader = cv2.VideoCapture(str(path))
     decoded, deadline = 0, time.monotonic() + 120
     while reader.grab() and time.monotonic() < deadline:

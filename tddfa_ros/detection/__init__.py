@@ -1,4 +1,4 @@
-"""Face detectors, one file each, behind one protocol."""
+"""Face detectors behind the protocol `Detector`, and the factory that creates one from a configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tddfa_ros.model_store.store import ModelStore
 __all__ = ["DETECTORS", "Detector", "check_detection", "create_detector"]
 
 SMALLEST_INPUT = 96
-"""Least long side, px, that a detector is given; below it none finds anything but a face that fills the picture."""
+"""Minimum long side of the detector input, px; below it only faces that fill the image are detected."""
 
 Maker = Callable[[Path, DetectionConfig, str, int], Detector]
 
@@ -53,18 +53,18 @@ DETECTORS: dict[str, Maker] = {
     "scrfd": _scrfd,
     "yunet": _yunet,
 }
-"""Makers of detectors by family, which is also the usual name of their model."""
+"""Factories by detector family; the family is also the default name of its model."""
 
 
 def check_detection(config: DetectionConfig) -> None:
-    """Refuse values that no detector could work with; whether its model is there is not looked at.
+    """Validate options that depend on each other, without loading a model.
 
     Raises:
-        ConfigError: the input size is too small, or the fallback is no second try.
+        ConfigError: the input size is too small, or the fallback is neither another detector nor a lower threshold.
     """
     if 0 < config.input_size < SMALLEST_INPUT:
         raise ConfigError(
-            f"detection.input_size must be 0 (what the detector was made for) or at least {SMALLEST_INPUT}, not {config.input_size}"
+            f"detection.input_size must be 0 (the native size of the detector) or at least {SMALLEST_INPUT}, not {config.input_size}"
         )
     low = _lower_threshold(config)
     if low is None and config.fallback and config.fallback == config.detector:
@@ -81,29 +81,32 @@ def check_detection(config: DetectionConfig) -> None:
 def create_detector(
     config: DetectionConfig, store: ModelStore, device: str = "auto", threads: int = 1
 ) -> Detector:
-    """Make the detector that the configuration names; its model is fetched when it is not there yet.
+    """Create the configured detector; fetch its model if it is missing.
 
-    ``config.detector`` is a name of the model list, or the path of an ``.onnx`` file; ``config.fallback`` adds a second try.
+    Args:
+        config: ``detector`` is a name in the model list or the path of an ``.onnx`` file; ``fallback`` adds a fallback.
+        store: provides the models.
+        device, threads: see `OnnxSession`.
 
     Raises:
-        ConfigError: there is no such detector, or the fallback or the input size makes no sense.
-        ModelError: its model cannot be had or loaded.
+        ConfigError: the detector is unknown, or the fallback or input size is invalid.
+        ModelError: the model is unavailable or cannot be loaded.
     """
     check_detection(config)
     first = _create(config, store, device, threads)
     if not config.fallback:
         return first
-    from tddfa_ros.detection.fallback import LowerThreshold, OtherDetector
+    from tddfa_ros.detection.fallback import LowerThreshold, SecondDetector
 
     low = _lower_threshold(config)
     if low is not None:
         return LowerThreshold(first, low)
     other = replace(config, detector=config.fallback, input_size=0)
-    return OtherDetector(first, _create(other, store, device, threads))
+    return SecondDetector(first, _create(other, store, device, threads))
 
 
 def _lower_threshold(config: DetectionConfig) -> float | None:
-    """The fallback as a number; None where it is a name or nothing."""
+    """Return the fallback as a threshold; None where it is a detector or empty."""
     try:
         return float(config.fallback)
     except ValueError:
@@ -121,13 +124,13 @@ def _create(config: DetectionConfig, store: ModelStore, device: str, threads: in
         family = name if name in DETECTORS else family_of(path)
     elif name in DETECTORS:
         raise ConfigError(
-            f"the detector {name} needs weights of your own: run 'tddfa models import --from FILE'"
+            f"the detector {name} needs your own weights: run 'tddfa models import --from FILE'"
         )
     else:
         known = sorted(entry.name for entry in store.entries.values() if entry.role == "detector")
         raise ConfigError(f"there is no detector {name!r}; known are {', '.join(known)}")
     if family is None:
         raise ModelError(
-            f"{path} is none of the detectors that can be read: {', '.join(sorted(DETECTORS))}"
+            f"{path} is not a supported detector; supported are {', '.join(sorted(DETECTORS))}"
         )
     return DETECTORS[family](path, config, device, threads)

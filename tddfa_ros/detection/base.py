@@ -1,4 +1,4 @@
-"""What every face detector looks like."""
+"""Interface of face detectors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tddfa_ros.types import FloatArray, ImageBGR
 
 
 class Detector(Protocol):
-    """Finds faces.
+    """Callable that detects faces in an image.
 
-    Every detector returns boxes of one extent, the one that `tddfa_ros.geometry.roi.roi_from_box` is made for (that of
-    3DDFA_V2's FaceBoxes: from above the eyebrows to below the mouth). A detector that was trained on other extents
-    corrects its boxes itself, with constants that its module documents.
+    All detectors return boxes of the same extent, the one that `tddfa_ros.geometry.roi.roi_from_box` expects (that of
+    3DDFA_V2's FaceBoxes: from above the eyebrows to below the mouth). A detector trained on another extent corrects its
+    boxes with constants documented in its module.
 
     Attributes:
-        score_threshold: faces below are dropped, 0..1.
-        max_faces: at most so many faces are returned.
+        score_threshold: minimum score of a detection, 0..1.
+        max_faces: maximum number of detections.
 
     Both may be changed between calls.
     """
@@ -28,22 +28,23 @@ class Detector(Protocol):
 
     @property
     def provider(self) -> str:
-        """The compute device in use, in ONNX Runtime's words (``CPUExecutionProvider``)."""
+        """Execution provider in use, as ONNX Runtime names it (``CPUExecutionProvider``)."""
         ...
 
     @property
     def fallback_reason(self) -> str | None:
-        """One sentence that says why a requested GPU is not used, or None."""
+        """Why a requested GPU is not used, one sentence; None if it is used or was not requested."""
         ...
 
     def __call__(self, image: ImageBGR) -> FloatArray:
-        """Return the faces of an (H, W, 3) BGR image as (n, 5) ``x0, y0, x1, y1, score``, largest first.
+        """Detect the faces of an (H, W, 3) uint8 BGR image.
 
-        Boxes are in image px and may reach over the border; scores are in 0..1.
+        Returns:
+            (n, 5) float32 ``x0, y0, x1, y1, score``, largest first; image px, possibly beyond the border; score 0..1.
         """
         ...
 
 
 def no_boxes() -> FloatArray:
-    """The answer of a detector that sees no face: (0, 5)."""
+    """Return an empty array of detections, (0, 5) float32."""
     return np.zeros((0, 5), np.float32)

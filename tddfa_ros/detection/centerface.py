@@ -1,7 +1,7 @@
-"""CenterFace: faces as points (Xu, Yan, Yang et al. 2019, https://arxiv.org/abs/1911.03599).
+"""CenterFace detector: faces as heat map peaks (Xu, Yan, Yang et al. 2019, https://arxiv.org/abs/1911.03599).
 
-The network maps an RGB image (0..255) to maps at a quarter of its size. A face is a local maximum of the heat map; at
-that cell two more maps hold ``log(height / 4), log(width / 4)`` and the centre's offset ``dy, dx`` inside the cell.
+Input: RGB image (0..255). Outputs: maps at a quarter of its size. A face is a local maximum of the heat map; at that cell
+two more maps hold ``log(height / 4), log(width / 4)`` and the offset ``dy, dx`` of the center inside the cell.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ STRIDE = 4
 """Input pixels per map cell."""
 
 SIZE_MULTIPLE = 32
-"""Input sides must be multiples of this: the network halves them five times and adds what it upsamples again."""
+"""Input sides must be multiples of this: the network downsamples five times and adds upsampled features."""
 
 NMS_IOU = 0.3
-"""Boxes that overlap a better one by more than this are the same face."""
+"""IoU threshold of non-maximum suppression."""
 
 
 class CenterFace(OnnxDetector):
-    """A CenterFace model with free height and width, as `tddfa_ros.model_store.store` keeps it."""
+    """CenterFace with dynamic input height and width, as `tddfa_ros.model_store.store` provides it."""
 
     DEFAULT_SIZE = 320
 
@@ -34,23 +34,23 @@ class CenterFace(OnnxDetector):
         tensor = np.ascontiguousarray(fitted[None, :, :, ::-1].transpose(0, 3, 1, 2), np.float32)
         heat, size, offset = self._session.run(
             {self._input: tensor},
-            self._session.output_names[:3],  # the fourth, five landmarks, is not needed
+            self._session.output_names[:3],  # the fourth (five landmarks) is not needed
         )
         boxes = decode(heat[0, 0], size[0], offset[0], self.score_threshold)
         boxes = suppress(boxes, NMS_IOU, self.max_faces)
-        # Pixel centres are at whole numbers in the image and at halves in the network's coordinates.
+        # Pixel centers are at integers in the image and at half-integers in network coordinates.
         boxes[:, :4] = to_common_extent(boxes[:, :4]) / scale - 0.5
         return boxes
 
 
 def decode(heat: FloatArray, size: FloatArray, offset: FloatArray, threshold: float) -> FloatArray:
-    """Turn the network's maps into boxes.
+    """Decode the output maps into boxes.
 
     Args:
         heat: (h, w) scores 0..1.
         size: (2, h, w) log of height and width in cells.
-        offset: (2, h, w) dy, dx of the centre from the middle of its cell, in cells.
-        threshold: lowest score of a face.
+        offset: (2, h, w) dy, dx of the center from the middle of its cell, in cells.
+        threshold: minimum score.
 
     Returns:
         (n, 5) ``x0, y0, x1, y1, score`` in input px, x = 0 at the left edge of the first pixel; unordered.

@@ -1,8 +1,8 @@
-"""FaceBoxes: an SSD for the CPU (Zhang et al. 2017, https://arxiv.org/abs/1708.05234), the detector of 3DDFA_V2.
+"""FaceBoxes detector: an SSD for the CPU (Zhang et al. 2017, https://arxiv.org/abs/1708.05234), the detector of 3DDFA_V2.
 
-The network takes BGR minus :data:`MEAN` and answers, for each of its priors, four offsets and the softmax of background
-and face. A prior is a square of a fixed size on a grid of one of three strides; small ones stand denser than their stride
-(the paper's section 3.3), at :data:`PRIORS`.
+Input: BGR minus :data:`MEAN`. Outputs: for each prior, four offsets and the softmax of background and face. A prior is a
+square of fixed size on a grid of one of three strides; small ones are denser than their stride (anchor densification,
+section 3.3 of the paper), see :data:`PRIORS`.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ PRIORS: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = (
     (64, ((256, 1),)),
     (128, ((512, 1),)),
 )
-"""Per stride: side of a prior, px, and how often it stands in a cell along each axis."""
+"""Per stride: side of a prior, px, and its number per cell along each axis."""
 
 VARIANCES = (0.1, 0.2)
 NMS_IOU = 0.3
 MOST_WIDTH, MOST_HEIGHT = 1080, 720
-"""Larger images are scaled down to fit, as in 3DDFA_V2, unless another size is asked for."""
+"""Larger images are downscaled to fit, as in 3DDFA_V2, unless another size is set."""
 
 _MOST_CANDIDATES = 5000
 
 
 class FaceBoxes(OnnxDetector):
-    """A FaceBoxes model with free height and width. Its boxes define the extent that `Detector` promises.
+    """FaceBoxes with dynamic input height and width; its boxes define the common extent of `Detector`.
 
-    Images are never enlarged; an ``input_size`` of 0 is 3DDFA_V2's limit of 1080 x 720 px.
+    Images are never upscaled; an ``input_size`` of 0 is 3DDFA_V2's limit of 1080 x 720 px.
     """
 
     DEFAULT_SIZE = 0
@@ -59,7 +59,7 @@ class FaceBoxes(OnnxDetector):
         if len(best) > _MOST_CANDIDATES:
             best = best[np.argsort(-faces[best], kind="stable")[:_MOST_CANDIDATES]]
         boxes = decode(offsets[0, best], priors(height, width)[best])
-        # 3DDFA_V2 divides by the scale it asked for, not by the one that whole pixels gave.
+        # As in 3DDFA_V2: divide by the requested scale, not by the one after rounding to whole pixels.
         boxes *= np.array([width, height, width, height], np.float32) / np.float32(scale)
         boxes = np.hstack([boxes, faces[best, None]])
         return suppress(boxes, NMS_IOU, self.max_faces, border=1.0)
@@ -72,7 +72,7 @@ class FaceBoxes(OnnxDetector):
 
 @lru_cache(maxsize=8)
 def priors(height: int, width: int) -> FloatArray:
-    """Priors (P, 4) ``cx, cy, w, h`` of an image of that size, in units of its width and height; read-only."""
+    """Return the priors (P, 4) ``cx, cy, w, h`` for an image size, in units of width and height; read-only."""
     levels = []
     for stride, squares in PRIORS:
         in_cell = np.array(  # x, y in the cell, 0..1, and the side; y is the outer loop
@@ -80,21 +80,21 @@ def priors(height: int, width: int) -> FloatArray:
         )
         y, x = np.mgrid[: -(-height // stride), : -(-width // stride)]
         cells = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
-        centres = (cells + in_cell[:, :2]) * stride
-        sides = np.broadcast_to(in_cell[:, 2:], centres.shape)
-        levels.append(np.concatenate([centres, sides], axis=-1).reshape(-1, 4))
+        centers = (cells + in_cell[:, :2]) * stride
+        sides = np.broadcast_to(in_cell[:, 2:], centers.shape)
+        levels.append(np.concatenate([centers, sides], axis=-1).reshape(-1, 4))
     out = (np.concatenate(levels) / [width, height, width, height]).astype(np.float32)
     out.setflags(write=False)
     return out
 
 
 def _steps(count: int) -> list[float]:
-    """Where in a cell priors stand along one axis: alone in the middle, else evenly from its edge on."""
+    """Return positions of priors in a cell along one axis: one at the center, or several evenly spaced from the edge."""
     return [0.5] if count == 1 else [i / count for i in range(count)]
 
 
 def decode(offsets: FloatArray, squares: FloatArray) -> FloatArray:
-    """Boxes (n, 4) ``x0, y0, x1, y1`` from the network's offsets and the priors (n, 4), in units of width and height."""
-    centres = squares[:, :2] + offsets[:, :2] * np.float32(VARIANCES[0]) * squares[:, 2:]
+    """Decode offsets and priors (n, 4) into boxes (n, 4) ``x0, y0, x1, y1``, in units of width and height."""
+    centers = squares[:, :2] + offsets[:, :2] * np.float32(VARIANCES[0]) * squares[:, 2:]
     halves = squares[:, 2:] * np.exp(offsets[:, 2:] * np.float32(VARIANCES[1])) / 2
-    return np.hstack([centres - halves, centres + halves])
+    return np.hstack([centers - halves, centers + halves])

@@ -1,4 +1,4 @@
-"""A second try where a detector sees no face: the same one at a lower threshold, or another one."""
+"""Fallbacks for images without a detection: the same detector at a lower threshold, or another detector."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from tddfa_ros.types import FloatArray, ImageBGR
 
 
 class LowerThreshold:
-    """A detector that tries again at a lower threshold when it finds nothing.
+    """Detector that runs again at a lower threshold when the first pass has no detection.
 
     Args:
-        detector: the one that looks; its ``score_threshold`` is that of the first look.
-        score_threshold: of the second look, 0..1; where the first one's is not higher there is no second look.
+        detector: its ``score_threshold`` applies to the first pass.
+        score_threshold: of the second pass, 0..1; there is none if it is not below that of the first pass.
     """
 
     def __init__(self, detector: Detector, score_threshold: float) -> None:
@@ -19,7 +19,7 @@ class LowerThreshold:
 
     @property
     def score_threshold(self) -> float:
-        """Of the first look."""
+        """Threshold of the first pass."""
         return self._detector.score_threshold
 
     @score_threshold.setter
@@ -46,7 +46,7 @@ class LowerThreshold:
         return self._detector.fallback_reason
 
     def __call__(self, image: ImageBGR) -> FloatArray:
-        """See `Detector`; an image without faces takes twice the time."""
+        """See `Detector`; an image without a detection takes twice the time."""
         found = self._detector(image)
         usual = self._detector.score_threshold
         if len(found) or self._low >= usual:
@@ -58,15 +58,15 @@ class LowerThreshold:
             self._detector.score_threshold = usual
 
 
-class OtherDetector:
-    """Two detectors; the second one looks where the first finds nothing, at the same threshold."""
+class SecondDetector:
+    """Two detectors; the second runs, at the same threshold, when the first has no detection."""
 
     def __init__(self, first: Detector, second: Detector) -> None:
         self._first, self._second = first, second
 
     @property
     def score_threshold(self) -> float:
-        """Of both."""
+        """Of both detectors."""
         return self._first.score_threshold
 
     @score_threshold.setter
@@ -75,7 +75,7 @@ class OtherDetector:
 
     @property
     def max_faces(self) -> int:
-        """Of both."""
+        """Of both detectors."""
         return self._first.max_faces
 
     @max_faces.setter
@@ -84,12 +84,12 @@ class OtherDetector:
 
     @property
     def provider(self) -> str:
-        """The first one's; see `Detector.provider`."""
+        """Of the first detector; see `Detector.provider`."""
         return self._first.provider
 
     @property
     def fallback_reason(self) -> str | None:
-        """The first reason of the two; see `Detector.fallback_reason`."""
+        """Of the first detector that has one; see `Detector.fallback_reason`."""
         return self._first.fallback_reason or self._second.fallback_reason
 
     def __call__(self, image: ImageBGR) -> FloatArray:

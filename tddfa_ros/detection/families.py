@@ -1,4 +1,4 @@
-"""Which detector an ONNX file holds, by its inputs and outputs: files need no name and no entry in a list for that."""
+"""Identification of the detector in an ONNX file from its inputs and outputs, independent of the file name."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tddfa_ros.errors import ModelError
 
 YUNET_STRIDES = (8, 16, 32)
 YUNET_OUTPUTS = tuple(f"{kind}_{s}" for kind in ("cls", "obj", "bbox") for s in YUNET_STRIDES)
-"""Those that are needed; there are also ``kps_<stride>``, five landmarks."""
+"""Outputs in use; the model also has ``kps_<stride>``, five landmarks."""
 
 _SCRFD_WIDTHS = {6: (1, 4), 9: (1, 4, 10), 10: (1, 4), 15: (1, 4, 10)}
 _CENTERFACE_CHANNELS = (1, 2, 2, 10)
 
 
 def family_of(path: str | Path) -> str | None:
-    """``centerface``, ``faceboxes``, ``scrfd`` or ``yunet``; None for an ONNX file that is none of them.
+    """Return ``centerface``, ``faceboxes``, ``scrfd`` or ``yunet``; None for any other ONNX file.
 
     Raises:
         ModelError: the file is not a readable ONNX file.
@@ -40,14 +40,14 @@ def family_of(path: str | Path) -> str | None:
 
 
 def fixed_size(path: str | Path) -> tuple[int, int] | None:
-    """Height and width of the only input that a network takes; None if they are free."""
+    """Return the fixed input height and width of a network; None if they are dynamic."""
     sides = _sides(_image_input(read_onnx(path).graph))
     height, width = sides[2:4] if len(sides) == 4 else (None, None)
     return (height, width) if height and width else None
 
 
 def read_onnx(path: str | Path) -> Any:
-    """The file as an ``onnx.ModelProto``; ModelError, in one sentence, if it is none."""
+    """Read the file as an ``onnx.ModelProto``; raise ModelError if it is not one."""
     import onnx
 
     try:
@@ -67,7 +67,7 @@ def _image_input(graph: Any) -> Any:
 
 
 def _offers_boxes(graph: Any) -> bool:
-    """Two outputs of 4 and of 2 numbers per prior; older exporters do not write shapes, but the last layer tells them."""
+    """Check for two outputs of 4 and 2 values per prior; without stored shapes, for a final softmax over convolutions."""
     widths = [sides[-1] if sides else None for sides in map(_sides, graph.output)]
     if widths == [4, 2]:
         return True
@@ -83,5 +83,5 @@ def _offers_boxes(graph: Any) -> bool:
 
 
 def _sides(value: Any) -> list[int | None]:
-    """Declared sides of an input or output; None where one is free."""
+    """Return the declared dimensions of an input or output; None for a dynamic one."""
     return [dim.dim_value or None for dim in value.type.tensor_type.shape.dim]

@@ -1,4 +1,4 @@
-"""What all detectors that run in ONNX Runtime have in common."""
+"""Base class of detectors that run in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tddfa_ros.runtime.session import OnnxSession
 
 
 class OnnxDetector:
-    """Options and session of a detector; `Detector` says what a subclass must answer when it is called.
+    """Options and session of a detector; a subclass implements ``__call__`` of `Detector`.
 
     Args:
-        path: the network, an ``.onnx`` file.
-        input_size: long side in px of what the network sees; smaller faces need a larger one, and time grows with its square. 0 for
+        path: ``.onnx`` file of the network.
+        input_size: long side of the network input, px; larger values detect smaller faces, and time grows with the square. 0 for
             ``DEFAULT_SIZE``.
-        score_threshold: faces below are dropped, 0..1.
-        max_faces: at most so many faces are returned, the largest ones.
+        score_threshold: minimum score of a detection, 0..1.
+        max_faces: maximum number of detections; the largest are kept.
         device, threads: see `OnnxSession`.
     """
 

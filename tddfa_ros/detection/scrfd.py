@@ -1,8 +1,8 @@
-"""SCRFD (Guo et al. 2021, https://arxiv.org/abs/2105.04714), from the ONNX files that insightface publishes.
+"""SCRFD detector (Guo et al. 2021, https://arxiv.org/abs/2105.04714), from the ONNX files that insightface publishes.
 
-Per stride, one output holds scores, one the distances from an anchor's centre to the four sides in units of the stride,
-and, where the network has them, one five landmarks. All scores come first, then all distances. Anchors stand at the top
-left corner of each cell: two on each of the strides 8, 16, 32, or one on each of 8 to 128.
+Per stride, one output holds scores, one the distances from the anchor center to the four sides in units of the stride,
+and, in some models, one five landmarks. All scores come first, then all distances. Anchors are at the top left corner of
+each cell: two per cell at strides 8, 16, 32, or one per cell at strides 8 to 128.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ LAYOUTS = {
     10: ((8, 16, 32, 64, 128), 1),
     15: ((8, 16, 32, 64, 128), 1),
 }
-"""Number of outputs -> strides, and anchors per cell."""
+"""Number of outputs -> strides and anchors per cell."""
 
 NMS_IOU = 0.4
 
 
 class Scrfd(OnnxDetector):
-    """An SCRFD model. Its boxes are taken to be WIDER FACE's, as CenterFace's are, and brought to the common extent."""
+    """SCRFD; boxes are converted from WIDER FACE's extent to the common one."""
 
     def __init__(self, path: str | Path, *options: Any, **more: Any) -> None:
         super().__init__(path, *options, **more)
@@ -72,14 +72,14 @@ def decode(
     anchors: int,
     threshold: float,
 ) -> FloatArray:
-    """Turn the network's outputs into boxes.
+    """Decode the outputs into boxes.
 
     Args:
-        scores: per stride (..., 1), cells row by row and in each its anchors.
+        scores: per stride (..., 1), row-major cells with their anchors.
         distances: per stride (..., 4): left, top, right, bottom.
-        strides, columns: per stride, px and cells in a row.
-        anchors: per cell.
-        threshold: lowest score of a face.
+        strides, columns: per stride, px and number of cells in a row.
+        anchors: number per cell.
+        threshold: minimum score.
 
     Returns:
         (n, 5) ``x0, y0, x1, y1, score`` in network px; unordered.
@@ -89,8 +89,8 @@ def decode(
         flat = score.reshape(-1)
         chosen = np.flatnonzero(flat >= threshold)
         cells = chosen // anchors
-        centres = np.stack([cells % count, cells // count], axis=1)
+        centers = np.stack([cells % count, cells // count], axis=1)
         sides = distance.reshape(-1, 4)[chosen]
-        low, high = (centres - sides[:, :2]) * stride, (centres + sides[:, 2:]) * stride
+        low, high = (centers - sides[:, :2]) * stride, (centers + sides[:, 2:]) * stride
         found.append(np.hstack([low, high, flat[chosen, None]]))
     return np.concatenate(found).astype(np.float32)

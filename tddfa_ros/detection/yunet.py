@@ -1,8 +1,8 @@
-"""YuNet (Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y), from OpenCV's ``face_detection_yunet_2023mar.onnx``.
+"""YuNet detector (Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y), from OpenCV's ``face_detection_yunet_2023mar.onnx``.
 
-It is run here and not by ``cv2.FaceDetectorYN``, so that ``device`` and ``threads`` hold and every OpenCV gives the same boxes. One output
-per stride and kind: a cell at column c, row r has the score ``sqrt(cls * obj)``, the centre ``(c + dx, r + dy)`` and the sides ``exp(w), exp(h)``,
-in strides.
+It runs in ONNX Runtime instead of ``cv2.FaceDetectorYN``, so that ``device`` and ``threads`` apply and boxes do not depend on the OpenCV version.
+One output per stride and kind: the cell at column c, row r has the score ``sqrt(cls * obj)``, the center ``(c + dx, r + dy)`` and the sides
+``exp(w), exp(h)``, in strides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NMS_IOU = 0.3
 
 
 class YuNet(OnnxDetector):
-    """A YuNet model. Its boxes are taken to be WIDER FACE's, as CenterFace's are, and brought to the common extent."""
+    """YuNet; boxes are converted from WIDER FACE's extent to the common one."""
 
     def __init__(self, path: str | Path, *options: Any, **more: Any) -> None:
         super().__init__(path, *options, **more)
@@ -47,12 +47,12 @@ class YuNet(OnnxDetector):
 
 
 def decode(outputs: Mapping[str, FloatArray], width: int, threshold: float) -> FloatArray:
-    """Turn the network's outputs into boxes.
+    """Decode the outputs into boxes.
 
     Args:
-        outputs: by name: ``cls_<stride>`` and ``obj_<stride>`` (1, cells, 1), ``bbox_<stride>`` (1, cells, 4); cells row by row.
-        width: of the network's input, px.
-        threshold: lowest score of a face.
+        outputs: by name: ``cls_<stride>`` and ``obj_<stride>`` (1, cells, 1), ``bbox_<stride>`` (1, cells, 4); row-major cells.
+        width: of the network input, px.
+        threshold: minimum score.
 
     Returns:
         (n, 5) ``x0, y0, x1, y1, score`` in network px; unordered.
@@ -64,8 +64,8 @@ def decode(outputs: Mapping[str, FloatArray], width: int, threshold: float) -> F
         chosen = np.flatnonzero(scores >= threshold)
         box = outputs[f"bbox_{stride}"].reshape(-1, 4)[chosen]
         columns = width // stride
-        centres = np.stack([chosen % columns, chosen // columns], axis=1) + box[:, :2]
+        centers = np.stack([chosen % columns, chosen // columns], axis=1) + box[:, :2]
         halves = np.exp(box[:, 2:]) / 2
-        low, high = (centres - halves) * stride, (centres + halves) * stride
+        low, high = (centers - halves) * stride, (centers + halves) * stride
         found.append(np.hstack([low, high, scores[chosen, None]]))
     return np.concatenate(found).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Edit faces: attributes of the person, expressions of their own or of others, and the photograph redrawn to match."""
+"""Edit faces: attributes of the person, expressions of their own or of others, and the source image redrawn to match."""
 
 from __future__ import annotations
 

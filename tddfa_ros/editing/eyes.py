@@ -25,16 +25,16 @@ def eye_colors(
     covered: FloatArray,
     skin: FloatArray,
 ) -> FloatArray:
-    """Draw an eyeball of no particular color, (h, w, 3) BGR 0..255, for eyes that are closed in the photograph.
+    """Draw an eyeball of no particular color, (h, w, 3) BGR 0..255, for eyes that are closed in the source image.
 
     Args:
-        vertices: (N, 3) the head in picture px. covered: (h, w) how much of each pixel shows the eyeball.
+        vertices: (N, 3) the head in image px. covered: (h, w) how much of each pixel shows the eyeball.
         skin: (3,) BGR of the skin around, to which the light is fitted.
     """
-    centre = model.mean[opening.inside].mean(axis=0)
+    center = model.mean[opening.inside].mean(axis=0)
     triangles = model.triangles[opening.inside[model.triangles].all(axis=1)]
     # Interpolated positions at rest, not colors: the mesh is coarser than a pupil.
-    at_rest = patch.draw(vertices, triangles, model.mean - centre)
+    at_rest = patch.draw(vertices, triangles, model.mean - center)
     radius = np.hypot(at_rest[..., 0], at_rest[..., 1])
     iris = _disc(radius, _IRIS_RADIUS)[..., None]
     pupil = _disc(radius, _PUPIL_RADIUS)[..., None]

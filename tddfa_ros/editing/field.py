@@ -1,4 +1,4 @@
-"""From a moved mesh to a moved picture: where every pixel of the new picture lies in the old one."""
+"""From a moved mesh to a moved image: where every pixel of the new image lies in the old one."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from numpy.typing import NDArray
 from tddfa_ros.editing.harmonic import fill_harmonic
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import image_normals
-from tddfa_ros.rendering.window import box_in_picture, scaled
+from tddfa_ros.rendering.window import box_in_image, scaled
 from tddfa_ros.types import FloatArray, IntArray
 
 MARGIN = 0.7
-"""How far beside the head the picture may follow it, in units of the face size."""
+"""How far beside the head the image may follow it, in units of the face size."""
 
 _LONGEST = 360  # px, the longer side of the grid on which the field is found
-_FINEST = 1.5  # grid px per picture px, at most
+_FINEST = 1.5  # grid px per image px, at most
 _SLACK = 0.04  # of the face size: a vertex this far behind the nearest surface still counts as seen
 _FACING = 0.03  # smallest cosine between normal and view of skin whose place is worth having
-_MOSTLY = 0.6  # of a pixel's mesh is skin that the photograph shows
-_STEEPEST = 0.6  # px of displacement per px; beyond it the picture would tear or fold
+_MOSTLY = 0.6  # of a pixel's mesh is skin that the source image shows
+_STEEPEST = 0.6  # px of displacement per px; beyond it the image would tear or fold
 _HEALING = 5  # rounds
 _BEHIND = 0.05  # of the face size: what lies so far behind the front of a step gives way
 
 
 @dataclass(frozen=True)
 class Window:
-    """The part of a picture that an edit may change, and the grid over it.
+    """The part of an image that an edit may change, and the grid over it.
 
     Attributes:
-        x, y, width, height: px of the picture. scale: grid px per picture px.
+        x, y, width, height: px of the image. scale: grid px per image px.
     """
 
     x: int
@@ -44,15 +44,15 @@ class Window:
 
     @classmethod
     def around(cls, vertices: FloatArray, face_size: float, shape: tuple[int, ...]) -> Window:
-        """The window around a head (N, 3), px, in a picture of this shape; empty when the head lies outside."""
+        """The window around a head (N, 3), px, in an image of this shape; empty when the head lies outside."""
         margin = MARGIN * face_size
-        x, y, width, height = box_in_picture(vertices, margin, margin, shape)
+        x, y, width, height = box_in_image(vertices, margin, margin, shape)
         longest = max(width, height, 1)
         return cls(x, y, width, height, min(_LONGEST / longest, _FINEST))
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the picture."""
+        """Rows and columns of the image."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     @property
@@ -61,18 +61,18 @@ class Window:
         return max(round(self.height * self.scale), 1), max(round(self.width * self.scale), 1)
 
     def to_grid(self, vertices: FloatArray) -> FloatArray:
-        """Picture px (N, 3) to grid px; pixel centres at integers in both."""
+        """Image px (N, 3) to grid px; pixel centers at integers in both."""
         return scaled(vertices, (self.x, self.y), self.scale)
 
 
 def seen_vertices(
     vertices: FloatArray, triangles: IntArray, window: Window, face_size: float
 ) -> NDArray[np.bool_]:
-    """Which vertices (N,) of a head in px the photograph shows."""
+    """Which vertices (N,) of a head in px the source image shows."""
     local = window.to_grid(vertices)
     rows, columns = window.grid
     depth = rasterize(local, triangles, local, (rows, columns)).depth
-    # At an outline one pixel holds several surfaces; the farthest of its neighbours decides.
+    # At an outline one pixel holds several surfaces; the farthest of its neighbors decides.
     solid = np.where(np.isfinite(depth), depth, 1e9).astype(np.float32)
     farthest = np.asarray(cv2.erode(solid, np.ones((3, 3), np.uint8)))
     column, row = (np.rint(local[:, axis]).astype(int) for axis in (0, 1))
@@ -91,14 +91,14 @@ def displacement(
     window: Window,
     face_size: float,
 ) -> FloatArray:
-    """Where in the old picture each pixel of the window of the new one is, relative to itself, px (h, w, 2).
+    """Where in the old image each pixel of the window of the new one is, relative to itself, px (h, w, 2).
 
-    Exact on skin that both show; beside the head the picture follows its outline and comes to rest within
+    Exact on skin that both show; beside the head the image follows its outline and comes to rest within
     :data:`MARGIN`; between, and where one part of the face slides over another, the field is continued smoothly.
 
     Args:
-        before, after: (N, 3) the head in picture px, old and new.
-        known_vertices: (N,) whose old places the photograph shows.
+        before, after: (N, 3) the head in image px, old and new.
+        known_vertices: (N,) whose old places the source image shows.
     """
     values = np.concatenate([(before - after)[:, :2], known_vertices[:, None]], axis=1)
     raster = rasterize(window.to_grid(after), triangles, values.astype(np.float32), window.grid)

@@ -13,7 +13,7 @@ from tddfa_ros.types import FloatArray
 _COARSEST = 8  # px
 _SWEEPS = 12  # per level; the coarser level leaves only short waves to smooth
 _SOME = 0.25  # share of a coarse cell that must be known
-_NEIGHBOURS: Any = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
+_NEIGHBORS: Any = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
 
 
 def fill_harmonic(values: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
@@ -53,7 +53,7 @@ def _relax(start: Any, kept: FloatArray, known: NDArray[np.bool_], sweeps: int) 
     fixed = known[..., None]
     np.copyto(field, kept, where=fixed)
     for _ in range(sweeps):
-        smooth = cv2.filter2D(field, -1, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
+        smooth = cv2.filter2D(field, -1, _NEIGHBORS, borderType=cv2.BORDER_REPLICATE)
         field = _planes(smooth, kept.shape[2])
         np.copyto(field, kept, where=fixed)
     return field

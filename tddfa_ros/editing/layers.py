@@ -1,4 +1,4 @@
-"""What lies behind an opening, put into a picture."""
+"""What lies behind an opening, put into an image."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tddfa_ros.editing.openings import Patch
 from tddfa_ros.types import FloatArray, ImageBGR
 
 _SKIN = np.array([128, 152, 192], np.float32)  # BGR of skin under which drawn colors look right
-_COLORFUL = 0.22  # difference of red and blue over red, of skin in a color photograph
+_COLORFUL = 0.22  # difference of red and blue over red, of skin in a color source image
 _DIM, _BRIGHT = 0.2, 1.15
 
 
 def relit(colors: FloatArray, skin: FloatArray) -> FloatArray:
-    """Colors (..., 3) BGR 0..255 as they would look where skin has the color ``skin`` (3,); gray in a gray picture."""
+    """Colors (..., 3) BGR 0..255 as they would look where skin has the color ``skin`` (3,); gray in a gray image."""
     brightness = np.clip(skin.mean() / _SKIN.mean(), _DIM, _BRIGHT)
     colorful = np.clip((skin[2] - skin[0]) / max(float(skin[2]), 1.0) / _COLORFUL, 0, 1)
     tint = (skin / max(float(skin.mean()), 1.0)) / (_SKIN / _SKIN.mean())
@@ -30,7 +30,7 @@ class OpeningState:
     """How far an opening is open.
 
     Attributes:
-        patch: the picture around it. old, new: (h, w) 0..1, where the photograph and the new picture show its inside.
+        patch: the image around it. old, new: (h, w) 0..1, where the source image and the new image show its inside.
         before, after: mean height of these, in face sizes.
         unchanged: height that ``after`` would be if the expression had not changed.
     """
@@ -45,45 +45,45 @@ class OpeningState:
 
 @dataclass(frozen=True, eq=False)
 class Inside:
-    """What an opening shows in the new picture.
+    """What an opening shows in the new image.
 
     Attributes:
         patch: where. weight: 0..1, how much of the change is made by layers and not by warping alone.
-        zone: (h, w) what has to go from the photograph's skin. picture: (h, w, 3) float32 BGR of the inside.
+        zone: (h, w) what has to go from the source image's skin. image: (h, w, 3) float32 BGR of the inside.
         covered: (h, w) where the inside shows. line: (h, w) darkness of a line on top.
     """
 
     patch: Patch
     weight: float
     zone: FloatArray
-    picture: FloatArray
+    image: FloatArray
     covered: FloatArray
     line: FloatArray | None = None
 
 
-def shifted(pictures: tuple[FloatArray, ...], shift: FloatArray) -> tuple[FloatArray, ...]:
-    """Pictures moved by ``shift`` (2,) px, their edges continued."""
+def shifted(images: tuple[FloatArray, ...], shift: FloatArray) -> tuple[FloatArray, ...]:
+    """Images moved by ``shift`` (2,) px, their edges continued."""
     move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], dtype=np.float64)
     return tuple(
         np.asarray(
             cv2.warpAffine(p, move, p.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
             dtype=np.float32,
         )
-        for p in pictures
+        for p in images
     )  # fmt: skip
 
 
 def compose(out: ImageBGR, inside: Inside, shadow: FloatArray) -> None:
-    """Draw the inside of an opening into a picture, in place; ``shadow`` (3,) is the BGR of its line."""
+    """Draw the inside of an opening into an image, in place; ``shadow`` (3,) is the BGR of its line."""
     here = inside.patch.slices
     alpha = (inside.weight * inside.covered)[..., None]
-    mixed = out[here] * (1 - alpha) + inside.picture * alpha
+    mixed = out[here] * (1 - alpha) + inside.image * alpha
     if inside.line is not None:
         line = inside.line[..., None]
         mixed = mixed * (1 - line) + shadow * line
     out[here] = to_bytes(mixed)
 
 
-def to_bytes(picture: FloatArray) -> ImageBGR:
+def to_bytes(image: FloatArray) -> ImageBGR:
     """Rounded and cut off at 0 and 255."""
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

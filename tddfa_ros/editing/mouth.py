@@ -43,7 +43,7 @@ def mouth_colors(
 
     Args:
         rest, head: (N, 3) the head without and with its expression, m, model frame.
-        vertices: (N, 3) the latter in picture px; to_pixels: (3, 4) from the model frame to these.
+        vertices: (N, 3) the latter in image px; to_pixels: (3, 4) from the model frame to these.
         covered: (h, w) how much of each pixel of the patch shows the inside.
         skin: (3,) BGR of the skin around, to which the light is fitted.
     """
@@ -52,13 +52,13 @@ def mouth_colors(
     tongue = np.array([name == "tongue" for name in model.region_names])[model.regions]
     color = np.where(tongue[:, None], _TONGUE, _CAVITY) * (0.12 + 0.88 * lit[:, None])
     inside = model.triangles[opening.inside[model.triangles].all(axis=1)]
-    picture = patch.draw(vertices, inside, color.astype(np.float32))
+    image = patch.draw(vertices, inside, color.astype(np.float32))
     teeth, rows, ivory = _teeth(model, rest, head)
     placed = (teeth @ to_pixels[:, :3].T + to_pixels[:, 3]).astype(np.float32)
     # The lining of the lips would hide them, so they are drawn over it.
     solid = patch.covered(placed, rows, np.ones(len(placed), dtype=np.bool_))[..., None]
-    picture = picture * (1 - solid) + patch.draw(placed, rows, ivory)
-    return relit(picture * _shade_of_lips(covered, patch)[..., None], skin)
+    image = image * (1 - solid) + patch.draw(placed, rows, ivory)
+    return relit(image * _shade_of_lips(covered, patch)[..., None], skin)
 
 
 def _shade_of_lips(covered: FloatArray, patch: Patch) -> FloatArray:

@@ -13,7 +13,7 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import INSIDE_MOUTH, in_regions
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.texture import fill_gaps
-from tddfa_ros.rendering.window import box_in_picture, scaled
+from tddfa_ros.rendering.window import box_in_image, scaled
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 _INSIDE = {
@@ -63,7 +63,7 @@ def openings_of(model: MorphableModel) -> tuple[Opening, ...]:
 
 @dataclass(frozen=True)
 class Patch:
-    """A rectangle of a picture, px."""
+    """A rectangle of an image, px."""
 
     x: int
     y: int
@@ -72,21 +72,21 @@ class Patch:
 
     @classmethod
     def around(cls, points: FloatArray, margin: float, shape: tuple[int, ...]) -> Patch | None:
-        """The part of a picture of this shape around points (N, 2 or more), px; None when it is empty."""
-        x, y, width, height = box_in_picture(points, margin, margin, shape)
+        """The part of an image of this shape around points (N, 2 or more), px; None when it is empty."""
+        x, y, width, height = box_in_image(points, margin, margin, shape)
         return cls(x, y, width, height) if width > 2 and height > 2 else None
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the picture."""
+        """Rows and columns of the image."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     def fine(self) -> float:
-        """How many times finer than the picture a mesh is drawn before it is averaged."""
+        """How many times finer than the image a mesh is drawn before it is averaged."""
         return min(_SUPERSAMPLING, max(_LARGEST / max(self.width, self.height), 0.25))
 
     def draw(self, vertices: FloatArray, triangles: IntArray, values: FloatArray) -> FloatArray:
-        """Per-vertex values of a mesh in picture px, averaged over each pixel: (h, w, 3), 0 where there is no mesh."""
+        """Per-vertex values of a mesh in image px, averaged over each pixel: (h, w, 3), 0 where there is no mesh."""
         fine = self.fine()
         shape = self._fine_shape(fine)
         local = scaled(vertices, (self.x, self.y), fine)
@@ -105,7 +105,7 @@ class Patch:
         return self.shrink((raster.values[..., 0] > 0.5).astype(np.float32))
 
     def line(self, points: FloatArray, thickness: float) -> FloatArray:
-        """Coverage (h, w) 0..1 of a soft line through points (k, 2 or more), picture px, evened out along itself."""
+        """Coverage (h, w) 0..1 of a soft line through points (k, 2 or more), image px, evened out along itself."""
         ends = points[[0, -1], :2]
         smooth = np.asarray(points[:, :2], dtype=np.float32)
         for _ in range(_EVENED):
@@ -123,10 +123,10 @@ class Patch:
     def _fine_shape(self, fine: float) -> tuple[int, int]:
         return max(round(self.height * fine), 1), max(round(self.width * fine), 1)
 
-    def shrink(self, picture: FloatArray) -> FloatArray:
-        """A supersampled picture at the resolution of the patch."""
+    def shrink(self, image: FloatArray) -> FloatArray:
+        """A supersampled image at the resolution of the patch."""
         size = (self.width, self.height)
-        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def grown(mask: FloatArray, radius: float) -> FloatArray:
@@ -139,14 +139,14 @@ def grown(mask: FloatArray, radius: float) -> FloatArray:
 
 
 def without(image: ImageBGR, zone: FloatArray) -> FloatArray:
-    """The picture (h, w, 3) with a soft zone (h, w) replaced by what is around it."""
+    """The image (h, w, 3) with a soft zone (h, w) replaced by what is around it."""
     outside = np.where(zone < 0.02, 1.0, 0.0).astype(np.float32)
     filled = fill_gaps(image.astype(np.float32), outside)
     return np.asarray(image * (1 - zone[..., None]) + filled * zone[..., None], np.float32)
 
 
 def only(image: ImageBGR, zone: FloatArray) -> FloatArray:
-    """What is in a soft zone (h, w) of the picture, continued beyond it."""
+    """What is in a soft zone (h, w) of the image, continued beyond it."""
     trust = np.where(zone > 0.95, 1.0, 0.0).astype(np.float32)
     return fill_gaps(image.astype(np.float32), trust)
 

@@ -1,4 +1,4 @@
-"""One picture of all attributes, at both ends of their ranges."""
+"""One image of all attributes, at both ends of their ranges."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def mean_preview(editor: AttributeEditor) -> ImageBGR:
     """All attributes of a model on its mean head, (H, W, 3) uint8 BGR. ModelError when it has none."""
     model = editor.model
     colors = region_colors(model)
-    metres = _FIELD * float(np.ptp(model.mean[:, 1]))
-    centre = ((model.mean.min(0) + model.mean.max(0)) / 2).astype(np.float32)
+    meters = _FIELD * float(np.ptp(model.mean[:, 1]))
+    center = ((model.mean.min(0) + model.mean.max(0)) / 2).astype(np.float32)
 
     def draw(params: FloatArray) -> ImageBGR:
         return render_head(
             model.head(params), model.triangles, colors, (_CELL, _CELL),
-            metres=metres, centre=centre, yaw_deg=_YAW,
+            meters=meters, center=center, yaw_deg=_YAW,
         )  # fmt: skip
 
     return _sheet(editor, np.zeros(model.layout.size, np.float32), draw)
 
 
 def photo_preview(editor: AttributeEditor, image: ImageBGR, face: Face) -> ImageBGR:
-    """All attributes on a face of a photograph, (H, W, 3) uint8 BGR. ModelError when its model has none."""
+    """All attributes on a face of an image, (H, W, 3) uint8 BGR. ModelError when its model has none."""
     rerender = Rerenderer(image, face)
     middle = face.landmarks68[:, :2].mean(axis=0)
     reach = _AROUND * face.face_size

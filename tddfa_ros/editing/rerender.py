@@ -1,4 +1,4 @@
-"""A photograph with another expression or another face shape: its own pixels, moved by the mesh."""
+"""A source image with another expression or another face shape: its own pixels, moved by the mesh."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, IntArray, check_i
 
 # Heights of openings in units of the face size.
 _SMALL_CHANGE = (0.002, 0.007)  # of the mouth: warped below, taken apart into layers above
-_OPEN_MOUTH = (0.006, 0.02)  # in the photograph: its own teeth are used
-_CLOSED_EYE = (0.002, 0.004)  # in the photograph: there is no eyeball to show
+_OPEN_MOUTH = (0.006, 0.02)  # in the source image: its own teeth are used
+_CLOSED_EYE = (0.002, 0.004)  # in the source image: there is no eyeball to show
 _LEFT_OPEN = (
     0.55,
     0.85,
-)  # share of the photograph's opening: lids slide over the eyeball below, squeeze it above
+)  # share of the source image's opening: lids slide over the eyeball below, squeeze it above
 _MOUTH_EDGE, _EYE_EDGE = 0.022, 0.036  # so far around an opening skin has its colors
 _SLIT_SHADE = 0.6  # how much darker the inside is that shows between lips that nearly meet
-_TEETH_REACH = 0.015  # so far beyond the photograph's opening its teeth go on
+_TEETH_REACH = 0.015  # so far beyond the source image's opening its teeth go on
 _LIDS = ("eyeBlink", "eyeSquint", "eyeLookDown")
 _LASHES, _LIP_LINE = (
     0.012,
@@ -50,10 +50,10 @@ _INNER_UPPER_LIP = slice(60, 65)  # of the 68 landmarks, corner to corner
 
 
 class Rerenderer:
-    """Draws one face of one photograph with other parameters, any number of times.
+    """Draws one face of one source image with other parameters, any number of times.
 
     Args:
-        image: (H, W, 3) uint8 BGR, the photograph.
+        image: (H, W, 3) uint8 BGR, the source image.
         face: found in it.
 
     Raises:
@@ -73,9 +73,9 @@ class Rerenderer:
         self._seen = seen_vertices(self._before, face.model.triangles, self._window, self._size)
 
     def __call__(self, params: FloatArray) -> ImageBGR:
-        """The photograph with the face as ``params`` (P,) describe it, in the frame of ``face.roi``; a new array.
+        """The source image with the face as ``params`` (P,) describe it, in the frame of ``face.roi``; a new array.
 
-        Parameters equal to the face's give the photograph itself, pixel for pixel.
+        Parameters equal to the face's give the source image itself, pixel for pixel.
 
         Raises:
             ModelError: ``params`` do not fit the model, or hold NaN.
@@ -111,7 +111,7 @@ class Rerenderer:
 
     @cached_property
     def _skin(self) -> FloatArray:
-        """Median color (3,) BGR of the skin that the photograph shows."""
+        """Median color (3,) BGR of the skin that the source image shows."""
         rows, columns = self._image.shape[:2]
         named = [i for i, n in enumerate(self._model.region_names) if n in ("skin", "nose")]
         chosen = self._seen & (np.isin(self._model.regions, named) if named else True)
@@ -175,25 +175,25 @@ class Rerenderer:
             return None
         model, pose = self._model, self._model.layout.split(params)[0]
         rest = _at_rest(params, model)
-        picture = mouth_colors(
+        image = mouth_colors(
             model, opening, model.head(rest), model.head(params), after,
             _affine(pose, self._face.roi), state.patch, state.new, self._skin,
         )  # fmt: skip
         own = ramp(state.before, *_OPEN_MOUTH)
-        if own > 0:  # teeth of the photograph stay where the skull is
+        if own > 0:  # teeth of the source image stay where the skull is
             shown = only(self._image[state.patch.slices], state.old)
             trust = own * fading(state.old, _TEETH_REACH * self._size)
             shift = self._pixels(rest) - self._pixels(_at_rest(self._face.params, model))
             shown, trust = shifted((shown, trust), shift[opening.around, :2].mean(axis=0))
-            picture = picture * (1 - trust[..., None]) + shown * trust[..., None]
-        picture = picture * (1 - _SLIT_SHADE * (1 - ramp(state.after, *_OPEN_MOUTH)))
+            image = image * (1 - trust[..., None]) + shown * trust[..., None]
+        image = image * (1 - _SLIT_SHADE * (1 - ramp(state.after, *_OPEN_MOUTH)))
         zone = grown(state.old, _MOUTH_EDGE * self._size) if state.before > 0 else state.old
         line = None
         darkness = weight * _LIP_DARKNESS * own * (1 - ramp(state.after, *_SMALL_CHANGE))
         if darkness > 0:
             lip = model.landmarks_of(after)[_INNER_UPPER_LIP]
             line = darkness * state.patch.line(lip, _LIP_LINE * self._size)
-        return Inside(state.patch, weight, zone, picture, state.new, line)
+        return Inside(state.patch, weight, zone, image, state.new, line)
 
     def _eye(
         self,
@@ -210,23 +210,23 @@ class Rerenderer:
             return None
         wide = state.patch.covered(self._eyes_open, self._model.triangles, opening.inside)
         zone = grown(np.maximum(state.old, wide), _EYE_EDGE * self._size)
-        picture = eye_colors(self._model, opening, after, state.patch, state.new, self._skin)
+        image = eye_colors(self._model, opening, after, state.patch, state.new, self._skin)
         if shut < 1:
             shown = only(self._image[state.patch.slices], state.old)
             seen = opening.inside & self._seen
             if seen.any():
                 shift = (after - self._before)[seen, :2].mean(axis=0)
                 (shown,) = shifted((shown,), shift)
-            picture = picture * shut + shown * (1 - shut)
+            image = image * shut + shown * (1 - shut)
         line = None
         darkness = closing * _LASH_DARKNESS * (1 - ramp(left, 0.1, 0.6))
         if darkness > 0 and len(lid := self._lids[opening.name]):
             line = darkness * state.patch.line(after[lid], _LASHES * self._size)
-        return Inside(state.patch, weight, zone, picture, state.new, line)
+        return Inside(state.patch, weight, zone, image, state.new, line)
 
     @cached_property
     def _eyes_open(self) -> FloatArray:
-        """(N, 3) px, the face with open eyes: lids of the fit may lie lower than those of the photograph."""
+        """(N, 3) px, the face with open eyes: lids of the fit may lie lower than those of the source image."""
         params = self._face.params.copy()
         start = self._model.layout.expression_slice.start
         for index, name in enumerate(self._model.expression_names):
@@ -236,7 +236,7 @@ class Rerenderer:
 
 
 def rerender(image: ImageBGR, face: Face, params: FloatArray) -> ImageBGR:
-    """Draw one face of a photograph with other parameters; see :class:`Rerenderer`.
+    """Draw one face of an image with other parameters; see :class:`Rerenderer`.
 
     Args:
         image: (H, W, 3) uint8 BGR. face: found in it. params: (P,) float32, in the frame of ``face.roi``.
@@ -262,7 +262,7 @@ def _at_rest(params: FloatArray, model: MorphableModel) -> FloatArray:
 
 
 def _affine(pose: FloatArray, roi: NDArray[np.floating]) -> DoubleArray:
-    """(3, 4) from metres in the model frame to picture px."""
+    """(3, 4) from meters in the model frame to image px."""
     placed = to_image(np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32), pose, roi)
     placed = placed.astype(np.float64)
     return np.column_stack([(placed[1:] - placed[0]).T, placed[0]])

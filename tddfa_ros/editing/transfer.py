@@ -1,4 +1,4 @@
-"""Give a face the expression of another one: parameters first, then the mesh and the picture follow."""
+"""Give a face the expression of another one: parameters first, then the mesh and the image follow."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ POINTS: dict[int, tuple[int, ...]] = {
     3: (22,), 4: (24,), 5: (26,),  # right brow: inner, middle, outer
     6: (36,), 8: (39,), 9: (42,), 11: (45,),  # corners of the eyes
     13: (31,), 14: (30,), 15: (35,),  # nose: left, tip, right
-    17: (48,), 18: (62, 66), 19: (54,),  # mouth: left, centre, right
+    17: (48,), 18: (62, 66), 19: (54,),  # mouth: left, center, right
     20: (8,),  # chin
 }  # fmt: skip
 """AFLW's points that iBUG-68 has too, and the points of iBUG-68 whose mean they are. Pupils and ears are not among them."""

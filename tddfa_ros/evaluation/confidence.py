@@ -26,7 +26,7 @@ OBJECTS = "objects (scikit-image)"
 
 _NOTE = (
     "AUC of a group of faces: against the background squares; of another group: all faces against it. Background: squares from 40 px to "
-    "half the photograph that touch no face (labelled, or found by the default detector from a score of 0.3) in AFLW2000-3D, HELEN and the "
+    "half the photograph that touch no face (labeled, or found by the default detector from a score of 0.3) in AFLW2000-3D, HELEN and the "
     "detection set. Shifted: the ROIs of AFLW2000-3D and HELEN in 8 directions. Scrambled: the crops of AFLW2000-3D in 4 x 4 tiles, in "
     "another order. Objects: 8 squares of each of scikit-image's pictures without a human face."
 )

@@ -14,14 +14,14 @@ from tddfa_ros.tracking.association import associate
 from tddfa_ros.types import RealArray
 
 OVERLAPS = (0.5, 0.3)
-"""Least IoU of a detection with a labelled box, for the face to count as found; the first is the usual one."""
+"""Least IoU of a detection with a labeled box, for the face to count as found; the first is the usual one."""
 
 SIZES = (0.0, 16.0, 32.0, 64.0)
-"""Faces of at least these sizes, px (root of the labelled box's area), have a row each."""
+"""Faces of at least these sizes, px (root of the labeled box's area), have a row each."""
 
 _NOTE = (
-    "Recall: share of the labelled boxes with a detection of IoU 0.5 or more (and of 0.3), each detection used once; precision: share of "
-    "detections that belong to a labelled box of any size. The labels are of whole faces, most of them masked; the detector's boxes end at "
+    "Recall: share of the labeled boxes with a detection of IoU 0.5 or more (and of 0.3), each detection used once; precision: share of "
+    "detections that belong to a labeled box of any size. The labels are of whole faces, most of them masked; the detector's boxes end at "
     "brows and mouth, which costs overlap."
 )
 
@@ -33,13 +33,13 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     names = sets.some({"name": np.array(sorted(boxes))})["name"]
     found, sizes, detections = [], [], 0
     for name in tqdm(names, desc="detection"):
-        labelled = boxes[str(name)]
+        labeled = boxes[str(name)]
         seen = predictor.detect(picture(folder / str(name)))
-        hits = np.zeros((len(labelled), len(OVERLAPS)), dtype=bool)
+        hits = np.zeros((len(labeled), len(OVERLAPS)), dtype=bool)
         for hit, overlap in zip(hits.T, OVERLAPS, strict=True):
-            hit[[label for label, _ in associate(labelled, seen[:, :4], overlap)]] = True
+            hit[[label for label, _ in associate(labeled, seen[:, :4], overlap)]] = True
         found.append(hits)
-        sizes.append(np.sqrt((labelled[:, 2:] - labelled[:, :2]).prod(axis=1)))
+        sizes.append(np.sqrt((labeled[:, 2:] - labeled[:, :2]).prod(axis=1)))
         detections += len(seen)
     return summary(np.concatenate(found), np.concatenate(sizes), detections)
 
@@ -48,7 +48,7 @@ def summary(found: NDArray[np.bool_], sizes: RealArray, detections: int) -> Suit
     """The figures.
 
     Args:
-        found: (n, 2) which labelled faces were found, at each of :data:`OVERLAPS`.
+        found: (n, 2) which labeled faces were found, at each of :data:`OVERLAPS`.
         sizes: (n,) of the faces, px.
         detections: their number.
     """

@@ -15,7 +15,7 @@ from tddfa_ros.geometry.rotation import log
 from tddfa_ros.types import RealArray
 
 LARGEST = 99.0
-"""Faces with any labelled angle beyond this, degrees, are left out, as in Hopenet (Ruiz et al., CVPRW 2018) and since."""
+"""Faces with any labeled angle beyond this, degrees, are left out, as in Hopenet (Ruiz et al., CVPRW 2018) and since."""
 
 _TITLE = "AFLW2000-3D, rotation of the head"
 
@@ -47,7 +47,7 @@ def compare(found: RealArray, degrees: RealArray) -> SuiteResult:
     tilt = constant_tilt(found, wanted)
     turn = np.degrees(log(tilt))
     note = (
-        f"Degrees. {len(found)} faces whose labelled angles are all within {LARGEST:g} degrees. The second row takes out the one rotation "
+        f"Degrees. {len(found)} faces whose labeled angles are all within {LARGEST:g} degrees. The second row takes out the one rotation "
         f"of the model by which its straight-ahead head differs from the labels': {np.linalg.norm(turn):.2f} degrees (about x, y, z of "
         f"the head: {turn[0]:+.2f}, {turn[1]:+.2f}, {turn[2]:+.2f})."
     )

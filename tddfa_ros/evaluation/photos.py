@@ -73,7 +73,7 @@ def evaluate(predictor: Predictor, folder: Path, sets: Sets, name: str) -> Suite
 
 
 def points_of(points: NDArray[Any], folder: Path) -> DoubleArray:
-    """Labelled points in either order of axes as (n, 68, 2); ConfigError where they are not 68 points, or not finite."""
+    """Labeled points in either order of axes as (n, 68, 2); ConfigError where they are not 68 points, or not finite."""
     if points.ndim == 3 and points.shape[2] == 68 and points.shape[1] in (2, 3):
         points = points.transpose(0, 2, 1)
     if points.ndim != 3 or points.shape[1] != 68 or points.shape[2] not in (2, 3):

@@ -1,29 +1,29 @@
-"""The report of an evaluation: markdown and JSON of all figures, PNG plots."""
+"""Report of an evaluation: figures as Markdown and JSON, plots as PNG."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
-
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.evaluation.plots import plots
+from tddfa_ros.evaluation.plots import write_plots
 from tddfa_ros.evaluation.result import SuiteResult
+from tddfa_ros.files import write_atomically
 
 ABSENT = "-"
-"""What a table shows where a method has no answer."""
+"""Table cell of a figure that the method does not provide."""
 
 
 def markdown(name: str, results: Sequence[SuiteResult]) -> str:
-    """A table for each suite, below one heading."""
+    """Format one table per suite below one heading."""
     return "\n".join([f"# {name}", *(_section(result) for result in results)])
 
 
 def to_json(name: str, results: Sequence[SuiteResult]) -> str:
-    """All figures, unrounded; null where a method has no answer."""
+    """Format all figures, unrounded; null for those that the method does not provide."""
     suites = [
         {
             "suite": result.suite,
@@ -40,25 +40,40 @@ def to_json(name: str, results: Sequence[SuiteResult]) -> str:
 
 
 FORMATS = {"markdown": markdown, "json": to_json}
-"""Ways to write the figures."""
+"""Formatters of figures by the name of their format."""
 
 
-def write(name: str, results: Sequence[SuiteResult], folder: Path) -> list[Path]:
-    """Write ``report.md``, ``report.json`` and the plots ``SUITE_errors.png``, ``SUITE_yaw.png``, ``SUITE_scores.png``.
+def write(
+    name: str,
+    results: Sequence[SuiteResult],
+    folder: Path,
+    on_message: Callable[[str], None] = print,
+) -> list[Path]:
+    """Write ``report.md`` and ``report.json``, and plots (`write_plots`) where matplotlib is installed.
+
+    Args:
+        name: heading of the report.
+        results: of the suites.
+        folder: created if missing; files of an earlier report are replaced.
+        on_message: receives one sentence if plots are left out.
+
+    Returns:
+        The files written.
 
     Raises:
         ConfigError: the folder cannot be written to.
     """
     written = [folder / "report.md", folder / "report.json"]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written[0].write_text(markdown(name, results) + "\n", encoding="utf-8")
-        written[1].write_text(to_json(name, results) + "\n", encoding="utf-8")
+        write_atomically(written[0], f"{markdown(name, results)}\n".encode())
+        write_atomically(written[1], f"{to_json(name, results)}\n".encode())
+        if find_spec("matplotlib") is None:
+            on_message(
+                "plots are left out because matplotlib is not installed: pip install 'tddfa_ros[eval]'"
+            )
+            return written
         for result in results:
-            for kind, image in plots(result).items():
-                written.append(folder / f"{result.suite}_{kind}.png")
-                _, encoded = cv2.imencode(".png", image)
-                written[-1].write_bytes(encoded.tobytes())
+            written += write_plots(result, folder)
     except OSError as error:
         raise ConfigError(f"the report cannot be written to {folder}: {error.strerror}") from error
     return written

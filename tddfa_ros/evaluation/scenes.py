@@ -42,8 +42,8 @@ class Scene:
     Attributes:
         name: seeds what is drawn from it.
         image: (H, W, 3).
-        face: (4,) ROI of its labelled face, image px; None where that is not a good one.
-        others: (n, 4) ROIs of all faces that are labelled or perhaps there.
+        face: (4,) ROI of its labeled face, image px; None where that is not a good one.
+        others: (n, 4) ROIs of all faces that are labeled or perhaps there.
     """
 
     name: str
@@ -61,7 +61,7 @@ def read_aflw2000(sets: Sets) -> Iterator[Scene]:
 
 
 def read_helen(sets: Sets) -> Iterator[Scene]:
-    """The photographs of HELEN, with the ROIs of the labelled points."""
+    """The photographs of HELEN, with the ROIs of the labeled points."""
     folder = sets.folder("helen")
     labels = sets.some(arrays(folder / "gt.npz", "name", "pts68"))
     for name, points in zip(labels["name"], labels["pts68"], strict=True):
@@ -80,7 +80,7 @@ def read_groups(sets: Sets) -> Iterator[Scene]:
 
 
 def detection_boxes(folder: Path) -> dict[str, DoubleArray]:
-    """Labelled boxes (n, 4) of the detection set by file name; ConfigError where they cannot be read."""
+    """Labeled boxes (n, 4) of the detection set by file name; ConfigError where they cannot be read."""
     path = folder / "boxes.json"
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def detection_boxes(folder: Path) -> dict[str, DoubleArray]:
 
 
 def with_detections(scenes: Iterator[Scene]) -> Iterator[Scene]:
-    """Add what the default detector takes for a face: photographs show more people than are labelled.
+    """Add what the default detector takes for a face: photographs show more people than are labeled.
 
     Always the default detector, so that every method is asked about the same squares.
     """
@@ -124,7 +124,7 @@ def background(scene: Scene, count: int = 2) -> DoubleArray:
 
 
 def shifted(scene: Scene) -> DoubleArray:
-    """The labelled face's ROI moved by half its side in 8 directions (n <= 8, 4); without those that then meet another face."""
+    """The labeled face's ROI moved by half its side in 8 directions (n <= 8, 4); without those that then meet another face."""
     if scene.face is None:
         return np.zeros((0, 4))
     angles = np.arange(8) * (np.pi / 4)
@@ -134,7 +134,7 @@ def shifted(scene: Scene) -> DoubleArray:
 
 
 def strangers(scene: Scene) -> DoubleArray:
-    """ROIs (n, 4) of all faces but the labelled one, of which there must be one."""
+    """ROIs (n, 4) of all faces but the labeled one, of which there must be one."""
     assert scene.face is not None
     return scene.others[iou(scene.others, scene.face)[:, 0] <= _SAME]
 

@@ -178,7 +178,7 @@ def _portraits(sets: Sets, number: int) -> list[Scene]:
 
 def _camera(scene: Scene) -> VirtualCamera:
     if scene.face is None:
-        raise ConfigError(f"the photograph {scene.name} has no labelled face to look at")
+        raise ConfigError(f"the photograph {scene.name} has no labeled face to look at")
     x0, y0, x1, y1 = scene.face
     return VirtualCamera(
         scene.image, anchor=((x0 + x1) / 2, (y0 + y1) / 2), zoom=FACE_SIDE / (x1 - x0), rate=RATE

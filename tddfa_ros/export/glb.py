@@ -37,7 +37,7 @@ def write_glb(
 ) -> list[Path]:
     """Write a face as GLB.
 
-    A face is written as its neutral head in the model frame (metres, y up, looking along +z, as glTF wants it) with one morph target per
+    A face is written as its neutral head in the model frame (meters, y up, looking along +z, as glTF wants it) with one morph target per
     expression, named in ``mesh.extras.targetNames`` as Blender, Unity and three.js read them; the weights at rest are the face's own expression. Only
     vertices that an expression moves are stored (sparse accessors). An animation moves the weights, and the node in front of a camera at the
     origin. A mesh is written as it is.

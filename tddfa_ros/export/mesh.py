@@ -88,11 +88,11 @@ def face_mesh(face: ExportableFace, units: Units = "m", height: int | None = Non
     """The mesh of a face, right-handed with y up, as OpenGL, glTF and Blender have it.
 
     Args:
-        units: ``m``: metres, camera at the origin looking along -z; ``px``: image pixels, z as in ``face.vertices``.
-        height: of the picture in px, which puts the origin of ``px`` into its lower left corner; without it y is negative.
+        units: ``m``: meters, camera at the origin looking along -z; ``px``: image pixels, z as in ``face.vertices``.
+        height: of the image in px, which puts the origin of ``px`` into its lower left corner; without it y is negative.
 
     Raises:
-        ConfigError: the units are unknown. CameraError: metres of a face without intrinsics.
+        ConfigError: the units are unknown. CameraError: meters of a face without intrinsics.
     """
     if units == "m":
         vertices = face.vertices_metric * np.array([1, -1, -1], dtype=np.float32)
@@ -105,12 +105,12 @@ def face_mesh(face: ExportableFace, units: Units = "m", height: int | None = Non
 
 
 def as_mesh(face_or_mesh: ExportableFace | Mesh) -> Mesh:
-    """A mesh as it is; that of a face in metres."""
+    """A mesh as it is; that of a face in meters."""
     return face_or_mesh if isinstance(face_or_mesh, Mesh) else face_mesh(face_or_mesh)
 
 
 def texture_image(mesh: Mesh, texture: Texture | ImageBGR | None) -> ImageBGR | None:
-    """The picture of a texture, checked.
+    """The image of a texture, checked.
 
     Raises:
         ImageError: it is not (H, W, 3) uint8. ModelError: the mesh has no texture coordinates.
@@ -125,7 +125,7 @@ def texture_image(mesh: Mesh, texture: Texture | ImageBGR | None) -> ImageBGR | 
 
 
 def png(image: ImageBGR) -> bytes:
-    """A picture as the content of a PNG file."""
+    """An image as the content of a PNG file."""
     done, encoded = cv2.imencode(".png", image)
     if not done:
         raise TddfaError("cannot encode the texture as PNG")

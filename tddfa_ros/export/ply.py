@@ -28,7 +28,7 @@ def write_ply(
 
     Args:
         path: of the ``.ply``; its folder is made when it is missing.
-        face_or_mesh: a mesh as it is, or a face in metres, camera at the origin looking along -z, y up.
+        face_or_mesh: a mesh as it is, or a face in meters, camera at the origin looking along -z, y up.
         texture: of its uv map, BGR, row 0 at v = 1; None = no colors.
 
     Returns:

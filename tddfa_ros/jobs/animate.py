@@ -1,4 +1,4 @@
-"""A photograph that does what a video does."""
+"""A source image that does what a video does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def animate(
 
     Args:
         photo: (H, W, 3) uint8 BGR. target: the face in it.
-        frames: pictures of the source; rate: of them, per second.
+        frames: images of the source; rate: of them, per second.
         strength, neutral, regions: see :func:`transfer_expression`.
         relative: take the source in the first frame with a face as ``neutral``.
 

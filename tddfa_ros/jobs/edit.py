@@ -1,4 +1,4 @@
-"""The face in a picture that a command is about, and the video that comes of it."""
+"""The face in an image that a command is about, and the video that comes of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_video(path: Path, frames: Iterable[ImageBGR], rate: float) -> int:
 
 
 def face_of(pipeline: FacePipeline, image: ImageBGR, what: str, number: int = 1) -> Face:
-    """The ``number``-th largest face of a picture. ImageError, naming ``what``, when there are fewer."""
+    """The ``number``-th largest face of an image. ImageError, naming ``what``, when there are fewer."""
     faces = pipeline(image)
     if len(faces) < number:
         count = "no face" if not faces else f"only {len(faces)} face{'s' * (len(faces) > 1)}"

@@ -1,4 +1,4 @@
-"""Make-up on faces and objects on heads: lipstick, blush, eye shadow, brows, stickers, glasses and hats."""
+"""Makeup on faces and objects on heads: lipstick, blush, eye shadow, brows, stickers, glasses and hats."""
 
 from __future__ import annotations
 

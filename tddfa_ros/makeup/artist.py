@@ -1,4 +1,4 @@
-"""Make-up on faces in pictures."""
+"""Makeup on faces in images."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Makeup:
         preset: the makeup to apply.
 
     Raises:
-        ConfigError, ImageError: a sticker has no place, or no picture. ModelError: it needs what the model does not have.
+        ConfigError, ImageError: a sticker has no place, or no image. ModelError: it needs what the model does not have.
     """
 
     def __init__(self, model: MorphableModel, preset: MakeupPreset) -> None:
@@ -71,10 +71,10 @@ class Makeup:
         return out
 
     def coverage(self, face: Face, shape: Sequence[int]) -> dict[str, FloatArray]:
-        """Where the mesh says that each part goes, (H, W) 0..1 each, before colors of a picture decide about edges.
+        """Where the mesh says that each part goes, (H, W) 0..1 each, before colors of an image decide about edges.
 
         Args:
-            shape: of the picture, (height, width) or more.
+            shape: of the image, (height, width) or more.
 
         Returns:
             ``lipstick``, ``blush``, ``eye_shadow``, ``brow_tint``.
@@ -133,7 +133,7 @@ class Makeup:
         }
 
     def _decided(self, part: str, lab: FloatArray, view: FaceView, prior: FloatArray) -> FloatArray:
-        """Coverage (h, w) after the picture was asked."""
+        """Coverage (h, w) after the image was asked."""
         if part == "lipstick":
             distances = np.clip(view.fields[..., [_LIPS, _MOUTH]], -10, 10)
             distances[view.seen == 0] = -10

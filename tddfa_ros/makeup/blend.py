@@ -1,12 +1,12 @@
-"""Paint over a picture in CIELAB, so that the light on the skin stays.
+"""Paint over an image in CIELAB, so that the light on the skin stays.
 
 A pigment changes how much light the skin throws back, by about the same factor wherever it is applied. L* goes with the cube root of luminance, so
 a factor of luminance is one of L* too:
 
     L' = L (L_t / L_r) ^ w
 
-with L_t the lightness of the pigment, L_r that of the region as the picture shows it, and w = opacity x coverage of the pixel. Lightness changes by a
-factor, so shadows stay shadows, wrinkles stay wrinkles, and what is lighter than its neighbour remains so. The color goes from that of the pixel
+with L_t the lightness of the pigment, L_r that of the region as the image shows it, and w = opacity x coverage of the pixel. Lightness changes by a
+factor, so shadows stay shadows, wrinkles stay wrinkles, and what is lighter than its neighbor remains so. The color goes from that of the pixel
 towards that of the pigment at the new lightness:
 
     (a', b') = (1 - w) (a, b) + w (a_p, b_p)
@@ -34,7 +34,7 @@ def paint(lab: FloatArray, weight: FloatArray, pigment: FloatArray, reference: f
     Args:
         lab: (h, w, 3) float32 CIELAB, changed.
         weight: (h, w) 0..1.
-        pigment: (3,) or (h, w, 3) CIELAB, as it would look in the light of the picture.
+        pigment: (3,) or (h, w, 3) CIELAB, as it would look in the light of the image.
         reference: L* of the region before, 0..100.
     """
     target = np.clip(pigment[..., 0], 2, 98)

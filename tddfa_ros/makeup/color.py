@@ -1,4 +1,4 @@
-"""Colors of make-up: from their names to CIELAB and back to pixels."""
+"""Colors of makeup: from their names to CIELAB and back to pixels."""
 
 from __future__ import annotations
 

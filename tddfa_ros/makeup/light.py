@@ -1,4 +1,4 @@
-"""What the skin says about the light of a picture: how bright it is, and whether it shows colors at all."""
+"""What the skin says about the light of an image: how bright it is, and whether it shows colors at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 _WELL_LIT = 66.0  # L* of a light face in good light
 _EXPOSURE = (0.35, 1.1)
-_COLORFUL = 7.0  # chroma of skin in a picture with colors; gray pictures have none
+_COLORFUL = 7.0  # chroma of skin in an image with colors; gray images have none
 _SAMPLES = 400
 _SKIN = ("skin", "nose")
 
@@ -28,7 +28,7 @@ class SkinLight:
         level: median L* of its skin, 0..100.
         exposure: factor of a pigment's CIELAB in this light. Bright skin in dim light and dark skin in bright light look the same;
             the square root of the lightness is a compromise between them.
-        colorful: 0..1, 0 in a gray picture.
+        colorful: 0..1, 0 in a gray image.
     """
 
     level: float

@@ -1,6 +1,6 @@
-"""Lips and brows where the picture shows them.
+"""Lips and brows where the image shows them.
 
-A mesh that was regressed lies a millimetre or two beside the face. So it gives a trimap (surely lip, surely not, and a band between), and in the band
+A mesh that was regressed lies a millimeter or two beside the face. So it gives a trimap (surely lip, surely not, and a band between), and in the band
 the colors decide; teeth that the mesh takes for lips are left alone in the same way. Where lips and skin hardly differ, the mesh alone
 decides.
 """
@@ -16,7 +16,7 @@ from tddfa_ros.types import FloatArray
 _REACH = 3.0  # mm beyond the outline of the mesh where lips may still be
 _CORE = 1.0  # mm inside it, where their color is measured
 _RING = (-8.0, -3.5)  # mm, where the skin's color is measured
-# Millimetres inside, away from the mouth's opening, where all is lip whatever its color: highlights are white.
+# Millimeters inside, away from the mouth's opening, where all is lip whatever its color: highlights are white.
 _SURE = (1.5, 3.5)
 # Lightness says less than color: it is the lamp's too.
 _SCALE = np.array([0.35, 1.0, 1.0], np.float32)
@@ -34,7 +34,7 @@ def lip_matte(
     """Coverage (h, w) 0..1 of lips.
 
     Args:
-        lab: (h, w, 3) CIELAB of the picture.
+        lab: (h, w, 3) CIELAB of the image.
         lips, mouth: (h, w) mm inside the lips' outline, and outside of the inside of the mouth, as the mesh says.
         prior: (h, w) coverage as the mesh says. seen: (h, w) 0..1, how much of a face a pixel shows.
     """
@@ -63,7 +63,7 @@ def brow_matte(
 ) -> FloatArray:
     """Coverage (h, w) 0..1 of brows: 1 on hairs, ``fill`` on the skin between them.
 
-    Brows move more than a mesh follows, so hairs are looked for some millimetres around; what is dark is hair.
+    Brows move more than a mesh follows, so hairs are looked for some millimeters around; what is dark is hair.
 
     Args:
         lab: (h, w, 3) CIELAB. brows: (h, w) mm inside the brows, as the mesh says. prior: (h, w) where they may be, 0..1.

@@ -1,4 +1,4 @@
-"""Objects to wear: the triangles and colors of a GLB file, as a rasteriser needs them."""
+"""Objects to wear: the triangles and colors of a GLB file, as a rasterizer needs them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TryOnObject:
 
 
 def read_object(path: Path) -> TryOnObject:
-    """Read a GLB or glTF file: geometry in metres, base colors, vertex colors, base color textures.
+    """Read a GLB or glTF file: geometry in meters, base colors, vertex colors, base color textures.
 
     Raises:
         ModelError: the file is missing, is no such file, or holds no triangles. TddfaError: trimesh is not installed.

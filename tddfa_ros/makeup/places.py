@@ -14,7 +14,7 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.types import FloatArray
 
-_NEIGHBOURS = 12
+_NEIGHBORS = 12
 _HIDDEN = ("inner_mouth", "tongue", "left_eye", "right_eye")
 _EAR_ROOT = 0.006  # m, from an ear's top down to where the temples of glasses rest
 
@@ -57,7 +57,7 @@ def nearest_place(model: MorphableModel, point: FloatArray) -> Place:
     """The point of the mean head's skin that is about nearest to a point (3,), m, model frame."""
     skin = ~in_regions(model, _HIDDEN)
     away = np.where(skin, np.linalg.norm(model.mean - point, axis=1), np.inf)
-    near = np.argpartition(away, _NEIGHBOURS)[:_NEIGHBOURS]
+    near = np.argpartition(away, _NEIGHBORS)[:_NEIGHBORS]
     triangles = model.triangles[np.isin(model.triangles, near).any(axis=1)]
     triangles = triangles[skin[triangles].all(axis=1)]
     if len(triangles) == 0:

@@ -11,14 +11,14 @@ from tddfa_ros.makeup.color import parse_color
 from tddfa_ros.schema import option
 
 UV_SQUARE = "uv"
-"""The place of a sticker that is a texture of the whole model: its picture fills the UV square."""
+"""The place of a sticker that is a texture of the whole model: its image fills the UV square."""
 
 _LARGEST_STICKER = 500.0  # mm
 
 
 @dataclass(frozen=True)
 class Pigment:
-    """One kind of make-up. ``opacity`` 0 = none.
+    """One kind of makeup. ``opacity`` 0 = none.
 
     Attributes:
         color: ``#rrggbb``, as it looks on a well lit face.
@@ -45,7 +45,7 @@ class Pigment:
 
 @dataclass(frozen=True)
 class Lipstick(Pigment):
-    """On both lips. ``gloss`` 0..1 strengthens the highlights that the picture shows on them."""
+    """On both lips. ``gloss`` 0..1 strengthens the highlights that the image shows on them."""
 
     color: str = option("#b5394a", "sRGB, #rrggbb")
     softness: float = option(0.3, "of the edge, 0..1", minimum=0.0, maximum=1.0)
@@ -76,12 +76,12 @@ class BrowTint(Pigment):
 
 @dataclass(frozen=True)
 class Sticker:
-    """A picture with transparency on the skin.
+    """An image with transparency on the skin.
 
     Attributes:
         image: file; its alpha channel says where it is transparent, without one it is opaque.
         place: a named place (``tddfa_ros.makeup.places``), ``u,v`` of the model's texture coordinates (0..1, v up), or ``uv``: the
-            picture is a texture of the whole UV square, and ``size`` and ``rotate`` mean nothing.
+            image is a texture of the whole UV square, and ``size`` and ``rotate`` mean nothing.
         size: width, mm. rotate: degrees, counter-clockwise as the viewer of the face sees it.
         opacity: 0..1.
     """

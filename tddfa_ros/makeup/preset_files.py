@@ -31,11 +31,11 @@ def load_preset(name_or_file: str | Path, changes: Sequence[str] = ()) -> Makeup
     """Read a makeup preset.
 
     Args:
-        name_or_file: one of :func:`preset_names`, or a YAML file. Pictures of stickers are searched beside the file.
+        name_or_file: one of :func:`preset_names`, or a YAML file. Images of stickers are searched beside the file.
         changes: texts such as ``lipstick.color=#b0303a``, which replace what the file says.
 
     Raises:
-        ConfigError: there is no such preset, the file holds an unknown or impossible value, or a picture is missing.
+        ConfigError: there is no such preset, the file holds an unknown or impossible value, or an image is missing.
     """
     path = _file_of(name_or_file)
     return preset_from_dict(read_yaml(path), path.parent, changes)
@@ -47,7 +47,7 @@ def preset_from_dict(
     """Build a preset from mappings as in a YAML file; ``folder`` holds the images of stickers.
 
     Raises:
-        ConfigError: an unknown key, an impossible value, or a missing picture.
+        ConfigError: an unknown key, an impossible value, or a missing image.
     """
     merged = _with_changes(values, changes)
     listed = merged.pop("stickers", None) or ()
@@ -108,7 +108,7 @@ def _sticker(entry: object, index: int, folder: Path) -> Sticker:
     values = dict(entry)
     image = folder / Path(str(values.pop("image"))).expanduser()
     if not image.is_file():
-        raise ConfigError(f"the picture {image} of {where} does not exist")
+        raise ConfigError(f"the image {image} of {where} does not exist")
     place = values.get("place", "forehead")
     if isinstance(place, (list, tuple)):
         values["place"] = ",".join(str(number) for number in place)

@@ -1,4 +1,4 @@
-"""Where make-up goes, on the mesh: fields at the vertices of a model, computed once, interpolated over pixels when it is drawn.
+"""Where makeup goes, on the mesh: fields at the vertices of a model, computed once, interpolated over pixels when it is drawn.
 
 Left and right are alike. All that is needed are the 68 landmarks of the mean head and, of the model's regions, those that are never painted
 (inside of the mouth, eyeballs), so models of other makers work too. Lips are what lies inside the outline of their landmarks: the regions of a
@@ -110,7 +110,7 @@ _FAR = 100.0
 # Landmarks of the two sides: the person's right, then left; each from the outer end inwards.
 _LIP_OUTLINE = tuple(range(48, 60))
 _LOWER_LIP = np.array([0, 0, 0, 0, 0, 0, 0, 0.8, 1.6, 2.0, 1.6, 0.8], np.float32)
-"""Millimetres that the lower lip reaches below its landmarks, which iBUG's annotators set on the full of it."""
+"""Millimeters that the lower lip reaches below its landmarks, which iBUG's annotators set on the full of it."""
 _UPPER_LIDS = ((36, 37, 38, 39), (45, 44, 43, 42))
 _BROW_LINES = ((17, 18, 19, 20, 21), (26, 25, 24, 23, 22))
 _JAW_ENDS = (0, 16)

@@ -56,7 +56,7 @@ def _scene(name: str) -> Any:
 
 
 def _glasses(trimesh: Any) -> Any:
-    """140 mm wide: two rims with lenses, a bridge, and temples that bend down behind the ears. Millimetres until the end."""
+    """140 mm wide: two rims with lenses, a bridge, and temples that bend down behind the ears. Millimeters until the end."""
     scene = trimesh.Scene()
     frame = []
     for side in (-1.0, 1.0):
@@ -133,7 +133,7 @@ def _tube(path: DoubleArray, radius: float, closed: bool) -> tuple[DoubleArray, 
 
 
 def _grid(rings: int, sides: int) -> IntArray:
-    """Triangles between neighbouring rings of ``sides`` vertices."""
+    """Triangles between neighboring rings of ``sides`` vertices."""
     j, i = np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing="ij")
     a, b = (j * sides + i).ravel(), (j * sides + (i + 1) % sides).ravel()
     c, d = a + sides, b + sides
@@ -156,7 +156,7 @@ def _add(
     color: tuple[int, ...],
     name: str,
 ) -> None:
-    """Add millimetres as metres, of one color."""
+    """Add millimeters as meters, of one color."""
     material = trimesh.visual.material.PBRMaterial(
         baseColorFactor=color,
         alphaMode="BLEND" if color[3] < 255 else "OPAQUE",

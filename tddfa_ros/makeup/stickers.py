@@ -1,4 +1,4 @@
-"""Pictures on the skin: where each point of a face lies in a sticker, through the model's texture coordinates."""
+"""Images on the skin: where each point of a face lies in a sticker, through the model's texture coordinates."""
 
 from __future__ import annotations
 
@@ -24,77 +24,77 @@ class PlacedSticker:
 
     Attributes:
         coordinates: (N, 2) of each vertex in the sticker: 0..1 from its left to its right, and from its top to its bottom.
-        picture: (h, w, 4) float32: B, G, R 0..255 times alpha, and alpha 0..1.
+        image: (h, w, 4) float32: B, G, R 0..255 times alpha, and alpha 0..1.
         opacity: 0..1.
     """
 
     coordinates: FloatArray
-    picture: FloatArray
+    image: FloatArray
     opacity: float
 
     def sample(self, coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Colors (h, w, 3) BGR and opacity (h, w) at interpolated ``coordinates`` (h, w, 2)."""
-        picture = self._of_size(coordinates)
-        height, width = picture.shape[:2]
+        image = self._of_size(coordinates)
+        height, width = image.shape[:2]
         x = coordinates[..., 0] * np.float32(width) - np.float32(0.5)
         y = coordinates[..., 1] * np.float32(height) - np.float32(0.5)
-        drawn = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        drawn = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         alpha = drawn[..., 3]
         color = drawn[..., :3] / np.maximum(alpha, 1e-3)[..., None]
         return color.astype(np.float32), np.asarray(alpha * self.opacity, dtype=np.float32)
 
     def _of_size(self, coordinates: FloatArray) -> FloatArray:
-        """The picture, shrunk to about the resolution at which it is drawn, so that its details do not flicker."""
+        """The image, shrunk to about the resolution at which it is drawn, so that its details do not flicker."""
         steps = [np.abs(np.diff(coordinates, axis=axis)).max(axis=2) for axis in (0, 1)]
         inside = (np.abs(coordinates - 0.5) < 0.5).all(axis=2)
         used = np.concatenate([steps[0][inside[1:]], steps[1][inside[:, 1:]]])
         if len(used) == 0:
-            return self.picture
+            return self.image
         wanted = 1 / max(float(np.median(used)), 1e-6)
-        shrink = wanted / max(self.picture.shape[:2])
+        shrink = wanted / max(self.image.shape[:2])
         if shrink >= 0.7:
-            return self.picture
-        size = [max(round(side * shrink), 1) for side in self.picture.shape[1::-1]]
-        return np.asarray(cv2.resize(self.picture, size, interpolation=cv2.INTER_AREA), np.float32)
+            return self.image
+        size = [max(round(side * shrink), 1) for side in self.image.shape[1::-1]]
+        return np.asarray(cv2.resize(self.image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def place_sticker(model: MorphableModel, sticker: Sticker) -> PlacedSticker:
     """Put a sticker on a model.
 
     Raises:
-        ConfigError: its place is unknown. ImageError: its picture cannot be read. ModelError: the model has no texture coordinates.
+        ConfigError: its place is unknown. ImageError: its image cannot be read. ModelError: the model has no texture coordinates.
     """
     if len(model.uv) != model.vertex_count:
         raise ModelError(f"{model.name} has no texture coordinates, which stickers need")
-    picture = read_with_alpha(sticker)
+    image = read_with_alpha(sticker)
     if sticker.place == UV_SQUARE:
         coordinates = np.stack([model.uv[:, 0], 1 - model.uv[:, 1]], axis=1)
     else:
-        height = picture.shape[0] / picture.shape[1]
-        millimetres = _millimetres(model, _place(model, sticker.place), sticker.rotate)
+        height = image.shape[0] / image.shape[1]
+        millimeters = _millimeters(model, _place(model, sticker.place), sticker.rotate)
         flip = np.array([1, -1 / height])
-        coordinates = 0.5 + millimetres * flip / sticker.size
-    return PlacedSticker(coordinates.astype(np.float32), picture, float(sticker.opacity))
+        coordinates = 0.5 + millimeters * flip / sticker.size
+    return PlacedSticker(coordinates.astype(np.float32), image, float(sticker.opacity))
 
 
 def read_with_alpha(sticker: Sticker) -> FloatArray:
-    """The picture of a sticker; see :class:`PlacedSticker`. ImageError when it cannot be read."""
+    """The image of a sticker; see :class:`PlacedSticker`. ImageError when it cannot be read."""
     try:
         content = np.frombuffer(sticker.image.read_bytes(), np.uint8)
     except OSError as error:
         raise ImageError(f"{sticker.image} cannot be read: {error.strerror}") from error
     read = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
     if read is None or read.dtype != np.uint8:
-        raise ImageError(f"{sticker.image} is not a picture of 8 bits that can be read")
+        raise ImageError(f"{sticker.image} is not an image of 8 bits that can be read")
     if max(read.shape[:2]) > _LARGEST:
         raise ImageError(f"{sticker.image} is larger than {_LARGEST} px")
     if read.ndim == 2:
         read = cv2.cvtColor(read, cv2.COLOR_GRAY2BGR)
-    picture = np.ones((*read.shape[:2], 4), np.float32)
+    image = np.ones((*read.shape[:2], 4), np.float32)
     if read.shape[2] == 4:
-        picture[..., 3] = read[..., 3] / np.float32(255)
-    picture[..., :3] = read[..., :3] * picture[..., 3:]
-    return picture
+        image[..., 3] = read[..., 3] / np.float32(255)
+    image[..., :3] = read[..., :3] * image[..., 3:]
+    return image
 
 
 def _place(model: MorphableModel, text: str) -> Place:
@@ -129,7 +129,7 @@ def _area(corners: DoubleArray) -> DoubleArray:
     return np.asarray(ax * by - ay * bx)
 
 
-def _millimetres(model: MorphableModel, place: Place, rotate: float) -> FloatArray:
+def _millimeters(model: MorphableModel, place: Place, rotate: float) -> FloatArray:
     """Place (N, 2) of each vertex in the texture, right and up from ``place``, in mm as the skin has them there.
 
     Near the place the texture coordinates are an affine function of the position in the tangent plane; its inverse is used everywhere.

@@ -18,15 +18,15 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.rendering.raster import Surface, visible_surface
 from tddfa_ros.rendering.shading import lambert, vertex_normals
-from tddfa_ros.rendering.window import box_in_picture, scaled
+from tddfa_ros.rendering.window import box_in_image, scaled
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
 
-_FINEST, _LONGEST = 3.0, 800  # grid px per picture px, and longest side of the grid
+_FINEST, _LONGEST = 3.0, 800  # grid px per image px, and longest side of the grid
 _AMBIENT, _SPECULAR = 0.5, 0.10
 _SHADOW_SHIFT, _SHADOW_SOFT = (
     (-0.002, 0.006),
     0.0035,
-)  # m in the picture: left, down; and how blurred
+)  # m in the image: left, down; and how blurred
 _SHADOW_ABOVE = 0.02  # m that the window is larger than the object, for its shadow
 
 
@@ -37,7 +37,7 @@ class Placement:
     Attributes:
         anchor: a place of ``tddfa_ros.makeup.places``; the object's origin is put there.
         offset: mm to the wearer's left, up, forward.
-        scale: factor on the object's own size (glTF's unit is the metre).
+        scale: factor on the object's own size (glTF's unit is the meter).
         rotation: roll, pitch, yaw in degrees, relative to the head and with the signs of a head's own angles.
         shadow: 0..1, darkness of the soft shadow on the skin.
 
@@ -61,7 +61,7 @@ class Placement:
 
 
 class TryOn:
-    """Puts an object on heads; made once, used for every picture.
+    """Puts an object on heads; made once, used for every image.
 
     Args:
         model: of the faces.
@@ -103,7 +103,7 @@ class TryOn:
         return to_image(self._vertices + self._anchor.on(face.head), face.pose, face.roi)
 
     def apply(self, image: ImageBGR, faces: Face | Sequence[Face]) -> ImageBGR:
-        """A copy of the picture in which the faces wear the object.
+        """A copy of the image in which the faces wear the object.
 
         Args:
             image: (H, W, 3) uint8 BGR. faces: found in it, of this model; a smaller one counts as farther away.
@@ -181,7 +181,7 @@ class TryOn:
 
 @dataclass(frozen=True)
 class _Window:
-    """A rectangle of the picture, px, and the finer grid on which the object is drawn."""
+    """A rectangle of the image, px, and the finer grid on which the object is drawn."""
 
     x: int
     y: int
@@ -191,7 +191,7 @@ class _Window:
 
     @classmethod
     def around(cls, points: FloatArray, margin: float, shape: tuple[int, ...]) -> _Window | None:
-        x, y, width, height = box_in_picture(points, margin, margin + 1, shape)
+        x, y, width, height = box_in_image(points, margin, margin + 1, shape)
         if width < 1 or height < 1:
             return None
         return cls(x, y, width, height, float(np.clip(_LONGEST // max(width, height), 1, _FINEST)))
@@ -212,10 +212,10 @@ class _Window:
         return np.asarray(cv2.resize(grid, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _lay_over(picture: FloatArray, layer: FloatArray) -> None:
-    """Colors times opacity over a picture (h, w, 3), in place."""
-    picture *= 1 - layer[..., 3:]
-    picture += layer[..., :3]
+def _lay_over(image: FloatArray, layer: FloatArray) -> None:
+    """Colors times opacity over an image (h, w, 3), in place."""
+    image *= 1 - layer[..., 3:]
+    image += layer[..., :3]
 
 
 def _sample(texture: FloatArray, uv: FloatArray) -> FloatArray:

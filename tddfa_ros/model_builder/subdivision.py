@@ -40,7 +40,7 @@ def loop_matrix(triangles: IntArray, vertex_count: int) -> csr_matrix:
 
 
 def _old(edges: IntArray, counts: NDArray[np.int64], n: int) -> csr_matrix:
-    """Where the old vertices go: towards their neighbours; on a boundary, along the boundary curve (1/8, 3/4, 1/8)."""
+    """Where the old vertices go: toward their neighbors; on a boundary, along the boundary curve (1/8, 3/4, 1/8)."""
     boundary_edges = edges[counts == 1]
     on_boundary = np.zeros(n, dtype=bool)
     on_boundary[boundary_edges] = True

@@ -42,8 +42,8 @@ def _islands(triangles: IntArray, count: int) -> IntArray:
     return np.asarray(connected_components(graph, directed=False)[1])
 
 
-def _magnify(points: DoubleArray, centre: DoubleArray) -> DoubleArray:
-    offset = points - centre
+def _magnify(points: DoubleArray, center: DoubleArray) -> DoubleArray:
+    offset = points - center
     radius = np.linalg.norm(offset, axis=1, keepdims=True)
     unit = radius / radius.max()
     return np.asarray(offset * np.where(unit > 1e-9, np.maximum(unit, 1e-9) ** (_MAGNIFY - 1), 0))

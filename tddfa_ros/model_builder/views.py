@@ -111,7 +111,7 @@ class Views:
 def slide_views(
     views: Views, landmarks: DoubleArray, mesh: DoubleArray, report: Callable[[str], None]
 ) -> tuple[DoubleArray, DoubleArray]:
-    """Slide landmarks (68, 3) and MediaPipe's mesh (468, 3) on the mean head, metres."""
+    """Slide landmarks (68, 3) and MediaPipe's mesh (468, 3) on the mean head, meters."""
     partner = mirror_pairs(mesh).astype(np.int32)
     for number, (reach, step) in enumerate(_LANDMARK_ROUNDS, 1):
         params = views.fit(landmarks, mesh)
@@ -128,7 +128,7 @@ def slide_views(
 def settle_views(
     views: Views, landmarks: DoubleArray, mesh: DoubleArray, report: Callable[[str], None]
 ) -> tuple[DoubleArray, Warp]:
-    """Settle landmarks (68, 3), metres, between teacher and people, and find how the mean head should change."""
+    """Settle landmarks (68, 3), meters, between teacher and people, and find how the mean head should change."""
     params = views.fit(landmarks, mesh)
     settled = views.slide(landmarks, _seen_by_both(views, params), _MIRROR, *_SETTLE_ROUND)
     report(f"settle: jaw and eyelids by {_mean_mm((settled - landmarks)[_DISPUTED]):.2f} mm")
@@ -144,7 +144,7 @@ def settle_views(
 def find_aflw(
     views: Views, landmarks: DoubleArray, mesh: DoubleArray, report: Callable[[str], None]
 ) -> DoubleArray:
-    """AFLW's points (16, 3) on the mean head, metres; at their landmarks if no face has any."""
+    """AFLW's points (16, 3) on the mean head, meters; at their landmarks if no face has any."""
     start = landmarks[AFLW_LIKE]
     if not np.isfinite(views.faces.human21).any():
         return start

@@ -1,4 +1,4 @@
-"""Change the mean head where labelled faces say, in all views, that it differs from them: a smooth warp, given at landmarks.
+"""Change the mean head where labeled faces say, in all views, that it differs from them: a smooth warp, given at landmarks.
 
 What fits leave over at a landmark has a part along the surface, which :mod:`.slide` follows, and a part that points off it: a bridge of the
 nose that lies too deep lies too deep wherever the landmark is put. That part the mean head itself takes on.
@@ -26,9 +26,9 @@ class Warp:
     It is a sum of compactly supported radial functions (Wendland 1995, C2), smoothed like a ridge regression.
 
     Attributes:
-        places: (k, 3) where it is given; moves: (k, 3) by how much, both metres.
-        reach: metres from a place beyond which it moves nothing.
-        smoothing: 0 meets the moves exactly; more blurs those of neighbours that disagree.
+        places: (k, 3) where it is given; moves: (k, 3) by how much, both meters.
+        reach: meters from a place beyond which it moves nothing.
+        smoothing: 0 meets the moves exactly; more blurs those of neighbors that disagree.
     """
 
     places: DoubleArray
@@ -37,7 +37,7 @@ class Warp:
     smoothing: float = 0.05
 
     def __call__(self, points: DoubleArray) -> DoubleArray:
-        """Displacement (n, 3) of ``points`` (n, 3), metres."""
+        """Displacement (n, 3) of ``points`` (n, 3), meters."""
         kernel = self._kernel(self.places) + self.smoothing * np.eye(len(self.places))
         return np.asarray(self._kernel(points) @ np.linalg.solve(kernel, self.moves))
 
@@ -54,7 +54,7 @@ class Warp:
 
 
 def left_over(seen: Seen, basis: PointBasis, mirror: IntArray) -> DoubleArray:
-    """What fits leave over at landmarks (L, 3), metres in the model frame: one move each that suits all views.
+    """What fits leave over at landmarks (L, 3), meters in the model frame: one move each that suits all views.
 
     Two image coordinates of a face do not tell depth; those of faces that look in many directions do. Robust least squares, left and
     right mirror images. A landmark that no face shows gets 0.
@@ -79,10 +79,12 @@ def _robust(
     """The move (3,) whose projections (n, 2, 3) come nearest to residuals (n, 2): least squares, reweighted."""
     rows, values = project.reshape(-1, 3), residual.reshape(-1)
     given = np.sqrt(np.repeat(weight, 2))
-    trust = np.ones(len(values))
-    move = np.zeros(3)
+    trust: DoubleArray = np.ones(len(values))
+    move: DoubleArray = np.zeros(3)
     for _ in range(_ROUNDS):
         scale = given * trust
-        move = np.linalg.lstsq(rows * scale[:, None], values * scale, rcond=None)[0]
-        trust = (1 + ((values - rows @ move) / _KNEE) ** 2) ** -0.5
+        move = np.asarray(
+            np.linalg.lstsq(rows * scale[:, None], values * scale, rcond=None)[0], dtype=np.float64
+        )
+        trust = np.asarray((1 + ((values - rows @ move) / _KNEE) ** 2) ** -0.5, dtype=np.float64)
     return np.asarray(move)

@@ -14,7 +14,7 @@ def free_height_and_width(model: bytes) -> bytes:
     only repeat a weight are dropped too: they keep ONNX Runtime from folding constants, with a warning for each.
 
     Args:
-        model: a serialised ONNX model whose inputs and outputs are NCHW.
+        model: a serialized ONNX model whose inputs and outputs are NCHW.
 
     Raises:
         ModelError: it cannot be parsed, or the package ``onnx`` is missing.

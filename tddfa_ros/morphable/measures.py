@@ -1,4 +1,4 @@
-"""Lengths of a face in millimetres, from its 68 landmarks: what geometric attributes change and are tested by."""
+"""Lengths of a face in millimeters, from its 68 landmarks: what geometric attributes change and are tested by."""
 
 from __future__ import annotations
 

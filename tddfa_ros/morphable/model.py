@@ -1,6 +1,6 @@
 """The 3D morphable model: a mean head, identity and expression bases, and what is known about its vertices.
 
-``head = mean + shape_basis a + expression_basis e``, in metres, in the model frame: x to the person's left, y up, z
+``head = mean + shape_basis a + expression_basis e``, in meters, in the model frame: x to the person's left, y up, z
 out of the face, origin at the mean of the mean head's 68 landmarks. The file is one ``.npz`` (docs/architecture.md).
 """
 
@@ -108,7 +108,7 @@ class MorphableModel:
             values[key] = tuple(str(name) for name in values[key])
         if half:
             for key in ("shape_basis", "expression_basis"):
-                values[key] = _dequantise(*_quantise(values[key], np.float16))
+                values[key] = _dequantize(*_quantize(values[key], np.float16))
         return cls(topology_id=topology_hash(**{key: values[key] for key in _HASHED}), **values)
 
     @classmethod
@@ -139,8 +139,8 @@ class MorphableModel:
             stored[attribute.name] = getattr(self, attribute.name)
         for kind in ("shape", "expression"):
             basis = getattr(self, f"{kind}_basis")
-            packed, scale = _quantise(basis, dtype)
-            if not np.array_equal(_dequantise(packed, scale), basis):
+            packed, scale = _quantize(basis, dtype)
+            if not np.array_equal(_dequantize(packed, scale), basis):
                 if half:
                     raise ModelError(
                         f"the {kind} basis of {self.name} has more precision than float16 can hold"
@@ -164,7 +164,7 @@ class MorphableModel:
         return int(self.landmark_triangles[SELLION]), self.landmark_weights[SELLION]
 
     def head(self, params: FloatArray) -> FloatArray:
-        """Reconstruct heads (..., N, 3), metres, model frame, from parameter vectors (..., P). Pose plays no part."""
+        """Reconstruct heads (..., N, 3), meters, model frame, from parameter vectors (..., P). Pose plays no part."""
         return self._evaluate(params, self.mean, self._basis)
 
     def head_landmarks(self, params: FloatArray) -> FloatArray:
@@ -240,7 +240,7 @@ def topology_hash(
     """First 16 hex digits of a SHA-256 over all that gives parameters and vertices their meaning.
 
     Two models with the same id can be exchanged; names, license and provenance do not count. Arrays are hashed as
-    little-endian float32, int32 or uint8 with their shapes, bases after de-quantisation.
+    little-endian float32, int32 or uint8 with their shapes, bases after de-quantization.
     """
     values: dict[str, Any] = dict(locals())
     digest = hashlib.sha256()
@@ -256,19 +256,19 @@ def topology_hash(
     return digest.hexdigest()[:16]
 
 
-def _quantise(basis: FloatArray, dtype: type[np.floating[Any]]) -> tuple[NDArray[Any], FloatArray]:
+def _quantize(basis: FloatArray, dtype: type[np.floating[Any]]) -> tuple[NDArray[Any], FloatArray]:
     """Bring every component to a largest value of 1 and store it as ``dtype``; idempotent on its own output."""
     scale = np.abs(basis).max(axis=(0, 1)).astype(np.float32)
     scale[~(scale > 0)] = 1.0
     return (basis / scale).astype(dtype), scale
 
 
-def _dequantise(packed: NDArray[Any], scale: FloatArray) -> FloatArray:
+def _dequantize(packed: NDArray[Any], scale: FloatArray) -> FloatArray:
     return np.ascontiguousarray(packed.astype(np.float32) * scale.astype(np.float32))
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """All fields of a model file as arrays and strings, bases de-quantised."""
+    """All fields of a model file as arrays and strings, bases de-quantized."""
     if not path.is_file():
         raise ModelError(f"the morphable model {path} does not exist")
     needed = [f.name for f in fields(MorphableModel) if f.name not in _OPTIONAL]
@@ -279,7 +279,7 @@ def _read(path: Path) -> dict[str, Any]:
         basis, scale = values[f"{kind}_basis"], values.pop(f"{kind}_scale")
         if basis.ndim != 3 or scale.shape != basis.shape[2:] or basis.dtype.kind != "f":
             raise ModelError(f"{path} has a {kind} basis and scale that do not fit together")
-        values[f"{kind}_basis"] = _dequantise(basis, scale)
+        values[f"{kind}_basis"] = _dequantize(basis, scale)
     for key in ("name", "license", "provenance", "parameter_space"):
         values[key] = str(values.get(key, ""))
     for key in ("region_names", "expression_names"):

@@ -20,14 +20,14 @@ def nearest_on_surface(
 ) -> tuple[NDArray[np.int64], DoubleArray]:
     """Triangle (k,) and barycentric weights (k, 3) of the surface points nearest to ``points`` (k, 3).
 
-    Searched among the triangles whose centres are nearest, which is exact for a mesh much finer than its distance to the points.
+    Searched among the triangles whose centers are nearest, which is exact for a mesh much finer than its distance to the points.
     """
     from scipy.spatial import cKDTree
 
     corners = vertices[triangles]
     count = min(_CANDIDATES, len(triangles))
     _, candidates = cKDTree(corners.mean(axis=1)).query(points, k=count)
-    candidates = candidates.reshape(len(points), count)  # a query for one neighbour drops the axis
+    candidates = candidates.reshape(len(points), count)  # a query for one neighbor drops the axis
     weights = _closest_weights(np.repeat(points, count, axis=0), corners[candidates.ravel()])
     found = np.einsum("kc,kcx->kx", weights, corners[candidates.ravel()])
     distance = np.linalg.norm(found - np.repeat(points, count, axis=0), axis=1)

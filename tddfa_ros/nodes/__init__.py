@@ -1,10 +1,10 @@
-"""ROS 2 lives here and nowhere else: thin shells that turn messages into arrays, call the core, and publish results.
+"""ROS 2 nodes: thin shells that convert messages to arrays, call the core and publish the results.
 
-NumPy's OpenBLAS is held to one thread in these processes: a face needs products of a few hundred microseconds, for which waking
-a thread per core costs more than it gives, and the cores belong to the robot's other nodes. OPENBLAS_NUM_THREADS overrules it.
+NumPy's OpenBLAS is limited to one thread in these processes: the matrix products of a face take a few hundred microseconds, less
+than waking a thread per core, and the cores are needed by other nodes. OPENBLAS_NUM_THREADS overrides the limit.
 """
 
 import os
 
-# OpenBLAS reads this once, when NumPy is first imported; modules of this package are imported after it.
+# OpenBLAS reads this when NumPy is first imported, which happens in the modules of this package.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

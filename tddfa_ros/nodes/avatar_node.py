@@ -1,4 +1,4 @@
-"""``avatar_node``: face_landmarks in; ARKit's blend shapes out, to ROS, OSC, Live Link Face receivers and a web page."""
+"""``avatar_node``: convert face_landmarks to ARKit blend shapes, for ROS, OSC, Live Link Face and a web page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tddfa_ros.nodes.ros.throttle import ThrottledLog
 
 
 class AvatarNode(Node):
-    """Translates smoothed faces for avatars; what it sends where is said by its parameters."""
+    """Publishes ARKit blend shapes of smoothed faces and sends them to the configured avatar receivers."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("avatar_node", **kwargs)
@@ -46,13 +46,13 @@ class AvatarNode(Node):
         )
 
     def close(self) -> None:
-        """Stop the worker, the sockets and the page."""
+        """Stop the worker, close the sockets and the web page."""
         self._worker.stop()
         for receiver in self._receivers:
             receiver.close()
 
     def _process(self, message: FaceLandmarksArray) -> None:
-        """One set of faces; in the worker thread."""
+        """Publish and send the blend shapes of a message, in the worker thread."""
         frames = [avatar_frame(face, self._model, self._shapes) for face in message.faces]
         for frame in frames:
             self._publisher.publish(blend_shape_message(frame, message.header))
@@ -60,7 +60,7 @@ class AvatarNode(Node):
             receiver.send(frames)
 
     def _on_error(self, error: Exception) -> None:
-        if self.context.ok():  # else publishers vanish under the worker's feet
+        if self.context.ok():  # during shutdown publishers are destroyed while the worker runs
             self._log.exception("driving avatars", error)
 
 
@@ -76,10 +76,10 @@ def _targets(options: AvatarNodeOptions) -> Targets:
 
 
 def avatar_frame(message: FaceLandmarks, model: MorphableModel, shapes: BlendShapes) -> AvatarFrame:
-    """What an avatar is told about the face of a message.
+    """Convert a face message to an avatar frame.
 
     Raises:
-        ModelError: the message has expressions of another morphable model.
+        ModelError: the message has the expressions of another morphable model.
     """
     coefficients = expression_coefficients(message, model)
     point, turn = message.head_pose.pose.position, message.head_pose.pose.orientation
@@ -93,7 +93,7 @@ def avatar_frame(message: FaceLandmarks, model: MorphableModel, shapes: BlendSha
 
 
 def blend_shape_message(frame: AvatarFrame, header: Header) -> JointState:
-    """ARKit's names and values as joints, which plots and motor drivers understand; ``frame_id`` is the face's frame."""
+    """Convert blend shapes to a joint state: names, values, and the face frame as ``frame_id``."""
     joints = JointState(name=list(ARKIT_NAMES), position=frame.blendshapes.astype(float).tolist())
     joints.header.stamp = header.stamp
     joints.header.frame_id = f"face_{frame.id}"

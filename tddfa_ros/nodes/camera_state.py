@@ -1,4 +1,4 @@
-"""The camera model that goes with the next image: CameraInfo once it has come, an assumed field of view until then."""
+"""Camera model of the images: the latest usable CameraInfo, else an assumed field of view."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from tddfa_ros.nodes.convert.camera_info import (
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.types import Intrinsics
 
-PATIENCE = 15
-"""Images without CameraInfo before the node says that it assumes a field of view: at the start both race."""
+GRACE_IMAGES = 15
+"""Images without CameraInfo before the assumed field of view is logged; at startup images may arrive first."""
 
 
 class CameraState:
-    """Keeps the newest usable CameraInfo.
+    """Keeps the latest usable CameraInfo.
+
+    Args:
+        log: log of the node.
+        topic: resolved name of the CameraInfo topic, for messages.
+        assumed_fov_deg: horizontal field of view without calibration, degrees.
 
     Attributes:
-        assumed_fov_deg: horizontal field of view, degrees, while there is no calibration; may be changed at any time.
+        assumed_fov_deg: as above; may be changed at any time.
     """
 
     def __init__(self, log: ThrottledLog, topic: str, assumed_fov_deg: float) -> None:
@@ -31,12 +36,12 @@ class CameraState:
         self._topic = topic
         self._calibrated: Intrinsics | None = None
         self._assuming = True
-        self._missed = 0
+        self._uncalibrated_images = 0
         self._broken = False
         self._reason = f"no camera calibration on {topic}"
 
     def update(self, info: CameraInfo) -> None:
-        """Take a CameraInfo; an unusable one is logged once and leads to the assumed field of view."""
+        """Store a CameraInfo; an unusable one is logged once and replaced by the assumed field of view."""
         try:
             intrinsics = intrinsics_from_message(info)
         except CameraError as error:
@@ -50,10 +55,15 @@ class CameraState:
         self._calibrated = intrinsics
 
     def model_for(self, width: int, height: int, header: Header) -> tuple[Intrinsics, CameraInfo]:
-        """Camera model of an image of this size, as the core and as messages want it.
+        """Return the camera model of an image, as intrinsics and as a CameraInfo message.
 
-        The message describes the picture itself: its size, no binning, no region of interest. Pictures that were resized
-        after the calibration get a resized model; those of another aspect ratio the assumed field of view.
+        The message describes the image itself: its size, without binning and region of interest. For an image resized after the
+        calibration the intrinsics are scaled; for one with another aspect ratio the field of view is assumed.
+
+        Args:
+            width: width of the image, px.
+            height: height of the image, px.
+            header: header of the image.
         """
         calibrated = self._calibrated
         if calibrated is not None:
@@ -63,29 +73,29 @@ class CameraState:
                 self._reason = f"{self._topic}: {error}"
             else:
                 self._assuming = False
-                # Not the received message: its binning and region of interest are worked into these intrinsics.
+                # Not the received message: binning and region of interest are already applied to the intrinsics.
                 return intrinsics, camera_info_message(intrinsics, header)
-        self._say_assumed()
+        self._log_assumed()
         intrinsics = Intrinsics.from_fov(width, height, self.assumed_fov_deg)
         return intrinsics, camera_info_message(intrinsics, header)
 
     @property
     def description(self) -> str:
-        """One line for diagnostics."""
+        """One-line description for diagnostics."""
         if not self._assuming:
             return f"calibrated ({self._topic})"
         return f"assumed field of view {self.assumed_fov_deg:g} deg: {self._reason}"
 
-    def _say_assumed(self) -> None:
+    def _log_assumed(self) -> None:
         self._assuming = True
-        self._missed += 1
-        if self._missed < PATIENCE and self._reason.startswith("no "):
+        self._uncalibrated_images += 1
+        if self._uncalibrated_images < GRACE_IMAGES and self._reason.startswith("no "):
             return
-        sentence = (
-            f"{self._reason}: metric values assume a horizontal field of view of "
-            f"{self.assumed_fov_deg:g} degrees"
+        message = (
+            f"{self._reason}: using the assumed horizontal field of view of {self.assumed_fov_deg:g} "
+            "degrees for metric values"
         )
         if self._broken:
-            self._log.error("camera_info", sentence)
+            self._log.error("camera_info", message)
         else:
-            self._log.once(f"assumed:{self._reason}", sentence)
+            self._log.once(f"assumed:{self._reason}", message)

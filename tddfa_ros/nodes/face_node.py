@@ -1,4 +1,4 @@
-"""``face_node``: images in, tracked faces out."""
+"""``face_node``: detect, track and regress the faces in an image topic."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, stamp_second
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
 from tddfa_ros.nodes.options import FaceNodeOptions
 from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.ros.image_input import SENSOR_QOS, image_topic, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
-from tddfa_ros.nodes.ros.subscriptions import SENSOR_QOS, image_topic, subscribe_images
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.tracking.tracker import FaceTracker
 
 
 class FaceNode(Node):
-    """Perception: detection, tracking and regression of every face in the newest image.
+    """Perception node: detection, tracking and regression of all faces in the latest image.
 
-    The image callback only puts the message into a one-slot mailbox; one worker thread does everything else, so that
-    what is published is never older than the picture that was newest when work on it began.
+    The image callback stores the message in a one-slot mailbox; a worker thread always processes the latest image.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -40,11 +39,11 @@ class FaceNode(Node):
         self._settings = Parameters(self, FaceNodeOptions(), self._apply)
         options = self._settings.config
         self._pipeline = FacePipeline(options.pipeline())
-        # Made now, not at the first image: what is wrong with its model has to be said at the start.
+        # Load the detector now instead of with the first image, so that a broken model stops the node at startup.
         _ = self._pipeline.detector
         self._tracker = FaceTracker(self._pipeline)
         self._pending: FaceNodeOptions | None = None
-        self._fresh = threading.Event()
+        self._reset = threading.Event()
 
         self._camera = CameraState(
             self._log,
@@ -68,6 +67,7 @@ class FaceNode(Node):
             warnings=self._warnings,
         )
         self._worker: Worker[Any] = Worker(self._process, self._on_error, "face_node")
+        self._image_topic = image_topic(self, options.image_transport)
         self._idle = False
         self._images: Any = None
         self._camera_info = self.create_subscription(
@@ -76,20 +76,20 @@ class FaceNode(Node):
         self._enable(True)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset", self._on_reset)
-        self._announce()
+        self._log_start()
 
     def close(self) -> None:
-        """Stop the worker; the node publishes nothing more."""
+        """Stop the worker thread."""
         self._worker.stop()
 
     def _on_image(self, message: Any) -> None:
         self._statistics.received(dropped=self._worker.put(message))
 
     def _process(self, message: Any) -> None:
-        """One image from message to messages; in the worker thread."""
+        """Process an image message and publish its faces, in the worker thread."""
         if self._skip():
             return
-        self._settle()
+        self._apply_requests()
         start = time.perf_counter()
         image = to_bgr(message)
         decoded = time.perf_counter()
@@ -98,7 +98,7 @@ class FaceNode(Node):
             header.frame_id = self._settings.config.fallback_frame_id
             self._log.once(
                 "frame_id",
-                f"images have no frame_id; '{header.frame_id}' is used instead",
+                f"images on {self._image_topic} have no frame_id; using '{header.frame_id}'",
             )
         intrinsics, camera_info = self._camera.model_for(image.shape[1], image.shape[0], header)
         faces = self._tracker.update(
@@ -120,16 +120,16 @@ class FaceNode(Node):
         }
         latency = (self.get_clock().now().nanoseconds - stamp_ns(header.stamp)) / NANOSECONDS
         self._statistics.processed(latency, stages, len(faces))
-        self._tracker.run_deferred_detection()  # after publishing: the detector must not delay what is known
+        self._tracker.run_deferred_detection()  # after publishing, so that the detector does not delay tracked faces
         self._log_device_warnings()
 
     def _skip(self) -> bool:
-        """Whether this image is not worth the work; forgets the tracks when work resumes after a pause."""
+        """Return whether to skip this image; reset the tracks when processing resumes after an idle period."""
         if self._images is None:
             return True
         idle = self._settings.config.lazy and not self._wanted()
         if self._idle and not idle:
-            self._fresh.set()
+            self._reset.set()
         self._idle = idle
         return idle
 
@@ -138,26 +138,26 @@ class FaceNode(Node):
             self._publisher is not None and self._publisher.wanted
         )
 
-    def _settle(self) -> None:
-        """Between two images: take over what services and parameters asked for."""
+    def _apply_requests(self) -> None:
+        """Apply requests of services and parameters between two images."""
         pending, self._pending = self._pending, None
         if pending is not None:
             self._tracker.configure(pending.pipeline())
-        if self._fresh.is_set():
-            self._fresh.clear()
+        if self._reset.is_set():
+            self._reset.clear()
             self._tracker.reset()
 
     def _apply(self, options: FaceNodeOptions) -> None:
-        """Parameters changed at run time."""
+        """Take over parameters set at run time."""
         self._camera.assumed_fov_deg = options.camera.assumed_fov_deg
         if self._publisher is not None:
             self._publisher.options = options
         self._pending = options
 
     def _enable(self, enable: bool) -> None:
-        """Subscribe to images or stop doing so: a disabled node costs neither bandwidth nor CPU."""
+        """Subscribe to or unsubscribe from images: a disabled node uses neither bandwidth nor CPU."""
         if enable and self._images is None:
-            self._fresh.set()
+            self._reset.set()
             transport = self._settings.config.image_transport
             self._images = subscribe_images(self, transport, self._on_image)
         elif not enable and self._images is not None:
@@ -172,21 +172,21 @@ class FaceNode(Node):
         return response
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._fresh.set()
+        self._reset.set()
         response.success = True
-        response.message = "all tracks are forgotten; identities start anew"
+        response.message = "all tracks were reset"
         return response
 
     def _on_error(self, error: Exception) -> None:
         if not self.context.ok():
-            return  # The process is being stopped: publishers vanish under the worker's feet.
+            return  # during shutdown publishers are destroyed while the worker runs
         self._statistics.failed(str(error))
         self._log.exception("processing an image", error)
 
     def _state(self) -> str:
         if self._images is None:
             return "disabled"
-        return "idle: nobody subscribes to the faces" if self._idle else ""
+        return "idle: no subscribers" if self._idle else ""
 
     def _facts(self) -> dict[str, str]:
         facts = {
@@ -203,10 +203,10 @@ class FaceNode(Node):
             else []
         )
 
-    def _announce(self) -> None:
+    def _log_start(self) -> None:
         config = self._settings.config
         self.get_logger().info(
-            f"looking for faces in {image_topic(self, config.image_transport)} with "
+            f"detecting faces on {self._image_topic} with "
             f"{config.detection.detector} and {config.pipeline().regression.model} on {self._pipeline.provider}"
         )
         self._log_device_warnings()

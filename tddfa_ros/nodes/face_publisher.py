@@ -1,4 +1,4 @@
-"""Everything that leaves a node about faces: face_mesh, face_landmarks, face_mesh/topology and /tf."""
+"""Publishers of face_mesh, face_landmarks, face_mesh/topology and /tf."""
 
 from __future__ import annotations
 
@@ -29,14 +29,19 @@ LATCHED_QOS = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 TF_QOS = QoSProfile(depth=100)
-"""That of tf2_ros."""
+"""QoS of tf2_ros."""
 
 
 class FacePublisher:
-    """The outputs that ``face_node`` and ``smoothing_node`` share; each is filled only while somebody subscribes to it.
+    """Outputs shared by ``face_node`` and ``smoothing_node``; messages are built only for topics with subscribers.
+
+    Args:
+        node: node to create the publishers on.
+        model: morphable model of the meshes.
+        options: which fields and topics to publish.
 
     Attributes:
-        options: may be replaced at any time; read once for each image.
+        options: as above; may be replaced at any time.
     """
 
     def __init__(self, node: Node, model: MorphableModel, options: PublishOptions) -> None:
@@ -44,28 +49,28 @@ class FacePublisher:
         self._mesh = node.create_publisher(FaceMeshArray, "face_mesh", OUTPUT_QOS)
         self._landmarks = node.create_publisher(FaceLandmarksArray, "face_landmarks", OUTPUT_QOS)
         self._topology = node.create_publisher(FaceTopology, "face_mesh/topology", LATCHED_QOS)
-        # Absolute, as tf2_ros has it: there is one TF tree; remap /tf to give a robot its own.
+        # Absolute as in tf2_ros; remap /tf to separate the TF trees of several robots.
         self._tf = node.create_publisher(TFMessage, "/tf", TF_QOS)
         self._topology.publish(topology_message(model, node.get_clock().now().to_msg()))
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody subscribes to what changes from image to image."""
+        """Whether a per-image topic has a subscriber."""
         publishers = [self._mesh, self._landmarks, *([self._tf] if self.options.publish_tf else [])]
         return any(publisher.get_subscription_count() > 0 for publisher in publishers)
 
     def publish(
         self, faces: Sequence[TrackedFace], header: Header, camera_info: CameraInfo
     ) -> None:
-        """Publish the faces of one image, also when there are none.
+        """Publish the faces of one image, including an empty list.
 
         Args:
-            faces: oldest track first.
-            header: stamp and frame of the image.
-            camera_info: the camera model behind every metric value.
+            faces: faces of the image, oldest track first.
+            header: stamp and frame_id of the image.
+            camera_info: camera model used for metric values.
         """
         options = self.options
-        # Poses and landmarks first: they are small, and control loops wait for them.
+        # Small messages first: control loops depend on poses and landmarks.
         if options.publish_tf and faces and self._tf.get_subscription_count():
             self._tf.publish(TFMessage(transforms=[transform(face, header) for face in faces]))
         if self._landmarks.get_subscription_count():
@@ -90,7 +95,7 @@ def face_mesh_array(
     vertices: bool = True,
     image_vertices: bool = True,
 ) -> FaceMeshArray:
-    """All faces of one image as one message."""
+    """Convert the faces of one image to a message."""
     return FaceMeshArray(
         header=header,
         camera_info=camera_info,
@@ -104,7 +109,7 @@ def face_mesh_array(
 def face_landmarks_array(
     faces: Sequence[TrackedFace], header: Header, camera_info: CameraInfo
 ) -> FaceLandmarksArray:
-    """The same without parameters and vertices."""
+    """Convert the faces of one image to a message without parameters and vertices."""
     return FaceLandmarksArray(
         header=header,
         camera_info=camera_info,
@@ -113,7 +118,7 @@ def face_landmarks_array(
 
 
 def transform(face: TrackedFace, header: Header) -> TransformStamped:
-    """Head pose as the transform from the camera optical frame to ``face_<id>``."""
+    """Convert the head pose to the transform from the camera optical frame to ``face_<id>``."""
     pose = pose_message(face.head_pose)
     message = TransformStamped(header=header, child_frame_id=f"face_{face.id}")
     translation = message.transform.translation

@@ -1,9 +1,8 @@
-"""``face_system``: the nodes of the graph in one process, with the names and parameters they have on their own.
+"""``face_system``: all nodes in one process, with the same names and parameters as separate processes.
 
-rclpy has no intra-process transport, so messages between them still travel through DDS's shared memory; what one
-process saves is memory and start-up time, what it costs is that all workers share one interpreter lock. Each node
-works in a thread of its own behind a mailbox, and one executor thread serves all callbacks: ONNX Runtime, OpenCV and
-NumPy release the lock while they compute, so the networks of one frame overlap with the drawing of another.
+rclpy has no intra-process transport, so messages still pass through DDS shared memory. One process saves memory and startup time,
+but all workers share the GIL. Each node has a worker thread with a mailbox, and one executor thread runs all callbacks: ONNX
+Runtime, OpenCV and NumPy release the GIL while they compute, so inference and drawing of different frames overlap.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from tddfa_ros.nodes.ros.runner import EXIT_USER_ERROR, own_arguments, run
 
 
 def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:
-    """The nodes to host, in the order in which they start."""
-    # Imported here: what is left out need not be loaded.
+    """Return factories of the nodes to run, in starting order."""
+    # Imported on demand: disabled nodes are not loaded.
     from tddfa_ros.nodes.face_node import FaceNode
 
     def face_node() -> Node:
-        # Two publishers of face_mesh would mix smoothed and raw faces.
+        # Only one of face_node and smoothing_node may publish face_mesh.
         chosen = Parameter("publish_face_mesh", value=not options.smoothing)
         return FaceNode(parameter_overrides=[chosen])
 
@@ -43,7 +42,7 @@ def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:
 
         nodes.append(AvatarNode)
     if options.hri:
-        from tddfa_ros.nodes.hri.node import HriNode
+        from tddfa_ros.nodes.hri_node import HriNode
 
         nodes.append(HriNode)
     if options.source:
@@ -54,11 +53,11 @@ def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read what is left of the command line without its ROS arguments."""
+    """Parse the command line without its ROS arguments."""
     parser = argparse.ArgumentParser(
         prog="face_system",
-        description="face_node, smoothing_node and visualization_node in one process; parameters of each go by its "
-        "name, as in: --ros-args -p face_node:detection.input_size:=480",
+        description="Run face_node, smoothing_node and visualization_node in one process; prefix parameters with the "
+        "name of the node: --ros-args -p face_node:detection.input_size:=480",
     )
     flag = argparse.BooleanOptionalAction
     parser.add_argument("--smoothing", action=flag, default=True, help="run smoothing_node")

@@ -1,4 +1,4 @@
-"""``image_source_node``: pictures from a camera, a file or the demo, for graphs without a camera driver."""
+"""``image_source_node``: publish images of a camera, file or virtual camera, for graphs without a camera driver."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tddfa_ros.errors import ImageError, SourceError
 from tddfa_ros.nodes.convert.camera_info import camera_info_message
 from tddfa_ros.nodes.convert.images import compressed_message, image_message
 from tddfa_ros.nodes.options import ImageSourceNodeOptions
+from tddfa_ros.nodes.ros.image_input import image_topic
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import EXIT_USER_ERROR, run
-from tddfa_ros.nodes.ros.subscriptions import image_topic
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.sources import Frame, create_source
 
 CAMERA_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
-"""A reliable publisher serves subscriptions of both kinds; RViz and most viewers ask for a reliable one."""
+"""Reliable, which also matches best-effort subscriptions; RViz and most viewers subscribe reliably."""
 
 _CLOSE_SECONDS = 1.0
 
 
 class ImageSourceNode(Node):
-    """Reads a source in a thread of its own and publishes what it gets, stamped with the time of reading.
+    """Reads an image source in a thread and publishes its frames, stamped with the time of reading.
 
     Args:
-        on_end: called from that thread when the source has ended, with the error that ended it or None.
+        on_end: called from that thread at the end of the source, with the error that ended it or None.
     """
 
     def __init__(
@@ -63,19 +63,19 @@ class ImageSourceNode(Node):
         """Stop reading and release the device."""
         self._stop.set()
         self._thread.join(_CLOSE_SECONDS)
-        # A driver that hangs in read() must not be closed under its feet; the end of the process closes it.
+        # A driver that hangs in read() cannot be closed safely; the end of the process closes it.
         if not self._thread.is_alive():
             self._source.close()
 
     def _run(self) -> None:
         error: SourceError | None = None
         try:
-            self._wait_for_audience()
-            self._show()
+            self._wait_for_subscriber()
+            self._play()
         except SourceError as reason:
             error = reason
         except Exception as reason:
-            # While the node is being torn down, publishers vanish under the thread's feet.
+            # During shutdown publishers are destroyed while the thread runs.
             if self._stop.is_set() or not self.context.ok():
                 return
             error = SourceError(f"unexpected {type(reason).__name__} while publishing: {reason}")
@@ -84,24 +84,24 @@ class ImageSourceNode(Node):
         if error is not None:
             self.get_logger().error(str(error))
         else:
-            self.get_logger().info(f"'{self._settings.config.source}' is at its end")
+            self.get_logger().info(f"reached the end of '{self._settings.config.source}'")
         if self._on_end is not None:
             self._on_end(error)
 
-    def _wait_for_audience(self) -> None:
-        """What is shown only once must not be shown to nobody: discovery takes longer than the first pictures."""
+    def _wait_for_subscriber(self) -> None:
+        """Wait for a subscriber before playing a file once: discovery takes longer than its first frames."""
         if self._settings.config.loop or self._source.rate == 0:
             return
         self.get_logger().info("waiting for a subscriber")
-        while not self._watched() and not self._stop.wait(0.05):
+        while not self._has_subscriber() and not self._stop.wait(0.05):
             pass
 
-    def _watched(self) -> bool:
+    def _has_subscriber(self) -> bool:
         publishers = (self._raw, self._compressed)
         return any(p is not None and p.get_subscription_count() > 0 for p in publishers)
 
-    def _show(self) -> None:
-        """Read and publish until the end, at the pace of the source."""
+    def _play(self) -> None:
+        """Read and publish frames at the rate of the source, until its end."""
         start = due = time.monotonic()
         while not self._stop.is_set():
             try:
@@ -110,9 +110,9 @@ class ImageSourceNode(Node):
                     return
                 self._publish(frame)
             except ImageError as error:
-                self._log.exception("reading a picture", error)
+                self._log.exception("reading an image", error)
             if self._source.rate > 0:
-                # After a stall the pace goes on from now: catching up would flood the subscribers.
+                # After a stall, do not catch up: that would flood the subscribers.
                 due = max(due + 1 / self._source.rate, time.monotonic() - 1 / self._source.rate)
                 self._stop.wait(max(due - time.monotonic(), 0.0))
 
@@ -120,7 +120,7 @@ class ImageSourceNode(Node):
         options = self._settings.config
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=options.frame_id)
         height, width = frame.image.shape[:2]
-        # First, so that it is there when the picture is looked at.
+        # CameraInfo first, so that it is available when the image arrives.
         self._info.publish(
             camera_info_message(frame.intrinsics, header, width=width, height=height)
         )
@@ -130,12 +130,12 @@ class ImageSourceNode(Node):
             self._compressed.publish(compressed_message(frame.image, header, options.jpeg_quality))
         self._log.once(
             "first",
-            f"publishing {width}x{height} pictures of '{options.source}' on {self._raw.topic_name}",
+            f"publishing {width}x{height} images of '{options.source}' on {self._raw.topic_name}",
         )
 
 
 def main() -> None:
-    """Console script ``image_source_node``; it ends with the source, exit code 2 when that failed."""
+    """Console script ``image_source_node``; exits at the end of the source, with code 2 after an error."""
     ended_by: list[SourceError | None] = []
 
     def on_end(error: SourceError | None) -> None:

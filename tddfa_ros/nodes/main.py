@@ -1,8 +1,7 @@
-"""Console scripts of the nodes: a clean end from the very first instant, then the node's own ``main``.
+"""Console scripts of the nodes: install signal handlers, then import and run the node.
 
-Loading NumPy, OpenCV, ONNX Runtime and rclpy takes about a second, longer on a busy robot. A SIGINT in that time, for example
-from a launch file that was started by mistake, would otherwise end in a traceback from the middle of an import. So
-nothing heavy is imported here before the handlers are in place.
+Importing NumPy, OpenCV, ONNX Runtime and rclpy takes about a second. Without these handlers a SIGINT during the imports, for
+example from a launch file, would end in a traceback. Nothing heavy may be imported before they are installed.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def face_system() -> None:
 
 
 def release_signals() -> None:
-    """Give the signals back to Python, where a console script took them; other programs' handlers stay as they are."""
+    """Restore Python's default handlers where :func:`_start` has replaced them; keep any others."""
     defaults: tuple[Any, ...] = (signal.default_int_handler, signal.SIG_DFL)
     for number, handler in zip(_SIGNALS, defaults, strict=True):
         if signal.getsignal(number) is _leave:
@@ -67,6 +66,5 @@ def _start(module: str) -> None:
 
 
 def _leave(*_: Any) -> None:
-    # Not sys.exit: an exception may surface in a callback of the import machinery, which prints and swallows it. Nothing
-    # has been opened yet that would need closing.
+    # Not sys.exit: the import machinery may swallow an exception raised in one of its callbacks. No resource is open yet.
     os._exit(0)

@@ -58,7 +58,7 @@ class PublishOptions(Validated):
 
     publish_vertices: bool = option(
         True,
-        "fill FaceMesh.vertices (metres): 12 bytes per vertex",
+        "fill FaceMesh.vertices (m): 12 bytes per vertex",
     )
     publish_image_vertices: bool = option(
         True,

@@ -1,4 +1,4 @@
-"""``smoothing_node``: face_mesh_raw in, face_mesh out, steadier."""
+"""``smoothing_node``: smooth face_mesh_raw over time and publish face_mesh."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tddfa_ros.smoothing.smoother import FaceSmoother
 
 
 class SmoothingNode(Node):
-    """Filters the parameters of every track over time and rebuilds the meshes from them."""
+    """Filters the parameters of each track over time and reconstructs the meshes from them."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("smoothing_node", **kwargs)
@@ -37,7 +37,7 @@ class SmoothingNode(Node):
         self._model = MorphableModel.load(store.path(chosen))
         self._smoother = FaceSmoother(options.smoothing)
         self._pending: SmoothingNodeOptions | None = None
-        self._fresh = threading.Event()
+        self._reset = threading.Event()
         self._publisher = FacePublisher(self, self._model, options)
         self._statistics = Statistics()
         self._diagnostics = Diagnostics(
@@ -56,15 +56,15 @@ class SmoothingNode(Node):
         self.create_service(Trigger, "~/reset", self._on_reset)
 
     def close(self) -> None:
-        """Stop the worker; the node publishes nothing more."""
+        """Stop the worker thread."""
         self._worker.stop()
 
     def _on_faces(self, message: FaceMeshArray) -> None:
         self._statistics.received(dropped=self._worker.put(message))
 
     def _process(self, message: FaceMeshArray) -> None:
-        """One set of faces; in the worker thread."""
-        self._settle()
+        """Smooth and publish the faces of a message, in the worker thread."""
+        self._apply_requests()
         start = time.perf_counter()
         faces = self._smoother(tracked_faces(message, self._model))
         smoothed = time.perf_counter()
@@ -77,29 +77,29 @@ class SmoothingNode(Node):
         latency = (now - stamp_ns(message.header.stamp)) / NANOSECONDS
         self._statistics.processed(latency, stages, len(faces))
 
-    def _settle(self) -> None:
-        """Between two messages: take over what services and parameters asked for."""
+    def _apply_requests(self) -> None:
+        """Apply requests of services and parameters between two messages."""
         pending, self._pending = self._pending, None
         if pending is not None and pending.smoothing != self._smoother.config:
             self._smoother = FaceSmoother(pending.smoothing)
-        if self._fresh.is_set():
-            self._fresh.clear()
+        if self._reset.is_set():
+            self._reset.clear()
             self._smoother.reset()
 
     def _apply(self, options: SmoothingNodeOptions) -> None:
-        """Parameters changed at run time."""
+        """Take over parameters set at run time."""
         self._publisher.options = options
         self._pending = options
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._fresh.set()
+        self._reset.set()
         response.success = True
-        response.message = "the filters start anew"
+        response.message = "all filters were reset"
         return response
 
     def _on_error(self, error: Exception) -> None:
         if not self.context.ok():
-            return  # The process is being stopped: publishers vanish under the worker's feet.
+            return  # during shutdown publishers are destroyed while the worker runs
         self._statistics.failed(str(error))
         self._log.exception("smoothing faces", error)
 

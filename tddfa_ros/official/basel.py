@@ -1,6 +1,6 @@
 """The Basel Face Model of 3DDFA_V2 (``bfm_noneck_v3.pkl``, ``bfm_noneck_v3_slim.pkl``) as a morphable model of this package.
 
-The file holds ``u`` (3N, 1), ``w_shp`` (3N, 40 or more), ``w_exp`` (3N, 10 or more), xyz of each vertex in a row, in micrometres, x to the
+The file holds ``u`` (3N, 1), ``w_shp`` (3N, 40 or more), ``w_exp`` (3N, 10 or more), xyz of each vertex in a row, in micrometers, x to the
 person's left, y up, z out of the face; and ``keypoints`` (204,), the rows of the 68 landmarks.
 """
 
@@ -16,7 +16,7 @@ from tddfa_ros.errors import ModelError
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.official.coarse import cluster
 from tddfa_ros.official.regions import REGION_NAMES, regions_from_landmarks
-from tddfa_ros.official.space import METRES, SPACE, from_space
+from tddfa_ros.official.space import METERS, SPACE, from_space
 from tddfa_ros.official.whitening import LAYOUT, Whitening
 from tddfa_ros.types import FloatArray, IntArray
 
@@ -29,8 +29,8 @@ class Basel:
     """What the file holds.
 
     Attributes:
-        mean: (N, 3) float32 micrometres.
-        shape, expression: (3N, 40) and (3N, 10) float32, micrometres per unit.
+        mean: (N, 3) float32 micrometers.
+        shape, expression: (3N, 40) and (3N, 10) float32, micrometers per unit.
         landmarks: (68,) vertices.
         triangles: (T, 3), or None where the file has none.
     """
@@ -43,7 +43,7 @@ class Basel:
 
     @classmethod
     def parse(cls, content: Any, name: str) -> Basel | None:
-        """Recognise the model by content; None if it is something else.
+        """Recognize the model by content; None if it is something else.
 
         Raises:
             ModelError: it is such a file and its arrays do not fit together.
@@ -96,7 +96,7 @@ def to_morphable(
     name: str,
     provenance: str,
 ) -> MorphableModel:
-    """The model in metres, about the mean of its landmarks, with coefficients of unit deviation.
+    """The model in meters, about the mean of its landmarks, with coefficients of unit deviation.
 
     Args:
         basel: the file.
@@ -106,19 +106,19 @@ def to_morphable(
         name, provenance: for people.
 
     Raises:
-        ModelError: the arrays do not fit together, or are not in micrometres.
+        ModelError: the arrays do not fit together, or are not in micrometers.
     """
     points = basel.mean[basel.landmarks].astype(np.float64)
-    width = float(np.ptp(points[:, 0]) * METRES)
+    width = float(np.ptp(points[:, 0]) * METERS)
     if not _PLAUSIBLE_WIDTH[0] < width < _PLAUSIBLE_WIDTH[1]:
-        raise ModelError(f"{name} is not in micrometres: its face would be {width:.3g} m wide")
+        raise ModelError(f"{name} is not in micrometers: its face would be {width:.3g} m wide")
     count = len(basel.mean)
     if triangles.min() < 0 or triangles.max() >= count:
         raise ModelError(
             f"the triangles belong to another mesh than {name}, which has {count} vertices"
         )
     origin = points.mean(axis=0)
-    mean = ((basel.mean - origin) * METRES).astype(np.float32)
+    mean = ((basel.mean - origin) * METERS).astype(np.float32)
     triangles = _outward(mean, triangles)
     std = whitening.coefficient_std
     coarse_indices, coarse_triangles = cluster(mean, triangles)
@@ -146,7 +146,7 @@ def to_morphable(
 
 
 def _basis(rows: FloatArray, std: FloatArray) -> FloatArray:
-    scaled = rows.astype(np.float64) * (METRES * std.astype(np.float64))
+    scaled = rows.astype(np.float64) * (METERS * std.astype(np.float64))
     return scaled.reshape(-1, 3, rows.shape[1]).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""torch checkpoints of 3DDFA, 3DDFA_V2 and FaceBoxes: read as tensors only, recognised by their layers."""
+"""torch checkpoints of 3DDFA, 3DDFA_V2 and FaceBoxes: read as tensors only, recognized by their layers."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,16 +126,19 @@ def _to_onnx(
     axes: dict[str, dict[int, str]] = {image: free}
     batch = 0 in free
     axes |= {name: {0: "batch"} if batch else {1: "priors"} for name in names}
-    torch.onnx.export(
-        module,
-        (torch.zeros(shape),),
-        str(path),
-        input_names=[image],
-        output_names=names,
-        dynamic_axes=axes,
-        opset_version=OPSET,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # dynamo=False asks for this exporter on purpose; torch warns of it on every call.
+        warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
+        torch.onnx.export(
+            module,
+            (torch.zeros(shape),),
+            str(path),
+            input_names=[image],
+            output_names=names,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
 
 
 def _metadata() -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tddfa_ros.errors import ModelError
 from tddfa_ros.official.basel import Basel
-from tddfa_ros.official.recognise import Piece, Triangles, UvTable, VertexSubset
+from tddfa_ros.official.recognize import Piece, Triangles, UvTable, VertexSubset
 from tddfa_ros.official.whitening import Whitening
 from tddfa_ros.types import FloatArray, IntArray
 

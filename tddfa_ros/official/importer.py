@@ -16,7 +16,7 @@ from tddfa_ros.official.basel import LICENSE as BASEL_LICENSE
 from tddfa_ros.official.basel import Basel, to_morphable
 from tddfa_ros.official.checkpoints import Checkpoint
 from tddfa_ros.official.helpers import Helpers
-from tddfa_ros.official.recognise import (
+from tddfa_ros.official.recognize import (
     SUFFIXES,
     OnnxDetector,
     OnnxRegressor,
@@ -24,7 +24,7 @@ from tddfa_ros.official.recognise import (
     Triangles,
     UvTable,
     VertexSubset,
-    recognise,
+    recognize,
 )
 from tddfa_ros.official.whitening import Whitening
 
@@ -35,7 +35,7 @@ _LICENSES = {
     "yunet": "MIT",
 }
 _FULL_BFM_VERTICES = 38365
-_NEIGHBOURS = (".", "../configs", "../train.configs")
+_NEIGHBORS = (".", "../configs", "../train.configs")
 """Where 3DDFA's repositories keep what belongs to a single file."""
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
@@ -62,7 +62,7 @@ def import_models(
     license: str = "",
     progress: Progress = lambda files: files,
 ) -> Imported:
-    """Recognise files by content, convert them, and register the models in ``store.imported``.
+    """Recognize files by content, convert them, and register the models in ``store.imported``.
 
     Nothing pickled is executed. Files that others need (whitening, triangles, texture coordinates) are kept, so that
     single files can be imported one after the other.
@@ -87,7 +87,7 @@ def import_models(
     pieces = _read(source, result, progress)
     helpers = Helpers.load(store.imported)
     if not source.is_dir():
-        helpers.add_missing(_neighbours(source))
+        helpers.add_missing(_neighbors(source))
     for piece in pieces.values():
         helpers.add(piece)
     helpers.save(store.imported)
@@ -226,7 +226,7 @@ def _check_name(name: str, source: Path, store: ModelStore) -> None:
 def _read(source: Path, result: Imported, progress: Progress) -> dict[Path, Piece]:
     """All pieces by file; of a folder, what cannot be read is noted and what is something else is left."""
     if not source.is_dir():
-        piece = recognise(source)
+        piece = recognize(source)
         if piece is None:
             raise ModelError(
                 f"{source} is not a file that can be imported: neither one of 3DDFA or 3DDFA_V2 nor a FaceBoxes, SCRFD or YuNet detector"
@@ -240,7 +240,7 @@ def _read(source: Path, result: Imported, progress: Progress) -> dict[Path, Piec
     pieces: dict[Path, Piece] = {}
     for path in progress(files):
         try:
-            piece = recognise(path)
+            piece = recognize(path)
         except ModelError as error:
             result.notes.append(f"{error}.")
             continue
@@ -258,15 +258,15 @@ def _read(source: Path, result: Imported, progress: Progress) -> dict[Path, Piec
     return dict(sorted(pieces.items(), key=lambda item: isinstance(item[1], converted)))
 
 
-def _neighbours(path: Path) -> list[Piece]:
+def _neighbors(path: Path) -> list[Piece]:
     """The helping files that lie where 3DDFA's repositories have them; silent about all others."""
     found: list[Piece] = []
-    for folder in dict.fromkeys((path.parent / part).resolve() for part in _NEIGHBOURS):
+    for folder in dict.fromkeys((path.parent / part).resolve() for part in _NEIGHBORS):
         for file in sorted(folder.glob("*")) if folder.is_dir() else ():
             if file.suffix not in (".pkl", ".npy", ".mat") or file.resolve() == path.resolve():
                 continue
             try:
-                piece = recognise(file)
+                piece = recognize(file)
             except ModelError:
                 continue
             if isinstance(piece, Whitening | Triangles | UvTable | VertexSubset):

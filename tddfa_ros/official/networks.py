@@ -18,7 +18,7 @@ _BLOCKS = (
 
 
 class _Separable(nn.Module):
-    """A depthwise 3x3 convolution, then a pointwise one, each normalised and rectified."""
+    """A depthwise 3x3 convolution, then a pointwise one, each normalized and rectified."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -108,8 +108,8 @@ class ResNet22(nn.Module):
         return tuple(head(x).mean((2, 3)) for head in heads)
 
 
-class _Normalised(nn.Module):
-    """A convolution, normalised and rectified."""
+class _Normalized(nn.Module):
+    """A convolution, normalized and rectified."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0
@@ -122,7 +122,7 @@ class _Normalised(nn.Module):
         return torch.relu(self.bn(self.conv(x)))
 
 
-class _BothSigns(_Normalised):
+class _BothSigns(_Normalized):
     """The C.ReLU of FaceBoxes' section 3.1: an output and its negative, both rectified."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,13 +135,13 @@ class _Inception(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.branch1x1 = _Normalised(128, 32, 1)
-        self.branch1x1_2 = _Normalised(128, 32, 1)
-        self.branch3x3_reduce = _Normalised(128, 24, 1)
-        self.branch3x3 = _Normalised(24, 32, 3, padding=1)
-        self.branch3x3_reduce_2 = _Normalised(128, 24, 1)
-        self.branch3x3_2 = _Normalised(24, 32, 3, padding=1)
-        self.branch3x3_3 = _Normalised(32, 32, 3, padding=1)
+        self.branch1x1 = _Normalized(128, 32, 1)
+        self.branch1x1_2 = _Normalized(128, 32, 1)
+        self.branch3x3_reduce = _Normalized(128, 24, 1)
+        self.branch3x3 = _Normalized(24, 32, 3, padding=1)
+        self.branch3x3_reduce_2 = _Normalized(128, 24, 1)
+        self.branch3x3_2 = _Normalized(24, 32, 3, padding=1)
+        self.branch3x3_3 = _Normalized(32, 32, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = nn.functional.avg_pool2d(x, 3, 1, 1)
@@ -158,10 +158,10 @@ class FaceBoxesNet(nn.Module):
         self.conv1 = _BothSigns(3, 24, 7, 4, 3)
         self.conv2 = _BothSigns(48, 64, 5, 2, 2)
         self.inception1, self.inception2, self.inception3 = (_Inception() for _ in range(3))
-        self.conv3_1 = _Normalised(128, 128, 1)
-        self.conv3_2 = _Normalised(128, 256, 3, 2, 1)
-        self.conv4_1 = _Normalised(256, 128, 1)
-        self.conv4_2 = _Normalised(128, 256, 3, 2, 1)
+        self.conv3_1 = _Normalized(128, 128, 1)
+        self.conv3_2 = _Normalized(128, 256, 3, 2, 1)
+        self.conv4_1 = _Normalized(256, 128, 1)
+        self.conv4_2 = _Normalized(128, 256, 3, 2, 1)
         maps = ((128, 21), (256, 1), (256, 1))  # channels, priors per cell
         self.loc = nn.ModuleList(nn.Conv2d(c, 4 * k, 3, padding=1) for c, k in maps)
         self.conf = nn.ModuleList(nn.Conv2d(c, 2 * k, 3, padding=1) for c, k in maps)

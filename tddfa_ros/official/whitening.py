@@ -28,7 +28,7 @@ class Whitening:
 
     @classmethod
     def parse(cls, content: Any) -> Whitening | None:
-        """Recognise ``param_mean_std_62d_120x120.pkl`` (version 2) and ``param_whitening.pkl`` (version 1) by content."""
+        """Recognize ``param_mean_std_62d_120x120.pkl`` (version 2) and ``param_whitening.pkl`` (version 1) by content."""
         if not isinstance(content, Mapping):
             return None
         for version, keys in ((2, ("mean", "std")), (1, ("param_mean", "param_std"))):

@@ -1,4 +1,4 @@
-"""The regression network: crops in, parameters of the morphable model out, with a confidence."""
+"""Regression network: parameters of the morphable model and a confidence from face crops."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from tddfa_ros.types import FloatArray, ParamLayout
 
 LANDMARKS = 68
 
-
 _LEAST_CONTRAST = 3.0  # gray levels; sensor noise alone gives 1 to 3
 
 
 @dataclass(frozen=True, eq=False)
 class RegressionResult:
-    """What the network says about n crops; positions are px of the 120-px crop frame, x right, y down.
+    """Network output for n crops; positions in px of the 120-px crop frame, x right, y down.
 
     Attributes:
         params: (n, P) parameters in the morphable model's layout.
-        landmarks: (n, 68, 3) landmarks of the mesh that ``params`` give; z nearer = larger.
-        landmarks_direct: (n, 68, 2) landmarks that the network regresses without the morphable model; those of the mesh where the
-            network has no head for them.
-        confidence: (n,) in 0..1 that there is a face where it should be: what the network's own head says; without one, how well
-            both sets of landmarks agree, or how nearly the pose is a scaled rotation (`pose_disorder`).
+        landmarks: (n, 68, 3) landmarks of the mesh of ``params``; z nearer = larger.
+        landmarks_direct: (n, 68, 2) landmarks regressed without the morphable model; those of the mesh if the network has no
+            landmark head.
+        confidence: (n,) 0..1 that the crop shows a well-framed face: output of the confidence head; without one, from the agreement
+            of both sets of landmarks, or from how close the pose is to a scaled rotation (`pose_disorder`).
     """
 
     params: FloatArray
@@ -42,17 +41,17 @@ class RegressionResult:
 
 @dataclass(frozen=True)
 class RegressorMetadata:
-    """What a regressor's ONNX file says about itself in its metadata (keys ``tddfa.layout`` ...).
+    """Metadata of a regressor's ONNX file (keys ``tddfa.layout`` ...).
 
     Attributes:
         layout: numbers of identity and expression coefficients, written ``40,52``.
         input_size: side S of the crops in px.
         agreement: midpoint and width of the logistic curve that turns the disagreement d of the two sets of landmarks (mean distance, crop
             px) into a confidence ``1 / (1 + exp((d - midpoint) / width))``, written ``1.2,0.2`` (key ``tddfa.confidence``); None for a network
-            with a head for it.
-        topology_id: of the morphable model the network was trained for; empty where ``parameter_space`` stands for it.
-        parameter_space: that the parameters belong to, whichever model of that space they move; empty for those of one model.
-        pose_order: the same curve of the disorder of the pose, where there is nothing better.
+            with a confidence head.
+        topology_id: of the morphable model the network was trained for; empty if ``parameter_space`` replaces it.
+        parameter_space: parameter space shared by several models; empty for the parameters of a single model.
+        pose_order: the same curve for `pose_disorder`, used if there is neither a confidence head nor ``agreement``.
     """
 
     layout: ParamLayout
@@ -64,7 +63,7 @@ class RegressorMetadata:
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str], name: str) -> RegressorMetadata:
-        """Read the metadata of the file ``name``; ModelError where something is missing or is not a number."""
+        """Parse the metadata of the file ``name``; raise ModelError for missing or non-numeric entries."""
         try:
             shape, expression = (int(v) for v in metadata["tddfa.layout"].split(","))
             input_size = int(metadata["tddfa.input_size"])
@@ -87,7 +86,7 @@ class RegressorMetadata:
         return cls(layout, input_size, topology_id, agreement, parameter_space, pose_order)
 
     def fits(self, morphable: MorphableModel) -> bool:
-        """Whether the parameters are those of this model, or of its parameter space."""
+        """Return whether the parameters belong to this model or to its parameter space."""
         if self.parameter_space:
             same = self.parameter_space == morphable.parameter_space
         else:
@@ -96,7 +95,7 @@ class RegressorMetadata:
 
 
 def _curve(metadata: Mapping[str, str], key: str) -> tuple[float, float] | None:
-    """Midpoint and width of a logistic curve; ValueError for anything but two numbers."""
+    """Parse midpoint and width of a logistic curve; raise ValueError for anything but two numbers."""
     if key not in metadata:
         return None
     midpoint, width = (float(v) for v in metadata[key].split(","))
@@ -107,9 +106,9 @@ class Regressor:
     """A regression network for one morphable model.
 
     Args:
-        path: ONNX file; input ``image`` (n, 3, S, S) float32 ``(bgr - 127.5) / 128``; outputs ``params`` (n, P) and, if it has heads
-            for them, ``landmarks`` (n, 68, 2) and ``confidence`` (n,) in 0..1.
-        morphable: the model that its parameters belong to.
+        path: ONNX file; input ``image`` (n, 3, S, S) float32 ``(bgr - 127.5) / 128``; outputs ``params`` (n, P) and optionally
+            ``landmarks`` (n, 68, 2) and ``confidence`` (n,) in 0..1.
+        morphable: model that the parameters belong to.
         device, threads: see `OnnxSession`.
 
     Raises:
@@ -136,7 +135,7 @@ class Regressor:
         self._agreement = self.metadata.agreement if has_landmarks else None
         if not (self._has_confidence or self._agreement or self.metadata.pose_order):
             raise ModelError(
-                f"{name} is not a face regressor: it tells no confidence, and its metadata lack tddfa.confidence"
+                f"{name} is not a face regressor: it has no output confidence, and its metadata lack tddfa.confidence"
             )
         if not self.metadata.fits(morphable):
             trained_for = self.metadata.parameter_space or self.metadata.topology_id
@@ -184,19 +183,19 @@ class Regressor:
         landmarks = to_crop(self.morphable.head_landmarks(params), pose)
         direct = found.get("landmarks", landmarks[..., :2])
         if self._has_confidence:
-            told = found["confidence"]
+            confidence = found["confidence"]
         elif self._agreement is not None:
-            told = _logistic(_distance(landmarks, direct), *self._agreement)
+            confidence = _logistic(_distance(landmarks, direct), *self._agreement)
         else:
             assert self.metadata.pose_order is not None
-            told = _logistic(pose_disorder(pose), *self.metadata.pose_order)
-        return RegressionResult(params, landmarks, direct, told * _has_contrast(crops))
+            confidence = _logistic(pose_disorder(pose), *self.metadata.pose_order)
+        return RegressionResult(params, landmarks, direct, confidence * _has_contrast(crops))
 
 
 def pose_disorder(pose: FloatArray) -> FloatArray:
-    """How far poses (n, 3, 4) are from a scaled rotation, which networks regress without being told: (n,), 0 = exactly one.
+    """Return the deviation (n,) of poses (n, 3, 4) from a scaled rotation; 0 = exact.
 
-    Root mean square of the differences of the three rows' lengths to their mean and of their mutual cosines.
+    It is the root mean square of the differences of the three rows' lengths to their mean and of their mutual cosines.
     """
     linear = np.asarray(pose, np.float64)[..., :3]
     lengths = np.linalg.norm(linear, axis=-1)
@@ -209,7 +208,7 @@ def pose_disorder(pose: FloatArray) -> FloatArray:
 
 
 def _distance(landmarks: FloatArray, direct: FloatArray) -> FloatArray:
-    """Mean distance (n,) of both sets of landmarks, px."""
+    """Return the mean distance (n,) between both sets of landmarks, px."""
     apart = np.linalg.norm(landmarks[..., :2] - direct, axis=-1)
     return np.asarray(apart.mean(axis=-1), np.float32)
 
@@ -221,13 +220,13 @@ def _logistic(disorder: FloatArray, midpoint: float, width: float) -> FloatArray
 
 
 def _has_contrast(crops: NDArray[np.uint8]) -> FloatArray:
-    """1 or 0 (n,): a blank crop is no evidence, whatever a network makes of it."""
+    """Return 1 for crops with contrast and 0 for blank ones (n,), on which the network output is meaningless."""
     spread = crops[:, ::4, ::4].std(axis=(1, 2)).max(axis=-1, initial=0.0)
     return np.asarray(spread >= _LEAST_CONTRAST, dtype=np.float32)
 
 
 def _to_tensor(crops: NDArray[np.uint8]) -> FloatArray:
-    """(n, S, S, 3) uint8 to (n, 3, S, S) float32 in about -1..1, as 3DDFA_V2 scales it."""
+    """Convert (n, S, S, 3) uint8 to (n, 3, S, S) float32 ``(bgr - 127.5) / 128``, as 3DDFA_V2 does."""
     tensor = np.ascontiguousarray(crops.transpose(0, 3, 1, 2)).astype(np.float32)
     tensor -= 127.5
     tensor *= 1 / 128

@@ -1,4 +1,4 @@
-"""What people look at: overlays on images, rasterised meshes, derived maps, textures and pictures of the morphable model."""
+"""What people look at: overlays on images, rasterized meshes, derived maps, textures and images of the morphable model."""
 
 from __future__ import annotations
 

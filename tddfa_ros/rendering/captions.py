@@ -1,4 +1,4 @@
-"""Text on pictures: plates that stay in the picture and off each other."""
+"""Text on images: plates that stay in the image and off each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def draw_caption(
     scale: float,
     placed: list[tuple[int, int, int, int]],
 ) -> None:
-    """Id, confidence, distance and angles on a dark plate beside the face, in the picture, off other plates."""
+    """Id, confidence, distance and angles on a dark plate beside the face, in the image, off other plates."""
     head = f"{getattr(face, 'id', '')} {face.confidence:.2f}".strip()
     distance = getattr(face, "distance", None)
     if distance is not None and math.isfinite(distance):
@@ -63,7 +63,7 @@ def _plate_corner(
         top = round(min(max(y, 4), max(canvas.shape[0] - height - 4, 4)))
         cost = 0.5 * (
             abs(left - x) + abs(top - y)
-        )  # being pushed back into the picture hides the face
+        )  # being pushed back into the image hides the face
         for x0, y0, x1, y1 in placed:
             overlap_x = min(left + width, x1) - max(left, x0)
             overlap_y = min(top + height, y1) - max(top, y0)

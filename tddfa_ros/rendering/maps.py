@@ -1,4 +1,4 @@
-"""Pictures derived from meshes: depth, and the projected normalised coordinate code."""
+"""Images derived from meshes: depth, and the projected normalized coordinate code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def depth_map(face: MeshFace, shape: Sequence[int]) -> FloatArray:
     """Relative depth of the nearest surface of a face at every pixel.
 
     Args:
-        face: its ``vertices`` are px of the picture. shape: of the picture, (height, width) or more.
+        face: its ``vertices`` are px of the image. shape: of the image, (height, width) or more.
 
     Returns:
         (height, width) float32, px as ``face.vertices[:, 2]``, nearer = larger; NaN where there is no face.
@@ -33,7 +33,7 @@ def depth_map(face: MeshFace, shape: Sequence[int]) -> FloatArray:
 
 
 def color_depth(depth: FloatArray) -> ImageBGR:
-    """Depth (h, w) as a picture (h, w, 3) uint8 BGR: near is bright, far is dark, black where it is NaN.
+    """Depth (h, w) as an image (h, w, 3) uint8 BGR: near is bright, far is dark, black where it is NaN.
 
     Raises:
         ImageError: the depth is not (h, w).
@@ -46,19 +46,19 @@ def color_depth(depth: FloatArray) -> ImageBGR:
         far, near = float(depth[known].min()), float(depth[known].max())
         share = (depth[known] - far) / max(near - far, 1e-6)
         level[known] = np.rint(_DIMMEST + (255 - _DIMMEST) * share)
-    picture = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)
-    picture[~known] = 0
-    return np.asarray(picture, dtype=np.uint8)
+    image = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)
+    image[~known] = 0
+    return np.asarray(image, dtype=np.uint8)
 
 
 def pncc(faces: Sequence[MeshFace], shape: Sequence[int]) -> NDArray[np.uint8]:
-    """The projected normalised coordinate code: at every pixel, which point of the mean head is seen there.
+    """The projected normalized coordinate code: at every pixel, which point of the mean head is seen there.
 
     Zhu et al., "Face Alignment Across Large Poses: A 3D Solution" (CVPR 2016), eq. 3 and 4: the mean head's coordinates, each axis scaled to 0..1, are
     the colors of the mesh.
 
     Args:
-        faces: in one picture; near (large) faces hide far ones. shape: of the picture, (height, width) or more.
+        faces: in one image; near (large) faces hide far ones. shape: of the image, (height, width) or more.
 
     Returns:
         (height, width, 3) uint8 BGR, so that R, G, B = x, y, z of the model frame; black where there is no face.

@@ -1,4 +1,4 @@
-"""One picture that explains a morphable model: its mean, its first identity components, all its expressions."""
+"""One image that explains a morphable model: its mean, its first identity components, all its expressions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CAPTION = 22
 
 
 class SheetModel(Protocol):
-    """What the picture needs from a ``MorphableModel``."""
+    """What the image needs from a ``MorphableModel``."""
 
     @property
     def name(self) -> str: ...
@@ -83,14 +83,14 @@ def write_model_sheet(model: SheetModel, path: str | Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded.tobytes())
     except (cv2.error, OSError) as error:
-        raise TddfaError(f"cannot write the picture {path}: {error}") from error
+        raise TddfaError(f"cannot write the image {path}: {error}") from error
     if not done:
-        raise TddfaError(f"cannot encode the picture {path}")
+        raise TddfaError(f"cannot encode the image {path}")
     return path
 
 
 def model_sheet(model: SheetModel) -> ImageBGR:
-    """The picture of a model, (H, W, 3) uint8 BGR.
+    """The image of a model, (H, W, 3) uint8 BGR.
 
     Above: the mean from three sides, and the first five identity components at -2 and +2 standard deviations.
     Below: every expression at 1.0 on the mean head, the surface it moves in orange.
@@ -105,7 +105,7 @@ def model_sheet(model: SheetModel) -> ImageBGR:
     )
     title = _strip(f"{model.name}: {counts}, {coefficients} coefficients", width, 52, 0.8)
     caption = _strip("Expressions at 1.0; orange marks what moves", width, 44, 0.6)
-    blocks = [title, _centred(header, width), caption, _centred(expressions, width)]
+    blocks = [title, _centerd(header, width), caption, _centerd(expressions, width)]
     return np.vstack([*blocks, _strip("", width, 16, 0.5)])
 
 
@@ -126,16 +126,16 @@ def render_head(
     colors: FloatArray,
     size: tuple[int, int],
     *,
-    metres: float,
-    centre: FloatArray,
+    meters: float,
+    center: FloatArray,
     yaw_deg: float = 0.0,
 ) -> ImageBGR:
-    """Render a head in model coordinates (metres, x to its left, y up, z out of the face), smoothly shaded.
+    """Render a head in model coordinates (meters, x to its left, y up, z out of the face), smoothly shaded.
 
     Args:
         vertices: (N, 3). triangles: (T, 3). colors: (N, 3) BGR 0..1.
-        size: (height, width) of the picture, px.
-        metres: height of the visible field. centre: (3,) the model point in the middle of the picture.
+        size: (height, width) of the image, px.
+        meters: height of the visible field. center: (3,) the model point in the middle of the image.
         yaw_deg: turns the head to its own left.
     """
     yaw = math.radians(yaw_deg)
@@ -143,21 +143,21 @@ def render_head(
         [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]],
         dtype=np.float32,
     )
-    turned = ((vertices - centre) @ turn.T).astype(np.float32)
+    turned = ((vertices - center) @ turn.T).astype(np.float32)
     shade = lambert(vertex_normals(turned, triangles), ambient=0.30, specular=0.10)
     height, width = size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING
-    pixels = turned * np.array([1, -1, 1], np.float32) * np.float32(height / metres)
+    pixels = turned * np.array([1, -1, 1], np.float32) * np.float32(height / meters)
     pixels += np.array([(width - 1) / 2, (height - 1) / 2, 0], np.float32)
     lit = np.clip(colors * (0.15 + 0.95 * shade[:, None]), 0, 1).astype(np.float32)
     raster = rasterize(pixels, triangles, lit, (height, width))
     background = np.asarray(_BACKGROUND, dtype=np.float32) / 255
-    picture = np.where(raster.mask[..., None], raster.values, background)
-    small = cv2.resize(picture.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    image = np.where(raster.mask[..., None], raster.values, background)
+    small = cv2.resize(image.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
     return np.clip(small * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
 def _framing(model: SheetModel) -> tuple[float, FloatArray]:
-    """Height of the field in metres and the point in its middle, the same for every cell."""
+    """Height of the field in meters and the point in its middle, the same for every cell."""
     low, high = model.mean.min(0), model.mean.max(0)
     span = float(max(high[1] - low[1], 1.0 * (high[0] - low[0]), 0.9 * (high[2] - low[2])))
     return span * 1.12, ((low + high) / 2).astype(np.float32)
@@ -170,12 +170,12 @@ def _face_framing(model: SheetModel) -> tuple[float, FloatArray]:
     if len(moved) == 0:
         return _framing(model)
     low, high = moved.min(0), moved.max(0)
-    centre = np.array([0, 0.5 * (low[1] + high[1]), 0.5 * (low[2] + high[2])], np.float32)
-    return 1.12 * float(max(high[1] - low[1], 1.05 * (high[0] - low[0]))), centre
+    center = np.array([0, 0.5 * (low[1] + high[1]), 0.5 * (low[2] + high[2])], np.float32)
+    return 1.12 * float(max(high[1] - low[1], 1.05 * (high[0] - low[0]))), center
 
 
 def _mean_views(model: SheetModel, colors: FloatArray) -> ImageBGR:
-    metres, centre = _framing(model)
+    meters, center = _framing(model)
     cells = []
     for yaw, name in ((0.0, "mean"), (40.0, "40 degrees"), (90.0, "90 degrees")):
         cell = render_head(
@@ -183,8 +183,8 @@ def _mean_views(model: SheetModel, colors: FloatArray) -> ImageBGR:
             model.triangles,
             colors,
             (_VIEW, round(0.86 * _VIEW)),
-            metres=metres,
-            centre=centre,
+            meters=meters,
+            center=center,
             yaw_deg=yaw,
         )
         cells.append(_captioned(cell, name))
@@ -192,13 +192,13 @@ def _mean_views(model: SheetModel, colors: FloatArray) -> ImageBGR:
 
 
 def _component_grid(model: SheetModel, colors: FloatArray) -> ImageBGR:
-    _, centre = _framing(model)
+    _, center = _framing(model)
     shown = model.shape_basis[:, 1, :_COMPONENTS]
     tallest = max(
         float(np.ptp(model.mean[:, 1:2] + sigma * shown, axis=0).max(initial=0.0))
         for sigma in (-2.0, 2.0)
     )
-    metres = 1.06 * max(tallest, float(np.ptp(model.mean[:, 1])))
+    meters = 1.06 * max(tallest, float(np.ptp(model.mean[:, 1])))
     rows = []
     for sigma in (2.0, -2.0):
         cells = []
@@ -206,7 +206,7 @@ def _component_grid(model: SheetModel, colors: FloatArray) -> ImageBGR:
             vertices = model.mean + sigma * model.shape_basis[:, :, i]
             size = (_SIGMA_CELL - _CAPTION // 2, round(0.84 * _SIGMA_CELL))
             cell = render_head(
-                vertices, model.triangles, colors, size, metres=metres, centre=centre
+                vertices, model.triangles, colors, size, meters=meters, center=center
             )
             cells.append(_captioned(cell, f"identity {i + 1}: {sigma:+.0f} sd"))
         rows.append(np.hstack(cells))
@@ -218,7 +218,7 @@ def _component_grid(model: SheetModel, colors: FloatArray) -> ImageBGR:
 
 
 def _expression_grid(model: SheetModel, colors: FloatArray) -> ImageBGR:
-    metres, centre = _face_framing(model)
+    meters, center = _face_framing(model)
     cells = []
     for i, name in enumerate(model.expression_names):
         moved = model.expression_basis[:, :, i]
@@ -230,8 +230,8 @@ def _expression_grid(model: SheetModel, colors: FloatArray) -> ImageBGR:
             model.triangles,
             tinted,
             (_CELL, _CELL),
-            metres=metres,
-            centre=centre,
+            meters=meters,
+            center=center,
             yaw_deg=15.0,
         )
         cells.append(_captioned(cell, name))
@@ -257,7 +257,7 @@ def _strip(text: str, width: int, height: int, scale: float) -> ImageBGR:
     return strip
 
 
-def _centred(block: ImageBGR, width: int) -> ImageBGR:
+def _centerd(block: ImageBGR, width: int) -> ImageBGR:
     left = (width - block.shape[1]) // 2
     canvas = np.full((block.shape[0], width, 3), _BACKGROUND, dtype=np.uint8)
     canvas[:, left : left + block.shape[1]] = block

@@ -33,7 +33,7 @@ IBUG_GROUPS: dict[str, tuple[tuple[int, ...], bool]] = {
 """The iBUG-68 points as polylines: name -> (indices, closed)."""
 
 _AXES = ((80, 80, 245), (90, 220, 90), (245, 160, 60))  # x red, y green, z blue, as in RViz
-# Longest side, px, of the map of light on a mesh: what the rasteriser draws in a few milliseconds.
+# Longest side, px, of the map of light on a mesh: what the rasterizer draws in a few milliseconds.
 _LIGHT_RESOLUTION = 240
 
 
@@ -73,7 +73,7 @@ class OverlayFace:
     Attributes:
         landmarks68: (68, 3) image px. vertices: (N, 3) image px; empty = no dense mesh at hand.
         coarse_vertices: (M, 3) image px; empty = no mesh is drawn. yaw_pitch_roll: (3,) degrees.
-        distance: of the sellion from the camera in metres; None = not shown.
+        distance: of the sellion from the camera in meters; None = not shown.
     """
 
     id: str
@@ -172,7 +172,7 @@ def _draw_mesh(
     local = (vertices - np.array([low[0] - 0.5, low[1] - 0.5, 0], np.float32)) * np.float32(
         1 / shrink
     )
-    local -= np.array([0.5, 0.5, 0], np.float32)  # centres of the larger pixels
+    local -= np.array([0.5, 0.5, 0], np.float32)  # centers of the larger pixels
     raster = rasterize(local, triangles, light, (int(size[1]), int(size[0])), cull_backfaces=True)
     lit: Any = raster.values
     if shrink > 1:
@@ -184,7 +184,7 @@ def _draw_mesh(
 def _blend(
     region: NDArray[np.uint8], light: FloatArray, tint: tuple[int, int, int], opacity: float
 ) -> None:
-    """Mix the tint into the picture; colors come from a table of 256 brightnesses, which saves float images."""
+    """Mix the tint into the image; colors come from a table of 256 brightnesses, which saves float images."""
     level = (light[..., 0] * 255).astype(np.uint8)
     ramp = np.arange(256, dtype=np.float32)[:, None] / 255
     bright = np.clip((ramp - 0.7) / 0.3, 0, 1)

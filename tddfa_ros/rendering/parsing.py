@@ -30,7 +30,7 @@ class ParsingClass:
 
 
 CLASSES: tuple[ParsingClass, ...] = (
-    # Hair hides the scalp in most photographs, so the scalp hides what is behind it but is no class of its own.
+    # Hair hides the scalp in most source images, so the scalp hides what is behind it but is no class of its own.
     ParsingClass("background", ("scalp",), (0, 0, 0)),
     ParsingClass("skin", ("skin",), (152, 190, 236)),
     ParsingClass("brows", ("left_brow", "right_brow"), (34, 72, 120)),
@@ -63,7 +63,7 @@ def vertex_classes(model: SurfaceModel) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=4)
 def class_shares(model: SurfaceModel) -> FloatArray:
-    """How much of each class there is at each vertex, (N, C) float32 with sum 1: its own class, evened out with its neighbours.
+    """How much of each class there is at each vertex, (N, C) float32 with sum 1: its own class, evened out with its neighbors.
 
     Linear over the triangles, so the line along which the greatest of them changes is smooth.
     """
@@ -80,7 +80,7 @@ def render_parsing(
     """Draw the class of the nearest surface at every pixel.
 
     Args:
-        vertices: (N, 3) px of the picture, x right, y down, z nearer = larger.
+        vertices: (N, 3) px of the image, x right, y down, z nearer = larger.
         shape: (height, width).
         shares: of the classes at the vertices (N, C), if they are not :func:`class_shares`.
 
@@ -98,7 +98,7 @@ def parsing_map(faces: Sequence[MeshFace], shape: Sequence[int]) -> NDArray[np.u
     Hair, beards, glasses and hands are not in the model, so they count as what is behind them.
 
     Args:
-        faces: in one picture; near (large) faces hide far ones. shape: of the picture, (height, width) or more.
+        faces: in one image; near (large) faces hide far ones. shape: of the image, (height, width) or more.
 
     Returns:
         (height, width) uint8 class ids, positions in :data:`CLASSES`; 0 where there is no face.
@@ -129,7 +129,7 @@ def _draw(
 
 
 def colorize(parsing: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Class ids (h, w) as a picture (h, w, 3) BGR; ids that are no class are gray."""
+    """Class ids (h, w) as an image (h, w, 3) BGR; ids that are no class are gray."""
     palette = np.full((256, 3), 128, dtype=np.uint8)
     palette[: len(CLASSES)] = [kind.color for kind in CLASSES]
     return palette[parsing]

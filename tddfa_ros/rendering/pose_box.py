@@ -58,10 +58,10 @@ def pose_box_corners(face: PosedFace) -> DoubleArray:
     landmarks = face.landmarks68
     out, left, up = head_axes(face.yaw_pitch_roll)[:, :2]
     half = 0.42 * face_size(landmarks)
-    centre = landmarks[:, :2].mean(0)
+    center = landmarks[:, :2].mean(0)
     return np.array(
         [
-            centre + depth * out + half * (sl * left + su * up)
+            center + depth * out + half * (sl * left + su * up)
             for depth in (-1.2 * half, 0.7 * half)
             for sl, su in ((-1, -1), (1, -1), (1, 1), (-1, 1))
         ]

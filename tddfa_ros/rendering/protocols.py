@@ -40,7 +40,7 @@ class SurfaceModel(Protocol):
 
 
 class MeshFace(Protocol):
-    """A face as a mesh in a picture: ``vertices`` (N, 3) px, z nearer = larger; ``model`` is a :class:`SurfaceModel`."""
+    """A face as a mesh in an image: ``vertices`` (N, 3) px, z nearer = larger; ``model`` is a :class:`SurfaceModel`."""
 
     @property
     def vertices(self) -> FloatArray: ...
@@ -65,7 +65,7 @@ def in_regions(model: SurfaceModel, names: Collection[str]) -> NDArray[np.bool_]
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """Height and width of a picture to draw, from its shape.
+    """Height and width of an image to draw, from its shape.
 
     Raises:
         ConfigError: it has none.

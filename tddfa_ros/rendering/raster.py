@@ -1,8 +1,8 @@
-"""A z-buffer rasteriser: triangles and per-vertex values in, a picture of interpolated values and a depth map out.
+"""A z-buffer rasterizer: triangles and per-vertex values in, an image of interpolated values and a depth map out.
 
-Pixel centres lie at integers, y points down, z nearer = larger. A pixel belongs to every triangle that its centre is in or on the edge of; the
+Pixel centers lie at integers, y points down, z nearer = larger. A pixel belongs to every triangle that its center is in or on the edge of; the
 nearest of them is seen, and of equally near ones the first of the list. Two programs draw exactly this: loops that Numba compiles, where it is
-installed (``pip install numba``), and NumPy. Neighbours compute the same numbers for the edge they share, so a closed surface has no holes.
+installed (``pip install numba``), and NumPy. Neighbors compute the same numbers for the edge they share, so a closed surface has no holes.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def visible_surface(
     Args:
         vertices: (N, 3) px, image frame; only differences of z matter. Triangles with NaN or infinity are left out.
         triangles: (T, 3) int32. Counter-clockwise seen from outside in the model frame (y up).
-        shape: (height, width) of the picture, px.
+        shape: (height, width) of the image, px.
         cull_backfaces: leave out triangles that turn their back on the viewer.
         backend: the program that draws; ``auto``: Numba where it is installed.
 

@@ -1,4 +1,4 @@
-"""The rasteriser as loops, in the part of Python that Numba compiles; without a compiler they run too, a thousand times slower."""
+"""The rasterizer as loops, in the part of Python that Numba compiles; without a compiler they run too, a thousand times slower."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rasteriser with NumPy alone: the same pixels as the loops of ``raster_compiled``, all rows of all triangles at once."""
+"""The rasterizer with NumPy alone: the same pixels as the loops of ``raster_compiled``, all rows of all triangles at once."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def interpolate_numpy(
 
 
 def _area(corners: DoubleArray) -> DoubleArray:
-    """Twice the signed area (T,) of triangles (T, 3, 3) in the picture; negative = facing the viewer, as y points down."""
+    """Twice the signed area (T,) of triangles (T, 3, 3) in the image; negative = facing the viewer, as y points down."""
     ab, ac = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return np.asarray(ab[:, 0] * ac[:, 1] - ac[:, 0] * ab[:, 1])
 
@@ -144,7 +144,7 @@ def _spans(corners: DoubleArray, of: _Index, row: DoubleArray) -> tuple[DoubleAr
 def _keep_nearest(
     pixel: _Index, z: FloatArray, name: _Index, depth: FloatArray, owner: IntArray
 ) -> None:
-    """Write what is nearer than the picture so far; of equally near ones the first of the list.
+    """Write what is nearer than the image so far; of equally near ones the first of the list.
 
     NumPy keeps the last of several writes to one place, whichever that is. So write all, look which are nearer than what was kept, and write
     those again: as many rounds as there are surfaces behind each other.

@@ -1,4 +1,4 @@
-"""Vertex normals and soft light: what turns a mesh into a picture a person can read."""
+"""Vertex normals and soft light: what turns a mesh into an image a person can read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ROUNDS = 2
 
 
 def evened(values: FloatArray, triangles: IntArray) -> FloatArray:
-    """Values (N, C) of a mesh with triangles (T, 3): twice the mean of a vertex and its neighbours, (N, C) float32."""
+    """Values (N, C) of a mesh with triangles (T, 3): twice the mean of a vertex and its neighbors, (N, C) float32."""
     count = len(values)
     ends = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     edges = sparse.coo_matrix((np.ones(len(ends), np.float32), ends.T), shape=(count, count))

@@ -1,4 +1,4 @@
-"""The picture of a face unrolled into its UV map; what the picture does not show is mirrored, inpainted or left out."""
+"""The image of a face unrolled into its UV map; what the image does not show is mirrored, inpainted or left out."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Texture:
 
     Attributes:
         image: (s, s, 3) uint8 BGR; row 0 is v = 1, as OBJ viewers expect.
-        known: (s, s) bool, where the picture shows the surface, at least at a grazing angle.
+        known: (s, s) bool, where the image shows the surface, at least at a grazing angle.
     """
 
     image: ImageBGR
@@ -77,14 +77,14 @@ class Texture:
 
 
 def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "mirror") -> Texture:
-    """Unroll the picture of a face into the UV map of its model.
+    """Unroll the image of a face into the UV map of its model.
 
-    A texel takes the picture's color where its surface point is seen: not behind another part of the head (z-buffer), not turned away (normal),
+    A texel takes the image's color where its surface point is seen: not behind another part of the head (z-buffer), not turned away (normal),
     not beyond the border. Where it is seen at a grazing angle, that color fades into what ``fill`` puts in its place.
 
     Args:
-        face: its ``vertices`` are px of the picture; ``face.model`` gives triangles, uv and the mean head.
-        image: (H, W, 3) uint8 BGR, the picture that the face was found in.
+        face: its ``vertices`` are px of the image; ``face.model`` gives triangles, uv and the mean head.
+        image: (H, W, 3) uint8 BGR, the image that the face was found in.
         size: side of the square texture, px; at least 16.
         fill: ``mirror``: the same point of the other half of the head, where that is seen, in the light of this half, and else as ``inpaint``;
             ``inpaint``: a smooth continuation, but dark lips for what lies inside the mouth, so that a mesh whose mouth is opened later shows no
@@ -121,7 +121,7 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
 
 
 def sample_texture(image_bgr: ImageBGR, face: MeshFace, size: int = 512) -> ImageBGR:
-    """The picture alone of :func:`uv_texture`, mirrored: (size, size, 3) uint8 BGR."""
+    """The image alone of :func:`uv_texture`, mirrored: (size, size, 3) uint8 BGR."""
     return uv_texture(face, image_bgr, size).image
 
 

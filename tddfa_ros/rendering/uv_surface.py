@@ -1,4 +1,4 @@
-"""The texture's square as a picture of the surface: which point of the mesh each texel is."""
+"""The texture's square as an image of the surface: which point of the mesh each texel is."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def uv_surface(model: SurfaceModel, size: int) -> UvSurface:
 
 
 def uv_position_map(face: MeshFace, size: int = 256) -> FloatArray:
-    """Where in the picture each texel lies, (size, size, 3) float32 x, y, z px; row 0 is at v = 1.
+    """Where in the image each texel lies, (size, size, 3) float32 x, y, z px; row 0 is at v = 1.
 
     As the position map of Feng et al., "Joint 3D Face Reconstruction and Dense Alignment with Position Map Regression Network" (ECCV 2018):
     0 at texels that belong to no triangle.

@@ -1,4 +1,4 @@
-"""How well points of a mesh are seen in the picture: a z-buffer, the angle of the surface, and the border of the picture."""
+"""How well points of a mesh are seen in the image: a z-buffer, the angle of the surface, and the border of the image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GRAZING = (0.15, 0.40)  # cosine to the line of sight where trust begins, and w
 
 
 class DepthBuffer:
-    """The z-buffer of one mesh in its picture.
+    """The z-buffer of one mesh in its image.
 
     Args:
         vertices: (N, 3) px. triangles: (T, 3). image_shape: (height, width) or more; beyond it nothing is seen.
@@ -32,14 +32,14 @@ class DepthBuffer:
         self._origin = np.append(low, 0).astype(np.float32)
         shape = (int(extent[1] * self._scale) + 3, int(extent[0] * self._scale) + 3)
         surface = visible_surface(self._local(vertices), triangles, shape)
-        # At a silhouette one pixel holds several surfaces; the farthest of its neighbours decides in favour of "seen".
+        # At a silhouette one pixel holds several surfaces; the farthest of its neighbors decides in favor of "seen".
         solid = np.where(surface.mask, surface.depth, np.float32(1e9))
         self._farthest = cv2.erode(solid, np.ones((3, 3), np.uint8))
 
     def seen(self, points: FloatArray, normals: FloatArray) -> FloatArray:
         """How well points (k, 3) px of the surface are seen, given their normals (k, 3), (k,) float32 0..1.
 
-        0 hidden, turned away or outside the picture; between, what is seen at a grazing angle.
+        0 hidden, turned away or outside the image; between, what is seen at a grazing angle.
         """
         local = self._local(points)
         height, width = self._farthest.shape

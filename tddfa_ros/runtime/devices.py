@@ -27,6 +27,7 @@ CUDA_OPTIONS: dict[str, Any] = {
     "arena_extend_strategy": "kSameAsRequested",
 }
 
+_NOT_INSTALLED = "ONNX Runtime is not installed"
 _LOG_WARNING, _LOG_FATAL = 2, 4
 _TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
 _OUT_OF_MEMORY = re.compile(
@@ -42,7 +43,7 @@ def require_onnxruntime() -> None:
     """
     if find_spec("onnxruntime") is None:
         raise DeviceError(
-            "ONNX Runtime is not installed: run `pip install onnxruntime` for the CPU, or "
+            f"{_NOT_INSTALLED}: run `pip install onnxruntime` for the CPU, or "
             "`pip install onnxruntime-gpu` for an NVIDIA GPU"
         )
 
@@ -85,6 +86,8 @@ def quiet_logger() -> Iterator[None]:
 
 def cuda_absence() -> str | None:
     """Why CUDA cannot be used, as far as that shows before a session is made; None where nothing speaks against it."""
+    if find_spec("onnxruntime") is None:
+        return _NOT_INSTALLED
     import onnxruntime as ort
 
     if CUDA not in ort.get_available_providers():
@@ -94,6 +97,8 @@ def cuda_absence() -> str | None:
 
 def tensorrt_absence() -> str | None:
     """Why TensorRT cannot be used, as a clause that names the remedy; None where nothing speaks against it."""
+    if find_spec("onnxruntime") is None:
+        return _NOT_INSTALLED
     import onnxruntime as ort
 
     if TENSORRT not in ort.get_available_providers():

@@ -10,7 +10,6 @@ import numpy as np
 
 from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.smoothing.filters import create_filter
-from tddfa_ros.smoothing.identity import IdentityMean
 from tddfa_ros.smoothing.state import FaceState, StateCodec
 from tddfa_ros.types import DoubleArray, FloatArray
 
@@ -90,6 +89,33 @@ class FaceSmoother:
             return
         gap = self.config.max_gap
         self._tracks = {k: t for k, t in self._tracks.items() if abs(now - t.stamp) <= gap}
+
+
+class IdentityMean:
+    """Mean of the identity coefficients of a track, weighted by inverse noise variance, confidence^2.
+
+    Args:
+        memory: upper limit of the sum of weights, in observations of confidence 1, so that a track recovers from a poor
+            start: once it is reached, the influence of an observation decays by a factor e per ``memory`` observations.
+
+    Attributes:
+        mean: (S,) current estimate; None before the first observation.
+    """
+
+    def __init__(self, memory: float) -> None:
+        self._memory = memory
+        self._total = 0.0
+        self.mean: DoubleArray | None = None
+
+    def update(self, shape: DoubleArray, weight: float) -> DoubleArray:
+        """Add an observation (S,) with confidence ``weight`` in (0, 1] and return the mean (S,)."""
+        square = weight * weight
+        self._total = min(self._total + square, self._memory)
+        if self.mean is None:
+            self.mean = shape.copy()
+        else:
+            self.mean = self.mean + min(1.0, square / self._total) * (shape - self.mean)
+        return self.mean
 
 
 class _Track:

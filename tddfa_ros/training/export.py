@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -106,16 +107,19 @@ def write_graph(
     """Write a network of crops (n, 3, size, size) as ONNX, its outputs called ``names``, with metadata; ``half``: weights stored as float16."""
     import onnx
 
-    torch.onnx.export(
-        network,
-        (torch.zeros(1, 3, size, size),),
-        str(path),
-        input_names=["image"],
-        output_names=list(names),
-        dynamic_axes={name: {0: "batch"} for name in ("image", *names)},
-        opset_version=OPSET,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # dynamo=False asks for this exporter on purpose; torch warns of it on every call.
+        warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 3, size, size),),
+            str(path),
+            input_names=["image"],
+            output_names=list(names),
+            dynamic_axes={name: {0: "batch"} for name in ("image", *names)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
     graph = onnx.load(str(path))
     if half:
         _store_half(graph)

@@ -49,7 +49,7 @@ class Speed:
 
     Attributes:
         before_ms, after_ms: of each network.
-        ratio: how many times as fast the second is: median of the ratios of neighbouring runs.
+        ratio: how many times as fast the second is: median of the ratios of neighboring runs.
     """
 
     before_ms: float

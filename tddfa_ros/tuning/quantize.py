@@ -34,7 +34,7 @@ _OLDEST_OPSET = 13  # of scales per channel
 _ACTIVATIONS = ("Relu", "Clip", "PRelu", "LeakyRelu")
 
 
-def quantise(
+def quantize(
     model: Path,
     output: Path,
     mode: str = "static",
@@ -53,7 +53,7 @@ def quantise(
 
     Raises:
         ConfigError: an unknown mode or layer, no crops, or both paths are one.
-        ModelError: the network cannot be read or quantised.
+        ModelError: the network cannot be read or quantized.
     """
     if mode not in MODES:
         raise ConfigError(f"the mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -61,16 +61,16 @@ def quantise(
     if unknown := [name for name in kept if name not in LAYERS]:
         raise ConfigError(f"layers are named {', '.join(LAYERS)}, not {unknown[0]!r}")
     if mode == "static" and (crops is None or not len(crops)):
-        raise ConfigError("static quantisation needs faces to calibrate on")
+        raise ConfigError("static quantization needs faces to calibrate on")
     if not model.is_file():
         raise ModelError(f"the model file {model} does not exist")
     if output.exists() and output.samefile(model):
         raise ConfigError(f"{output} would replace the network that it is made from")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            made = _quantised(model, Path(folder), mode, crops, kept)
+            made = _quantized(model, Path(folder), mode, crops, kept)
         except Exception as error:
-            raise ModelError(f"{model} cannot be quantised: {sentence(error)}") from error
+            raise ModelError(f"{model} cannot be quantized: {sentence(error)}") from error
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(made)
 
@@ -108,7 +108,7 @@ def _groups(node: Any) -> int:
     return next((int(a.i) for a in node.attribute if a.name == "group"), 1)
 
 
-def _quantised(
+def _quantized(
     model: Path, folder: Path, mode: str, crops: FloatArray | None, kept: Sequence[str]
 ) -> bytes:
     import onnx
@@ -132,7 +132,7 @@ def _quantised(
 
 
 def _prepare(model: Path, prepared: Path) -> None:
-    """Fold constants and name every node, as the quantiser wants it."""
+    """Fold constants and name every node, as the quantizer wants it."""
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

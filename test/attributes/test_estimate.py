@@ -89,11 +89,11 @@ def test_nothing_is_loaded_for_other_outputs(tmp_path: Path, astronaut: np.ndarr
     from tddfa_ros.cli import main
 
     default_estimator.cache_clear()
-    picture = tmp_path / "collins.png"
-    cv2.imwrite(str(picture), astronaut[:300, 80:380])
-    assert main(["image", str(picture), "-o", str(tmp_path / "a"), "--outputs", "pose"]) == 0
+    image = tmp_path / "collins.png"
+    cv2.imwrite(str(image), astronaut[:300, 80:380])
+    assert main(["image", str(image), "-o", str(tmp_path / "a"), "--outputs", "pose"]) == 0
     assert default_estimator.cache_info().currsize == 0
-    arguments = ["image", str(picture), "-o", str(tmp_path / "b"), "--outputs", "attributes,json"]
+    arguments = ["image", str(image), "-o", str(tmp_path / "b"), "--outputs", "attributes,json"]
     assert main(arguments) == 0
     assert default_estimator.cache_info().currsize == 1
     assert (tmp_path / "b" / "collins_attributes.jpg").is_file()
@@ -105,7 +105,7 @@ def test_nothing_is_loaded_for_other_outputs(tmp_path: Path, astronaut: np.ndarr
 @pytest.mark.parametrize(
     "command",
     [
-        ["image", "{picture}", "-o", "{out}", "--outputs", "attributes,json"],
+        ["image", "{image}", "-o", "{out}", "--outputs", "attributes,json"],
         ["video", "{clip}", "-o", "{out}/out.mp4", "--overlay", "attributes", "--no-audio"],
     ],
 )
@@ -127,16 +127,16 @@ def test_the_network_runs_where_the_pipeline_does(
     config = tmp_path / "face.yaml"
     config.write_text("regression: {device: cpu}\n")
     head = astronaut[:300, 80:380]
-    picture = tmp_path / "collins.png"
-    cv2.imwrite(str(picture), head)
+    image = tmp_path / "collins.png"
+    cv2.imwrite(str(image), head)
     clip = write_clip(tmp_path / "clip.mp4", [head] * 2)
-    places = {"picture": picture, "clip": clip, "out": tmp_path / "out"}
+    places = {"image": image, "clip": clip, "out": tmp_path / "out"}
     assert main([part.format(**places) for part in command] + ["--config", str(config)]) == 0
     assert len(devices) >= 3, "detector, face network, attributes"
     assert set(devices) == {"cpu"}
 
 
-def test_a_plate_below_the_chin_and_in_the_picture(portrait: tuple[np.ndarray, Face]) -> None:
+def test_a_plate_below_the_chin_and_in_the_image(portrait: tuple[np.ndarray, Face]) -> None:
     image, face = portrait
     found = Attributes(np.full(101, 1 / 101, np.float32), 0.7, None)
     before = image.copy()

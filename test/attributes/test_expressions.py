@@ -1,4 +1,4 @@
-"""Basic expressions: prototypes are recognised, alone and under noise; what contradicts them is."""
+"""Basic expressions: prototypes are recognized, alone and under noise; what contradicts them is."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_face_at_rest_is_neutral() -> None:
 
 
 @pytest.mark.parametrize("name", list(PROTOTYPES))
-def test_a_prototype_in_full_is_recognised(name: str) -> None:
+def test_a_prototype_in_full_is_recognized(name: str) -> None:
     found = basic_expression(coefficients(dict.fromkeys(PROTOTYPES[name].units, 1.0)))
     assert found.name == name
     assert found.probability > 0.5
@@ -75,7 +75,7 @@ def test_as_computed_one_expression_at_a_time() -> None:
 
 
 def test_prototypes_under_noise() -> None:
-    """Full prototypes with an error of 0.2 in all intensities: nine of ten are recognised; faces at rest stay neutral."""
+    """Full prototypes with an error of 0.2 in all intensities: nine of ten are recognized; faces at rest stay neutral."""
     rng = np.random.default_rng(1)
     right, total, neutral = 0, 0, 0
     for _ in range(100):

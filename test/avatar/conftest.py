@@ -10,7 +10,7 @@ from tddfa_ros.geometry.rotation import quaternion
 
 @pytest.fixture
 def frame() -> AvatarFrame:
-    """A face that winks with its left eye, turned by 20, 10 and 5 degrees, half a metre away; no two blend shapes are alike."""
+    """A face that winks with its left eye, turned by 20, 10 and 5 degrees, half a meter away; no two blend shapes are alike."""
     shapes = np.arange(len(ARKIT_NAMES), dtype=np.float32) / 100
     shapes[ARKIT_NAMES.index("eyeBlinkLeft")] = 1
     angles = np.array([20.0, 10.0, 5.0])

@@ -86,7 +86,7 @@ def test_a_frame_stands_where_the_face_stands() -> None:
     assert (frame.id, frame.stamp) == ("f1", 2.5)
     turn = rotation_from_quaternion(frame.rotation)
     np.testing.assert_allclose(turn, np.diag([1, -1, -1]) @ face.metric_fit.rotation, atol=1e-9)
-    # yaw to the person's own left: the nose, +z of the head, goes to +x, the right of the picture
+    # yaw to the person's own left: the nose, +z of the head, goes to +x, the right of the image
     assert frame.yaw_pitch_roll[0] == pytest.approx(30, abs=4), "seen by a camera that is near"
     assert np.degrees(np.arctan2(turn[0, 2], turn[2, 2])) == pytest.approx(frame.yaw_pitch_roll[0], abs=0.5)  # fmt: skip
     x, y, z = face.head_pose.position

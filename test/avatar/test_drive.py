@@ -24,7 +24,7 @@ class Clock:
 
 
 class Film:
-    """Ten pictures, one of which cannot be read; each holds its number."""
+    """Ten images, one of which cannot be read; each holds its number."""
 
     def __init__(self, rate: float) -> None:
         self.rate, self.count = rate, 0
@@ -45,7 +45,7 @@ def show(monkeypatch: pytest.MonkeyPatch, rate: float, work: float, real_time: b
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
     shown = []
-    for image, seconds in module._pictures(Film(rate), real_time):
+    for image, seconds in module._images(Film(rate), real_time):
         shown.append((int(image[0, 0, 0]), round(seconds, 3), round(clock.now, 3)))
         clock.sleep(work)
     return shown
@@ -68,13 +68,13 @@ def test_lines_of_a_file_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [seconds for _, seconds, _ in shown] == [i / 10 for i in (0, 1, 2, 4, 5, 6, 7, 8, 9)]
 
 
-def test_pictures_of_a_camera_have_the_time_they_come_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_a_camera_have_the_time_they_come_at(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = show(monkeypatch, rate=0, work=0.2, real_time=True)
     assert [seconds for _, seconds, _ in shown] == [round(0.2 * i, 3) for i in range(9)]
 
 
 class Loop(Film):
-    """A file of three pictures that begins anew, and knows their times."""
+    """A file of three images that begins anew, and knows their times."""
 
     def read(self, seconds: float) -> Frame | None:
         self.count += 1
@@ -89,5 +89,5 @@ def test_time_goes_on_when_a_file_begins_anew(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
-    times = [seconds for _, seconds in module._pictures(Loop(10), real_time)]
+    times = [seconds for _, seconds in module._images(Loop(10), real_time)]
     np.testing.assert_allclose(times, np.arange(9) / 10)

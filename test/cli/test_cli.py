@@ -31,6 +31,25 @@ def test_wrong_usage_is_one_sentence(
     assert "nonsense" in captured.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("imge", "image"), ("model", "models"), ("train-atributes", "train-attributes")],
+)
+def test_suggests_similar_commands(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([typed]) == 2
+    error = capsys.readouterr().err
+    assert (
+        f"there is no command '{typed}'; did you mean {meant}" in error and error.count("\n") == 1
+    )
+
+
+def test_prints_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tddfa {tddfa_ros.__version__}\n"
+
+
 def test_errors_of_the_package_are_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,7 @@ def test_list_shows_what_a_user_must_know(models: Path, capsys: pytest.CaptureFi
     assert "DAMAGED" in capsys.readouterr().out
     (models / "head.npz").unlink()
     main(["models", "list"])
-    assert "not here" in capsys.readouterr().out
+    assert "missing" in capsys.readouterr().out
 
 
 def test_verify_and_fetch(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

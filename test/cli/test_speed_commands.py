@@ -25,7 +25,7 @@ def pictures(tmp_path: Path, astronaut: np.ndarray) -> Path:
     return folder
 
 
-def test_a_quantised_network_is_used_like_any(
+def test_a_quantized_network_is_used_like_any(
     pictures: Path, tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "small.onnx"

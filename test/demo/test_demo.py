@@ -53,7 +53,7 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.ros
-def test_meshes_come_out_for_the_frames_that_go_in(results):
+def test_every_frame_gives_a_mesh_message(results):
     _, report, _ = results
     assert report["frames_in"] > 10 * SECONDS
     assert report["meshes_out"] > 0.5 * report["frames_in"]
@@ -64,7 +64,7 @@ def test_meshes_come_out_for_the_frames_that_go_in(results):
 
 
 @pytest.mark.ros
-def test_jitter_and_stages_are_measured(results):
+def test_report_has_jitter_and_stage_times(results):
     _, report, _ = results
     smooth, raw = report["jitter"]["face_mesh"], report["jitter"]["face_mesh_raw"]
     # Against the known camera motion landmarks stay within a few percent of the eye distance.
@@ -90,23 +90,23 @@ def test_video_still_and_mesh_are_there(results):
     lines = (out / "face.obj").read_text().splitlines()
     vertices = np.array([line.split()[1:] for line in lines if line.startswith("v ")], float)
     height = np.ptp(vertices[:, 1])
-    assert 0.1 < height < 0.5, "a head, in metres"
+    assert 0.1 < height < 0.5, "a head, in meters"
     assert cv2.imread(str(out / "face.png")).std() > 10
     assert (out / "face.mtl").is_file()
     assert not (out / "recording").exists()
 
 
 @pytest.mark.ros
-def test_the_report_is_printed_and_says_where_the_files_are(results):
+def test_report_is_printed_with_paths(results):
     out, _, printed = results
     assert (out / "report.txt").read_text() in printed
     assert str(out / "demo.mp4") in printed
 
 
-def test_a_source_that_is_not_there_is_one_sentence(tmp_path, capsys):
+def test_missing_source_prints_one_line(tmp_path, capsys):
     assert main(["--source", "/no/such/video.mp4", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        "error: there is no picture, video, folder or camera at /no/such/video.mp4\n"
+        "error: there is no image, video, folder or camera at /no/such/video.mp4\n"
     )
 
 

@@ -36,7 +36,7 @@ def test_environment_is_private_to_this_machine():
     assert private_environment(7)["ROS_DOMAIN_ID"] == "7"
 
 
-def test_leaving_the_graph_ends_every_process():
+def test_graph_exit_stops_all_processes():
     with Graph(private_environment()) as graph:
         processes = [graph.start(f"n{i}", SLEEPER) for i in range(2)]
         graph.check()
@@ -44,7 +44,7 @@ def test_leaving_the_graph_ends_every_process():
     assert all(p.poll() is not None for p in processes)
 
 
-def test_a_process_that_fails_is_named_with_its_reason():
+def test_failed_process_is_reported_with_reason():
     code = "import sys; print('error: there is no camera 9', file=sys.stderr); sys.exit(2)"
     with Graph(private_environment()) as graph:
         process = graph.start("image_source_node", [sys.executable, "-c", code])
@@ -53,7 +53,7 @@ def test_a_process_that_fails_is_named_with_its_reason():
             graph.check()
 
 
-def test_a_process_that_ends_well_is_no_failure():
+def test_exit_code_zero_is_no_failure():
     with Graph(private_environment()) as graph:
         graph.start("recorder", [sys.executable, "-c", "print('done')"]).wait(10)
         graph.check()
@@ -78,7 +78,7 @@ def test_output_can_be_piped():
         assert process.stdout.read().strip() == b"hello"
 
 
-def test_a_program_that_is_not_there():
+def test_missing_program():
     with Graph(private_environment()) as graph, pytest.raises(TddfaError, match="cannot start x"):
         graph.start("x", ["/no/such/program"])
 
@@ -91,5 +91,5 @@ def test_a_program_that_is_not_there():
         ("error: the model is missing\n[INFO] bye\n", "the model is missing"),
     ],
 )
-def test_last_words(log, words):
+def test_last_error_line(log, words):
     assert last_error_line(log) == words

@@ -14,8 +14,8 @@ def view(i):
     angle, scale = 0.12 * np.sin(i / 7), 1.35 + 0.35 * np.sin(i / 11)
     c, s = scale * np.cos(angle), scale * np.sin(angle)
     matrix = np.array([[c, -s, 0], [s, c, 0]])
-    centre = np.array([240 + 60 * np.sin(i / 5), 200 + 30 * np.cos(i / 6)])
-    matrix[:, 2] = np.array([320, 240]) - matrix[:, :2] @ centre
+    center = np.array([240 + 60 * np.sin(i / 5), 200 + 30 * np.cos(i / 6)])
+    matrix[:, 2] = np.array([320, 240]) - matrix[:, :2] @ center
     return matrix
 
 
@@ -35,7 +35,7 @@ def recording_of(images):
     )
 
 
-def test_motion_is_found_to_a_few_hundredths_of_a_pixel(photo):
+def test_motion_accuracy(photo):
     rng = np.random.default_rng(0)
     images = []
     for i in range(12):
@@ -51,14 +51,14 @@ def test_motion_is_found_to_a_few_hundredths_of_a_pixel(photo):
         assert np.linalg.norm(error, axis=1).max() < 0.1
 
 
-def test_an_image_of_something_else_is_left_out(photo):
+def test_unrelated_image_is_not_registered(photo):
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
     shown = cv2.warpAffine(photo, view(3), (640, 480))
     motion = photo_motion(recording_of([noise, shown, noise, shown]), photo)
     assert list(motion) == [33_000_000, 99_000_000]
 
 
-def test_inverse_undoes():
+def test_invert_similarity():
     affine = view(9)
     point = np.array([33.0, 44.0])
     there = affine[:, :2] @ point + affine[:, 2]

@@ -45,8 +45,8 @@ def make_recording(folder, frames=60, dropped=(), noise=0.0, motion=None, size=(
     rng = np.random.default_rng(0)
     stamps = np.arange(frames, dtype=np.int64) * STEP + 1_000_000_000
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = rng.integers(0, 256, (frames, *size, 3)).astype(np.uint8)
-    (folder / IMAGES).write_bytes(pictures.tobytes())
+    pixels = rng.integers(0, 256, (frames, *size, 3)).astype(np.uint8)
+    (folder / IMAGES).write_bytes(pixels.tobytes())
     meshes = Stream()
     for i, stamp in enumerate(stamps.tolist()):
         if i in dropped:
@@ -75,17 +75,17 @@ def make_recording(folder, frames=60, dropped=(), noise=0.0, motion=None, size=(
         ],
         best=BestFace(10**9, np.ones((5, 3), np.float32), np.zeros((5, 3), np.float32)),
     )
-    return recording, pictures
+    return recording, pixels
 
 
-def test_a_recording_survives_the_disk(tmp_path):
-    saved, pictures = make_recording(tmp_path / "r", frames=12)
+def test_recording_round_trips_through_files(tmp_path):
+    saved, pixels = make_recording(tmp_path / "r", frames=12)
     save_tables(saved)
     loaded = load_recording(tmp_path / "r")
     stamps, images = zip(*loaded.images(), strict=True)
-    np.testing.assert_array_equal(np.array(images), pictures)
+    np.testing.assert_array_equal(np.array(images), pixels)
     np.testing.assert_array_equal(stamps, saved.image_stamps)
-    np.testing.assert_array_equal(loaded.image(stamps[7]), pictures[7])
+    np.testing.assert_array_equal(loaded.image(stamps[7]), pixels[7])
     assert loaded.image(5) is None
     assert loaded.meshes.stamps == saved.meshes.stamps
     assert [f.id for f in loaded.meshes.faces] == ["f1"] * 12
@@ -97,7 +97,7 @@ def test_a_recording_survives_the_disk(tmp_path):
     assert loaded.raw.faces == []
 
 
-def test_no_recording_is_one_sentence(tmp_path):
+def test_missing_recording_raises(tmp_path):
     with pytest.raises(TddfaError, match="no recording"):
         load_recording(tmp_path)
 
@@ -118,7 +118,7 @@ def test_counts_rates_and_latency(tmp_path):
     assert "drop rate              5.00%" in text and "p50 14" in text
 
 
-def test_a_mesh_whose_image_was_missed_counts_as_a_frame(tmp_path):
+def test_mesh_without_image_counts_as_frame(tmp_path):
     recording, _ = make_recording(tmp_path / "r", frames=20)
     recording.image_stamps = recording.image_stamps[::2]
     recording.image_arrivals = recording.image_arrivals[::2]
@@ -126,14 +126,14 @@ def test_a_mesh_whose_image_was_missed_counts_as_a_frame(tmp_path):
     assert (numbers["frames_in"], numbers["matched_with_image"]) == (20, 10)
 
 
-def test_nothing_recorded_is_no_failure(tmp_path):
+def test_empty_recording_has_report(tmp_path):
     recording, _ = make_recording(tmp_path / "r", frames=0)
     numbers = measure(recording)
     assert numbers["drop_rate"] is None and numbers["latency_ms"] is None
-    assert "nothing arrived" in to_text(numbers, "demo")
+    assert "no messages" in to_text(numbers, "demo")
 
 
-def test_tremble_of_white_noise_is_its_deviation(tmp_path):
+def test_jitter_of_white_noise(tmp_path):
     recording, _ = make_recording(tmp_path / "r", frames=300, noise=0.4)
     jitter = track_jitter(recording.meshes)
     # 2D noise of 0.4 px per axis.
@@ -158,7 +158,7 @@ def test_known_motion_is_taken_out(tmp_path):
     assert track_jitter(recording.meshes)["jitter_px"] > 0.1
 
 
-def test_wander_against_known_motion_is_the_noise(tmp_path):
+def test_drift_against_known_motion(tmp_path):
     recording, _ = make_recording(tmp_path / "r", frames=400, noise=0.5, motion=camera)
     jitter = track_jitter(recording.meshes, motion_of(recording))
     mean_scale = 1 / np.mean([1 / np.sqrt(np.linalg.det(camera(i)[:, :2])) for i in range(400)])
@@ -167,7 +167,7 @@ def test_wander_against_known_motion_is_the_noise(tmp_path):
     assert jitter["jitter_px"] == pytest.approx(expected, rel=0.05)
 
 
-def test_dropped_frames_do_not_pass_for_tremble(tmp_path):
+def test_dropped_frames_do_not_count_as_jitter(tmp_path):
     def steady(i):
         return np.array([[1.0, 0, 4.0 * i], [0, 1, 0]])
 
@@ -175,7 +175,7 @@ def test_dropped_frames_do_not_pass_for_tremble(tmp_path):
     assert track_jitter(recording.meshes)["jitter_px"] < 0.01
 
 
-def test_too_short_a_track_has_no_jitter(tmp_path):
+def test_short_track_has_no_jitter(tmp_path):
     recording, _ = make_recording(tmp_path / "r", frames=5)
     assert track_jitter(recording.meshes) is None
     assert "too few frames" in to_text(measure(recording), "demo")

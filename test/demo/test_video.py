@@ -7,7 +7,7 @@ from support.synthetic_model import frontal_params, synthetic_model
 
 from tddfa_ros.demo.poster import poster, vertex_colors
 from tddfa_ros.demo.recording import IMAGES, BestFace, RecordedFace, Recording, Stream
-from tddfa_ros.demo.video import drawable, write_textured_mesh, write_video
+from tddfa_ros.demo.video import overlay_face, write_textured_mesh, write_video
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.types import Intrinsics
 
@@ -71,11 +71,11 @@ def test_video_decodes_and_shows_the_faces(recording, tmp_path):
     assert np.abs(still[face].astype(int) - 80).mean() > 10
 
 
-def test_drawn_angles_are_those_of_the_parameters(recording):
-    np.testing.assert_allclose(drawable(recording.meshes.faces[0]).yaw_pitch_roll, 0, atol=1e-3)
+def test_overlay_angles_match_parameters(recording):
+    np.testing.assert_allclose(overlay_face(recording.meshes.faces[0]).yaw_pitch_roll, 0, atol=1e-3)
 
 
-def test_mesh_stands_upright_before_the_camera(recording, tmp_path):
+def test_exported_mesh_is_upright(recording, tmp_path):
     files = write_textured_mesh(recording, tmp_path / "face.obj", synthetic_model())
     assert [f.name for f in files] == ["face.obj", "face.mtl", "face.png"]
     lines = files[0].read_text().splitlines()
@@ -86,16 +86,16 @@ def test_mesh_stands_upright_before_the_camera(recording, tmp_path):
     assert (vertices[:, 2] < 0).all()
 
 
-def test_without_a_face_there_is_no_mesh(recording, tmp_path):
+def test_no_mesh_without_face(recording, tmp_path):
     recording.best = None
     assert write_textured_mesh(recording, tmp_path / "face.obj", synthetic_model()) == []
 
 
-def test_poster_shows_the_picture_and_two_heads(recording):
+def test_poster_layout(recording):
     drawn = np.full((*SIZE, 3), 40, np.uint8)
-    picture = poster(recording, drawn, synthetic_model())
-    np.testing.assert_array_equal(picture[:, :320], drawn)
-    for half in (picture[:120, 320:], picture[120:, 320:]):
+    sheet = poster(recording, drawn, synthetic_model())
+    np.testing.assert_array_equal(sheet[:, :320], drawn)
+    for half in (sheet[:120, 320:], sheet[120:, 320:]):
         background = (half == half[0, 0]).all(axis=2).mean()
         assert 0.3 < background < 0.85
     recording.best = None

@@ -26,7 +26,7 @@ def test_decode_reads_the_maps_as_the_paper_writes_them() -> None:
     )  # a peak, its slope, and one below the threshold
     size[:, 2, 5] = np.log([10, 5])  # height 40 px, width 20 px
     offset[:, 2, 5] = [0.25, -0.5]
-    # centre: x = (5 - 0.5 + 0.5) * 4, y = (2 + 0.25 + 0.5) * 4
+    # center: x = (5 - 0.5 + 0.5) * 4, y = (2 + 0.25 + 0.5) * 4
     np.testing.assert_allclose(decode(heat, size, offset, 0.5), [[10, -9, 30, 31, 0.9]], rtol=1e-6)
     assert decode(heat, size, offset, 0.95).shape == (0, 5)
 
@@ -121,9 +121,9 @@ def test_boxes_lead_to_the_region_the_landmarks_ask_for(
         names, points = gt["name"][::8], gt["pts68"][::8]
     for name, landmarks in zip(names, points, strict=True):
         wanted = roi_from_landmarks(landmarks[:2].T)
-        side, centre = wanted[2] - wanted[0], (wanted[:2] + wanted[2:]) / 2
+        side, center = wanted[2] - wanted[0], (wanted[:2] + wanted[2:]) / 2
         rois = roi_from_box(detector(cv2.imread(str(folder / "photo" / name))))
-        offsets = (rois[:, :2] + rois[:, 2:]) / 2 - centre
+        offsets = (rois[:, :2] + rois[:, 2:]) / 2 - center
         best = np.argmin(np.linalg.norm(offsets, axis=1))
         scales.append((rois[best, 2] - rois[best, 0]) / side)
         shifts.append(offsets[best] / side)
@@ -143,9 +143,9 @@ def test_an_unknown_detector_is_named() -> None:
 def untouched(boxes: np.ndarray) -> np.ndarray:
     """CenterFace's own boxes, whose extent is closer to what people draw."""
     sides = (boxes[:, 2:4] - boxes[:, :2]) / BOX_SCALE
-    centres = (boxes[:, :2] + boxes[:, 2:4]) / 2
-    centres[:, 1] -= BOX_SHIFT * sides.mean(axis=1)
-    return np.hstack([centres - sides / 2, centres + sides / 2])
+    centers = (boxes[:, :2] + boxes[:, 2:4]) / 2
+    centers[:, 1] -= BOX_SHIFT * sides.mean(axis=1)
+    return np.hstack([centers - sides / 2, centers + sides / 2])
 
 
 def count_matches(found: np.ndarray, truth: np.ndarray) -> int:

@@ -48,15 +48,15 @@ def test_priors_stand_where_the_reference_says(size: tuple[int, int]) -> None:
 
 
 def test_decoding_inverts_the_encoding() -> None:
-    """SSD's: offsets are (centre - prior centre) / (0.1 * side) and log(side / prior side) / 0.2."""
+    """SSD's: offsets are (center - prior center) / (0.1 * side) and log(side / prior side) / 0.2."""
     rng = np.random.default_rng(1)
     squares = priors(128, 128)[:50]
     low = rng.uniform(0, 0.5, (50, 2))
     boxes = np.hstack([low, low + rng.uniform(0.05, 0.4, (50, 2))])
-    centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     offsets = np.hstack(
         [
-            (centres - squares[:, :2]) / (0.1 * squares[:, 2:]),
+            (centers - squares[:, :2]) / (0.1 * squares[:, 2:]),
             np.log(sides / squares[:, 2:]) / 0.2,
         ]
     )

@@ -7,7 +7,7 @@ import pytest
 
 from tddfa_ros.config import DetectionConfig
 from tddfa_ros.detection import create_detector
-from tddfa_ros.detection.fallback import LowerThreshold, OtherDetector
+from tddfa_ros.detection.fallback import LowerThreshold, SecondDetector
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.model_store.store import default_store
 
@@ -50,7 +50,7 @@ def test_a_threshold_changed_meanwhile_counts() -> None:
 
 def test_another_detector_looks_where_the_first_sees_nothing() -> None:
     first, second = Fixed(0.3), Fixed(0.8, "GPU")
-    detector = OtherDetector(first, second)
+    detector = SecondDetector(first, second)
     assert detector(PICTURE)[0, 4] == pytest.approx(0.8)
     first.score = 0.9
     assert detector(PICTURE)[0, 4] == pytest.approx(0.9)
@@ -66,7 +66,7 @@ def test_the_configuration_chooses(centerface_path: Path, astronaut: np.ndarray)
     trying = DetectionConfig(score_threshold=0.999, fallback="0.3")
     assert len(create_detector(trying, default_store(), "cpu")(astronaut)) == 1
     by_file = DetectionConfig(score_threshold=0.3, fallback=str(centerface_path))
-    assert isinstance(create_detector(by_file, default_store(), "cpu"), OtherDetector)
+    assert isinstance(create_detector(by_file, default_store(), "cpu"), SecondDetector)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_configuration_chooses(centerface_path: Path, astronaut: np.ndarray)
         ("-1", "a threshold below detection.score_threshold"),
         ("centerface", "names the detector itself"),
         ("haar", "there is no detector 'haar'"),
-        ("yunet", "needs weights of your own"),
+        ("yunet", "needs your own weights"),
     ],
 )
 def test_a_fallback_that_makes_no_sense(

@@ -27,9 +27,9 @@ HEIGHT, WIDTH = 128, 256
 def widened(boxes: np.ndarray) -> np.ndarray:
     """The network's own boxes from those that a detector returns."""
     sides = (boxes[:, 2:4] - boxes[:, :2]) / BOX_SCALE
-    centres = (boxes[:, :2] + boxes[:, 2:4]) / 2
-    centres[:, 1] -= BOX_SHIFT * sides.mean(axis=1)
-    return np.hstack([centres - sides / 2, centres + sides / 2, boxes[:, 4:]])
+    centers = (boxes[:, :2] + boxes[:, 2:4]) / 2
+    centers[:, 1] -= BOX_SHIFT * sides.mean(axis=1)
+    return np.hstack([centers - sides / 2, centers + sides / 2, boxes[:, 4:]])
 
 
 def scrfd(
@@ -132,7 +132,7 @@ def test_a_file_of_ones_own_is_taken_for_what_it_is(tmp_path: Path) -> None:
     assert isinstance(detector, Scrfd)
     other = write_constant_network(tmp_path / "x.onnx", {"a": np.zeros((1, 7)), "b": np.zeros(3)})
     assert family_of(other) is None
-    with pytest.raises(ModelError, match="none of the detectors that can be read"):
+    with pytest.raises(ModelError, match="is not a supported detector; supported are centerface"):
         create_detector(DetectionConfig(detector=str(other)), default_store(), "cpu")
     for kind, name in ((Scrfd, "an SCRFD"), (YuNet, "a YuNet")):
         with pytest.raises(ModelError, match=f"is not {name} model"):
@@ -146,7 +146,7 @@ def test_a_file_of_ones_own_is_taken_for_what_it_is(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     store = ModelStore(default_store().manifest, tmp_path)
-    with pytest.raises(ConfigError, match="scrfd needs weights of your own"):
+    with pytest.raises(ConfigError, match="scrfd needs your own weights"):
         create_detector(DetectionConfig(detector="scrfd"), store)
     with pytest.raises(ConfigError, match="there is no detector 'tddfa-mb05'"):
         create_detector(DetectionConfig(detector="tddfa-mb05"), store)

@@ -221,13 +221,10 @@ def endpoints():
         "Diagnostics": "ros/diagnostics",
         "FaceTopics": "hri/topics",
     }
-    files = {node: "hri/node" if node == "hri_node" else node for node in NODES}
     found = defaultdict(set)
     for node in NODES:
-        helpers = [
-            modules[home] for name, home in shared.items() if name in modules[files[node]].calls
-        ]
-        for module in (modules[files[node]], *helpers):
+        helpers = [modules[home] for name, home in shared.items() if name in modules[node].calls]
+        for module in (modules[node], *helpers):
             for endpoint in module.found:
                 found[endpoint].add(node)
     # Whatever is created anywhere has to be seen through one of the nodes.

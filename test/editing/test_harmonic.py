@@ -10,7 +10,7 @@ from tddfa_ros.editing.harmonic import fill_harmonic
 
 
 def direct(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Every unknown pixel is the mean of its neighbours inside the picture, solved exactly."""
+    """Every unknown pixel is the mean of its neighbors inside the image, solved exactly."""
     height, width = known.shape
     matrix = lil_matrix((known.size, known.size))
     right = np.zeros(known.size)

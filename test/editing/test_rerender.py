@@ -1,4 +1,4 @@
-"""Redrawn pictures against the same mesh drawn directly with its new parameters."""
+"""Redrawn images against the same mesh drawn directly with its new parameters."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def drawn(face: Face, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     raster = rasterize(moved.vertices, model.triangles, paint.astype(np.float32), (SIDE, SIDE))
     ramp = np.linspace(60, 200, SIDE, dtype=np.float32)
     wall = np.stack([np.tile(ramp, (SIDE, 1))] * 3, axis=2)
-    picture = np.where(raster.mask[..., None], raster.values, wall)
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8), raster.mask
+    image = np.where(raster.mask[..., None], raster.values, wall)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), raster.mask
 
 
-def test_the_same_parameters_give_the_same_picture(face: Face) -> None:
+def test_the_same_parameters_give_the_same_image(face: Face) -> None:
     image, _ = drawn(face, face.params)
     assert np.array_equal(rerender(image, face, face.params), image)
 
@@ -77,7 +77,7 @@ def test_skin_lands_where_the_new_mesh_has_it(
     assert error[moves].mean() < 0.4 * idle[moves].mean()
 
 
-def test_the_picture_rests_away_from_the_head(editor: AttributeEditor, face: Face) -> None:
+def test_the_image_rests_away_from_the_head(editor: AttributeEditor, face: Face) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (900, 900, 3), dtype=np.uint8)
     got = rerender(image, face, editor.edit(face.params, {"childlike": 1, "jawOpen": 1}))
@@ -92,7 +92,7 @@ def test_the_picture_rests_away_from_the_head(editor: AttributeEditor, face: Fac
 
 @pytest.mark.parametrize("changes", [{"jawOpen": 1}, {"mouthPucker": 1}, {"childlike": 1}])
 def test_nothing_tears(editor: AttributeEditor, face: Face, changes: dict[str, float]) -> None:
-    """Neighbouring pixels of the new picture come from places at most 2 px apart, also below a dropped chin."""
+    """Neighboring pixels of the new image come from places at most 2 px apart, also below a dropped chin."""
     after = Face(ROI, 1.0, editor.edit(face.params, changes), ROI, face.model).vertices
     window = Window.around(face.vertices, face.face_size, (SIDE, SIDE))
     known = seen_vertices(face.vertices, face.model.triangles, window, face.face_size)
@@ -123,7 +123,7 @@ def test_an_opened_mouth_is_dark_inside_and_closed_lips_show_none_of_it(
         ).max()
         < 3
     )
-    # Back again, from the picture with the mouth open: skin where the inside was.
+    # Back again, from the image with the mouth open: skin where the inside was.
     closed = rerender(got, after, face.params)
     lips = face.landmarks68[60:68, :2].mean(axis=0).astype(int)
     near = closed[lips[1] - 12 : lips[1] + 12, lips[0] - 12 : lips[0] + 12].reshape(-1, 3)

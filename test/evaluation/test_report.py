@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.evaluation.chart import Axis, Line, chart
-from tddfa_ros.evaluation.plots import band_means, plots, share_up_to
+from tddfa_ros.evaluation.plots import band_means, error_against_yaw, figures, share_up_to
 from tddfa_ros.evaluation.report import markdown, to_json, write
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, binned
 
@@ -54,6 +53,7 @@ def test_json_holds_the_same_unrounded() -> None:
 
 
 def test_a_report_is_a_folder_of_files(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     written = write("tiny", [RESULT], tmp_path / "new" / "folder")
     assert [path.name for path in written] == [
         "report.md", "report.json", "mine_errors.png", "mine_yaw.png", "mine_scores.png",
@@ -68,7 +68,7 @@ def test_a_report_is_a_folder_of_files(tmp_path: Path) -> None:
 
 
 def test_a_suite_without_single_faces_has_no_plots() -> None:
-    assert plots(SuiteResult("mine", "My set", [Row("a", 1, {"recall": 1.0})])) == {}
+    assert figures(SuiteResult("mine", "My set", [Row("a", 1, {"recall": 1.0})])) == {}
 
 
 def test_shares_and_bands() -> None:
@@ -87,23 +87,33 @@ def test_a_range_with_few_faces_has_no_figure() -> None:
     assert np.isnan([figures["NME 60-90"], figures["NME bins"]]).all()
 
 
-def test_a_line_goes_where_its_values_are() -> None:
-    x = Axis("x", 0, 10, 1)
-    flat = Line("flat", np.array([0.0, 10.0]), np.array([5.0, 5.0]))
-    drawn = chart("", [flat], x, Axis("y", 0, 10, 5)).astype(int)
-    empty = chart("", [], x, Axis("y", 0, 10, 5)).astype(int)
-    rows, columns = np.nonzero(np.abs(drawn - empty).sum(axis=2)[:, :500])  # left of the legend
-    middle = 56 + (600 - 56 - 64) / 2
-    assert np.abs(rows - middle).max() <= 2
-    assert columns.min() <= 71
+def test_cumulative_error_plots_the_share_of_faces() -> None:
+    pytest.importorskip("matplotlib")
+    (axes,) = figures(RESULT)["errors"].axes
+    (line,) = axes.lines
+    assert line.get_label() == "a (mean 2.33)"
+    shares = dict(zip(np.round(line.get_xdata(), 3), line.get_ydata(), strict=True))
+    assert [shares[at] for at in (0.5, 1, 2, 10)] == pytest.approx([0, 100 / 3, 200 / 3, 100])
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 10), (0, 100))
 
 
-def test_nan_interrupts_a_line() -> None:
-    x, axis = np.linspace(0, 10, 11), Axis("x", 0, 10, 1)
-    y = np.full(11, 5.0)
-    y[5] = np.nan
-    drawn = chart("", [Line("gap", x, y)], axis, Axis("y", 0, 10, 2.5))
-    whole = chart("", [Line("gap", x, np.full(11, 5.0))], axis, Axis("y", 0, 10, 2.5))
-    different = np.nonzero((drawn != whole).any(axis=2))[1]
-    left = 70 + (960 - 70 - 24) * np.array([0.4, 0.6])
-    assert left[0] - 3 <= different.min() and different.max() <= left[1] + 3
+def test_yaw_plot_shows_faces_beyond_the_axis_at_its_border() -> None:
+    pytest.importorskip("matplotlib")
+    far = Curve(np.array([1.0, 2.0, 3.0, 40.0]), np.array([1.0, 2.0, 3.0, -60.0]))
+    (axes,) = error_against_yaw("", {"a": far}).axes
+    dots = axes.collections[0].get_offsets()
+    np.testing.assert_allclose(dots, [[1, 1], [2, 2], [3, 3], [-60, 10]])
+    (line,) = axes.lines
+    assert np.isfinite(line.get_ydata()).sum() == 1  # bands of fewer than three faces interrupt it
+
+
+def test_tables_are_written_without_matplotlib(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tddfa_ros.evaluation.report.find_spec", lambda name: None)
+    messages: list[str] = []
+    written = write("tiny", [RESULT], tmp_path, messages.append)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.md"]
+    assert len(written) == 2
+    (message,) = messages
+    assert "pip install 'tddfa_ros[eval]'" in message

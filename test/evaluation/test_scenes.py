@@ -62,7 +62,7 @@ def test_a_shift_onto_another_face_is_left_out() -> None:
     assert shifted(Scene("b", scene().image, None, stranger[None])).shape == (0, 4)
 
 
-def test_strangers_are_all_but_the_labelled_face() -> None:
+def test_strangers_are_all_but_the_labeled_face() -> None:
     detected, stranger = FACE + [5, -5, 5, -5], FACE + [120, 0, 120, 0]
     np.testing.assert_array_equal(
         strangers(scene(others=np.array([FACE, detected, stranger]))), [stranger]

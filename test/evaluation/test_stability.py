@@ -59,8 +59,8 @@ def test_frames_without_a_face_count_as_unseen_and_nowhere_else() -> None:
 
 
 def test_landmarks_of_the_moving_camera_come_to_rest_in_the_photograph() -> None:
-    centre = tuple(FACE.reshape(2, 2).mean(axis=0))
-    camera = VirtualCamera(photo().image, anchor=centre, zoom=2.0, rate=RATE)
+    center = tuple(FACE.reshape(2, 2).mean(axis=0))
+    camera = VirtualCamera(photo().image, anchor=center, zoom=2.0, rate=RATE)
 
     def perfect(image: np.ndarray, seconds: float) -> dict[str, np.ndarray]:
         similarity = camera.similarity(seconds)

@@ -81,7 +81,7 @@ def test_the_program_prints_and_writes_the_report(
     ("arguments", "sentence"),
     [
         (["--suite", "nonsense"], "no suite 'nonsense'"),
-        ([], "holds the data of no suite"),
+        ([], "contains no evaluation set"),
         (["--suite", "ytf"], "the evaluation set ytf is not in"),
         (["--suite", "ytf", "--regressor", "nonsense"], "no model 'nonsense'"),
     ],

@@ -1,7 +1,7 @@
-"""A GLB in three.js in a headless browser: what it understood, and a picture of what it draws.
+"""A GLB in three.js in a headless browser: what it understood, and an image of what it draws.
 
 Needs Chromium and three (``npm install three``, in the root of the repository or where ``TDDFA_NODE_MODULES`` points); skipped without.
-``TDDFA_BROWSER_PICTURE`` names a file for the picture, ``TDDFA_BROWSER_TIMEOUT`` the seconds to wait on a slow machine.
+``TDDFA_BROWSER_PICTURE`` names a file for the image, ``TDDFA_BROWSER_TIMEOUT`` the seconds to wait on a slow machine.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def test_three_shows_texture_expressions_and_animation(tmp_path: Path, repo_root
         (220, 120, 30),
     )  # its right half red, its left half blue
     write_glb(tmp_path / "face.glb", faces[0], texture, FaceAnimation.from_faces(faces))
-    report, picture = show_glb(three, tmp_path)
+    report, image = show_glb(three, tmp_path)
     if keep := os.environ.get("TDDFA_BROWSER_PICTURE"):
-        cv2.imwrite(keep, picture)
+        cv2.imwrite(keep, image)
 
     assert report["vertices"] == len(model.mean)
     assert report["triangles"] == len(model.triangles)
@@ -45,18 +45,18 @@ def test_three_shows_texture_expressions_and_animation(tmp_path: Path, repo_root
     np.testing.assert_allclose(report["weights"], 0.4 * np.eye(52)[20], atol=1e-5)
     middle = np.array(report["rotation"])
     np.testing.assert_allclose(np.abs(middle), np.abs(_half_way(faces)), atol=1e-5)
-    # drawn: red on the left of the picture (the person's right), blue on the right
-    shown = picture.max(axis=2) > 30
+    # drawn: red on the left of the image (the person's right), blue on the right
+    shown = image.max(axis=2) > 30
     assert 0.15 < shown.mean() < 0.6
     rows, columns = np.nonzero(shown)
     left, right = columns < np.percentile(columns, 25), columns > np.percentile(columns, 75)
-    blue, _, red = picture[rows, columns].astype(float).T
+    blue, _, red = image[rows, columns].astype(float).T
     assert (red[left] > 2 * blue[left]).mean() > 0.9
     assert (blue[right] > 2 * red[right]).mean() > 0.9
 
 
 def _half_way(faces: list) -> np.ndarray:
-    """Quaternion between the first and the last pose, normalised as three does."""
+    """Quaternion between the first and the last pose, normalized as three does."""
     keys = FaceAnimation.from_faces(faces).rotations
     total = keys[0] + keys[-1]
     return total / np.linalg.norm(total)

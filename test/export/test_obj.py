@@ -51,7 +51,7 @@ def test_metric_face_reads_back_with_texture(tmp_path, face, image):
     np.testing.assert_array_equal(cv2.imread(str(files[2])), texture.image)
 
 
-def test_a_face_and_its_picture_are_enough(tmp_path, face, image):
+def test_a_face_and_its_image_are_enough(tmp_path, face, image):
     one = write_face_obj(tmp_path / "one.obj", face, image, texture_size=64)
     two = write_obj(tmp_path / "two.obj", face, uv_texture(face, image, 64))
     assert one[0].read_text().replace("one", "two") == two[0].read_text()

@@ -40,8 +40,8 @@ def seen(head: np.ndarray, r: np.ndarray, t: np.ndarray, cam: Intrinsics) -> np.
 
 def weak_pose(head: np.ndarray, pixels: np.ndarray) -> pose.Similarity:
     """What a network would say at best: the weak-perspective pose that fits the pixels."""
-    centred, picture = head - head.mean(0), (pixels - pixels.mean(0)) * [1, -1]
-    rows = np.linalg.lstsq(centred, picture, rcond=None)[0].T
+    centered, projected = head - head.mean(0), (pixels - pixels.mean(0)) * [1, -1]
+    rows = np.linalg.lstsq(centered, projected, rcond=None)[0].T
     p = np.concatenate([np.vstack([rows, np.cross(*rows)]), np.zeros((3, 1))], axis=1)
     scale, rotation, _ = pose.decompose(p)
     x, y = pixels.mean(0)
@@ -108,7 +108,7 @@ def test_odd_numbers_of_distortion_coefficients_are_padded() -> None:
     np.testing.assert_allclose(camera.project(points, cam), camera.project(points, padded))
 
 
-def test_landmarks_without_an_undistorted_place_do_not_take_part() -> None:
+def test_landmarks_without_undistortion_are_excluded() -> None:
     """Far outside a barrel-distorted image the polynomial folds back; half of this face lies there."""
     cam, head = intrinsics(np.array([-0.45, 0.0, 0.0, 0.0])), landmarks()
     r, t = scene([0, 0, 0], [0.52, 0.0, 0.75])
@@ -130,7 +130,7 @@ def test_face_partly_outside_the_image() -> None:
     np.testing.assert_allclose(fit.translation, t, atol=1e-3)
 
 
-def test_weak_perspective_along_the_ray_is_the_answer_when_refinement_leads_astray(
+def test_falls_back_to_weak_perspective(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A pose that contradicts its own landmarks: the fit must keep the pose, not flip the head."""
@@ -148,7 +148,7 @@ def test_weak_perspective_along_the_ray_is_the_answer_when_refinement_leads_astr
     )
 
 
-def test_noise_does_not_throw_the_fit_far_off() -> None:
+def test_fit_is_robust_to_noise() -> None:
     cam, head = intrinsics(), landmarks()
     rng = np.random.default_rng(3)
     r, t = scene([35, 5, 0], [0.1, 0.0, 0.8])
@@ -160,7 +160,7 @@ def test_noise_does_not_throw_the_fit_far_off() -> None:
         assert fit.head_pose.reprojection_error == pytest.approx(2.0 * np.sqrt(2), rel=0.3)
 
 
-def test_covariance_of_distance_is_the_spread_of_head_sizes() -> None:
+def test_distance_covariance_matches_head_size_spread() -> None:
     """Heads of other sizes than believed: the errors must be as large as the covariance says."""
     cam, head = intrinsics(), landmarks()
     r, t = scene([10, 0, 0], [0.25, -0.1, 0.8])
@@ -177,7 +177,7 @@ def test_covariance_of_distance_is_the_spread_of_head_sizes() -> None:
     assert stated > camera.HEAD_SIZE_SIGMA * np.linalg.norm(true)
 
 
-def test_covariance_of_rotation_and_place_covers_correlated_landmark_noise() -> None:
+def test_covariance_matches_correlated_landmark_noise() -> None:
     """Noise as stated (2.4 % of the face, 7 independent patches): mean Mahalanobis distance squared near 5.
 
     Five, not six: the distance along the ray is held by the size prior, which this noise does not exercise.
@@ -201,7 +201,7 @@ def test_covariance_of_rotation_and_place_covers_correlated_landmark_noise() -> 
     assert 3.5 < np.mean(distances) < 7
 
 
-def test_covariance_is_a_covariance_and_grows_for_an_assumed_camera() -> None:
+def test_covariance_is_positive_and_larger_for_assumed_camera() -> None:
     head = landmarks()
     r, t = scene([15, 5, 0], [0.2, 0.05, 0.7])
     pixels = seen(head, r, t, intrinsics())
@@ -222,7 +222,7 @@ def test_covariance_is_a_covariance_and_grows_for_an_assumed_camera() -> None:
     assert (degrees < 6).all()
 
 
-def test_what_a_wrong_focal_length_does_is_what_the_covariance_says() -> None:
+def test_covariance_covers_wrong_focal_length() -> None:
     """Fit with a focal length that is 10 % too long; compare with the assumed-camera direction of the covariance."""
     head = landmarks()
     r, t = scene([0, 0, 0], [0.4, 0.1, 1.2])

@@ -34,7 +34,7 @@ def test_nme_of_a_constant_shift_is_its_length_over_the_root_of_the_box_area(fir
     np.testing.assert_allclose(nme(truth + [3, -4], truth, first), expected, rtol=1e-5)
 
 
-def test_nme51_does_not_see_the_jaw() -> None:
+def test_nme51_ignores_jaw() -> None:
     truth = random_points(3)
     found = truth.copy()
     found[:, :INNER] += 50
@@ -61,13 +61,13 @@ def test_face_size_ignores_depth() -> None:
     assert face_size(flat[0]) == pytest.approx(box_area_root(flat[0]))
 
 
-def test_yaw_bins_belong_to_the_side_the_papers_put_them() -> None:
+def test_yaw_bin_edges() -> None:
     errors = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
     yaw = np.array([30.0, -30.5, 60.0, -60.5, 0.0])
     assert yaw_bins(errors, yaw) == (8.5, 3.0, 8.0)
 
 
-def test_an_empty_yaw_bin_is_nan() -> None:
+def test_empty_yaw_bin_is_nan() -> None:
     low, middle, high = yaw_bins(np.array([1.0, 3.0]), np.array([5.0, 70.0]))
     assert (low, high) == (1.0, 3.0)
     assert np.isnan(middle)
@@ -96,7 +96,7 @@ def test_geodesic_distance_of_known_rotations() -> None:
     np.testing.assert_allclose(geodesic_deg(base, turned), [10, 90, 179], atol=1e-5)
 
 
-def test_a_constant_tilt_is_found_beside_noise() -> None:
+def test_constant_tilt_with_noise() -> None:
     rng = np.random.default_rng(2)
     truth = exp(rng.normal(size=(200, 3)))
     tilt = exp(np.radians([6.0, -2.0, 1.0]))
@@ -104,18 +104,18 @@ def test_a_constant_tilt_is_found_beside_noise() -> None:
     assert geodesic_deg(constant_tilt(found, truth)[None], tilt[None]).item() < 0.3
 
 
-def test_angles_differ_the_short_way_round() -> None:
+def test_angle_difference_wraps() -> None:
     np.testing.assert_allclose(angle_difference([179.0, -5, 10], [-179.0, 5, 10]), [2, 10, 0])
 
 
-def test_spread_and_jitter_of_white_noise_are_its_standard_deviation() -> None:
+def test_spread_and_jitter_of_white_noise() -> None:
     noise = np.random.default_rng(4).normal(0, 0.7, (400, 68, 2)) + random_points(1)
     expected = 0.7 * np.sqrt(2)  # two axes
     assert spread(noise) == pytest.approx(expected, rel=0.01)
     assert jitter(noise) == pytest.approx(expected, rel=0.01)
 
 
-def test_jitter_does_not_see_steady_motion_nor_frames_without_a_face() -> None:
+def test_jitter_ignores_constant_velocity_and_missing_frames() -> None:
     moving = random_points(1).astype(float) + np.arange(20)[:, None, None] * [2.0, -1.0]
     assert jitter(moving) == pytest.approx(0, abs=1e-9)
     moving[7] = np.nan

@@ -52,9 +52,9 @@ def test_decompose_of_a_pose_without_extent_is_nan_without_a_warning() -> None:
 @pytest.mark.parametrize(
     ("index", "vector", "meaning"),
     [
-        (0, [0.0, 1.0, 0.0], "the nose moves to the right in the picture"),
-        (1, [1.0, 0.0, 0.0], "the nose moves down in the picture"),
-        (2, [0.0, 0.0, 1.0], "the person's left eye, right in the picture, rises"),
+        (0, [0.0, 1.0, 0.0], "the nose moves to the right in the image"),
+        (1, [1.0, 0.0, 0.0], "the nose moves down in the image"),
+        (2, [0.0, 0.0, 1.0], "the person's left eye, right in the image, rises"),
     ],
 )
 def test_signs_of_yaw_pitch_roll(index: int, vector: list[float], meaning: str) -> None:
@@ -90,7 +90,7 @@ def test_yaw_pitch_roll_is_rep103_of_the_face_frame() -> None:
         (pose.angles_300w_lp, pose.rotation_from_300w_lp),
     ],
 )
-def test_rotations_survive_angles(angles_of, rotation_of) -> None:  # type: ignore[no-untyped-def]
+def test_angles_round_trip(angles_of, rotation_of) -> None:  # type: ignore[no-untyped-def]
     r = exp(np.random.default_rng(4).normal(size=(100, 3)))
     away_from_lock = np.abs(r[:, 2, 0]) < 0.99
     back = rotation_of(angles_of(r))
@@ -108,7 +108,7 @@ def test_gimbal_lock_gives_a_rotation_with_roll_zero(pitch: float) -> None:
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
-def test_a_profile_is_no_gimbal_lock_here_but_is_in_3ddfa_v2(side: float) -> None:
+def test_profile_is_regular_unlike_in_3ddfa_v2(side: float) -> None:
     r = pose.rotation_from_yaw_pitch_roll(np.array([side * 90.0, 10.0, 2.0]))
     np.testing.assert_allclose(pose.yaw_pitch_roll(r), [side * 90.0, 10.0, 2.0], atol=1e-9)
     locked = pose.angles_3ddfa_v2(r)
@@ -151,7 +151,7 @@ def test_to_image_is_crop_to_image_of_to_crop_and_image_to_crop_goes_back() -> N
     np.testing.assert_allclose(in_image[:, 2], 2 * in_crop[:, 2], rtol=1e-6)
 
 
-def test_image_pose_places_the_head_and_crop_pose_returns_to_any_roi() -> None:
+def test_image_pose_and_crop_pose_are_inverse() -> None:
     head = np.random.default_rng(8).normal(scale=0.05, size=(9, 3)).astype(np.float32)
     similarity = pose.image_pose(random_pose(), ROI)
     flipped = (head @ similarity.rotation.T) * [1, -1, 1]
@@ -164,7 +164,7 @@ def test_image_pose_places_the_head_and_crop_pose_returns_to_any_roi() -> None:
 
 
 @pytest.mark.parametrize("name", ["JianzhuGuo", "emma"])
-def test_landmarks_equal_the_original_program(data_dir: Path, name: str) -> None:
+def test_landmarks_match_3ddfa_v2(data_dir: Path, name: str) -> None:
     gold = golden(data_dir, name)
     for prefix in ("", "refine_"):
         for params, roi, expected in zip(
@@ -179,7 +179,7 @@ def test_landmarks_equal_the_original_program(data_dir: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["JianzhuGuo", "emma"])
-def test_angles_equal_the_original_program(data_dir: Path, name: str) -> None:
+def test_angles_match_3ddfa_v2(data_dir: Path, name: str) -> None:
     gold = golden(data_dir, name)
     poses = gold["params62"][:, :12].reshape(-1, 3, 4)
     expected = gold["pose_yaw_pitch_roll_deg"]

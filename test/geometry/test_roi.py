@@ -12,25 +12,25 @@ from tddfa_ros.geometry import roi
 
 
 def ramp(height: int = 90, width: int = 110) -> np.ndarray:
-    """A picture that is linear in x (channel 0) and y (channel 1), so sampling it reads back the position."""
+    """An image that is linear in x (channel 0) and y (channel 1), so sampling it reads back the position."""
     y, x = np.mgrid[:height, :width]
     return np.stack([2 * x, 2 * y, np.full_like(x, 200)], axis=-1).astype(np.uint8)
 
 
-def dot(shape: tuple[int, int], centre: np.ndarray, sigma: float) -> np.ndarray:
+def dot(shape: tuple[int, int], center: np.ndarray, sigma: float) -> np.ndarray:
     y, x = np.mgrid[: shape[0], : shape[1]]
-    value = 250 * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * sigma**2))
+    value = 250 * np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / (2 * sigma**2))
     return np.repeat(value[..., None], 3, axis=2).astype(np.uint8)
 
 
-def centroid(picture: np.ndarray) -> np.ndarray:
-    value = picture[..., 0].astype(np.float64)
+def centroid(image: np.ndarray) -> np.ndarray:
+    value = image[..., 0].astype(np.float64)
     y, x = np.mgrid[: value.shape[0], : value.shape[1]]
     return np.array([(x * value).sum(), (y * value).sum()]) / value.sum()
 
 
 @pytest.mark.parametrize("name", ["JianzhuGuo", "emma"])
-def test_rois_equal_the_original_program(data_dir: Path, name: str) -> None:
+def test_rois_match_3ddfa_v2(data_dir: Path, name: str) -> None:
     """Up to the original's float32."""
     gold = golden(data_dir, name)
     np.testing.assert_allclose(roi.roi_from_box(gold["boxes"]), gold["roi_boxes"], atol=2e-4)
@@ -41,8 +41,8 @@ def test_rois_equal_the_original_program(data_dir: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["JianzhuGuo", "emma"])
-def test_crops_show_what_the_original_programs_show(data_dir: Path, name: str) -> None:
-    """The original rounds the edges and resizes about pixel centres, half a crop pixel off its own way back.
+def test_crops_match_3ddfa_v2(data_dir: Path, name: str) -> None:
+    """The original rounds the edges and resizes about pixel centers, half a crop pixel off its own way back.
 
     Undo both in the ROI we ask for; what is left is our anti-aliasing.
     """
@@ -71,7 +71,7 @@ def test_roi_from_landmarks_is_a_square_around_them() -> None:
     np.testing.assert_allclose(square, [15 - half, 10 - half, 15 + half, 10 + half])
 
 
-def test_crop_pixel_u_lies_where_the_convention_says() -> None:
+def test_crop_pixel_convention() -> None:
     x0, y0, side, size = 20.25, 31.5, 30.0, 120
     crop = roi.crop(ramp(), np.array([x0, y0, x0 + side, y0 + side]), size)
     u = np.arange(size)
@@ -82,7 +82,7 @@ def test_crop_pixel_u_lies_where_the_convention_says() -> None:
 
 @pytest.mark.parametrize("side", [100.0, 250.0, 600.0, 731.0])
 @pytest.mark.parametrize("offset", [0.0, 0.37])
-def test_anti_aliasing_does_not_move_the_picture(side: float, offset: float) -> None:
+def test_anti_aliasing_does_not_shift_crop(side: float, offset: float) -> None:
     square = np.array([60.0 + offset, 40.0, 60.0 + offset + side, 40.0 + side])
     at = np.array([0.55, 0.45])
     image = dot((900, 900), square[:2] + at * side, sigma=side / 30)
@@ -98,7 +98,7 @@ def test_large_faces_do_not_alias() -> None:
     assert abs(float(crop.mean()) - 127.5) < 3
 
 
-def test_outside_the_image_is_zero() -> None:
+def test_crop_outside_image_is_zero() -> None:
     white = np.full((100, 100, 3), 255, dtype=np.uint8)
     for side in (80.0, 400.0):  # without and with the reduction of large faces
         crop = roi.crop(white, np.array([-side / 2, -side / 2, side / 2, side / 2]))
@@ -106,7 +106,7 @@ def test_outside_the_image_is_zero() -> None:
         assert (crop[62:70, 62:70] == 255).all()
 
 
-def test_a_roi_beside_the_image_is_all_zero() -> None:
+def test_roi_outside_image_is_zero() -> None:
     white = np.full((50, 50, 3), 255, dtype=np.uint8)
     assert not roi.crop(white, np.array([1e4, 0, 1e4 + 40, 40])).any()
     assert not roi.crop(white, np.array([-500.0, -500.0, -10.0, -10.0])).any()

@@ -46,7 +46,7 @@ def test_quaternion_of_half_turns(axis: int) -> None:
     assert np.abs(rotation.quaternion(half_turn)).tolist() == np.eye(4)[axis].tolist()
 
 
-def test_nearest_rotation_undoes_a_small_stretch_and_never_mirrors() -> None:
+def test_nearest_rotation_removes_scale_and_reflection() -> None:
     r = rotation.exp(np.array([0.3, -0.8, 0.2]))
     stretch = np.diag([1.1, 0.9, 1.0])
     np.testing.assert_allclose(rotation.nearest_rotation(r @ stretch), r, atol=1e-12)
@@ -54,7 +54,7 @@ def test_nearest_rotation_undoes_a_small_stretch_and_never_mirrors() -> None:
     np.testing.assert_allclose(np.linalg.det(mirrored), 1.0)
 
 
-def test_angle_between_is_the_angle_of_the_relative_rotation() -> None:
+def test_angle_between_rotations() -> None:
     a = rotation.exp(np.array([0.4, 0.1, -0.9]))
     b = a @ rotation.exp(np.array([0.0, 0.7, 0.0]))
     assert rotation.angle_between(a, b) == pytest.approx(0.7)

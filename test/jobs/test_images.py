@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx", reason="needed to build the network under test")
 
-from support.blobs import blob_picture, blob_pipeline
+from support.blobs import blob_image, blob_pipeline
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.jobs.images import ImageOptions, process_images
@@ -33,8 +33,8 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
     for name, image in (
-        ("left.png", blob_picture(50)),
-        ("right.png", blob_picture(110)),
+        ("left.png", blob_image(50)),
+        ("right.png", blob_image(110)),
         ("empty.png", np.zeros((120, 160, 3), np.uint8)),
     ):
         cv2.imwrite(str(folder / name), image)
@@ -69,7 +69,7 @@ def test_files_and_numbers_of_a_folder(pipe: FacePipeline, photos: Path, tmp_pat
         for kind in ("landmarks", "mesh"):
             image = cv2.imread(str(out / f"{name}_{kind}.jpg"))
             assert image.shape == (120, 160, 3)
-            changed = np.abs(image.astype(int) - blob_picture(x)) > 40
+            changed = np.abs(image.astype(int) - blob_image(x)) > 40
             assert np.nonzero(changed)[1].mean() == pytest.approx(x, abs=4)
 
 
@@ -85,7 +85,7 @@ def test_the_json_holds_everything(pipe: FacePipeline, photos: Path, tmp_path: P
     assert entries["empty.png"]["faces"] == [] and entries["empty.png"]["error"] is None
     entry = entries["right.png"]
     assert (entry["width"], entry["height"]) == (160, 120)
-    face = pipe(blob_picture(110))[0]
+    face = pipe(blob_image(110))[0]
     record = entry["faces"][0]
     np.testing.assert_array_equal(np.array(record["landmarks68"], np.float32), face.landmarks68)
     np.testing.assert_array_equal(
@@ -102,7 +102,7 @@ def test_the_json_holds_everything(pipe: FacePipeline, photos: Path, tmp_path: P
 
 
 def test_a_record_without_a_camera(pipe: FacePipeline) -> None:
-    face = face_from_record(face_record(pipe(blob_picture(80))[0]), pipe.model)
+    face = face_from_record(face_record(pipe(blob_image(80))[0]), pipe.model)
     record = face_record(face)
     assert record["head_pose"] is None and record["landmarks_metric"] is None
     json.dumps(record, allow_nan=False)

@@ -122,7 +122,7 @@ def test_a_nose_hides_the_cheek_behind_it() -> None:
     assert shown.sum() > 200 and cover[shown].max() == 0
 
 
-def test_a_gray_picture_stays_gray() -> None:
+def test_a_gray_image_stays_gray() -> None:
     face = face_at()
     gray = cv2.cvtColor(cv2.cvtColor(portrait(face), cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     after = Makeup(face.model, ALL).apply(gray, face)
@@ -130,7 +130,7 @@ def test_a_gray_picture_stays_gray() -> None:
     assert np.ptp(after.astype(int), axis=2).max() <= 2
 
 
-def test_a_dark_picture_gets_dark_make_up() -> None:
+def test_a_dark_image_gets_dark_make_up() -> None:
     face = face_at()
     before = portrait(face)
     middle = polygon(face.landmarks68[48:60], -5)
@@ -142,7 +142,7 @@ def test_a_dark_picture_gets_dark_make_up() -> None:
 def test_brow_tint_colors_hairs_and_not_the_skin_beside_them() -> None:
     face = face_at()
     before = portrait(face)
-    # Hairs are drawn two millimetres below where the mesh has the brow.
+    # Hairs are drawn two millimeters below where the mesh has the brow.
     hairs = np.zeros((SIDE, SIDE), np.uint8)
     line = face.landmarks68[22:27, :2] + [0, 2 * PX_PER_MM]
     cv2.polylines(hairs, [np.rint(line).astype(np.int32)], False, 1, 5)
@@ -166,7 +166,7 @@ def lip_scene(offset: float) -> tuple[NDArray[np.float32], NDArray[np.float32], 
     return lab, lips, true
 
 
-def test_the_picture_corrects_a_mesh_that_lies_beside_the_lips() -> None:
+def test_the_image_corrects_a_mesh_that_lies_beside_the_lips() -> None:
     lab, lips, true = lip_scene(offset=6)
     prior = (lips > 0).astype(np.float32)
     far = np.full_like(lips, 10)

@@ -22,7 +22,7 @@ def test_fields_are_alike_on_both_sides() -> None:
     away = np.linalg.norm(model.mean[mirror] * [-1, 1, 1] - model.mean, axis=1)
     paired = (away < 1e-5) & (np.abs(model.mean[:, 0]) > 1e-4)
     assert paired.mean() > 0.9
-    # Landmarks are symmetric to a third of a millimetre, and so are fields that are distances.
+    # Landmarks are symmetric to a third of a millimeter, and so are fields that are distances.
     for name, tolerance in (("lips", 0.4), ("mouth", 0.1), ("brows", 0.4), ("cheeks", 0.05)):
         values = getattr(fields, name)
         assert np.abs(values - values[mirror])[paired].max() < tolerance, name

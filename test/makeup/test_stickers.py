@@ -16,10 +16,10 @@ from tddfa_ros.makeup.stickers import place_sticker
 @pytest.fixture
 def two_colors(tmp_path: Path) -> Path:
     """Left half red, right half green; the upper quarter transparent."""
-    picture = np.zeros((80, 80, 4), np.uint8)
-    picture[:, :40], picture[:, 40:] = (40, 40, 220, 255), (40, 200, 40, 255)
-    picture[:20, :, 3] = 0
-    cv2.imwrite(str(tmp_path / "two.png"), picture)
+    image = np.zeros((80, 80, 4), np.uint8)
+    image[:, :40], image[:, 40:] = (40, 40, 220, 255), (40, 200, 40, 255)
+    image[:20, :, 3] = 0
+    cv2.imwrite(str(tmp_path / "two.png"), image)
     return tmp_path / "two.png"
 
 
@@ -75,7 +75,7 @@ def test_a_place_by_texture_coordinates(two_colors: Path) -> None:
 
 
 def test_a_texture_of_the_whole_uv_square(tmp_path: Path) -> None:
-    """Left of the middle of the texture is the person's right: the left of a frontal picture."""
+    """Left of the middle of the texture is the person's right: the left of a frontal image."""
     texture = np.zeros((64, 64, 4), np.uint8)
     texture[:, :32] = (220, 60, 40, 255)
     cv2.imwrite(str(tmp_path / "uv.png"), texture)
@@ -94,7 +94,7 @@ def test_a_sticker_on_the_far_side_is_not_seen(two_colors: Path) -> None:
     assert changed(before, after).sum() < 10
 
 
-def test_a_fine_picture_is_shrunk_before_it_is_drawn(tmp_path: Path) -> None:
+def test_a_fine_image_is_shrunk_before_it_is_drawn(tmp_path: Path) -> None:
     """Black and white lines far finer than a pixel come out gray, not as moire."""
     lines = np.zeros((1024, 1024, 3), np.uint8)
     lines[:, ::2] = 255
@@ -119,10 +119,10 @@ def test_places_that_are_none(two_colors: Path, place: str, sentence: str) -> No
     assert sentence in str(caught.value)
 
 
-def test_pictures_that_are_none(tmp_path: Path) -> None:
+def test_images_that_are_none(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    with pytest.raises(ImageError, match="is not a picture of 8 bits"):
+    broken.write_bytes(b"no image")
+    with pytest.raises(ImageError, match="is not an image of 8 bits"):
         place_sticker(head_model(), Sticker(broken))
     with pytest.raises(ImageError, match="cannot be read"):
         place_sticker(head_model(), Sticker(tmp_path / "none.png"))
@@ -131,8 +131,8 @@ def test_pictures_that_are_none(tmp_path: Path) -> None:
         place_sticker(head_model(), Sticker(tmp_path / "large.png"))
 
 
-def test_gray_and_opaque_pictures(tmp_path: Path) -> None:
+def test_gray_and_opaque_images(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "gray.png"), np.full((16, 16), 200, np.uint8))
     placed = place_sticker(head_model(), Sticker(tmp_path / "gray.png"))
-    assert placed.picture.shape == (16, 16, 4)
-    assert placed.picture[3, 3].tolist() == [200, 200, 200, 1]
+    assert placed.image.shape == (16, 16, 4)
+    assert placed.image[3, 3].tolist() == [200, 200, 200, 1]

@@ -38,7 +38,7 @@ def extent(mask: np.ndarray) -> tuple[float, float, float, float]:
     return np.ptp(columns) + 1, np.ptp(rows) + 1, columns.mean(), rows.mean()
 
 
-def test_millimetres_become_pixels(tmp_path: Path) -> None:
+def test_millimeters_become_pixels(tmp_path: Path) -> None:
     worn = read_object(box(tmp_path, (40, 24, 10)))
     np.testing.assert_allclose(worn.size, [40, 24, 10], atol=1e-3)
     face = face_at()

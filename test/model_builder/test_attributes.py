@@ -67,7 +67,7 @@ def test_the_share_is_what_is_left_over(projection: IdentityProjection) -> None:
     assert np.abs(across).max() < 1e-8
 
 
-def test_a_decoupled_direction_adds_one_millimetre_and_disturbs_less(
+def test_a_decoupled_direction_adds_one_millimeter_and_disturbs_less(
     projection: IdentityProjection,
 ) -> None:
     rng = np.random.default_rng(3)

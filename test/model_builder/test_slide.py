@@ -77,7 +77,7 @@ def projected(dense: DenseHead, places: np.ndarray, params: np.ndarray) -> np.nd
 
 
 def displaced(dense: DenseHead, truth: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """The places moved by ``by`` (3,) metres, on the surface, left and right alike."""
+    """The places moved by ``by`` (3,) meters, on the surface, left and right alike."""
     moved = truth + np.where(truth[:, :1] > 0, 1, -1) * by * [1, 0, 0] + by * [0, 1, 1]
     moved[np.arange(68) == MIRROR68, 0] = 0
     triangle, weights = nearest_on_surface(moved, dense.mean, dense.skin)

@@ -10,7 +10,7 @@ SIDE = 6
 
 
 def torus() -> np.ndarray:
-    """A regular closed mesh: every vertex has six neighbours."""
+    """A regular closed mesh: every vertex has six neighbors."""
     i, j = (k.ravel() for k in np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"))
     at = lambda a, b: (a % SIDE) * SIDE + b % SIDE  # noqa: E731
     a, b, c, d = at(i, j), at(i + 1, j), at(i, j + 1), at(i + 1, j + 1)
@@ -51,7 +51,7 @@ def test_weights_of_a_regular_mesh_are_loops() -> None:
     np.testing.assert_allclose(np.diag(matrix), 10 / 16)
 
 
-def test_three_neighbours_have_a_weight_of_their_own() -> None:
+def test_three_neighbors_have_a_weight_of_their_own() -> None:
     matrix = loop_matrix(TETRAHEDRON, 4).toarray()
     np.testing.assert_allclose(np.diag(matrix), 1 - 3 * 3 / 16)
     np.testing.assert_allclose(matrix[:4] - np.diag(np.diag(matrix)), 3 / 16 * (1 - np.eye(4)))

@@ -36,7 +36,7 @@ def test_it_is_smooth() -> None:
     assert np.abs(np.diff(slope, axis=0)).max() < 2e-3, "a kink"
 
 
-def test_neighbours_that_disagree_are_blurred() -> None:
+def test_neighbors_that_disagree_are_blurred() -> None:
     places = np.array([[0.0, 0, 0], [0, 0.0005, 0]])
     moves = np.array([[0.0, 0.001, 0], [0, -0.001, 0]])
     assert np.abs(Warp(places, moves)(places)).max() < 1e-4

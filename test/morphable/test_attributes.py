@@ -59,7 +59,7 @@ def changes(editor: AttributeEditor, name: str, value: float) -> dict[str, float
 
 @pytest.mark.parametrize("name", MEASURED)
 @pytest.mark.parametrize("end", [-1, 1])
-def test_a_value_is_millimetres_of_the_measure_and_other_measures_stay(
+def test_a_value_is_millimeters_of_the_measure_and_other_measures_stay(
     editor: AttributeEditor, name: str, end: int
 ) -> None:
     attribute = editor.attributes[name]

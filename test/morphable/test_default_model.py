@@ -118,9 +118,9 @@ def test_surface_is_manifold_with_three_openings(merged: Merged) -> None:
     border = merged.edges[merged.counts == 1]
     assert set(Counter(border.ravel().tolist()).values()) == {2}, "a border that branches"
     rings = merged.components(border)
-    centres = MM * np.array([merged.vertices[ring].mean(axis=0) for ring in rings])
+    centers = MM * np.array([merged.vertices[ring].mean(axis=0) for ring in rings])
     assert len(rings) == 3
-    neck, right, left = centres[np.argsort(np.abs(centres[:, X]) * np.sign(centres[:, X] + 1e-3))][
+    neck, right, left = centers[np.argsort(np.abs(centers[:, X]) * np.sign(centers[:, X] + 1e-3))][
         [1, 0, 2]
     ]
     assert abs(neck[X]) < 1 and neck[Y] < -60
@@ -141,7 +141,7 @@ def test_parts_are_one_head_and_closed_eyeballs_and_tongue(merged: Merged) -> No
 def test_triangles_are_whole_and_turn_outward(merged: Merged) -> None:
     assert 1e6 * areas(merged.vertices, merged.triangles).min() > 1e-3  # mm^2
     sides = merged.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
-    assert len(np.unique(sides, axis=0)) == len(sides), "neighbours that turn opposite ways"
+    assert len(np.unique(sides, axis=0)) == len(sides), "neighbors that turn opposite ways"
     for part in merged.components(merged.edges):
         triangles = merged.triangles[np.isin(merged.triangles[:, 0], part)]
         a, b, c = np.moveaxis(merged.vertices[triangles] - merged.vertices[part].mean(0), 1, 0)
@@ -265,7 +265,7 @@ def test_landmarks_lie_on_the_skin(model: MorphableModel) -> None:
 PAIRS = ("brow", "eye", "ear")
 
 
-def centre(model: MorphableModel, name: str) -> NDArray[np.float64]:
+def center(model: MorphableModel, name: str) -> NDArray[np.float64]:
     return MM * model.mean[model.regions == model.region_names.index(name)].mean(axis=0)
 
 
@@ -278,13 +278,13 @@ def test_regions_are_where_they_should_be(model: MorphableModel) -> None:
         right = model.mean[model.regions == model.region_names.index(f"right_{pair}")]
         assert left[:, X].min() > 0 > right[:, X].max(), pair
         assert len(left) == len(right)
-    assert np.linalg.norm(centre(model, "left_brow") - points[22:27].mean(axis=0)) < 10
-    assert np.linalg.norm((centre(model, "left_eye") - points[LEFT_EYE].mean(axis=0))[:2]) < 5
-    assert np.linalg.norm((centre(model, "nose") - points[27:36].mean(axis=0))[:2]) < 15
-    assert centre(model, "upper_lip")[Y] > centre(model, "lower_lip")[Y]
-    assert centre(model, "neck")[Y] < points[3:14, Y].mean()
-    assert centre(model, "scalp")[Y] > 0 > centre(model, "scalp")[Z]
-    assert centre(model, "inner_mouth")[Z] < points[60:68, Z].mean()
+    assert np.linalg.norm(center(model, "left_brow") - points[22:27].mean(axis=0)) < 10
+    assert np.linalg.norm((center(model, "left_eye") - points[LEFT_EYE].mean(axis=0))[:2]) < 5
+    assert np.linalg.norm((center(model, "nose") - points[27:36].mean(axis=0))[:2]) < 15
+    assert center(model, "upper_lip")[Y] > center(model, "lower_lip")[Y]
+    assert center(model, "neck")[Y] < points[3:14, Y].mean()
+    assert center(model, "scalp")[Y] > 0 > center(model, "scalp")[Z]
+    assert center(model, "inner_mouth")[Z] < points[60:68, Z].mean()
 
 
 # -- facial actions ------------------------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ def test_eyes_look_where_they_are_told(
     pupil = np.flatnonzero(region)[model.mean[region][:, Z].argmax()]
     moved = displacement(model, f"eyeLook{look}{side}")[pupil, axis]
     if axis == X and side == "Right":
-        sign = -sign  # "in" is towards the nose
+        sign = -sign  # "in" is toward the nose
     assert 1.5 < sign * moved < 8
 
 

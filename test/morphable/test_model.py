@@ -204,6 +204,6 @@ def test_synthetic_model_keeps_the_conventions() -> None:
     np.testing.assert_allclose(shift, shift[:1].repeat(68, axis=0), atol=1e-6)
     assert landmarks[30, 2] == landmarks[:, 2].max()  # the tip of the nose is in front
     a, b, c = np.moveaxis(model.mean[model.triangles].astype(np.float64), 1, 0)
-    normals, centres = np.cross(b - a, c - a), (a + b + c) / 3
-    outwards = ((centres - model.mean.mean(axis=0)) * normals).sum(axis=1)
+    normals, centers = np.cross(b - a, c - a), (a + b + c) / 3
+    outwards = ((centers - model.mean.mean(axis=0)) * normals).sum(axis=1)
     assert (outwards > 0).all()

@@ -65,7 +65,7 @@ def publish_until(graph: Any, face: Any, condition: Any) -> None:
     graph.wait_until(again, 90)
 
 
-def test_a_wink_reaches_ros_and_a_receiver_of_live_link(graph: Any) -> None:
+def test_wink_reaches_ros_and_live_link(graph: Any) -> None:
     model_parameters()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
@@ -100,7 +100,7 @@ def test_a_wink_reaches_ros_and_a_receiver_of_live_link(graph: Any) -> None:
         ({"web": True, "three": "/nowhere"}, "npm install three"),
     ],
 )
-def test_what_cannot_be_ends_in_one_sentence(
+def test_invalid_avatar_options_print_one_line(
     graph: Any, parameters: dict[str, Any], sentence: str
 ) -> None:
     model_parameters()
@@ -110,10 +110,10 @@ def test_what_cannot_be_ends_in_one_sentence(
     assert sentence in process.output
 
 
-def test_the_page_mirrors_what_the_graph_sees(
+def test_web_page_mirrors_face(
     graph: Any, tmp_path: Path, repo_root: Path, astronaut_path: Path
 ) -> None:
-    """Pictures, face_node, smoothing_node, avatar_node, web socket, three.js: the head smiles as the portrait does."""
+    """Images, face_node, smoothing_node, avatar_node, web socket, three.js: the head smiles as the portrait does."""
     three = three_folder(repo_root)
     model_parameters()
     small = tmp_path / "small.yaml"
@@ -129,9 +129,9 @@ def test_the_page_mirrors_what_the_graph_sees(
     with Page(url, tmp_path / "profile") as page:
         page.until(lambda: page.evaluate("avatar().frames > 5"), "the page did not show 5 frames")
         shown = page.evaluate("avatar()")
-        picture = page.picture()
+        screenshot = page.screenshot()
     if keep := os.environ.get("TDDFA_BROWSER_PICTURE"):
-        cv2.imwrite(keep, picture)
+        cv2.imwrite(keep, screenshot)
     graph.spin(0.2)
     smile = ARKIT_NAMES.index("mouthSmileLeft")
     assert shown["weights"].keys() == set(ARKIT_NAMES)
@@ -141,9 +141,9 @@ def test_the_page_mirrors_what_the_graph_sees(
     assert re.match(r"f1: yaw -?\d+°", shown["state"])
     assert np.linalg.norm(shown["rotation"]) == pytest.approx(1, abs=1e-3)
     # a head in the middle, lit, before a dark background
-    lit = picture.max(axis=2) > 100
+    lit = screenshot.max(axis=2) > 100
     assert 0.08 < lit.mean() < 0.6
-    rows, columns = np.indices(lit.shape)[:, lit & (np.ptp(picture, axis=2) > 15)]
+    rows, columns = np.indices(lit.shape)[:, lit & (np.ptp(screenshot, axis=2) > 15)]
     height, width = lit.shape
     assert abs(np.median(columns) - width / 2) < width / 4
     assert abs(np.median(rows) - height / 2) < height / 4

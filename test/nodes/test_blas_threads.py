@@ -17,7 +17,7 @@ print(os.environ["OPENBLAS_NUM_THREADS"])
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("3", "3")])
-def test_blas_gets_one_thread_before_numpy_is_imported(given: str | None, expected: str) -> None:
+def test_openblas_threads_are_set_before_numpy_import(given: str | None, expected: str) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
     if given is not None:
         environment["OPENBLAS_NUM_THREADS"] = given

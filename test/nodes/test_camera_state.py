@@ -11,7 +11,7 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from tddfa_ros.nodes.camera_state import PATIENCE, CameraState
+from tddfa_ros.nodes.camera_state import GRACE_IMAGES, CameraState
 from tddfa_ros.nodes.convert.camera_info import intrinsics_from_message
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 
@@ -39,12 +39,10 @@ def camera(logger: Logger) -> CameraState:
     return CameraState(ThrottledLog(logger), "/camera_info", 60.0)
 
 
-def test_an_assumed_field_of_view_is_said_once_and_not_at_once(
-    camera: CameraState, logger: Logger
-) -> None:
-    for i in range(3 * PATIENCE):
+def test_assumed_fov_is_logged_once_after_grace_period(camera: CameraState, logger: Logger) -> None:
+    for i in range(3 * GRACE_IMAGES):
         intrinsics, info = camera.model_for(640, 480, HEADER)
-        assert bool(logger.lines) == (i + 1 >= PATIENCE)
+        assert bool(logger.lines) == (i + 1 >= GRACE_IMAGES)
     assert intrinsics.assumed
     assert intrinsics.k[0, 0] == pytest.approx(320 / math.tan(math.radians(30)))
     assert (info.width, info.height, info.k[0]) == (640, 480, intrinsics.k[0, 0])
@@ -53,9 +51,7 @@ def test_an_assumed_field_of_view_is_said_once_and_not_at_once(
     assert "60 degrees" in logger.lines[0]
 
 
-def test_a_calibration_is_passed_on_with_the_header_of_the_image(
-    camera: CameraState, logger: Logger
-) -> None:
+def test_camera_info_carries_image_header(camera: CameraState, logger: Logger) -> None:
     received = calibration(640, 480, 555.0)
     received.header.frame_id = "somewhere else"
     camera.update(received)
@@ -68,9 +64,7 @@ def test_a_calibration_is_passed_on_with_the_header_of_the_image(
     assert logger.lines == []
 
 
-def test_a_calibration_for_another_aspect_ratio_is_not_used(
-    camera: CameraState, logger: Logger
-) -> None:
+def test_calibration_of_other_aspect_ratio_is_ignored(camera: CameraState, logger: Logger) -> None:
     camera.update(calibration(1280, 720))
     assert camera.model_for(640, 480, HEADER)[0].assumed
     assert "1280x720" in logger.lines[0]
@@ -78,7 +72,7 @@ def test_a_calibration_for_another_aspect_ratio_is_not_used(
     assert camera.description.startswith("assumed")
 
 
-def test_resized_pictures_get_a_resized_calibration(camera: CameraState, logger: Logger) -> None:
+def test_resized_images_scale_calibration(camera: CameraState, logger: Logger) -> None:
     camera.update(calibration(1280, 960, 1000.0))
     intrinsics, info = camera.model_for(640, 480, HEADER)
     assert not intrinsics.assumed
@@ -88,7 +82,7 @@ def test_resized_pictures_get_a_resized_calibration(camera: CameraState, logger:
     assert logger.lines == []
 
 
-def test_binning_and_region_of_interest_are_applied_once(camera: CameraState) -> None:
+def test_binning_and_roi_are_applied_once(camera: CameraState) -> None:
     received = calibration(1600, 1200, 1000.0)
     received.binning_x = received.binning_y = 2
     received.roi.x_offset, received.roi.y_offset = 160, 120
@@ -104,24 +98,20 @@ def test_binning_and_region_of_interest_are_applied_once(camera: CameraState) ->
     np.testing.assert_allclose(again.k, intrinsics.k)
 
 
-def test_a_calibration_without_size_is_used(camera: CameraState) -> None:
+def test_calibration_without_size(camera: CameraState) -> None:
     camera.update(calibration(0, 0, 500.0))
     intrinsics, info = camera.model_for(640, 480, HEADER)
     assert (intrinsics.width, intrinsics.height, intrinsics.assumed) == (640, 480, False)
     assert (info.width, info.height) == (640, 480)
 
 
-def test_an_uncalibrated_camera_is_told_apart_from_a_missing_one(
-    camera: CameraState, logger: Logger
-) -> None:
+def test_uncalibrated_and_missing_camera_differ(camera: CameraState, logger: Logger) -> None:
     camera.update(CameraInfo(width=640, height=480))
     assert camera.model_for(640, 480, HEADER)[0].assumed
     assert logger.lines[0].startswith("I /camera_info is not calibrated")
 
 
-def test_nan_is_an_error_said_once_and_a_later_calibration_heals_it(
-    camera: CameraState, logger: Logger
-) -> None:
+def test_nan_calibration_is_logged_once_and_replaced(camera: CameraState, logger: Logger) -> None:
     broken = calibration(640, 480)
     broken.k[4] = math.nan
     for _ in range(10):

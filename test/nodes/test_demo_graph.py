@@ -21,7 +21,7 @@ from tddfa_msgs.msg import FaceMesh, FaceMeshArray, FaceTopology
 pytestmark = pytest.mark.ros
 
 ENOUGH = 15
-"""Pictures with a face to look at."""
+"""Images with a face to look at."""
 
 
 def key(message: Any) -> tuple[int, int]:
@@ -39,7 +39,7 @@ def axes(orientation: Any) -> np.ndarray:
     return Rotation.from_quat(q).as_matrix()
 
 
-def test_the_demo_shows_a_metric_upright_head(graph: Any, astronaut_path: Any) -> None:
+def test_demo_head_is_metric_and_upright(graph: Any, astronaut_path: Any) -> None:
     meshes = graph.collect(FaceMeshArray, "face_mesh", 50)
     transforms = graph.collect(TFMessage, "/tf", 50)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -79,7 +79,7 @@ def test_the_demo_shows_a_metric_upright_head(graph: Any, astronaut_path: Any) -
 def check_size_and_place(
     camera: CameraInfo, face: Any, vertices: np.ndarray, landmarks: np.ndarray
 ) -> None:
-    """An adult's head within arm's reach, where the picture shows it."""
+    """An adult's head within arm's reach, where the image shows it."""
     assert np.isfinite(vertices).all()
     assert 0.3 < landmarks[:, 2].mean() < 1.5
     width = np.linalg.norm(landmarks[36] - landmarks[45])
@@ -97,7 +97,7 @@ def check_pose(face: Any, transform: Any, landmarks: np.ndarray) -> None:
     pose = face.head_pose.pose
     out, left, up = axes(pose.orientation).T
     assert out[2] < -0.7, "x leaves the face towards the camera"
-    assert left[0] > 0.7, "her left is on the right of the picture"
+    assert left[0] > 0.7, "her left is on the right of the image"
     assert up[1] < -0.7, "z is up"
     # The axes against the points themselves: chin to brows, right eye to left eye.
     assert np.dot(up, landmarks[27] - landmarks[8]) > 0.07

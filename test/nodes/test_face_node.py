@@ -120,7 +120,7 @@ def test_every_output_of_one_face(graph: Any, astronaut: np.ndarray) -> None:
     assert "Traceback" not in process.output
 
 
-def test_a_calibration_gives_a_calibrated_scale(graph: Any, astronaut: np.ndarray) -> None:
+def test_calibration_sets_scale_source(graph: Any, astronaut: np.ndarray) -> None:
     process = start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     infos = graph.publisher(CameraInfo, "camera_info")
@@ -154,7 +154,7 @@ def test_a_calibration_gives_a_calibrated_scale(graph: Any, astronaut: np.ndarra
     assert process.output.count("NaN") == 1
 
 
-def test_a_picture_without_faces_gives_an_empty_array(graph: Any) -> None:
+def test_image_without_faces_gives_empty_array(graph: Any) -> None:
     start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     camera = Camera(graph, np.full((240, 320, 3), 90, np.uint8))
@@ -163,10 +163,10 @@ def test_a_picture_without_faces_gives_an_empty_array(graph: Any) -> None:
     assert meshes[0].header.frame_id == FRAME
 
 
-def bad_pictures(good: np.ndarray) -> dict[str, tuple[Any, str]]:
+def invalid_images(good: np.ndarray) -> dict[str, tuple[Any, str]]:
     """Every kind of broken image message, and what has to be said about it."""
     said = {
-        "truncated": "but 1000 came",
+        "truncated": "but 1000 arrived",
         "step": "with step 1543 needs",
         "zero": "the image has zero size (0x0)",
         "encoding": "unknown image encoding 'not_an_encoding'",
@@ -184,7 +184,7 @@ def bad_pictures(good: np.ndarray) -> dict[str, tuple[Any, str]]:
     return {name: (messages[name], said[name]) for name in said}
 
 
-def test_bad_input_is_logged_once_per_kind_and_survived(graph: Any, astronaut: np.ndarray) -> None:
+def test_invalid_images_are_logged_once_per_kind(graph: Any, astronaut: np.ndarray) -> None:
     process = start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
@@ -195,7 +195,7 @@ def test_bad_input_is_logged_once_per_kind_and_survived(graph: Any, astronaut: n
         return int(values_of(diagnostics)["frames failed"]) if diagnostics else 0
 
     sentences = []
-    for message, sentence in bad_pictures(astronaut).values():
+    for message, sentence in invalid_images(astronaut).values():
         # Of the same fault twice and more, whatever a busy machine drops in between. "truncated" and "step" are one kind:
         # only numbers differ; so are both faults of the step. The first of a kind is the one that is printed.
         before = failed()
@@ -203,12 +203,12 @@ def test_bad_input_is_logged_once_per_kind_and_survived(graph: Any, astronaut: n
             camera.send(stamped(message, time.time()))
             if failed() >= before + 2:
                 break
-        assert failed() >= before + 2, f"nobody noticed: {sentence}"
+        assert failed() >= before + 2, f"not detected: {sentence}"
         sentences.append(sentence)
     assert process.alive
     lines = process.output.splitlines()
     # On a very slow machine a kind may come up again after half a minute, with its count.
-    errors = [line for line in lines if "[ERROR]" in line and "times more since" not in line]
+    errors = [line for line in lines if "[ERROR]" in line and "times since)" not in line]
     kinds = [sentences[0], sentences[2], sentences[3], sentences[4]]
     assert [sum(kind in line for line in errors) for kind in kinds] == [1, 1, 1, 1], process.output
     assert len(errors) == len(kinds), process.output
@@ -219,7 +219,7 @@ def test_bad_input_is_logged_once_per_kind_and_survived(graph: Any, astronaut: n
     assert "Traceback" not in process.output
 
 
-def test_stamps_that_go_back_begin_new_tracks(graph: Any, astronaut: np.ndarray) -> None:
+def test_backward_stamps_start_new_tracks(graph: Any, astronaut: np.ndarray) -> None:
     process = start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     camera = Camera(graph, astronaut)
@@ -233,7 +233,7 @@ def test_stamps_that_go_back_begin_new_tracks(graph: Any, astronaut: np.ndarray)
     assert process.alive
 
 
-def test_a_face_at_the_border_and_images_without_frame(graph: Any, astronaut: np.ndarray) -> None:
+def test_face_at_border_and_missing_frame_id(graph: Any, astronaut: np.ndarray) -> None:
     process = start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     camera = Camera(graph, np.ascontiguousarray(astronaut[60:, 190:]))
@@ -313,7 +313,7 @@ def test_parameters_change_what_is_published(graph: Any, astronaut: np.ndarray) 
     camera.until(lambda: meshes and not meshes[-1].faces)
 
 
-def test_work_is_done_only_for_somebody(graph: Any, astronaut: np.ndarray) -> None:
+def test_work_is_done_only_with_subscribers(graph: Any, astronaut: np.ndarray) -> None:
     start(graph)
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
     camera = Camera(graph, astronaut)
@@ -342,10 +342,10 @@ def test_silence_is_a_warning(graph: Any) -> None:
     start(graph, diagnostics__silence=0.5, lazy=False)
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
     graph.wait_until(lambda: diagnostics and diagnostics[-1].status[0].level == b"\x01")
-    assert diagnostics[-1].status[0].message == "nothing has arrived yet on /image_raw"
+    assert diagnostics[-1].status[0].message == "nothing received on /image_raw"
 
 
-def test_compressed_pictures(graph: Any, astronaut: np.ndarray) -> None:
+def test_compressed_images(graph: Any, astronaut: np.ndarray) -> None:
     import cv2
 
     graph.start(
@@ -365,7 +365,7 @@ def test_compressed_pictures(graph: Any, astronaut: np.ndarray) -> None:
     assert faces_in(meshes)
 
 
-def test_old_pictures_do_not_queue_up(graph: Any, astronaut: np.ndarray) -> None:
+def test_images_do_not_queue(graph: Any, astronaut: np.ndarray) -> None:
     # Slow on purpose: a large detector input in every frame.
     start(graph, detection__input_size=1280, tracking__detect_interval=1)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
@@ -376,7 +376,7 @@ def test_old_pictures_do_not_queue_up(graph: Any, astronaut: np.ndarray) -> None
     camera.until(
         lambda: diagnostics and int(values_of(diagnostics)["frames dropped"]) > 5, timeout=90.0
     )
-    # One of the last few pictures is the last one to come out; the others in between were dropped, not queued.
+    # One of the last few images is the last one to come out; the others in between were dropped, not queued.
     newest = camera.stamps[-3] - 1e-6
     graph.wait_until(lambda: seconds(meshes[-1].header.stamp) >= newest)
     published = [seconds(m.header.stamp) for m in meshes]
@@ -387,9 +387,7 @@ def test_old_pictures_do_not_queue_up(graph: Any, astronaut: np.ndarray) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_under_load_ends_it_cleanly(
-    graph: Any, astronaut: np.ndarray, number: int
-) -> None:
+def test_signal_under_load_exits_cleanly(graph: Any, astronaut: np.ndarray, number: int) -> None:
     process = start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     camera = Camera(graph, astronaut)
@@ -399,7 +397,7 @@ def test_a_signal_under_load_ends_it_cleanly(
     assert "Traceback" not in process.output
 
 
-def test_a_wrong_parameter_ends_it_with_a_sentence(graph: Any) -> None:
+def test_invalid_parameter_prints_one_line(graph: Any) -> None:
     process = graph.start("face_node", parameters={"image_transport": "theora"})
     assert process.wait() == 2
     lines = [line for line in process.output.splitlines() if line.startswith("error: ")]

@@ -86,7 +86,7 @@ def test_without_smoothing_and_in_a_namespace(
     assert "Traceback" not in process.output
 
 
-def test_the_system_goes_on_when_its_source_ends(graph: Any, tmp_path: Path) -> None:
+def test_face_system_survives_end_of_source(graph: Any, tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     np = pytest.importorskip("numpy")
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((48, 64, 3), np.uint8))
@@ -96,15 +96,15 @@ def test_the_system_goes_on_when_its_source_ends(graph: Any, tmp_path: Path) -> 
     process = graph.start(
         "face_system", arguments=["--source"], params_file=chosen, wait_for="/face_node"
     )
-    # Somebody who wants faces makes face_node look at the pictures.
+    # Somebody who wants faces makes face_node look at the images.
     graph.collect(FaceMeshArray, "face_mesh")
-    graph.wait_until(lambda: "is at its end" in process.output, 60)
+    graph.wait_until(lambda: "reached the end of" in process.output, 60)
     graph.spin(0.5)
     assert process.alive
     assert process.stop() == 0
 
 
-def test_an_unusable_source_is_said_in_one_line(graph: Any, tmp_path: Path) -> None:
+def test_unusable_source_prints_one_line(graph: Any, tmp_path: Path) -> None:
     chosen = params_file(tmp_path, image_source_node={"source": "97"})
     process = graph.start("face_system", arguments=["--source"], params_file=chosen)
     assert process.wait() == 2
@@ -112,13 +112,13 @@ def test_an_unusable_source_is_said_in_one_line(graph: Any, tmp_path: Path) -> N
     assert "Traceback" not in process.output
 
 
-def test_ros_arguments_that_cannot_be_read_are_said_in_one_line(graph: Any) -> None:
+def test_invalid_ros_arguments_print_one_line(graph: Any) -> None:
     process = graph.start("face_system", arguments=["--ros-args", "--wrong-option", "--"])
     assert process.wait() == 2
     assert "--wrong-option" in process.output
     assert "Traceback" not in process.output
 
 
-def test_defaults_fit_a_robot_with_a_camera_driver() -> None:
+def test_defaults_with_external_camera() -> None:
     options = parse([])
     assert (options.smoothing, options.visualization, options.source) == (True, True, False)

@@ -28,8 +28,8 @@ SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures of 64x48 px, gray 60, 120 and 180."""
-    path = tmp_path / "pictures"
+    """Three images of 64x48 px, gray 60, 120 and 180."""
+    path = tmp_path / "images"
     path.mkdir()
     for i in (1, 2, 3):
         cv2.imwrite(str(path / f"{i}.png"), np.full((48, 64, 3), 60 * i, np.uint8))
@@ -40,22 +40,22 @@ def stamp(message: Any) -> float:
     return float(message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec)
 
 
-def test_the_demo_is_published_with_its_camera(graph: Any, astronaut_path: Path) -> None:
-    pictures = graph.collect(Image, "image_raw", SENSOR)
+def test_demo_source_publishes_camera_info(graph: Any, astronaut_path: Path) -> None:
+    images = graph.collect(Image, "image_raw", SENSOR)
     infos = graph.collect(CameraInfo, "camera_info", SENSOR)
     before = time.time()
     process = graph.start(NODE, parameters={"width": 320, "height": 240, "frame_id": "eye"})
-    graph.wait_until(lambda: len(pictures) >= 5 and len(infos) >= 5, 60)
+    graph.wait_until(lambda: len(images) >= 5 and len(infos) >= 5, 60)
     assert process.stop() == 0
     assert "Traceback" not in process.output
 
-    stamps = [stamp(m) for m in pictures]
+    stamps = [stamp(m) for m in images]
     assert stamps == sorted(set(stamps))
     assert before < stamps[0] <= stamps[-1] < time.time()
-    for message in (*pictures, *infos):
+    for message in (*images, *infos):
         assert message.header.frame_id == "eye"
         assert (message.width, message.height) == (320, 240)
-    assert {stamp(m) for m in pictures} & {stamp(m) for m in infos}
+    assert {stamp(m) for m in images} & {stamp(m) for m in infos}
     expected = demo_camera(320, 240)
     camera = intrinsics_from_message(infos[0])
     assert camera is not None
@@ -63,7 +63,7 @@ def test_the_demo_is_published_with_its_camera(graph: Any, astronaut_path: Path)
 
     # What is shown is what the virtual camera sees at some moment soon after its start.
     likeness = []
-    shown = to_bgr(pictures[0]).astype(float)
+    shown = to_bgr(images[0]).astype(float)
     for seconds in np.arange(0.0, 8.0, 1 / 60):
         frame = expected.read(float(seconds))
         assert frame is not None
@@ -72,13 +72,13 @@ def test_the_demo_is_published_with_its_camera(graph: Any, astronaut_path: Path)
     assert max(likeness) > 10.0, "any view would do"
 
 
-def test_compressed_and_raw_pictures_are_the_same(graph: Any, astronaut_path: Path) -> None:
-    pictures = graph.collect(Image, "image_raw")
+def test_compressed_and_raw_images_match(graph: Any, astronaut_path: Path) -> None:
+    images = graph.collect(Image, "image_raw")
     jpegs = graph.collect(CompressedImage, "image_raw/compressed")
     graph.start(NODE, parameters={"image_transport": "compressed", "width": 320, "height": 240})
 
     def pairs() -> list[tuple[Any, Any]]:
-        by_stamp = {stamp(m): m for m in list(pictures)}
+        by_stamp = {stamp(m): m for m in list(images)}
         return [(by_stamp[stamp(j)], j) for j in list(jpegs) if stamp(j) in by_stamp]
 
     graph.wait_until(pairs, 60)
@@ -97,44 +97,42 @@ def test_topics_are_remapped_and_compressed_is_appended(graph: Any, folder: Path
         namespace="/robot",
     )
     graph.wait_until(lambda: jpegs and infos, 60)
-    assert intrinsics_from_message(infos[0]) is None, "nobody knows the camera of a picture file"
+    assert intrinsics_from_message(infos[0]) is None, "nobody knows the camera of an image file"
     assert (infos[0].width, infos[0].height) == (64, 48)
 
 
-def test_a_folder_is_shown_once_to_the_first_subscriber_and_the_node_ends(
-    graph: Any, folder: Path
-) -> None:
+def test_folder_plays_once_from_first_subscriber(graph: Any, folder: Path) -> None:
     process = graph.start(
         NODE,
         parameters={"source": str(folder), "loop": False, "rate": 10.0},
         wait_for=f"/{NODE}",
     )
     graph.spin(1.0)
-    assert process.alive, "nobody has looked yet"
-    pictures = graph.collect(Image, "image_raw")
+    assert process.alive, "no subscriber yet"
+    images = graph.collect(Image, "image_raw")
     graph.wait_until(lambda: not process.alive, 60)
     graph.spin(0.3)
-    assert [int(to_bgr(m)[0, 0, 0]) for m in pictures] == [60, 120, 180]
+    assert [int(to_bgr(m)[0, 0, 0]) for m in images] == [60, 120, 180]
     assert process.wait() == 0
     assert "Traceback" not in process.output
 
 
-def test_a_loop_begins_anew_and_a_broken_picture_is_logged_once(graph: Any, folder: Path) -> None:
+def test_loop_restarts_and_logs_unreadable_image_once(graph: Any, folder: Path) -> None:
     (folder / "2.png").write_bytes(b"broken")
-    pictures = graph.collect(Image, "image_raw")
+    images = graph.collect(Image, "image_raw")
     process = graph.start(NODE, parameters={"source": str(folder), "rate": 60.0})
-    graph.wait_until(lambda: len(pictures) >= 12, 60)
-    assert {int(to_bgr(m)[0, 0, 0]) for m in pictures} == {60, 180}
+    graph.wait_until(lambda: len(images) >= 12, 60)
+    assert {int(to_bgr(m)[0, 0, 0]) for m in images} == {60, 180}
     assert process.stop(signal.SIGTERM) == 0
     assert process.output.count("2.png cannot be read") == 1
 
 
-def test_the_rate_is_kept(graph: Any, folder: Path) -> None:
-    """Over stamps, which a busy machine can only spread: never more pictures than asked for."""
-    pictures = graph.collect(Image, "image_raw")
+def test_rate(graph: Any, folder: Path) -> None:
+    """Over stamps, which a busy machine can only spread: never more images than asked for."""
+    images = graph.collect(Image, "image_raw")
     graph.start(NODE, parameters={"source": str(folder), "rate": 20.0})
-    graph.wait_until(lambda: len(pictures) >= 21, 60)
-    assert stamp(pictures[20]) - stamp(pictures[0]) > 0.95
+    graph.wait_until(lambda: len(images) >= 21, 60)
+    assert stamp(images[20]) - stamp(images[0]) > 0.95
 
 
 @pytest.mark.parametrize(
@@ -146,7 +144,7 @@ def test_the_rate_is_kept(graph: Any, folder: Path) -> None:
         ({"image_transport": "theora"}, "one of raw, compressed"),
     ],
 )
-def test_what_cannot_be_shown_is_said_in_one_line(
+def test_unusable_source_logs_one_line(
     graph: Any, parameters: dict[str, Any], sentence: str
 ) -> None:
     process = graph.start(NODE, parameters=parameters)
@@ -157,9 +155,9 @@ def test_what_cannot_be_shown_is_said_in_one_line(
     assert "Traceback" not in process.output
 
 
-def test_a_file_that_turns_out_unreadable_ends_the_node(graph: Any, tmp_path: Path) -> None:
+def test_unreadable_file_ends_node(graph: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     process = graph.start(NODE, parameters={"source": str(path)})
     assert process.wait() == 2
     assert "a.png cannot be read as an image" in process.output

@@ -32,18 +32,18 @@ def declared_names() -> list[str]:
     return re.findall(r'DeclareLaunchArgument\(\s*"(\w+)"', LAUNCH_FILE.read_text())
 
 
-def test_the_arguments_are_those_of_the_contract() -> None:
+def test_launch_arguments() -> None:
     names = declared_names()
     assert len(names) == len(set(names))
     assert set(names) == CONTRACT | EXTRA
 
 
-def test_the_page_about_launching_names_every_argument() -> None:
+def test_launch_page_lists_every_argument() -> None:
     text = (ROOT / "docs/ros/README.md").read_text(encoding="utf-8")
     assert [name for name in declared_names() if f"`{name}`" not in text] == []
 
 
-def test_every_executable_is_installed() -> None:
+def test_all_executables_are_installed() -> None:
     started = set(re.findall(r'"((?:avatar|face|hri|smoothing|visualization|image_source)_\w+)"', LAUNCH_FILE.read_text()))  # fmt: skip
     installed = set(re.findall(r'f"(\w+) = ', (ROOT / "setup.py").read_text()))
     executables = {name for name in started if name.endswith(("_node", "_system"))}
@@ -129,7 +129,7 @@ class Command(dict):  # type: ignore[type-arg]
 SEPARATE = {"face_node", "smoothing_node", "visualization_node"}
 
 
-def test_a_robot_with_a_camera_driver(describe: Any) -> None:
+def test_launch_with_external_camera(describe: Any) -> None:
     nodes = describe(image_topic="/camera/color/image_raw")
     assert set(nodes) == SEPARATE
     for node in nodes.values():
@@ -178,7 +178,7 @@ def test_choices_become_parameters(describe: Any) -> None:
 
 
 @pytest.mark.parametrize("composed", ["true", "false"])
-def test_the_network_is_said_once(describe: Any, composed: str) -> None:
+def test_one_model_argument_configures_all_nodes(describe: Any, composed: str) -> None:
     nodes = describe(model="official-mb05", composed=composed)
     for name in SEPARATE:
         program = nodes["face_system" if composed == "true" else name]
@@ -205,11 +205,11 @@ def test_ros4hri(describe: Any) -> None:
     assert describe(hri="true", composed="true")["face_system"]["flags"][-1] == "--hri"
 
 
-def test_ros4hri_needs_its_messages(
+def test_hri_requires_hri_msgs(
     describe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match="hri:=true needs the package hri_msgs"):
+    with pytest.raises(RuntimeError, match="hri:=true requires the package hri_msgs"):
         describe(hri="true")
 
 
@@ -265,7 +265,9 @@ def test_composed(describe: Any, arguments: Mapping[str, str], flags: list[str])
         ({"image_transport": "theora"}, "theora"),
     ],
 )
-def test_what_cannot_be_meant(describe: Any, arguments: Mapping[str, str], sentence: str) -> None:
+def test_rejects_invalid_launch_arguments(
+    describe: Any, arguments: Mapping[str, str], sentence: str
+) -> None:
     with pytest.raises(RuntimeError, match=re.escape(sentence)):
         describe(**arguments)
 
@@ -281,7 +283,7 @@ def no_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("own", PROFILE_NAMES)
-def test_a_dds_profile_of_the_user_is_respected(
+def test_user_dds_profile_is_kept(
     describe: Any, own: str, no_profile: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(own, "mine.xml")
@@ -294,7 +296,7 @@ def test_a_dds_profile_of_the_user_is_respected(
     ("distro", "own"),
     [("jazzy", PROFILE_NAMES[1]), ("kilted", PROFILE_NAMES[0]), ("rolling", PROFILE_NAMES[0])],
 )
-def test_the_dds_profile_has_the_name_that_the_distribution_reads(
+def test_dds_profile_variable_by_distribution(
     describe: Any, distro: str, own: str, no_profile: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kilted warns of the older name once per node."""
@@ -304,13 +306,13 @@ def test_the_dds_profile_has_the_name_that_the_distribution_reads(
     assert Path(os.environ[own]).samefile(ROOT / "config/fastdds.xml")
 
 
-def test_the_real_command_starts_and_ends_the_graph(graph: Any, tmp_path: Path) -> None:
+def test_ros2_launch_starts_and_stops_graph(graph: Any, tmp_path: Path) -> None:
     """``ros2 launch`` itself, with the models under test; the whole graph, then SIGINT as Ctrl-C sends it."""
     import shutil
 
     if shutil.which("ros2") is None or importlib.util.find_spec("ros2launch") is None:
         pytest.skip("there is no `ros2 launch` here")
-    pytest.importorskip("skimage", reason="scikit-image carries the picture of the demo")
+    pytest.importorskip("skimage", reason="scikit-image provides the demo image")
     from support.faces import model_parameters
 
     from tddfa_msgs.msg import FaceMeshArray

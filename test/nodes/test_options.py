@@ -16,7 +16,7 @@ from tddfa_ros.nodes.options import (
 )
 
 
-def test_the_short_name_of_the_network_wins() -> None:
+def test_model_parameter_overrides_regression_model() -> None:
     regression = RegressionConfig(model="mine.onnx", threads=3)
     options = FaceNodeOptions(regression=regression)
     assert options.pipeline().regression == regression
@@ -25,9 +25,7 @@ def test_the_short_name_of_the_network_wins() -> None:
 
 
 @pytest.mark.parametrize("kind", [SmoothingNodeOptions, VisualizationNodeOptions])
-def test_all_nodes_come_to_the_same_morphable_model(
-    kind: type[MeshOptions], tmp_path: Path
-) -> None:
+def test_all_nodes_select_same_morphable_model(kind: type[MeshOptions], tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="the made-up network needs it")
     from support.imported import HEAD, NETWORK, imported_cache
 

@@ -47,9 +47,7 @@ def add_noise(camera: Camera, image: np.ndarray, rng: np.random.Generator) -> No
     camera.image = np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
-def test_the_smoothed_mesh_is_steadier_and_belongs_to_the_same_image(
-    graph: Any, astronaut: np.ndarray
-) -> None:
+def test_smoothed_mesh_has_less_jitter_and_same_stamp(graph: Any, astronaut: np.ndarray) -> None:
     processes = start_both(graph)
     raw = graph.collect(FaceMeshArray, "face_mesh_raw")
     smooth = graph.collect(FaceMeshArray, "face_mesh")
@@ -70,11 +68,11 @@ def test_the_smoothed_mesh_is_steadier_and_belongs_to_the_same_image(
     assert {len(b.vertices) for _, b in found} == {3 * topologies[0].vertex_count}
     assert all(b.scale_source == FaceMesh.SCALE_ASSUMED_FOV for _, b in found)
     assert {m.header.frame_id for m in smooth} == {"camera_optical_frame"}
-    centres = np.array(
+    centers = np.array(
         [[np.asarray(f.landmarks_image).reshape(68, 3)[:, :2].mean(0) for f in p] for p in found]
     )
-    # Second differences: how much it trembles, whatever it does slowly.
-    raw_jitter, smooth_jitter = np.abs(np.diff(centres[5:], n=2, axis=0)).mean(axis=(0, 2))
+    # Second differences: how much it jitters, whatever it does slowly.
+    raw_jitter, smooth_jitter = np.abs(np.diff(centers[5:], n=2, axis=0)).mean(axis=(0, 2))
     assert raw_jitter > 0.0, "noise moves what the network sees"
     assert smooth_jitter < 0.8 * raw_jitter
     graph.wait_until(lambda: graph.node.count_publishers("/face_mesh") == 1)
@@ -123,7 +121,7 @@ def test_parameters_reset_and_diagnostics(graph: Any, astronaut: np.ndarray) -> 
     camera.until(lambda: methods() and methods()[-1] == "none")
 
 
-def test_empty_foreign_and_broken_meshes_are_survived(graph: Any) -> None:
+def test_survives_empty_foreign_and_invalid_meshes(graph: Any) -> None:
     process = graph.start(
         "smoothing_node", parameters=model_parameters(perception=False), wait_for="/smoothing_node"
     )

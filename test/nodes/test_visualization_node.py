@@ -41,14 +41,14 @@ def key(message: Any) -> tuple[int, int]:
     return message.header.stamp.sec, message.header.stamp.nanosec
 
 
-def test_markers_come_with_a_face_and_go_with_it(graph: Any, astronaut: np.ndarray) -> None:
+def test_markers_appear_and_disappear_with_face(graph: Any, astronaut: np.ndarray) -> None:
     processes = start_both(graph)
     markers = graph.collect(MarkerArray, "face_markers")
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     camera = Camera(graph, astronaut)
     camera.until(lambda: actions(markers, Marker.ADD))
     graph.wait_until(lambda: graph.node.count_subscribers("/image_raw") >= 1)
-    assert graph.node.count_subscribers("/image_raw") == 1, "markers need no pictures"
+    assert graph.node.count_subscribers("/image_raw") == 1, "markers need no images"
 
     first = next(m for m in markers if m.markers)
     kinds = {m.id: m.type for m in first.markers}
@@ -79,12 +79,10 @@ def test_markers_come_with_a_face_and_go_with_it(graph: Any, astronaut: np.ndarr
     assert [p.stop() for p in processes] == [0, 0]
 
 
-def test_overlay_and_points_show_the_picture_of_the_same_stamp(
-    graph: Any, astronaut: np.ndarray
-) -> None:
+def test_overlay_and_points_match_image_stamp(graph: Any, astronaut: np.ndarray) -> None:
     start_both(graph)
     graph.wait_until(lambda: graph.node.count_subscribers("/image_raw") >= 1)
-    assert graph.node.count_subscribers("/face_mesh") == 0, "nobody looks"
+    assert graph.node.count_subscribers("/face_mesh") == 0, "no subscribers"
     assert graph.node.count_subscribers("/image_raw") == 1
 
     overlays = graph.collect(Image, "face_overlay")
@@ -123,7 +121,7 @@ def test_overlay_applies_makeup_and_changes_it(graph: Any, astronaut: np.ndarray
     camera = Camera(graph, astronaut)
 
     def redness(part: Any) -> float:
-        """How much redder a part of the newest overlay is than the picture."""
+        """How much redder a part of the newest overlay is than the image."""
         if not overlays:
             return 0.0
         drawn = np.frombuffer(bytes(overlays[-1].data), np.uint8).reshape(astronaut.shape)

@@ -92,12 +92,12 @@ def test_the_origin_moves_into_the_pose(model: MorphableModel) -> None:
     params = np.zeros(62, np.float32)
     params[[0, 5, 10]], params[[3, 7, 11]] = 5e-4, (60, 70, -60)
     ours = params @ model.from_space.T
-    centre = (
+    center = (
         basel_content()["u"].reshape(-1, 3)[basel_content()["keypoints"][::3] // 3].mean(axis=0)
     )
     np.testing.assert_allclose(ours[[0, 5, 10]], 500, rtol=1e-6)
-    np.testing.assert_allclose(ours[[3, 7, 11]], 5e-4 * centre + [60, 70, -60], rtol=1e-5)
-    assert np.abs(centre - ORIGIN_UM).max() < 3000, "3 mm: landmarks sit on vertices here"
+    np.testing.assert_allclose(ours[[3, 7, 11]], 5e-4 * center + [60, 70, -60], rtol=1e-5)
+    assert np.abs(center - ORIGIN_UM).max() < 3000, "3 mm: landmarks sit on vertices here"
 
 
 @pytest.mark.parametrize(
@@ -114,11 +114,11 @@ def test_arrays_that_do_not_fit_are_named(key: str, value: np.ndarray, sentence:
         Basel.parse({**basel_content(), key: value}, "bfm.pkl")
 
 
-def test_millimetres_and_other_triangles_are_refused(whitening: Whitening) -> None:
+def test_millimeters_and_other_triangles_are_refused(whitening: Whitening) -> None:
     content = basel_content()
     basel = Basel.parse({**content, "u": content["u"] / 1000}, "bfm.pkl")
     assert basel is not None and basel.triangles is not None
-    with pytest.raises(ModelError, match="not in micrometres"):
+    with pytest.raises(ModelError, match="not in micrometers"):
         to_morphable(basel, basel.triangles, whitening, None, name="b", provenance="")
     basel = Basel.parse(content, "bfm.pkl")
     assert basel is not None

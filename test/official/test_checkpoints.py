@@ -1,4 +1,4 @@
-"""Checkpoints with random weights: recognised, converted, and never executed. torch takes its time to load; the rest is fast."""
+"""Checkpoints with random weights: recognized, converted, and never executed. torch takes its time to load; the rest is fast."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tddfa_ros.errors import ModelError
 from tddfa_ros.official.checkpoints import is_checkpoint, read_checkpoint
 from tddfa_ros.official.export import export_regressor
 from tddfa_ros.official.networks import FaceBoxesNet, MobileNetV1, ResNet22
-from tddfa_ros.official.recognise import recognise
+from tddfa_ros.official.recognize import recognize
 from tddfa_ros.official.whitening import Whitening
 
 
@@ -49,7 +49,7 @@ def test_networks_are_told_by_their_layers(
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, 120, 120)))
     path = save(tmp_path / "any.name", made, legacy=name != "resnet22", rename=rename)
     assert is_checkpoint(path)
-    found = recognise(path)
+    found = recognize(path)
     assert (found.name, found.landmarks) == (name, landmarks)
     with torch.no_grad():
         for mine, theirs in zip(found.network(image.float()), made(image.float()), strict=True):
@@ -115,19 +115,19 @@ def test_wrong_and_truncated_checkpoints_are_one_sentence(tmp_path: Path) -> Non
     path = tmp_path / "x.pth"
     save(path, torch.nn.Linear(2, 2), legacy=False)
     with pytest.raises(ModelError, match="of another network than"):
-        recognise(path)
+        recognize(path)
     torch.save({"epoch": 3}, path)
     with pytest.raises(ModelError, match="holds no weights"):
-        recognise(path)
+        recognize(path)
     for legacy in (True, False):
         save(path, MobileNetV1(0.25, False), legacy)
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
         with pytest.raises(ModelError, match=r"truncated|more than tensors") as caught:
-            recognise(path)
+            recognize(path)
         assert "\n" not in str(caught.value)
     state = MobileNetV1(0.25, False).state_dict()
     del state["dw6.conv_dw.weight"]
     torch.save({"state_dict": state}, path)
     with pytest.raises(ModelError, match=r"looks like mb025 and does not fit it: Missing key.*dw6"):
-        recognise(path)
+        recognize(path)

@@ -123,7 +123,7 @@ def test_no_face_is_doubted(store: ModelStore, landmarks_only: MorphableModel) -
 
 
 def test_the_mended_triangles_look_outwards(folder: Path, landmarks_only: MorphableModel) -> None:
-    """On the normalised mean shape, which keeps the orientation of the real one."""
+    """On the normalized mean shape, which keeps the orientation of the real one."""
     from tddfa_ros.official.basel import _outward
     from tddfa_ros.official.coarse import cluster
 

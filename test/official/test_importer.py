@@ -1,4 +1,4 @@
-"""Recognising, converting and registering, on made-up files; nothing here needs torch."""
+"""Recognizing, converting and registering, on made-up files; nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_single_files_one_after_the_other(checkout: Path, tmp_path: Path) -> Non
     assert MorphableModel.load(new_store(tmp_path).path("my-head")).name == "my-head"
 
 
-def test_neighbours_help_a_single_file_of_a_checkout(checkout: Path, tmp_path: Path) -> None:
+def test_neighbors_help_a_single_file_of_a_checkout(checkout: Path, tmp_path: Path) -> None:
     result = import_models(checkout / "weights" / "mb05_120x120.onnx", new_store(tmp_path))
     assert [entry.name for entry in result.entries] == ["official-mb05"]
 

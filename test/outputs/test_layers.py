@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx", reason="needed to build the network under test")
 
-from support.blobs import blob_picture, blob_pipeline
+from support.blobs import blob_image, blob_pipeline
 
 from tddfa_ros.cli import image, video
 from tddfa_ros.errors import ConfigError
@@ -27,7 +27,7 @@ def pipe(tmp_path_factory: pytest.TempPathFactory) -> FacePipeline:
 @pytest.mark.parametrize("name", ["mesh", "landmarks", "pose"])
 def test_layer_draws_on_a_copy_near_the_face(pipe: FacePipeline, name: str) -> None:
     image = np.full((300, 500, 3), 90, np.uint8)
-    image[:120, :160] = blob_picture(80)
+    image[:120, :160] = blob_image(80)
     faces = pipe(image)
     before = image.copy()
     painted = paint_layers(image, faces, pipe.model, [name])
@@ -38,7 +38,7 @@ def test_layer_draws_on_a_copy_near_the_face(pipe: FacePipeline, name: str) -> N
 
 
 def test_last_layer_is_on_top(pipe: FacePipeline) -> None:
-    image = blob_picture(80)
+    image = blob_image(80)
     faces = pipe(image)
     both = paint_layers(image, faces, pipe.model, ["mesh", "landmarks"])
     reverse = paint_layers(image, faces, pipe.model, ["landmarks", "mesh"])
@@ -52,7 +52,7 @@ def test_last_layer_is_on_top(pipe: FacePipeline) -> None:
 
 
 def test_no_layer_gives_a_copy(pipe: FacePipeline) -> None:
-    image = blob_picture(80)
+    image = blob_image(80)
     painted = paint_layers(image, pipe(image), pipe.model, [])
     np.testing.assert_array_equal(painted, image)
     assert painted is not image
@@ -60,12 +60,12 @@ def test_no_layer_gives_a_copy(pipe: FacePipeline) -> None:
 
 def test_rejects_unknown_layer(pipe: FacePipeline) -> None:
     with pytest.raises(ConfigError, match="unknown layer 'hat': known are mesh, landmarks, pose"):
-        paint_layers(blob_picture(80), [], pipe.model, ["mesh", "hat"])
+        paint_layers(blob_image(80), [], pipe.model, ["mesh", "hat"])
     assert list(LAYERS) == ["mesh", "landmarks", "pose", "depth", "pncc", "parsing", "attributes"]
 
 
 def test_scene_depth_shows_every_face(pipe: FacePipeline) -> None:
-    faces = pipe(blob_picture(40)) + pipe(blob_picture(120))
+    faces = pipe(blob_image(40)) + pipe(blob_image(120))
     depth = scene_depth(faces, (120, 160))
     alone = [np.isfinite(depth_map(face, (120, 160))) for face in faces]
     np.testing.assert_array_equal(np.isfinite(depth), alone[0] | alone[1])
@@ -73,7 +73,7 @@ def test_scene_depth_shows_every_face(pipe: FacePipeline) -> None:
 
 @pytest.mark.parametrize("name", ["depth", "pncc", "parsing"])
 def test_maps_cover_the_face(pipe: FacePipeline, name: str) -> None:
-    image = blob_picture(80)
+    image = blob_image(80)
     painted = paint_layers(image, pipe(image), pipe.model, [name])
     changed = (painted != image).any(axis=2)
     assert np.nonzero(changed)[1].mean() == pytest.approx(80, abs=4)

@@ -117,7 +117,7 @@ def test_a_network_without_any_confidence_is_refused(tmp_path: Path) -> None:
     path = write_tiny_regressor(
         tmp_path / "tiny.onnx", synthetic_model(), **{"tddfa.confidence": ""}
     )
-    with pytest.raises(ModelError, match="it tells no confidence"):
+    with pytest.raises(ModelError, match="it has no output confidence"):
         Regressor(path, synthetic_model(), "cpu")
 
 

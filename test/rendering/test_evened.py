@@ -10,16 +10,16 @@ def strip(count):
     return np.array([(i, i + 1, i + 2) for i in range(count - 2)], dtype=np.int32)
 
 
-def test_it_is_twice_the_mean_with_the_neighbours():
+def test_it_is_twice_the_mean_with_the_neighbors():
     triangles = strip(7)
-    neighbours = [{i} for i in range(7)]
+    neighbors = [{i} for i in range(7)]
     for triangle in triangles.tolist():
         for corner in triangle:
-            neighbours[corner].update(triangle)
+            neighbors[corner].update(triangle)
     values = np.random.default_rng(0).random((7, 2)).astype(np.float32)
     slow = values
     for _ in range(2):
-        slow = np.array([slow[sorted(near)].mean(axis=0) for near in neighbours])
+        slow = np.array([slow[sorted(near)].mean(axis=0) for near in neighbors])
     np.testing.assert_allclose(evened(values, triangles), slow, atol=1e-6)
 
 

@@ -27,7 +27,7 @@ SHAPE = (160, 240)
 
 
 def face_at(x, y, scale=500, model=None):
-    """A frontal head of ``scale`` px per metre, its origin at (x, y) px."""
+    """A frontal head of ``scale`` px per meter, its origin at (x, y) px."""
     model = model or synthetic_model()
     vertices = model.mean * [scale, -scale, scale] + [x, y, 0]
     vertices = vertices.astype(np.float32)
@@ -68,10 +68,10 @@ def test_depth_is_that_of_the_nearest_vertices():
 def test_near_is_brighter():
     depth = np.full((4, 3), np.nan, np.float32)
     depth[1], depth[2] = -20, 35
-    picture = color_depth(depth)
-    assert picture.shape == (4, 3, 3) and picture.dtype == np.uint8
-    assert not picture[[0, 3]].any()
-    assert picture[2].sum() > picture[1].sum() > 0
+    image = color_depth(depth)
+    assert image.shape == (4, 3, 3) and image.dtype == np.uint8
+    assert not image[[0, 3]].any()
+    assert image[2].sum() > image[1].sum() > 0
     assert not color_depth(np.full((2, 2), np.nan, np.float32)).any()
     with pytest.raises(ImageError, match=r"\(h, w\)"):
         color_depth(np.zeros((2, 2, 3), np.float32))
@@ -84,7 +84,7 @@ def test_pncc_is_the_coordinate_of_the_mean_head():
     chosen = frontmost(face)
     column, row = pixel_of(face, chosen).T
     low, high = face.model.mean.min(0), face.model.mean.max(0)
-    x, y = (column - 120) / 500, (80 - row) / 500  # of the pixel, in metres
+    x, y = (column - 120) / 500, (80 - row) / 500  # of the pixel, in meters
     np.testing.assert_allclose(code[row, column, 2], 255 * (x - low[0]) / (high - low)[0], atol=2)
     np.testing.assert_allclose(code[row, column, 1], 255 * (y - low[1]) / (high - low)[1], atol=2)
     ncc = coordinate_code(face.model)

@@ -1,4 +1,4 @@
-"""The picture of the model: complete, readable back, and showing what it says."""
+"""The image of the model: complete, readable back, and showing what it says."""
 
 import cv2
 import numpy as np
@@ -16,16 +16,16 @@ from tddfa_ros.rendering.model_sheet import (
 
 def render(model, vertices, yaw=0.0):
     colors = np.full((len(model.mean), 3), 0.8, np.float32)
-    centre = model.mean.mean(0)
+    center = model.mean.mean(0)
     return render_head(
-        vertices, model.triangles, colors, (120, 120), metres=0.3, centre=centre, yaw_deg=yaw
+        vertices, model.triangles, colors, (120, 120), meters=0.3, center=center, yaw_deg=yaw
     )
 
 
-def test_head_has_its_size_in_metres():
+def test_head_has_its_size_in_meters():
     model = synthetic_model()
-    picture = render(model, model.mean)
-    rows, columns = np.nonzero((picture != picture[0, 0]).any(axis=2))
+    image = render(model, model.mean)
+    rows, columns = np.nonzero((image != image[0, 0]).any(axis=2))
     extent = np.ptp(model.mean, axis=0) * 120 / 0.3
     np.testing.assert_allclose([np.ptp(columns), np.ptp(rows)], extent[:2], atol=2.5)
 
@@ -35,13 +35,13 @@ def test_yaw_turns_the_nose_to_the_right():
     nose = model.mean[np.argmax(model.mean[:, 2])]
     marked = np.linalg.norm(model.mean - nose, axis=1) < 0.02
     colors = np.where(marked[:, None], [0, 0, 1.0], [0.6, 0.6, 0.6]).astype(np.float32)
-    arguments = {"metres": 0.3, "centre": model.mean.mean(0)}
+    arguments = {"meters": 0.3, "center": model.mean.mean(0)}
     columns = []
     for yaw in (0.0, 40.0):
-        picture = render_head(
+        image = render_head(
             model.mean, model.triangles, colors, (120, 120), yaw_deg=yaw, **arguments
         ).astype(int)
-        columns.append(np.nonzero(picture[..., 2] - picture[..., 1] > 60)[1].mean())
+        columns.append(np.nonzero(image[..., 2] - image[..., 1] > 60)[1].mean())
     assert columns[1] > columns[0] + 10
 
 
@@ -61,6 +61,6 @@ def test_regions_are_colored_by_name():
     assert (colors > 0.2).all()
 
 
-def test_a_suffix_that_is_no_picture_is_named(tmp_path):
-    with pytest.raises(TddfaError, match="picture"):
+def test_a_suffix_that_is_no_image_is_named(tmp_path):
+    with pytest.raises(TddfaError, match="image"):
         write_model_sheet(synthetic_model(), tmp_path / "sheet.nothing")

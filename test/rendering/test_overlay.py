@@ -82,7 +82,7 @@ def test_groups_cover_all_68_points_once():
     ("angles", "axis", "expected"),
     [
         ((0, 0, 0), 0, (0, 0, 1)),  # a frontal face looks at the viewer,
-        ((0, 0, 0), 1, (1, 0, 0)),  # its left is right in the picture,
+        ((0, 0, 0), 1, (1, 0, 0)),  # its left is right in the image,
         ((0, 0, 0), 2, (0, -1, 0)),  # its up is up
         ((90, 0, 0), 0, (1, 0, 0)),  # yaw > 0: the nose moves right
         ((0, 90, 0), 0, (0, 1, 0)),  # pitch > 0: looks down
@@ -90,7 +90,7 @@ def test_groups_cover_all_68_points_once():
             (0, 0, 90),
             2,
             (-1, 0, 0),
-        ),  # roll > 0: the crown leans to the person's right, left in the picture
+        ),  # roll > 0: the crown leans to the person's right, left in the image
     ],
 )
 def test_axes_follow_the_angles(angles, axis, expected):
@@ -131,7 +131,7 @@ def test_the_nearer_face_is_drawn_over_the_farther_one():
     np.testing.assert_array_equal(both[240, 300], only_near[240, 300])
 
 
-def test_neighbouring_ids_have_different_colors():
+def test_neighboring_ids_have_different_colors():
     assert len({tint_of(f"f{i}") for i in range(1, 7)}) == 6
     assert tint_of("f3") == tint_of("f3")
     assert len(tint_of("somebody")) == 3
@@ -145,7 +145,7 @@ def test_only_color_images_of_bytes(image):
         draw_overlay(image, [], None)
 
 
-def test_tiny_and_large_pictures_carry_their_text():
+def test_tiny_and_large_images_carry_their_text():
     for height, width in ((64, 64), (1080, 1920)):
         image = np.zeros((height, width, 3), np.uint8)
         face = face_at(width / 2, height / 2, height / 3)

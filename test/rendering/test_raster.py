@@ -1,4 +1,4 @@
-"""The rasteriser against a slow one that computes with fractions, pixel by pixel, and against geometry that is known exactly."""
+"""The rasterizer against a slow one that computes with fractions, pixel by pixel, and against geometry that is known exactly."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ SHAPE = (13, 15)
 def soup(seed, count=20, spread=6.0):
     """Triangles of all sizes that cross the border, cut each other and share corners."""
     rng = np.random.default_rng(seed)
-    centre = rng.uniform(-3, 17, (count, 1, 3))
-    vertices = (centre + rng.normal(0, spread, (count, 3, 3))).reshape(-1, 3).astype(np.float32)
+    center = rng.uniform(-3, 17, (count, 1, 3))
+    vertices = (center + rng.normal(0, spread, (count, 3, 3))).reshape(-1, 3).astype(np.float32)
     own = np.arange(3 * count, dtype=np.int32).reshape(-1, 3)
     mixed = rng.integers(0, 3 * count, (count // 2, 3)).astype(np.int32)
     return vertices, np.concatenate([own, mixed])
@@ -102,7 +102,7 @@ def test_values_are_barycentric(backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("seed", range(2))
 def test_shared_edges_leave_no_hole(backend, seed):
-    """A fan of slivers around points that lie on pixel centres, on edges and anywhere."""
+    """A fan of slivers around points that lie on pixel centers, on edges and anywhere."""
     rng = np.random.default_rng(seed)
     side = 9
     grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2) * 5.0
@@ -210,7 +210,7 @@ def test_both_programs_draw_the_same_head(cull):
     np.testing.assert_array_equal(one[1], two[1])
 
 
-def test_large_pictures_are_drawn_in_parts(monkeypatch):
+def test_large_images_are_drawn_in_parts(monkeypatch):
     vertices, triangles = soup(5)
     whole = draw_numpy(vertices, triangles, *SHAPE, False)
     monkeypatch.setattr("tddfa_ros.rendering.raster_numpy._CHUNK", 50)

@@ -34,10 +34,10 @@ def painted(face, mirrored=True):
     return (image * 255).astype(np.uint8), colors * 255
 
 
-def at_vertices(picture, model):
-    columns, rows = np.rint(uv_pixels(model.uv, len(picture))[:, :2]).astype(int).T
-    last = len(picture) - 2
-    return picture[rows.clip(1, last), columns.clip(1, last)]
+def at_vertices(image, model):
+    columns, rows = np.rint(uv_pixels(model.uv, len(image))[:, :2]).astype(int).T
+    last = len(image) - 2
+    return image[rows.clip(1, last), columns.clip(1, last)]
 
 
 @pytest.mark.parametrize("yaw", [0, 25, -50])
@@ -101,9 +101,9 @@ def test_the_inside_of_a_closed_mouth_is_neither_skin_nor_continued_into_skin(re
     skin, lips = np.float32([140, 160, 200]), np.float32([100, 100, 180])
     is_lip = in_regions(model, ("upper_lip", "lower_lip"))
     colors = np.where(is_lip[:, None], lips, skin).astype(np.float32)
-    picture = rasterize(vertices, model.triangles, colors, SIZE).values.astype(np.uint8)
+    drawn = rasterize(vertices, model.triangles, colors, SIZE).values.astype(np.uint8)
     face = SimpleNamespace(model=model, vertices=vertices)
-    image = uv_texture(face, picture, 512).image
+    image = uv_texture(face, drawn, 512).image
     found = at_vertices(image, model).astype(float)
     hidden = vertex_visibility(vertices, model.triangles, SIZE) < 0.01
     for region, share in (("inner_mouth", (0.35, 0.35, 0.45)), ("tongue", (0.7, 0.7, 0.8))):
@@ -112,7 +112,7 @@ def test_the_inside_of_a_closed_mouth_is_neither_skin_nor_continued_into_skin(re
         assert np.abs(np.median(inside, axis=0) - lips * share).max() < 12
     nose = found[in_regions(model, ("nose",)) & ~hidden]
     assert np.abs(np.median(nose, axis=0) - skin).max() < 3
-    assert (uv_texture(face, picture, 512, "none").image[image[..., 2] < 90] == 0).mean() > 0.95
+    assert (uv_texture(face, drawn, 512, "none").image[image[..., 2] < 90] == 0).mean() > 0.95
 
 
 def test_visibility_knows_front_back_and_image_border():

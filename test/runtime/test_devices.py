@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import onnxruntime as ort
 import pytest
 
+from tddfa_ros.errors import DeviceError
 from tddfa_ros.runtime import devices
+from tddfa_ros.runtime.session import OnnxSession
 
 
 @pytest.mark.parametrize(
@@ -21,7 +24,7 @@ from tddfa_ros.runtime import devices
         ("Got invalid dimensions for input", False),
     ],
 )
-def test_lack_of_memory_is_recognised_by_its_words(message: str, expected: bool) -> None:
+def test_lack_of_memory_is_recognized_by_its_words(message: str, expected: bool) -> None:
     assert devices.ran_out_of_memory(RuntimeError(message)) is expected
 
 
@@ -51,3 +54,14 @@ def test_loading_cuda_prints_nothing(
 def test_cores_that_are_forbidden_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     assert devices.usable_cores() == 1
+
+
+def test_without_onnx_runtime_nothing_can_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No requirement of the package brings it by itself: the extras [cpu] and [gpu] do."""
+    monkeypatch.setattr("tddfa_ros.runtime.devices.find_spec", lambda _: None)
+    assert devices.cuda_absence() == devices.tensorrt_absence() == "ONNX Runtime is not installed"
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(DeviceError, match="pip install onnxruntime` for the CPU"):
+        OnnxSession(tmp_path / "model.onnx")

@@ -71,7 +71,7 @@ def run(
 
 @pytest.mark.parametrize("cutoff", [0.05, 1.0, 20.0])
 @pytest.mark.parametrize("dt", [1 / 120, 1 / 30, 0.2])
-def test_alpha_is_the_formula_of_the_paper(cutoff: float, dt: float):
+def test_alpha_matches_paper(cutoff: float, dt: float):
     tau = 1 / (2 * math.pi * cutoff)
     assert one_euro_alpha(cutoff, dt) == pytest.approx(1 / (1 + tau / dt), rel=1e-12)
 
@@ -98,13 +98,13 @@ def test_step_response_is_geometric():
 
 
 @pytest.mark.parametrize("dt", [1 / 60, 1 / 30, 1 / 10])
-def test_ramp_lag_is_the_time_constant_whatever_the_frame_rate(dt: float):
+def test_ramp_lag_is_independent_of_frame_rate(dt: float):
     t = np.arange(0, 30, dt)
     lag = t[-1] - run(plain(min_cutoff=0.5), t, dt)[-1]
     assert lag == pytest.approx(1 / (2 * math.pi * 0.5), rel=1e-6)
 
 
-def test_speed_opens_the_filter_as_beta_says():
+def test_cutoff_rises_with_speed_and_beta():
     speed, min_cutoff, beta = 3.0, 0.2, 2.0
     t = np.arange(0, 20, DT)
     lag = t[-1] - run(plain(min_cutoff, beta), speed * t)[-1] / speed
@@ -121,7 +121,7 @@ def test_sinusoid_gain_and_phase_are_those_of_the_low_pass(hz: float):
     np.testing.assert_allclose(got[600:], expected[600:], atol=1e-9)
 
 
-def test_white_noise_is_reduced_as_theory_says():
+def test_white_noise_reduction_matches_theory():
     noise = np.random.default_rng(1).normal(size=15_000)
     alpha = one_euro_alpha(1.0, DT)
     got = run(plain(min_cutoff=1.0), noise)[1000:].std()
@@ -137,7 +137,7 @@ def test_weight_counts_as_inverse_noise():
 
 
 @pytest.mark.parametrize("speed", [0.02, 0.3, 1.5])
-def test_lag_term_bounds_what_the_plain_filter_trails(speed: float):
+def test_lag_compensation_bounds_lag(speed: float):
     ramp = speed * np.arange(0, 8, DT)
     config = SmoothingConfig()
     original = OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, 0.0)
@@ -147,7 +147,7 @@ def test_lag_term_bounds_what_the_plain_filter_trails(speed: float):
     assert kept < 2 * config.noise  # a deviation of two standard deviations is the price of rest
 
 
-def test_lag_term_is_idle_while_only_noise_comes_in():
+def test_lag_compensation_ignores_noise():
     noise = np.random.default_rng(2).normal(scale=0.005, size=3000)
     config = SmoothingConfig()
     original = run(OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, 0.0), noise)
@@ -156,7 +156,7 @@ def test_lag_term_is_idle_while_only_noise_comes_in():
 
 
 @pytest.mark.parametrize("stronger", [2.0, 3.0])
-def test_lag_term_learns_how_strong_the_noise_is(stronger: float):
+def test_lag_compensation_adapts_to_noise(stronger: float):
     noise = np.random.default_rng(3).normal(scale=0.005 * stronger, size=3000)
     config = SmoothingConfig()
     filter_ = OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_cutoff)
@@ -164,7 +164,7 @@ def test_lag_term_learns_how_strong_the_noise_is(stronger: float):
 
 
 @pytest.mark.parametrize(("weight", "hurries"), [(1.0, True), (0.5, False)])
-def test_lag_term_is_patient_with_a_doubtful_face(weight: float, hurries: bool):
+def test_lag_compensation_is_weaker_for_low_confidence(weight: float, hurries: bool):
     """A lasting offset of 2.4 standard deviations is significant for a sure face, but is 1.2 at half the confidence."""
     values = [0.0] * 30 + [0.012] * 20
     original = run(OneEuroFilter(tuning(0.15), 1.0, 0.0), values, weight=weight)
@@ -172,7 +172,7 @@ def test_lag_term_is_patient_with_a_doubtful_face(weight: float, hurries: bool):
     assert (ours[-1] > original[-1] + 1e-3) == hurries
 
 
-def test_a_jump_is_followed_at_once_where_the_plain_filter_crawls():
+def test_lag_compensation_follows_jump_immediately():
     values = [0.0] * 60 + [0.1] * 10
     config = SmoothingConfig()
     ours = run(
@@ -210,7 +210,7 @@ def drift(speed: float, dt: float) -> np.ndarray:
 
 @pytest.mark.parametrize("dt", [1 / 60, 1 / 30, 1 / 15])
 @pytest.mark.parametrize("px_per_frame", [0.1, 0.25, 0.5, 1.0, 2.0])
-def test_a_steady_drift_is_followed_in_even_steps(px_per_frame: float, dt: float):
+def test_constant_velocity_gives_even_steps(px_per_frame: float, dt: float):
     """px of a 200 px face at 30 Hz. A filter that opens at once slips and sticks: steps of 0.08, 0.10, 0.78 px."""
     path = drift(px_per_frame * 30 / 200, dt)
     step = px_per_frame * 30 / 200 * dt
@@ -220,7 +220,7 @@ def test_a_steady_drift_is_followed_in_even_steps(px_per_frame: float, dt: float
 
 
 @pytest.mark.parametrize("px_per_frame", [0.25, 0.5, 1.0])
-def test_a_slow_swing_turns_round_softly(px_per_frame: float):
+def test_slow_oscillation_reverses_smoothly(px_per_frame: float):
     """4 s per swing; after the first, the largest second difference stays well below the largest step."""
     t = np.arange(0, 12, DT)
     path = px_per_frame / 200 * 4 / (2 * math.pi * DT) * np.sin(2 * math.pi * t / 4)
@@ -230,9 +230,7 @@ def test_a_slow_swing_turns_round_softly(px_per_frame: float):
 
 @pytest.mark.parametrize("noise_px", [0.2, 1.0])
 @pytest.mark.parametrize("px_per_frame", [0.1, 0.25, 0.5, 1.0, 2.0])
-def test_a_drifting_face_trembles_far_less_than_its_measurements(
-    px_per_frame: float, noise_px: float
-):
+def test_drifting_face_has_less_jitter_than_measurements(px_per_frame: float, noise_px: float):
     path = drift(px_per_frame * 30 / 200, DT)
     rng = np.random.default_rng(8)
     given, smoothed = [], []
@@ -251,7 +249,7 @@ def rotation_filters() -> dict[str, MotionFilter]:
 
 
 @pytest.mark.parametrize("name", ["one_euro", "kalman", "window", "plain"])
-def test_a_head_that_turns_through_pi_is_followed_the_short_way(name: str):
+def test_rotation_through_pi_takes_shorter_way(name: str):
     filter_ = rotation_filters()[name]
     axis = np.array([0.6, 0.8, 0.0])
     rate, trailing = 1.0, []
@@ -268,7 +266,7 @@ def test_a_head_that_turns_through_pi_is_followed_the_short_way(name: str):
     np.testing.assert_allclose(trailing[100:], trailing[-1], atol=2e-3)
 
 
-def test_rotation_about_one_axis_is_filtered_like_a_number():
+def test_single_axis_rotation_matches_scalar_filter():
     angles = np.cumsum(np.random.default_rng(4).normal(scale=0.05, size=100))
     same = OneEuroFilter(tuning(0.5, 0.7), 1.0, 10.0)
     expected = run(same, angles)
@@ -278,7 +276,7 @@ def test_rotation_about_one_axis_is_filtered_like_a_number():
 
 
 def test_translation_is_filtered_in_face_sizes():
-    """The same motion in a picture twice as large gives the same estimate, twice as large."""
+    """The same motion in an image twice as large gives the same estimate, twice as large."""
 
     def follow(factor: float) -> np.ndarray:
         filter_ = create_filter(SmoothingConfig(), 1)
@@ -345,13 +343,13 @@ def test_window_mean_of_rotations_across_pi():
     assert abs(quaternion.log(state.rotation)[1]) == pytest.approx(math.pi)
 
 
-def test_window_counts_a_doubtful_face_less():
+def test_window_weights_by_confidence():
     filter_ = WindowFilter(2)
     filter_.update(scalar(0.0), DT, 1.0)
     assert filter_.update(scalar(1.0), DT, 0.5).linear[-1] == pytest.approx(0.2)
 
 
-def test_an_unknown_method_is_refused():
+def test_rejects_unknown_method():
     with pytest.raises(ConfigError, match="method"):
         create_filter(SmoothingConfig(method="none"), 1)
 

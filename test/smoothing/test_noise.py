@@ -15,7 +15,7 @@ def estimate(samples: np.ndarray, steps: np.ndarray, expected: float = 0.005) ->
 
 
 @pytest.mark.parametrize("factor", [1.5, 3.0])
-def test_finds_the_level_of_white_noise_on_a_moving_head(factor: float):
+def test_estimates_white_noise_on_moving_head(factor: float):
     rng = np.random.default_rng(0)
     steps = rng.uniform(0.02, 0.05, size=900)
     t = np.cumsum(steps)
@@ -25,21 +25,21 @@ def test_finds_the_level_of_white_noise_on_a_moving_head(factor: float):
     assert estimate(samples, steps).mean() == pytest.approx(0.005 * factor, rel=0.06)
 
 
-def test_motion_at_irregular_stamps_is_not_taken_for_noise():
+def test_motion_at_irregular_stamps_is_not_noise():
     steps = np.random.default_rng(1).uniform(0.01, 0.1, size=300)
     t = np.cumsum(steps)
     samples = np.stack([2 * t, 1.5 * t**2], axis=1)
     np.testing.assert_allclose(estimate(samples, steps), 0.005)
 
 
-def test_never_falls_below_what_is_expected_nor_rises_beyond_four_times():
+def test_noise_estimate_is_bounded():
     steps = np.full(600, 1 / 30)
     rng = np.random.default_rng(2)
     assert estimate(0.0001 * rng.normal(size=(600, 1)), steps) == pytest.approx(0.005)
     assert estimate(1.0 * rng.normal(size=(600, 1)), steps) == pytest.approx(0.020)
 
 
-def test_one_jump_raises_it_little():
+def test_single_jump_barely_raises_noise():
     samples = np.zeros((60, 1))
     samples[50:] = 1.0
     assert estimate(samples, np.full(60, 1 / 30))[0] < 0.007

@@ -26,7 +26,7 @@ def test_product_matrix_and_back_agree_with_scipy():
 
 
 @pytest.mark.parametrize("axis", np.eye(3).tolist() + (-np.eye(3)).tolist() + [[0.6, 0.0, -0.8]])
-def test_half_turns_about_every_axis_survive_the_matrix(axis: list[float]):
+def test_half_turns_round_trip_through_matrix(axis: list[float]):
     r = rotation.exp(np.array(axis) * math.pi)
     np.testing.assert_allclose(
         quaternion.to_matrix(quaternion.from_matrix(r.tolist())), r, atol=1e-12
@@ -34,14 +34,14 @@ def test_half_turns_about_every_axis_survive_the_matrix(axis: list[float]):
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-7, 0.3, 2.0, math.pi - 1e-6])
-def test_exp_and_log_agree_with_geometry_and_undo_each_other(angle: float):
+def test_exp_and_log_match_geometry_and_invert(angle: float):
     vector = np.array([0.6, 0.0, -0.8]) * angle
     q = quaternion.exp(vector.tolist())
     np.testing.assert_allclose(quaternion.to_matrix(q), rotation.exp(vector), atol=1e-12)
     np.testing.assert_allclose(quaternion.log(q), vector, atol=1e-9)
 
 
-def test_log_takes_the_shorter_way_round():
+def test_log_returns_shorter_rotation():
     beyond = quaternion.exp([0.0, math.pi + 0.1, 0.0])
     np.testing.assert_allclose(quaternion.log(beyond), [0.0, -(math.pi - 0.1), 0.0], atol=1e-12)
 
@@ -52,7 +52,7 @@ def test_between_and_turned_are_inverse():
     np.testing.assert_allclose(quaternion.to_matrix(reached), quaternion.to_matrix(b), atol=1e-12)
 
 
-def test_mean_is_scipys_and_blind_to_signs():
+def test_mean_matches_scipy_and_ignores_signs():
     rotations = [Rotation.from_rotvec([0.1 * i, 0.2, -0.05 * i]) for i in range(5)]
     weights = [1.0, 2.0, 0.5, 1.0, 3.0]
     expected = Rotation.concatenate(rotations).mean(weights).as_matrix()

@@ -23,7 +23,7 @@ EXTENT = float(np.sqrt(np.prod(np.ptp(MODEL.head_landmarks(frontal_params(MODEL)
 def face(
     stamp: float,
     *,
-    centre: tuple[float, float] = (320.0, 240.0),
+    center: tuple[float, float] = (320.0, 240.0),
     vector: tuple[float, float, float] = (0.0, 0.0, 0.0),
     roi_shift: float = 0.0,
     track: str = "f1",
@@ -31,8 +31,8 @@ def face(
     rng: np.random.Generator | None = None,
     sigma_px: float = 1.0,
 ) -> TrackedFace:
-    """A face of FACE_PX whose model origin is at ``centre``; ``rng`` adds the noise of a regressor."""
-    x, y = centre
+    """A face of FACE_PX whose model origin is at ``center``; ``rng`` adds the noise of a regressor."""
+    x, y = center
     params = frontal_params(MODEL)
     if rng is not None:
         x, y = np.array([x, y]) + rng.normal(scale=sigma_px, size=2)
@@ -58,17 +58,17 @@ def landmarks(faces: list[TrackedFace]) -> np.ndarray:
     return np.stack([f.landmarks68 for f in faces])
 
 
-def test_beats_the_bar_of_the_design():
+def test_meets_design_targets():
     """1 px noise, 200 px face, 30 Hz: under 0.22 px of it left at rest, under 11 ms behind at 300 px/s."""
     rest, lag = [], []
     for seed in range(6):
         rng = np.random.default_rng(seed)
         still = run(FaceSmoother(), lambda s, rng=rng: face(s, rng=rng), 5)
-        centres = np.array([f.image_pose.translation[:2] for f in still[60:]])
-        rest.append(centres - [320, 240])
+        centers = np.array([f.image_pose.translation[:2] for f in still[60:]])
+        rest.append(centers - [320, 240])
 
         def moving(s: float, rng: np.random.Generator = rng) -> TrackedFace:
-            return face(s, centre=(320 + 300 * s, 240.0), rng=rng)
+            return face(s, center=(320 + 300 * s, 240.0), rng=rng)
 
         out = run(FaceSmoother(), moving, 3)[30:]
         truth = np.array([320 + 300 * f.stamp for f in out])
@@ -93,13 +93,13 @@ def test_jitter_of_the_mesh_falls(method: str):
 
 
 @pytest.mark.parametrize("px_per_frame", [0.1, 0.25, 1.0])
-def test_landmarks_of_a_face_that_starts_to_drift_and_turn_glide(px_per_frame: float):
+def test_landmarks_start_moving_smoothly(px_per_frame: float):
     """Without noise, no landmark jerks more than the measured ones do as the motion begins."""
     speed = px_per_frame * HZ
 
     def moving(s: float) -> TrackedFace:
         way = speed * max(0.0, s - 1)
-        return face(s, centre=(320 + way, 240.0), vector=(0.0, way / 200, 0.0))
+        return face(s, center=(320 + way, 240.0), vector=(0.0, way / 200, 0.0))
 
     def jerk(faces: list[TrackedFace]) -> float:
         return float(np.abs(np.diff(landmarks(faces)[..., :2], 2, axis=0)).max())
@@ -110,7 +110,7 @@ def test_landmarks_of_a_face_that_starts_to_drift_and_turn_glide(px_per_frame: f
 
 
 @pytest.mark.parametrize("method", [*METHODS, "none"])
-def test_a_face_at_rest_stays_what_it_is(method: str):
+def test_constant_face_is_unchanged(method: str):
     smoother = FaceSmoother(SmoothingConfig(method=method))
     given = [face(i / HZ, vector=(0.1, -0.4, 0.2)) for i in range(10)]
     out = [smoother([f])[0] for f in given]
@@ -118,7 +118,7 @@ def test_a_face_at_rest_stays_what_it_is(method: str):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_jumping_roi_does_not_move_the_face(method: str):
+def test_roi_jump_does_not_move_face(method: str):
     smoother = FaceSmoother(SmoothingConfig(method=method))
     given = [face(i / HZ, roi_shift=15.0 * (-1) ** i) for i in range(20)]
     out = [smoother([f])[0] for f in given]
@@ -126,14 +126,14 @@ def test_a_jumping_roi_does_not_move_the_face(method: str):
     assert all(o.roi is g.roi for o, g in zip(out, given, strict=True))
 
 
-def test_none_returns_the_very_faces():
+def test_method_none_returns_same_faces():
     faces = [face(0.0), face(0.0, track="f2")]
     out = FaceSmoother(SmoothingConfig(method="none"))(faces)
     assert all(a is b for a, b in zip(out, faces, strict=True))
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_recording_replays_bit_for_bit(method: str):
+def test_replay_is_bitwise_equal(method: str):
     def play() -> np.ndarray:
         rng = np.random.default_rng(5)
         smoother = FaceSmoother(SmoothingConfig(method=method))
@@ -145,7 +145,7 @@ def test_a_recording_replays_bit_for_bit(method: str):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_bad_parameters_are_replaced_and_leave_no_trace(method: str, value: float):
+def test_invalid_parameters_are_replaced_by_last_estimate(method: str, value: float):
     rng = np.random.default_rng(1)
     given = [face(i / HZ, rng=rng) for i in range(40)]
     clean, poisoned = (FaceSmoother(SmoothingConfig(method=method)) for _ in range(2))
@@ -161,14 +161,14 @@ def test_bad_parameters_are_replaced_and_leave_no_trace(method: str, value: floa
     np.testing.assert_array_equal(got.params, expected.params)
 
 
-def test_a_face_that_begins_bad_is_left_out_and_its_neighbour_is_not():
+def test_invalid_first_face_does_not_affect_others():
     bad = face(0.0)
     bad = bad.replace(params=np.full_like(bad.params, np.nan))
     out = FaceSmoother()([bad, face(0.0, track="f2")])
     assert [f.id for f in out] == ["f2"]
 
 
-def test_a_bad_roi_is_left_out_and_does_not_poison():
+def test_invalid_roi_is_dropped_and_leaves_state_unchanged():
     smoother = FaceSmoother()
     smoother([face(0.0)])
     assert smoother([face(0.1).replace(roi=np.full(4, np.nan))]) == []
@@ -177,11 +177,11 @@ def test_a_bad_roi_is_left_out_and_does_not_poison():
 
 
 @pytest.mark.parametrize("confidence", [0.0, float("nan"), -1.0, 7.0])
-def test_an_impossible_confidence_neither_poisons_nor_freezes(confidence: float):
+def test_invalid_confidence_keeps_filter_running(confidence: float):
     smoother = FaceSmoother()
     run(smoother, lambda s: face(s, confidence=confidence), 0.5)
     out = run(
-        smoother, lambda s: face(s, centre=(340.0, 240.0), confidence=confidence), 20, start=0.5
+        smoother, lambda s: face(s, center=(340.0, 240.0), confidence=confidence), 20, start=0.5
     )
     # Within the 3.5 standard deviations that its five times stronger noise explains.
     assert out[-1].image_pose.translation[0] == pytest.approx(340, abs=10)
@@ -191,58 +191,58 @@ def test_low_confidence_counts_less():
     def nudge(confidence: float) -> float:
         smoother = FaceSmoother()
         run(smoother, face, 0.5)
-        out = smoother([face(0.5, centre=(322.0, 240.0), confidence=confidence)])
+        out = smoother([face(0.5, center=(322.0, 240.0), confidence=confidence)])
         return float(out[0].image_pose.translation[0] - 320)
 
     assert 0 < nudge(0.3) < 0.2 * nudge(1.0)
 
 
-def test_a_repeated_stamp_changes_nothing():
+def test_repeated_stamp_returns_last_estimate():
     smoother = FaceSmoother()
     run(smoother, face, 0.5)
     first = smoother([face(0.5)])[0]
-    again = smoother([face(0.5, centre=(400.0, 300.0))])[0]
+    again = smoother([face(0.5, center=(400.0, 300.0))])[0]
     np.testing.assert_allclose(again.landmarks68, first.landmarks68, atol=1e-3)
 
 
 @pytest.mark.parametrize("stamp", [0.1, -5.0, 0.5 + 1.01])
-def test_a_stamp_that_goes_back_or_far_ahead_starts_the_track_anew(stamp: float):
+def test_stamp_jump_restarts_track(stamp: float):
     smoother = FaceSmoother()
     run(smoother, face, 0.5)
     run(smoother, lambda s: face(s, track="f2"), 0.5)
-    moved = face(stamp, centre=(323.0, 240.0))
+    moved = face(stamp, center=(323.0, 240.0))
     np.testing.assert_allclose(smoother([moved])[0].landmarks68, moved.landmarks68, atol=1e-3)
 
 
-def test_a_stamp_that_goes_back_resets_only_its_own_track():
+def test_backward_stamp_resets_only_its_track():
     smoother = FaceSmoother()
     for track in ("f1", "f2"):
         run(smoother, lambda s, track=track: face(s, track=track), 0.5)
     smoother([face(0.1, track="f1")])
-    kept = smoother([face(0.5, centre=(321.0, 240.0), track="f2")])[0]
+    kept = smoother([face(0.5, center=(321.0, 240.0), track="f2")])[0]
     assert kept.image_pose.translation[0] < 320.5
 
 
-def test_a_stamp_that_is_not_a_number_holds_the_track():
+def test_non_finite_stamp_holds_track():
     smoother = FaceSmoother()
     last = run(smoother, face, 0.5)[-1]
-    held = smoother([face(float("nan"), centre=(400.0, 240.0))])[0]
+    held = smoother([face(float("nan"), center=(400.0, 240.0))])[0]
     np.testing.assert_allclose(held.landmarks68[:, 0], last.landmarks68[:, 0], atol=1e-3)
     assert smoother([face(float("nan"), track="f9")]) == []
 
 
-def test_tracks_do_not_mix():
+def test_tracks_are_independent():
     alone, together = FaceSmoother(), FaceSmoother()
     rng = np.random.default_rng(2)
     for i in range(30):
-        one, two = face(i / HZ, rng=rng), face(i / HZ, centre=(100.0, 90.0), track="f2", rng=rng)
+        one, two = face(i / HZ, rng=rng), face(i / HZ, center=(100.0, 90.0), track="f2", rng=rng)
         expected = alone([one])[0].params
         got = together([two, one])
         assert [f.id for f in got] == ["f2", "f1"]
         np.testing.assert_array_equal(got[1].params, expected)
 
 
-def test_identity_converges_to_one_skull():
+def test_identity_converges():
     rng = np.random.default_rng(3)
     out = run(FaceSmoother(), lambda s: face(s, rng=rng), 10)
     shapes = np.stack([f.params[MODEL.layout.shape_slice] for f in out])
@@ -250,7 +250,7 @@ def test_identity_converges_to_one_skull():
     assert shapes[-1].std() < 0.03 / np.sqrt(300) * 1.5
 
 
-def test_a_blink_gets_through():
+def test_blink_is_not_smoothed_away():
     """0 to 1 and back within 7 frames at 30 Hz: the lid must close, and not late."""
     blink = np.concatenate([np.zeros(60), [0.3, 0.8, 1.0, 0.9, 0.6, 0.3, 0.1], np.zeros(30)])
     noise = np.random.default_rng(4).normal(scale=0.03, size=blink.size)
@@ -266,15 +266,15 @@ def test_a_blink_gets_through():
     assert np.std(out[20:60]) < 0.5 * np.std(noise[20:60])
 
 
-def test_lost_tracks_are_forgotten_and_reset_forgets_all():
+def test_stale_filters_and_reset_discard_state():
     smoother = FaceSmoother()
     for i in range(200):
         smoother([face(i / HZ, track=f"f{i}"), face(i / HZ, track="steady")])
     assert len(smoother._tracks) <= HZ * smoother.config.max_gap + 2
     smoother.reset()
-    moved = face(7.0, centre=(321.0, 240.0), track="steady")
+    moved = face(7.0, center=(321.0, 240.0), track="steady")
     np.testing.assert_allclose(smoother([moved])[0].landmarks68, moved.landmarks68, atol=1e-3)
 
 
-def test_no_faces_is_no_faces():
+def test_empty_message_gives_no_faces():
     assert FaceSmoother()([]) == []

@@ -25,7 +25,7 @@ def params_of(seed: int, shear: float = 0.0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shear", [0.0, 0.1])
-def test_agrees_with_the_image_pose_of_the_geometry_room(shear: float):
+def test_matches_geometry_image_pose(shear: float):
     params = params_of(0, shear)
     state = CODEC.encode(params, ROI)
     expected = pose.image_pose(params[:12].reshape(3, 4), ROI)
@@ -35,7 +35,7 @@ def test_agrees_with_the_image_pose_of_the_geometry_room(shear: float):
 
 
 @pytest.mark.parametrize("shear", [0.0, 0.05, 0.3])
-def test_round_trip_keeps_every_parameter_even_of_a_sheared_pose(shear: float):
+def test_codec_round_trip_keeps_shear(shear: float):
     params = params_of(1, shear)
     shape = params[MODEL.layout.shape_slice].astype(np.float64)
     np.testing.assert_allclose(
@@ -43,7 +43,7 @@ def test_round_trip_keeps_every_parameter_even_of_a_sheared_pose(shear: float):
     )
 
 
-def test_a_state_does_not_depend_on_the_roi_and_lands_in_any():
+def test_state_is_independent_of_roi():
     params = params_of(2, 0.05)
     other = np.array([12.3, -40.0, 340.0, 287.7])  # square
     state = CODEC.encode(params, ROI)
@@ -70,7 +70,7 @@ def test_difference_and_displaced_are_inverse_and_scale_with_the_face():
     assert displaced(a, step).linear[0] - a.linear[0] == pytest.approx(a.size)
 
 
-def test_a_larger_roi_is_a_larger_face():
+def test_face_size_scales_with_roi():
     params = params_of(5)
     double = np.array([50.0, 80.0, 450.0, 480.0])
     delta = difference(CODEC.encode(params, ROI), CODEC.encode(params, double))
@@ -80,7 +80,7 @@ def test_a_larger_roi_is_a_larger_face():
 
 @pytest.mark.parametrize("index", [0, 11, 12, 60])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_parameter_that_is_not_finite_is_refused(index: int, value: float):
+def test_rejects_non_finite_parameter(index: int, value: float):
     params = params_of(6)
     params[index] = value
     assert CODEC.encode(params, ROI) is None
@@ -89,7 +89,7 @@ def test_a_parameter_that_is_not_finite_is_refused(index: int, value: float):
 @pytest.mark.parametrize(
     "roi", [[0, 0, 0, 0], [10, 10, 5, 20], [0, np.nan, 10, 10], [0, 0, np.inf, 10]]
 )
-def test_a_roi_without_area_is_refused(roi: list[float]):
+def test_rejects_roi_without_area(roi: list[float]):
     params = params_of(7)
     state = CODEC.encode(params, ROI)
     assert CODEC.encode(params, np.array(roi, dtype=float)) is None
@@ -99,7 +99,7 @@ def test_a_roi_without_area_is_refused(roi: list[float]):
 @pytest.mark.parametrize(
     "rows", [np.zeros((2, 3)), [[1, 0, 0], [1, 0, 0]], [[1, 2, 3], [-1, -2, -3]]]
 )
-def test_a_pose_without_a_rotation_is_refused(rows: object):
+def test_rejects_pose_without_rotation(rows: object):
     params = params_of(8)
     matrix = params[:12].reshape(3, 4).copy()
     matrix[:2, :3] = rows

@@ -1,4 +1,4 @@
-"""Bags that rosbags writes here, in both formats, read picture by picture."""
+"""Bags that rosbags writes here, in both formats, read image by image."""
 
 from __future__ import annotations
 
@@ -16,47 +16,45 @@ from tddfa_ros.errors import ImageError, SourceError
 from tddfa_ros.sources import bag
 from tddfa_ros.sources.bag import BagImage, BagImages, is_bag
 
-PICTURES = [
+IMAGES_BGR = [
     np.random.default_rng(i).integers(0, 256, (24, 32, 3)).astype(np.uint8) for i in range(3)
 ]
 
 
 @pytest.mark.parametrize("mcap", [False, True])
 @pytest.mark.parametrize("topic", [RAW, COMPRESSED])
-def test_pictures_come_in_order_with_the_stamps_of_their_headers(
-    tmp_path: Path, mcap: bool, topic: str
-) -> None:
-    path = write_bag(tmp_path / "ride", PICTURES, [topic], mcap)
-    pictures = BagImages(path)
-    assert (pictures.topic, len(pictures)) == (topic, 3)
+def test_bag_images_in_order_with_header_stamps(tmp_path: Path, mcap: bool, topic: str) -> None:
+    path = write_bag(tmp_path / "ride", IMAGES_BGR, [topic], mcap)
+    images = BagImages(path)
+    assert (images.topic, len(images)) == (topic, 3)
     for _ in range(2):  # it can be read again
-        found = [pickle.loads(pickle.dumps(picture)) for picture in pictures]
+        found = [pickle.loads(pickle.dumps(bag_image)) for bag_image in images]
         assert [p.stamp_ns for p in found] == [stamp_ns(i) for i in range(3)]
-        for picture, wanted in zip(found, PICTURES, strict=True):
-            np.testing.assert_array_equal(picture.image(), wanted)
+        for bag_image, wanted in zip(found, IMAGES_BGR, strict=True):
+            np.testing.assert_array_equal(bag_image.image(), wanted)
     assert str(found[0]) == f"{path}, {topic} at 1700000000.123456789"
 
 
-def test_a_file_of_a_bag_is_enough(tmp_path: Path) -> None:
-    write_bag(tmp_path / "ride", PICTURES, mcap=True)
+def test_single_bag_file(tmp_path: Path) -> None:
+    write_bag(tmp_path / "ride", IMAGES_BGR, mcap=True)
     (file,) = (tmp_path / "ride").glob("*.mcap")
     assert is_bag(file) and is_bag(tmp_path / "ride") and not is_bag(tmp_path)
     assert len(list(BagImages(file))) == 3
 
 
-def test_which_topic_is_meant(tmp_path: Path) -> None:
-    path = write_bag(tmp_path / "ride", PICTURES, [RAW, COMPRESSED])
+def test_topic_selection(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "ride", IMAGES_BGR, [RAW, COMPRESSED])
     with pytest.raises(SourceError, match=f"images on {RAW}, {COMPRESSED}: choose one"):
         BagImages(path)
     assert len(list(BagImages(path, COMPRESSED))) == 3
     with pytest.raises(SourceError, match="no images on /words; its image topics are /camera"):
         BagImages(path, "/words")
     with pytest.raises(SourceError, match=r"has no image topic$"):
-        BagImages(write_bag(tmp_path / "talk", PICTURES, []))
+        BagImages(write_bag(tmp_path / "talk", IMAGES_BGR, []))
 
 
-def test_damage_is_said_in_one_sentence(tmp_path: Path) -> None:
-    path = write_bag(tmp_path / "ride", PICTURES)
+def test_damaged_bag_raises_one_line(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "ride", IMAGES_BGR)
     (file,) = path.glob("*.db3")
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
@@ -67,16 +65,14 @@ def test_damage_is_said_in_one_sentence(tmp_path: Path) -> None:
         BagImages(path)
 
 
-def test_a_picture_that_cannot_be_decoded_is_an_image_error(tmp_path: Path) -> None:
-    (picture,) = BagImages(write_bag(tmp_path / "ride", PICTURES[:1]))
-    broken = {**picture.fields, "data": picture.fields["data"][:9]}
+def test_undecodable_bag_image_raises_image_error(tmp_path: Path) -> None:
+    (bag_image,) = BagImages(write_bag(tmp_path / "ride", IMAGES_BGR[:1]))
+    broken = {**bag_image.fields, "data": bag_image.fields["data"][:9]}
     with pytest.raises(ImageError, match="truncated image"):
-        BagImage(picture.bag, picture.topic, picture.stamp_ns, broken).image()
+        BagImage(bag_image.bag, bag_image.topic, bag_image.stamp_ns, broken).image()
 
 
-def test_without_rosbags_the_extra_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_rosbags_names_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bag, "find_spec", lambda name: None)
     with pytest.raises(SourceError, match=r"needs rosbags: install the extra 'bags'"):
         BagImages(tmp_path)

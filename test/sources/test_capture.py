@@ -31,13 +31,13 @@ def shades(source: VideoSource, count: int) -> list[int | None]:
     return [None if f is None else round(float(f.image.mean()) / 40) for f in frames]
 
 
-def test_a_video_plays_frame_by_frame_and_again(video: Path) -> None:
+def test_video_plays_all_frames_and_loops(video: Path) -> None:
     source = create_source(str(video))
     assert shades(source, 2 * FRAMES + 1) == [*range(FRAMES), *range(FRAMES), 0]
     source.close()
 
 
-def test_without_a_loop_it_ends(video: Path) -> None:
+def test_video_without_loop(video: Path) -> None:
     source = VideoSource(video, loop=False)
     assert shades(source, FRAMES + 2) == [*range(FRAMES), None, None]
 
@@ -52,7 +52,7 @@ def test_rate_and_size(video: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no video"])
-def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
+def test_rejects_non_video_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=r"a\.mp4 cannot be read as a video") as error:
@@ -61,26 +61,26 @@ def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_video_that_may_not_be_read(video: Path) -> None:
+def test_video_without_read_permission(video: Path) -> None:
     video.chmod(0)
     with pytest.raises(SourceError, match="no permission to read"):
         VideoSource(video)
 
 
 @pytest.mark.parametrize("source", ["97", "/dev/video97"])
-def test_a_camera_that_is_not_there(source: str) -> None:
+def test_missing_camera(source: str) -> None:
     with pytest.raises(SourceError, match="there is no camera /dev/video97"):
         create_source(source)
 
 
 @pytest.mark.skipif(not os.access("/dev/null", os.R_OK | os.W_OK), reason="no /dev/null")
-def test_a_device_that_is_no_camera() -> None:
+def test_device_without_camera() -> None:
     with pytest.raises(SourceError, match="camera /dev/null cannot be opened"):
         create_source("/dev/null")
 
 
 @pytest.mark.parametrize("source", ["", "nowhere.mp4", "/no/such/folder", "demo2"])
-def test_a_source_that_is_nothing(source: str) -> None:
+def test_rejects_empty_source(source: str) -> None:
     with pytest.raises(SourceError, match=f"'{source}'"):
         create_source(source)
 
@@ -103,7 +103,7 @@ class Unplugged:
         self.released = True
 
 
-def test_a_camera_that_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disconnected_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Unplugged()
     monkeypatch.setattr(CameraSource, "_open_device", lambda *_: device)
     camera = create_source("0")
@@ -114,7 +114,7 @@ def test_a_camera_that_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device.released
 
 
-def test_the_address_of_a_stream_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stream_url_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may hold a password."""
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Unplugged())
     with pytest.raises(SourceError) as error:

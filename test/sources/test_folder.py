@@ -25,20 +25,20 @@ def values(source: ImageFileSource, count: int) -> list[int | None]:
 def folder(tmp_path: Path) -> Path:
     for name, value in (("10.png", 30), ("2.png", 20), ("1.PNG", 10)):
         save(tmp_path / name, value)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "deeper.png").mkdir()
     return tmp_path
 
 
-def test_pictures_come_in_natural_order_and_again(folder: Path) -> None:
+def test_images_in_natural_order_and_loop(folder: Path) -> None:
     assert values(ImageFileSource(folder), 7) == [10, 20, 30, 10, 20, 30, 10]
 
 
-def test_without_a_loop_each_comes_once(folder: Path) -> None:
+def test_folder_without_loop(folder: Path) -> None:
     assert values(ImageFileSource(folder, loop=False), 5) == [10, 20, 30, None, None]
 
 
-def test_a_single_picture_stands_still(tmp_path: Path) -> None:
+def test_single_image_repeats(tmp_path: Path) -> None:
     save(tmp_path / "a.png", 50)
     source = create_source(str(tmp_path / "a.png"))
     assert values(source, 3) == [50, 50, 50]
@@ -54,7 +54,7 @@ def test_rate(folder: Path) -> None:
     ("size", "shown"),
     [((1600, 800), (640, 320)), ((400, 960), (200, 480)), ((640, 480), (640, 480)), ((30, 20), (30, 20))],
 )  # fmt: skip
-def test_large_pictures_are_shrunk_and_small_ones_kept(
+def test_large_images_are_shrunk_and_small_ones_kept(
     tmp_path: Path, size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     save(tmp_path / "a.png", 9, *size)
@@ -71,7 +71,7 @@ def test_gray_pictures_get_three_channels(tmp_path: Path) -> None:
     assert frame.image.shape == (5, 6, 3)
 
 
-def test_a_broken_picture_is_left_out(folder: Path) -> None:
+def test_unreadable_image_is_skipped(folder: Path) -> None:
     (folder / "2.png").write_bytes(b"broken")
     source = ImageFileSource(folder)
     assert values(source, 1) == [10]
@@ -80,7 +80,7 @@ def test_a_broken_picture_is_left_out(folder: Path) -> None:
     assert values(source, 2) == [30, 10]
 
 
-def test_nothing_but_broken_pictures_is_an_end(folder: Path) -> None:
+def test_only_unreadable_images_raises(folder: Path) -> None:
     for name in ("1.PNG", "2.png", "10.png"):
         (folder / name).write_bytes(b"broken")
     source = ImageFileSource(folder)
@@ -91,19 +91,19 @@ def test_nothing_but_broken_pictures_is_an_end(folder: Path) -> None:
         source.read(0.0)
 
 
-def test_a_file_that_is_no_picture(tmp_path: Path) -> None:
+def test_rejects_non_image_file(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"text")
     with pytest.raises(SourceError, match=r"a\.jpg cannot be read as an image"):
         create_source(str(tmp_path / "a.jpg")).read(0.0)
 
 
-def test_a_folder_without_pictures(tmp_path: Path) -> None:
+def test_folder_without_images(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="there are no images"):
         create_source(str(tmp_path))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_folder_that_may_not_be_read(folder: Path) -> None:
+def test_folder_without_read_permission(folder: Path) -> None:
     folder.chmod(0)
     try:
         with pytest.raises(SourceError, match="cannot be read"):

@@ -23,7 +23,7 @@ def apply(similarity: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ similarity[:, :2].T + similarity[:, 2]
 
 
-def test_every_view_is_a_similarity(photo: np.ndarray) -> None:
+def test_views_are_similarities(photo: np.ndarray) -> None:
     camera = VirtualCamera(photo)
     for seconds in TIMES:
         linear = camera.similarity(seconds)[:, :2]
@@ -31,7 +31,7 @@ def test_every_view_is_a_similarity(photo: np.ndarray) -> None:
         np.testing.assert_allclose(linear @ linear.T, scale**2 * np.eye(2), atol=1e-9)
 
 
-def test_it_pans_zooms_and_rolls(photo: np.ndarray) -> None:
+def test_motion_pans_zooms_and_rolls(photo: np.ndarray) -> None:
     camera = VirtualCamera(photo)
     views = np.array([camera.similarity(s) for s in TIMES])
     scale = np.sqrt(np.linalg.det(views[:, :, :2]))
@@ -42,7 +42,7 @@ def test_it_pans_zooms_and_rolls(photo: np.ndarray) -> None:
     assert (np.ptp(middle, axis=0) > (150, 60)).all()
 
 
-def test_it_moves_smoothly_and_closes_its_period(photo: np.ndarray) -> None:
+def test_motion_is_smooth_and_periodic(photo: np.ndarray) -> None:
     camera = VirtualCamera(photo)
     corners = np.array([[200, 200], [312, 200], [312, 312], [200, 312]], float)
     track = np.array([apply(camera.similarity(s), corners) for s in TIMES])
@@ -54,7 +54,7 @@ def test_it_moves_smoothly_and_closes_its_period(photo: np.ndarray) -> None:
     np.testing.assert_allclose(camera.similarity(1.3), camera.similarity(1.3 + 2 * PERIOD), atol=1e-9)  # fmt: skip
 
 
-def test_the_same_time_shows_the_same_picture(photo: np.ndarray) -> None:
+def test_views_are_reproducible(photo: np.ndarray) -> None:
     first, second = VirtualCamera(photo), VirtualCamera(photo)
     first.read(3.0)
     for seconds in (0.0, 4.56):
@@ -63,9 +63,7 @@ def test_the_same_time_shows_the_same_picture(photo: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (1280, 720), (320, 240)])
-def test_a_picture_shows_the_photo_where_the_similarity_says(
-    photo: np.ndarray, width: int, height: int
-) -> None:
+def test_view_matches_similarity(photo: np.ndarray, width: int, height: int) -> None:
     camera = VirtualCamera(photo, width, height)
     image = camera.read(5.0).image
     assert image.shape == (height, width, 3)
@@ -76,7 +74,7 @@ def test_a_picture_shows_the_photo_where_the_similarity_says(
         np.testing.assert_allclose(image[y, x], sample[0, 0], atol=12)
 
 
-def test_the_camera_never_changes_and_is_calibrated(photo: np.ndarray) -> None:
+def test_intrinsics_are_constant_and_calibrated(photo: np.ndarray) -> None:
     camera = VirtualCamera(photo, 640, 480)
     frames = [camera.read(s) for s in (0.0, 7.0)]
     assert frames[0].intrinsics == frames[1].intrinsics or np.array_equal(
@@ -86,7 +84,7 @@ def test_the_camera_never_changes_and_is_calibrated(photo: np.ndarray) -> None:
     assert (frames[0].intrinsics.width, frames[0].intrinsics.height) == (640, 480)
 
 
-def test_it_ends_after_one_period_when_it_does_not_loop(photo: np.ndarray) -> None:
+def test_ends_after_one_period_without_loop(photo: np.ndarray) -> None:
     camera = VirtualCamera(photo, loop=False)
     assert camera.read(PERIOD - 0.01) is not None
     assert camera.read(PERIOD) is None
@@ -94,7 +92,7 @@ def test_it_ends_after_one_period_when_it_does_not_loop(photo: np.ndarray) -> No
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (1280, 720), (480, 640)])
-def test_the_head_stays_in_the_picture(astronaut_path: object, width: int, height: int) -> None:
+def test_head_stays_in_view(astronaut_path: object, width: int, height: int) -> None:
     camera = demo_camera(width, height)
     for seconds in TIMES:
         head = apply(camera.similarity(seconds), HEAD)
@@ -104,7 +102,7 @@ def test_the_head_stays_in_the_picture(astronaut_path: object, width: int, heigh
         assert (head < (width - 0.5, height - 0.5)).all(), seconds
 
 
-def test_without_the_picture_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_demo_image_prints_install_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtual_camera.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SourceError, match="pip install scikit-image"):
         demo_camera()

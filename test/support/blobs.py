@@ -39,7 +39,7 @@ def blob_pipeline(folder: Path) -> FacePipeline:
     return pipeline
 
 
-def blob_picture(x: float, y: float = 60.0) -> np.ndarray:
+def blob_image(x: float, y: float = 60.0) -> np.ndarray:
     """(120, 160, 3) uint8, black with a white square of 40 px whose middle is at (x, y)."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     left, top = round(x - SIDE / 2), round(y - SIDE / 2)
@@ -69,7 +69,7 @@ def write_clip(path: Path, pictures: Iterable[np.ndarray], rate: float = 25.0) -
 
 def blob_clip(path: Path, frames: int, rate: float = 25.0) -> Path:
     """A square that moves along :func:`blob_path`."""
-    return write_clip(path, (blob_picture(blob_path(i)) for i in range(frames)), rate)
+    return write_clip(path, (blob_image(blob_path(i)) for i in range(frames)), rate)
 
 
 def read_clip(path: Path) -> tuple[list[np.ndarray], list[float]]:

@@ -75,7 +75,7 @@ class Page:
         answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)  # fmt: skip
         return answer["result"].get("value") if "exceptionDetails" not in answer else None
 
-    def picture(self) -> np.ndarray:
+    def screenshot(self) -> np.ndarray:
         """(H, W, 3) BGR as it looks now."""
         data = base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

@@ -1,4 +1,4 @@
-"""Files as 3DDFA_V2 has them, with made-up content: an ellipsoid head in micrometres, random whitening."""
+"""Files as 3DDFA_V2 has them, with made-up content: an ellipsoid head in micrometers, random whitening."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.official.importer import import_models
 
 ORIGIN_UM = np.array([1500.0, -12000.0, 90000.0])
-"""Where the made-up head's own origin lies, before it is written in micrometres: the file's frame is not centred."""
+"""Where the made-up head's own origin lies, before it is written in micrometers: the file's frame is not centered."""
 
 
 def whitening_content(seed: int = 0, version: int = 2) -> dict[str, NDArray[np.float32]]:

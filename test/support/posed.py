@@ -49,7 +49,7 @@ def blob(side: int, x: float, y: float, sigma: float = 2.5) -> NDArray[np.uint8]
 
 
 def centroid(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(x, y) of the centre of brightness."""
+    """(x, y) of the center of brightness."""
     weight = image[..., 1].astype(np.float64)
     v, u = np.mgrid[: image.shape[0], : image.shape[1]]
     return np.array([(weight * u).sum(), (weight * v).sum()]) / weight.sum()

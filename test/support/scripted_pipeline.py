@@ -23,7 +23,7 @@ WIDTH, HEIGHT, HZ = 640, 480, 30.0
 MODEL = synthetic_model()
 _LANDMARKS = MODEL.head_landmarks(frontal_params(MODEL))[:, :2]
 _ROI_M = float(np.ptp(roi_from_landmarks(_LANDMARKS)[[0, 2]]))
-_CENTRE_M = (_LANDMARKS.min(axis=0) + _LANDMARKS.max(axis=0)) / 2
+_CENTER_M = (_LANDMARKS.min(axis=0) + _LANDMARKS.max(axis=0)) / 2
 
 Point = tuple[float, float]
 
@@ -140,7 +140,7 @@ def play(tracker: object, frames: Iterable[int]) -> list[list]:
 def _face(middle: NDArray, side: float, roi: NDArray, confidence: float) -> Face:
     """A frontal face whose landmarks span the ROI of ``side`` around ``middle``, as seen in ``roi``."""
     scale = side / _ROI_M
-    x, y = middle - scale * _CENTRE_M * np.array([1.0, -1.0])
+    x, y = middle - scale * _CENTER_M * np.array([1.0, -1.0])
     params = frontal_params(MODEL)
     similarity = pose.Similarity(scale, np.eye(3), np.array([x, y, 0.0]))
     params[:12] = pose.crop_pose(similarity, roi).ravel()

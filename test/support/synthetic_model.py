@@ -78,7 +78,7 @@ def synthetic_model(
 def frontal_params(
     model: MorphableModel, scale: float = 600.0, x: float = 61.0, y: float = 60.0
 ) -> NDArray[np.float32]:
-    """Parameters of the mean head looking at the camera: ``scale`` crop px per metre, model origin at (x, y), y up."""
+    """Parameters of the mean head looking at the camera: ``scale`` crop px per meter, model origin at (x, y), y up."""
     params = np.zeros(model.layout.size, dtype=np.float32)
     params[:12] = [scale, 0, 0, x, 0, scale, 0, y, 0, 0, scale, 0]
     return params
@@ -141,7 +141,7 @@ def _coarse(rows: int, columns: int) -> tuple[NDArray[np.int32], NDArray[np.int3
 
 
 def landmark_template() -> NDArray[np.float64]:
-    """(68, 2) x, y in metres of iBUG-68 on a frontal face; x to the person's left, so the list runs from -x to +x."""
+    """(68, 2) x, y in meters of iBUG-68 on a frontal face; x to the person's left, so the list runs from -x to +x."""
     jaw_angle = np.linspace(np.pi, 2 * np.pi, 17)
     jaw = np.stack([0.066 * np.cos(jaw_angle), 0.012 + 0.095 * np.sin(jaw_angle)], axis=1)
     brow = np.array(

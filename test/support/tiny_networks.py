@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tddfa_ros.training.networks import FaceNet, normalise
+from tddfa_ros.training.networks import FaceNet, normalize
 
 
 def textures(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -25,11 +25,11 @@ def textures(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
 
 def as_input(crops: NDArray[np.uint8]) -> torch.Tensor:
     """What the network takes."""
-    return normalise(torch.from_numpy(crops).permute(0, 3, 1, 2))
+    return normalize(torch.from_numpy(crops).permute(0, 3, 1, 2))
 
 
 def settled(network: FaceNet, size: int = 96) -> FaceNet:
-    """Give normalisation layers the statistics of some crops, as training would: with those they are made with, signals die out."""
+    """Give normalization layers the statistics of some crops, as training would: with those they are made with, signals die out."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = None  # the plain mean over all batches

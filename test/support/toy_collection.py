@@ -23,7 +23,7 @@ def write_source(
     params: NDArray[np.float32],
     images: NDArray[np.uint8],
     *,
-    badly_labelled: int | None = None,
+    badly_labeled: int | None = None,
     evaluation: int | None = None,
     visible: NDArray[np.float32] | None = None,
 ) -> None:
@@ -31,16 +31,16 @@ def write_source(
 
     Args:
         params: (n, P) in the 120-px frame of :data:`ROI`; images: (n, 192, 192, 3).
-        badly_labelled, evaluation: index of a face whose labels are off by 15 px, and of one that is kept for evaluation.
+        badly_labeled, evaluation: index of a face whose labels are off by 15 px, and of one that is kept for evaluation.
         visible: (n, 21, 2) AFLW's points in crop px of the ROI.
     """
     count = len(params)
     (root / "img" / name).mkdir(parents=True)
     points = posed(model.head_landmarks(params), params)
     labels = np.concatenate([pixels(points) + ROI[:2], points[..., 2:]], axis=2)
-    if badly_labelled is not None:
+    if badly_labeled is not None:
         noise = np.random.default_rng(2).normal(0, 15, labels[0].shape)
-        labels[badly_labelled] += noise
+        labels[badly_labeled] += noise
     names = np.array([f"{name}/{i}.png" for i in range(count)])
     for path, image in zip(names, images, strict=True):
         cv2.imwrite(str(root / "img" / path), image)

@@ -20,7 +20,7 @@ SQUARE = np.array([[0.0, 0.0, 10.0, 10.0]])
         ([8, 8, 2, 2], 0.0),  # inside out
     ],
 )
-def test_iou_by_hand(box: list[float], expected: float):
+def test_iou_values(box: list[float], expected: float):
     assert iou(SQUARE, np.array([box]))[0, 0] == pytest.approx(expected)
 
 
@@ -38,24 +38,24 @@ def row(*lefts: float) -> np.ndarray:
     return np.array([[x, 0.0, x + 10, 10.0] for x in lefts])
 
 
-def test_best_total_wins_over_the_greedy_choice():
+def test_assignment_maximizes_total_iou():
     """Greedily, track 0 would take detection 0 (IoU 0.54), and track 1 would be left without."""
     assert associate(row(0, 7), row(3, -4), 0.2) == [(0, 1), (1, 0)]
 
 
-def test_pairs_under_the_gate_are_not_made():
+def test_pairs_below_gate_are_excluded():
     assert associate(row(0), row(6), 0.3) == []  # IoU 0.25
     assert associate(row(0), row(5), 0.3) == [(0, 0)]  # IoU 0.33
 
 
-def test_a_hopeless_pair_does_not_spoil_a_good_one():
+def test_pair_below_gate_does_not_affect_others():
     assert associate(row(0, 100), row(300, 1), 0.3) == [(0, 1)]
 
 
-def test_without_a_gate_strangers_still_do_not_pair():
+def test_zero_gate_requires_overlap():
     assert associate(row(0), row(50), 0.0) == []
 
 
 @pytest.mark.parametrize(("n", "m"), [(0, 0), (0, 3), (3, 0)])
-def test_nothing_pairs_with_nothing(n: int, m: int):
+def test_associate_empty_inputs(n: int, m: int):
     assert associate(np.zeros((n, 4)), np.zeros((m, 4)), 0.3) == []

@@ -37,7 +37,7 @@ def test_prediction(step: float, dt: float, shift: float):
     np.testing.assert_allclose(track.predicted_roi(10.1 + dt), expected)
 
 
-def test_a_coasting_track_waits_where_the_face_was():
+def test_coasting_track_keeps_last_roi():
     track = moving(10.0)
     track.begin_frame()
     track.end_frame()
@@ -45,7 +45,7 @@ def test_a_coasting_track_waits_where_the_face_was():
     np.testing.assert_array_equal(track.predicted_roi(10.2), track.roi)
 
 
-def test_a_resumed_track_does_not_take_the_jump_for_speed():
+def test_recovered_track_has_zero_velocity():
     track = moving(10.0)
     track.begin_frame()
     track.end_frame()

@@ -42,7 +42,7 @@ def middle(face) -> np.ndarray:
     return face.box.reshape(2, 2).mean(axis=0)
 
 
-def test_a_face_is_reported_from_its_second_frame_on():
+def test_face_is_reported_from_second_frame():
     tracker, _ = tracker_of(LEFT)
     assert names(play(tracker, range(4))) == [[], ["f1"], ["f1"], ["f1"]]
 
@@ -54,7 +54,7 @@ def test_min_hits_is_the_number_of_frames_before_a_report(min_hits: int):
     assert reported == [[]] * (min_hits - 1) + [["f1"]] * (9 - min_hits)
 
 
-def test_what_is_reported():
+def test_reported_fields():
     tracker, _ = tracker_of(LEFT)
     face = play(tracker, range(4))[-1][0]
     assert (face.id, face.stamp, face.age) == ("f1", 3 / HZ, 3)
@@ -62,7 +62,7 @@ def test_what_is_reported():
     np.testing.assert_allclose(middle(face), [150, 240], atol=1e-3)
 
 
-def test_faces_come_oldest_first_and_go_through_one_batch():
+def test_tracks_are_sorted_by_age_and_batched():
     tracker, pipeline = tracker_of(RIGHT, LEFT, Person(still(300, 100)), detect_interval=1000)
     reported = play(tracker, range(5))
     assert names(reported)[-1] == ["f1", "f2", "f3"]
@@ -85,7 +85,7 @@ def test_detection_otherwise_runs_every_detect_interval_frames(interval: int):
     assert pipeline.calls("align") == [1], "a face that is followed is not aligned again"
 
 
-def test_a_search_left_for_later_finds_the_newcomer_one_frame_later():
+def test_deferred_detection_reports_one_frame_later():
     late = replace(RIGHT, visible=lambda i: i >= 10)
     at_once, _ = tracker_of(LEFT, late)
     later, pipeline = tracker_of(LEFT, late)
@@ -106,7 +106,7 @@ def test_a_search_left_for_later_finds_the_newcomer_one_frame_later():
     assert later._pending is None
 
 
-def test_a_newcomer_is_found_at_the_next_search():
+def test_new_face_is_found_by_next_detection():
     late = replace(RIGHT, visible=lambda i: i >= 3)
     tracker, _ = tracker_of(LEFT, late)
     reported = names(play(tracker, range(12)))
@@ -114,7 +114,7 @@ def test_a_newcomer_is_found_at_the_next_search():
     assert reported[9] == ["f1", "f2"]
 
 
-def test_a_missed_face_is_not_reported_and_comes_back_under_its_name():
+def test_missed_face_recovers_its_id():
     blinked = replace(LEFT, visible=gone(range(10, 14)))
     tracker, _ = tracker_of(blinked, RIGHT)
     reported = names(play(tracker, range(20)))
@@ -123,7 +123,7 @@ def test_a_missed_face_is_not_reported_and_comes_back_under_its_name():
     assert reported[14:] == [["f1", "f2"]] * 6
 
 
-def test_a_lost_face_that_moved_on_is_taken_up_again_by_a_detection():
+def test_detection_recovers_moved_track():
     def path(i: int):
         return (200, 240) if i < 10 else (260, 240)  # half a ROI: too far for the regressor
 
@@ -135,7 +135,7 @@ def test_a_lost_face_that_moved_on_is_taken_up_again_by_a_detection():
 
 
 @pytest.mark.parametrize("max_misses", [0, 1, 10])
-def test_a_track_ends_after_max_misses_frames(max_misses: int):
+def test_track_ends_after_max_misses(max_misses: int):
     """Gone one frame less, the name stays; gone that long, it is used up."""
     for absent, expected in ((max_misses - 1, "f1"), (max(max_misses, 1), "f2")):
         if absent < 1:
@@ -153,7 +153,7 @@ def test_low_confidence_is_a_miss():
     assert reported[8] == ["f1", "f2"]
 
 
-def test_what_the_detector_no_longer_sees_is_given_up_after_some_searches():
+def test_unconfirmed_track_ends():
     """The network sees a face wherever it looks, so its confidence alone does not end a track on a wall."""
     ghost = replace(LEFT, detectable=lambda i: i < 10)
     for limit in (2, 0):
@@ -166,25 +166,25 @@ def test_what_the_detector_no_longer_sees_is_given_up_after_some_searches():
         assert all("f2" in ids for ids in reported[2:])
 
 
-def test_a_detection_now_and_then_is_enough():
+def test_occasional_detection_keeps_track():
     shy = replace(LEFT, detectable=lambda i: i < 10 or i % 24 < 8)
     tracker, _ = tracker_of(shy, RIGHT, max_unconfirmed=4, detect_interval=8)
     assert names(play(tracker, range(120)))[2:] == [["f1", "f2"]] * 118
 
 
-def test_a_detection_that_is_no_face_starts_nothing():
+def test_false_detection_starts_no_track():
     tracker, _ = tracker_of(replace(LEFT, confidence=lambda _: 0.2))
     assert names(play(tracker, range(5))) == [[]] * 5
 
 
-def test_a_false_start_uses_up_no_name():
+def test_tentative_track_uses_no_id():
     flash = replace(RIGHT, visible=lambda i: i == 0)
     late = replace(LEFT, visible=lambda i: i > 3)
     tracker, _ = tracker_of(flash, late)
     assert names(play(tracker, range(8)))[-1] == ["f1"]
 
 
-def test_a_face_that_leaves_the_picture_is_missed():
+def test_face_leaving_image_is_a_miss():
     leaving = Person(lambda i: (500 + 10 * i, 240))
     tracker, _ = tracker_of(leaving)
     reported = play(tracker, range(30))
@@ -192,19 +192,19 @@ def test_a_face_that_leaves_the_picture_is_missed():
     assert leaving.path(last)[0] <= WIDTH - 1 < leaving.path(last + 1)[0]
 
 
-def test_a_face_at_the_border_is_tracked():
+def test_face_at_image_border_is_tracked():
     tracker, _ = tracker_of(Person(still(5, 5)))
     assert names(play(tracker, range(3)))[-1] == ["f1"]
 
 
-def test_a_face_that_becomes_too_small_is_missed():
+def test_too_small_face_is_a_miss():
     shrinking = Person(still(300, 240), side=lambda i: 40 - i)
     tracker, _ = tracker_of(shrinking, min_roi_px=20.0)
     reported = play(tracker, range(30))
     assert [bool(f) for f in reported[18:22]] == [True, True, True, False]
 
 
-def test_a_roi_that_bursts_is_a_miss():
+def test_growing_roi_is_a_miss():
     bursting = Person(
         still(300, 240), side=lambda i: 120.0 if i < 5 else 400.0, detectable=lambda i: i < 5
     )
@@ -230,7 +230,7 @@ def test_parameters_that_are_not_finite_are_a_miss(bad: float, monkeypatch: pyte
     assert names(play(tracker, range(5, 6))) == [["f1", "f2"]]
 
 
-def test_two_tracks_on_one_face_become_one_and_the_older_goes_on():
+def test_duplicate_tracks_keep_the_older():
     """The right head passes behind the left one, and its track slides onto the face in front."""
 
     def path(i: int):
@@ -244,7 +244,7 @@ def test_two_tracks_on_one_face_become_one_and_the_older_goes_on():
     assert all(len(ids) == len(set(ids)) for ids in names(reported))
 
 
-def test_a_lost_track_that_finds_another_s_face_stays_lost():
+def test_lost_track_does_not_steal_other_face():
     """f1 vanishes beside f2, which then walks over the place where f1 was: f2 keeps its name."""
     vanishing = Person(still(300, 240), visible=lambda i: i < 10)
     walking = Person(lambda i: (450 - 8 * max(0, i - 10), 240.0))
@@ -254,13 +254,13 @@ def test_a_lost_track_that_finds_another_s_face_stays_lost():
     assert reported[10:] == [["f2"]] * 30
 
 
-def test_two_faces_that_touch_stay_two():
+def test_adjacent_faces_keep_two_tracks():
     pair = Person(still(280, 240)), Person(still(340, 240))  # half a ROI apart
     tracker, _ = tracker_of(*pair)
     assert names(play(tracker, range(20)))[-1] == ["f1", "f2"]
 
 
-def test_names_are_never_given_twice():
+def test_ids_are_never_reused():
     coming_and_going = replace(LEFT, visible=lambda i: i % 30 < 10)
     tracker, _ = tracker_of(coming_and_going)
     seen = []
@@ -269,7 +269,7 @@ def test_names_are_never_given_twice():
     assert seen == ["f1", "f2", "f3", "f4"]
 
 
-def test_reset_ends_all_tracks_but_names_go_on():
+def test_reset_ends_tracks_and_continues_ids():
     tracker, pipeline = tracker_of(LEFT, RIGHT)
     play(tracker, range(3))
     tracker.reset()
@@ -278,13 +278,13 @@ def test_reset_ends_all_tracks_but_names_go_on():
     assert pipeline.log[0] == ("detect", 2)
 
 
-def test_a_stamp_that_goes_back_resets():
+def test_backward_stamp_resets_tracker():
     tracker, _ = tracker_of(LEFT)
     play(tracker, range(100, 104))
     assert names(play(tracker, range(3))) == [[], ["f2"], ["f2"]]
 
 
-def test_a_stamp_that_repeats_is_a_frame_like_any_other():
+def test_repeated_stamp_is_a_regular_frame():
     tracker, _ = tracker_of(Person(lambda i: (200 + 5 * i, 240)))
     play(tracker, range(5))
     again = tracker.update(image_of(5), 4 / HZ)
@@ -294,7 +294,7 @@ def test_a_stamp_that_repeats_is_a_frame_like_any_other():
 
 
 @pytest.mark.parametrize("stamp", [math.nan, math.inf])
-def test_a_stamp_that_is_no_number_is_refused_and_tracks_stay(stamp: float):
+def test_non_finite_stamp_raises_and_keeps_tracks(stamp: float):
     tracker, _ = tracker_of(LEFT)
     play(tracker, range(3))
     with pytest.raises(ImageError, match="stamp"):
@@ -302,7 +302,7 @@ def test_a_stamp_that_is_no_number_is_refused_and_tracks_stay(stamp: float):
     assert names(play(tracker, range(3, 4))) == [["f1"]]
 
 
-def test_a_bad_image_is_refused_and_tracks_stay():
+def test_invalid_image_raises_and_keeps_tracks():
     tracker, _ = tracker_of(LEFT)
     play(tracker, range(3))
     with pytest.raises(ImageError):
@@ -316,7 +316,7 @@ def swing(peak: float, hz: float) -> Person:
     return Person(lambda i: (320 + amplitude * math.sin(2 * math.pi * hz * i / HZ), 240.0))
 
 
-def test_a_face_that_speeds_up_is_followed_beyond_what_the_regressor_reaches():
+def test_prediction_follows_accelerating_face():
     """At 0.53 ROI sides per frame it is outside the last ROI's reach of 0.45: only the prediction finds it."""
     xs = 40 + np.cumsum(4.0 * np.arange(17))
     assert xs[-1] - xs[-2] > 0.5 * 120
@@ -326,7 +326,7 @@ def test_a_face_that_speeds_up_is_followed_beyond_what_the_regressor_reaches():
     assert len(pipeline.calls("detect")) == 1
 
 
-def test_a_sudden_start_gets_a_second_look():
+def test_sudden_motion_is_regressed_again():
     """0.35 ROI sides in one frame: the first look is 4 px off, the second is not."""
     tracker, pipeline = tracker_of(
         Person(lambda i: (200 if i < 5 else 242, 240.0)), detect_interval=1000
@@ -349,7 +349,7 @@ def test_fast_motion_is_followed(peak: float):
     assert max(errors[5:]) < 3.0
 
 
-def test_a_resting_face_has_a_resting_roi():
+def test_constant_face_has_constant_roi():
     rng = np.random.default_rng(0)
     jitter = rng.normal(scale=0.5, size=(60, 2))
     tracker, _ = tracker_of(Person(lambda i: (300 + jitter[i, 0], 240 + jitter[i, 1])))
@@ -369,7 +369,7 @@ def test_prediction_uses_stamps():
             assert shift == pytest.approx(0.8 * 12, abs=0.1)
 
 
-def test_after_a_pause_nothing_is_predicted():
+def test_no_prediction_after_pause():
     tracker, _ = tracker_of(Person(lambda i: (100 + 6 * min(i, 20), 240)))
     play(tracker, range(20))
     faces = tracker.update(image_of(20), 20 / HZ + 5)
@@ -401,7 +401,7 @@ def test_twenty_faces():
     assert pipeline.calls("regress") == [20] * 9
 
 
-def test_the_same_video_gives_the_same_tracks():
+def test_tracking_is_deterministic():
     def once() -> list:
         tracker, _ = tracker_of(swing(0.2, 1.0), replace(LEFT, visible=gone(range(5, 9))))
         return [

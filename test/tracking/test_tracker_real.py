@@ -35,7 +35,7 @@ def pipeline() -> FacePipeline:
 def view(
     photo: IMAGE, x: float, y: float, zoom: float = 1.0, roll_deg: float = 0.0
 ) -> NDArray[np.float64]:
-    """Affine (2, 3) from photo px to picture px that puts photo point (x, y) into the middle."""
+    """Affine (2, 3) from photo px to image px that puts photo point (x, y) into the middle."""
     matrix = cv2.getRotationMatrix2D((x, y), roll_deg, zoom)
     matrix[:, 2] += [WIDTH / 2 - x, HEIGHT / 2 - y]
     return matrix
@@ -69,7 +69,7 @@ PANS: dict[str, Callable[[float], dict[str, float]]] = {
 
 
 @pytest.mark.parametrize("name", PANS)
-def test_one_face_keeps_its_name_and_its_shape_under_a_moving_camera(
+def test_id_and_identity_persist_under_moving_camera(
     name: str, pipeline: FacePipeline, astronaut: IMAGE
 ):
     tracker = FaceTracker(pipeline)
@@ -100,9 +100,7 @@ def test_regression_alone_follows_a_pan(
     assert len(detected) == 1
 
 
-def test_the_face_comes_back_under_its_name_after_a_short_blackout(
-    pipeline: FacePipeline, astronaut: IMAGE
-):
+def test_id_survives_short_blackout(pipeline: FacePipeline, astronaut: IMAGE):
     tracker = FaceTracker(pipeline)
     reported = []
     for i, (stamp, image, _) in enumerate(film(astronaut, PANS["rest"], 1.0)):
@@ -110,14 +108,12 @@ def test_the_face_comes_back_under_its_name_after_a_short_blackout(
             image = np.zeros_like(image)
         reported.append([face.id for face in tracker.update(image, stamp)])
     assert reported[9] == ["f1"]
-    assert reported[10:15] == [[]] * 5, "a black picture holds no face"
+    assert reported[10:15] == [[]] * 5, "a black image holds no face"
     assert reported[15:] == [["f1"]] * 15
 
 
-def test_smoothing_steadies_a_face_at_rest_in_camera_noise(
-    pipeline: FacePipeline, astronaut: IMAGE
-):
-    """Frame to frame, over the 68 landmarks, in a dim and noisy picture."""
+def test_smoothing_reduces_jitter_of_static_face(pipeline: FacePipeline, astronaut: IMAGE):
+    """Frame to frame, over the 68 landmarks, in a dim and noisy image."""
     rng = np.random.default_rng(0)
     tracker, smoother = FaceTracker(pipeline), FaceSmoother()
     raw, smooth = [], []

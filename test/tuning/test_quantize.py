@@ -12,7 +12,7 @@ from support.tiny_convnet import CONVOLUTIONS, HEADS, SIZE, write_tiny_convnet
 from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.regression.regressor import Regressor
 from tddfa_ros.tuning.compare import agreement, as_tensor
-from tddfa_ros.tuning.quantize import layer_nodes, quantise
+from tddfa_ros.tuning.quantize import layer_nodes, quantize
 
 MODEL = synthetic_model(shape=4, expressions=6)
 CROPS = np.random.default_rng(1).integers(0, 255, (12, SIZE, SIZE, 3), np.uint8)
@@ -23,11 +23,11 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_convnet(tmp_path_factory.mktemp("net") / "net.onnx", MODEL)
 
 
-def quantised(network: Path, folder: Path, mode: str, **options: object) -> onnx.ModelProto:
-    """Quantise, and check what holds for every mode."""
+def quantized(network: Path, folder: Path, mode: str, **options: object) -> onnx.ModelProto:
+    """Quantize, and check what holds for every mode."""
     output = folder / "small.onnx"
     crops = as_tensor(CROPS) if mode == "static" else None
-    quantise(network, output, mode, crops=crops, **options)  # type: ignore[arg-type]
+    quantize(network, output, mode, crops=crops, **options)  # type: ignore[arg-type]
     before, after = Regressor(network, MODEL, "cpu"), Regressor(output, MODEL, "cpu")
     assert after.session.metadata == before.session.metadata
     assert after.session.input_names == before.session.input_names
@@ -52,7 +52,7 @@ def test_which_nodes_the_layers_are(network: Path) -> None:
 
 
 def test_static_keeps_heads_and_stem_in_float(network: Path, tmp_path: Path) -> None:
-    made = quantised(network, tmp_path, "static")
+    made = quantized(network, tmp_path, "static")
     assert (tmp_path / "small.onnx").stat().st_size < network.stat().st_size
     weights = tensors(made)
     in_int8 = {name for name, values in weights.items() if values.dtype == np.int8}
@@ -65,7 +65,7 @@ def test_static_keeps_heads_and_stem_in_float(network: Path, tmp_path: Path) -> 
 def test_static_weights_have_seven_bits_and_a_scale_per_channel(
     network: Path, tmp_path: Path
 ) -> None:
-    weights = tensors(quantised(network, tmp_path, "static"))
+    weights = tensors(quantized(network, tmp_path, "static"))
     true = tensors(onnx.load(str(network)))["pointwise2.w"]
     whole, scale = weights["pointwise2.w_quantized"], weights["pointwise2.w_scale"]
     assert scale.shape == (len(true),) and np.abs(whole.astype(int)).max() <= 64
@@ -76,27 +76,27 @@ def test_static_weights_have_seven_bits_and_a_scale_per_channel(
 
 def test_what_is_left_in_float_can_be_chosen(network: Path, tmp_path: Path) -> None:
     weights = tensors(
-        quantised(network, tmp_path, "static", float_layers=("heads", "stem", "depthwise"))
+        quantized(network, tmp_path, "static", float_layers=("heads", "stem", "depthwise"))
     )
     assert weights["depthwise2.w"].dtype == np.float32
     assert weights["pointwise2.w_quantized"].dtype == np.int8
 
 
 def test_dynamic_needs_no_faces_and_leaves_convolutions(network: Path, tmp_path: Path) -> None:
-    made = quantised(network, tmp_path, "dynamic")
+    made = quantized(network, tmp_path, "dynamic")
     kinds = Counter(node.op_type for node in made.graph.node)
     assert kinds["Conv"] == 5 and kinds["MatMulInteger"] == 3
-    made = quantised(network, tmp_path, "dynamic", float_layers=["heads"])
+    made = quantized(network, tmp_path, "dynamic", float_layers=["heads"])
     assert Counter(node.op_type for node in made.graph.node)["ConvInteger"] == 5
 
 
 def test_float16_has_half_the_weights_and_float32_at_both_ends(
     network: Path, tmp_path: Path
 ) -> None:
-    made = quantised(network, tmp_path, "float16")
+    made = quantized(network, tmp_path, "float16")
     weights = tensors(made)
     assert all(weights[f"{name}.w"].dtype == np.float16 for name in (*CONVOLUTIONS, "params"))
-    kept = tensors(quantised(network, tmp_path, "float16", float_layers=["heads"]))
+    kept = tensors(quantized(network, tmp_path, "float16", float_layers=["heads"]))
     assert kept["params.w"].dtype == np.float32 and kept["first.w"].dtype == np.float16
     ends = [*made.graph.input, *made.graph.output]
     assert {value.type.tensor_type.elem_type for value in ends} == {onnx.TensorProto.FLOAT}
@@ -105,16 +105,16 @@ def test_float16_has_half_the_weights_and_float32_at_both_ends(
 def test_mistakes_are_one_sentence(network: Path, tmp_path: Path) -> None:
     output = tmp_path / "small.onnx"
     with pytest.raises(ConfigError, match="the mode must be one of dynamic, static, float16"):
-        quantise(network, output, "int4")
+        quantize(network, output, "int4")
     with pytest.raises(ConfigError, match="needs faces"):
-        quantise(network, output, "static")
+        quantize(network, output, "static")
     with pytest.raises(ConfigError, match="not 'arms'"):
-        quantise(network, output, "dynamic", float_layers=["arms"])
+        quantize(network, output, "dynamic", float_layers=["arms"])
     with pytest.raises(ConfigError, match="would replace"):
-        quantise(network, network, "dynamic")
+        quantize(network, network, "dynamic")
     with pytest.raises(ModelError, match="does not exist"):
-        quantise(tmp_path / "none.onnx", output, "dynamic")
+        quantize(tmp_path / "none.onnx", output, "dynamic")
     (tmp_path / "noise.onnx").write_bytes(b"noise" * 50)
-    with pytest.raises(ModelError, match=r"noise\.onnx cannot be quantised: .+"):
-        quantise(tmp_path / "noise.onnx", output, "dynamic")
+    with pytest.raises(ModelError, match=r"noise\.onnx cannot be quantized: .+"):
+        quantize(tmp_path / "noise.onnx", output, "dynamic")
     assert not output.exists()

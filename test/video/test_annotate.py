@@ -76,8 +76,8 @@ def lines(folder: Path) -> list[dict]:
 
 
 def test_keeps_frames_and_timestamps(unbroken: Path, clip: Path) -> None:
-    pictures, times = read_clip(unbroken)
-    assert len(pictures) == FRAMES and pictures[0].shape == (HEIGHT, WIDTH, 3)
+    images, times = read_clip(unbroken)
+    assert len(images) == FRAMES and images[0].shape == (HEIGHT, WIDTH, 3)
     np.testing.assert_allclose(times, read_clip(clip)[1], atol=1e-3)
     assert duration_of(unbroken) == pytest.approx(FRAMES / 25, abs=1e-3)
     assert not unbroken.with_name("out.mp4.parts").exists()
@@ -241,7 +241,7 @@ class Unplugged(VideoSource):
     def read(self, seconds: float):
         frame = super().read(seconds)
         if self._count > 10:
-            raise SourceError("camera 0 delivers no more pictures; was it unplugged?")
+            raise SourceError("camera 0 delivers no more images; was it unplugged?")
         return frame
 
 
@@ -261,7 +261,7 @@ def test_keeps_frames_until_camera_fails(
         on_message=said.append,
     )
     assert summary.frames == 10 and len(read_clip(tmp_path / "out.mp4")[0]) == 10
-    assert said == ["camera 0 delivers no more pictures; was it unplugged?"]
+    assert said == ["camera 0 delivers no more images; was it unplugged?"]
 
 
 def test_does_not_overwrite_files(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
@@ -284,12 +284,12 @@ def test_rejects_bad_input_in_one_sentence(pipe: FacePipeline, clip: Path, tmp_p
         annotate_video(str(clip), clip, pipe, VideoOptions(overwrite=True), progress=False)
     with pytest.raises(ConfigError, match="unknown layer 'hat': known are mesh"):
         attempt(str(clip), layers=("hat",))
-    picture = tmp_path / "a.png"
-    cv2.imwrite(str(picture), np.zeros((9, 9, 3), np.uint8))
+    image = tmp_path / "a.png"
+    cv2.imwrite(str(image), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(TddfaError, match="cannot write"):
         attempt(str(clip), "a.png/o.mp4")
     with pytest.raises(SourceError, match="use 'tddfa image' for images"):
-        attempt(str(picture))
+        attempt(str(image))
 
 
 def test_keeps_audio(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:

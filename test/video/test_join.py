@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.audio import heard, write_beep
-from support.blobs import HEIGHT, WIDTH, blob_path, blob_picture, read_clip, write_clip
+from support.blobs import HEIGHT, WIDTH, blob_image, blob_path, read_clip, write_clip
 
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.video.encoder import VideoEncoder
@@ -23,7 +23,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         paths.append(folder / f"{k}.mp4")
         encoder = VideoEncoder(paths[-1], (WIDTH, HEIGHT), 25.0)
         for i in range(10):
-            encoder.write(blob_picture(blob_path(10 * k + i)))
+            encoder.write(blob_image(blob_path(10 * k + i)))
         encoder.close()
         assert encoder.count == 10
     return paths
@@ -54,7 +54,7 @@ def test_encoded_frames_resemble_their_input(clips: list[Path]) -> None:
     shown, stamps = read_clip(clips[0])
     np.testing.assert_allclose(stamps, np.arange(10) / 25, atol=1e-3)
     for i, image in enumerate(shown):
-        error = np.abs(image.astype(int) - blob_picture(blob_path(i)))
+        error = np.abs(image.astype(int) - blob_image(blob_path(i)))
         assert np.median(error) <= 2 and error.mean() < 4
 
 

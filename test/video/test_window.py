@@ -12,7 +12,7 @@ import pytest
 from tddfa_ros.errors import DeviceError
 from tddfa_ros.video.window import LiveWindow, why_no_window
 
-PICTURE = np.zeros((48, 64, 3), np.uint8)
+IMAGE = np.zeros((48, 64, 3), np.uint8)
 
 
 class Screen:
@@ -44,10 +44,10 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     return seen
 
 
-def test_it_opens_as_large_as_the_picture_and_is_then_the_users(screen: Screen) -> None:
+def test_it_opens_as_large_as_the_image_and_is_then_the_users(screen: Screen) -> None:
     window = LiveWindow("face")
-    assert window.show(PICTURE)
-    assert window.show(PICTURE)
+    assert window.show(IMAGE)
+    assert window.show(IMAGE)
     assert screen.named("resizeWindow") == [("face", 64, 48)]
     assert len(screen.named("imshow")) == 2
 
@@ -56,15 +56,15 @@ def test_it_opens_as_large_as_the_picture_and_is_then_the_users(screen: Screen) 
 def test_a_key_ends_the_showing(screen: Screen, key: int) -> None:
     window = LiveWindow("face")
     screen.key = ord("x")
-    assert window.show(PICTURE)
+    assert window.show(IMAGE)
     screen.key = key
-    assert not window.show(PICTURE)
+    assert not window.show(IMAGE)
 
 
 def test_closing_the_window_ends_the_showing(screen: Screen) -> None:
     window = LiveWindow("face")
     screen.visible = 0.0
-    assert not window.show(PICTURE)
+    assert not window.show(IMAGE)
 
 
 def test_without_a_display(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,1 @@
-"""Convert between ROS messages and the values of the core."""
+"""Conversion between ROS messages and the types of the core."""

@@ -1,4 +1,4 @@
-"""``sensor_msgs/CameraInfo`` to :class:`~tddfa_ros.types.Intrinsics` and back."""
+"""Convert ``sensor_msgs/CameraInfo`` to :class:`~tddfa_ros.types.Intrinsics` and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tddfa_ros.types import DoubleArray, Intrinsics
 
 _PINHOLE = ("plumb_bob", "rational_polynomial", "")
 _LENGTHS = (4, 5, 8, 12, 14)
-"""Numbers of distortion coefficients that OpenCV's (and so this package's) pinhole camera takes."""
+"""Numbers of distortion coefficients supported by OpenCV's pinhole camera."""
 
 _ASPECT_TOLERANCE = 0.02
 
@@ -22,21 +22,21 @@ _ASPECT_TOLERANCE = 0.02
 def intrinsics_from_message(
     info: CameraInfo, width: int | None = None, height: int | None = None
 ) -> Intrinsics | None:
-    """The camera model that applies to the pictures which come with a CameraInfo.
+    """Convert a CameraInfo message to the intrinsics of its images.
 
-    ``K`` belongs to the full sensor. A region of interest shifts it, then binning shrinks it, as sensor_msgs defines.
+    ``K`` refers to the full sensor; the region of interest shifts it, then binning scales it (sensor_msgs/CameraInfo).
 
     Args:
-        info: the message; a size of zero, which some drivers send, means "whatever the pictures have".
-        width, height: size of the pictures, px. Where they were resized behind the camera's back, the model is resized
-            too. None: as the message says.
+        info: the message; a size of zero, sent by some drivers, is replaced by that of the images.
+        width: width of the images, px; the intrinsics are scaled to images resized after the calibration. None = that of the message.
+        height: height of the images, px; as the width.
 
     Returns:
-        None for an uncalibrated camera: ``K[0] == 0`` by REP-104.
+        The intrinsics; None for an uncalibrated camera (``K[0] == 0``, REP-104).
 
     Raises:
-        CameraError: NaN or infinite values, a focal length that is not positive, a distortion model that is not
-            OpenCV's, or pictures of another aspect ratio than the calibration's.
+        CameraError: a value is not finite, a focal length is not positive, the distortion model is not supported, or the
+            aspect ratio of the images differs from that of the calibration.
     """
     k = np.array(info.k, dtype=np.float64).reshape(3, 3)
     if k[0, 0] == 0:
@@ -58,10 +58,10 @@ def intrinsics_from_message(
 
 
 def scale_intrinsics(intrinsics: Intrinsics, width: int, height: int) -> Intrinsics:
-    """The same camera after its pictures were resized to ``width`` x ``height`` px.
+    """Scale intrinsics to images of ``width`` x ``height`` px.
 
     Raises:
-        CameraError: the aspect ratio changed by more than 2 %: such pictures were cropped, nobody knows how.
+        CameraError: the aspect ratio differs by more than 2 %, so that the images must have been cropped.
     """
     old = (intrinsics.width, intrinsics.height)
     if 0 in old or old == (width, height):
@@ -69,23 +69,23 @@ def scale_intrinsics(intrinsics: Intrinsics, width: int, height: int) -> Intrins
     sx, sy = width / old[0], height / old[1]
     if abs(sx / sy - 1) > _ASPECT_TOLERANCE:
         raise CameraError(
-            f"the calibration is for {old[0]}x{old[1]} pictures and does not fit {width}x{height}: "
+            f"the calibration is for {old[0]}x{old[1]} px and does not fit {width}x{height} px images: "
             "the aspect ratio differs"
         )
     return replace(intrinsics, width=width, height=height, k=_scaled(intrinsics.k, sx, sy))
 
 
 def camera_info_message(intrinsics: Intrinsics | None, header: Header, **size: int) -> CameraInfo:
-    """A camera model as a message, rectification being the identity.
+    """Convert intrinsics to a CameraInfo message with identity rectification.
 
     Args:
-        intrinsics: None for an uncalibrated camera: all matrices stay zero (REP-104).
-        header: of the picture.
-        size: ``width`` and ``height`` in px; needed without intrinsics only.
+        intrinsics: the intrinsics; None for an uncalibrated camera, with zero matrices (REP-104).
+        header: header of the image.
+        size: ``width`` and ``height``, px; required without intrinsics only.
     """
     if intrinsics is None:
         return CameraInfo(header=header, **size)
-    # OpenCV's order is ROS's; a model is named by how many coefficients it has.
+    # ROS uses OpenCV's order; the number of coefficients determines the model.
     coefficients = intrinsics.d if intrinsics.d.size else np.zeros(5)
     message = CameraInfo(header=header, width=intrinsics.width, height=intrinsics.height)
     message.distortion_model = "plumb_bob" if coefficients.size <= 5 else "rational_polynomial"
@@ -97,7 +97,7 @@ def camera_info_message(intrinsics: Intrinsics | None, header: Header, **size: i
 
 
 def _scaled(k: DoubleArray, sx: float, sy: float) -> DoubleArray:
-    """Resize a camera matrix; pixel centres lie at whole numbers, so the picture's edge is at -0.5."""
+    """Scale a camera matrix; pixel centers are at integers, so the image edge is at -0.5."""
     scaled = k.copy()
     scaled[0, :2] *= sx
     scaled[1, 1] *= sy
@@ -113,7 +113,7 @@ def _distortion(info: CameraInfo) -> DoubleArray:
         return np.zeros(0)
     if model not in _PINHOLE:
         raise CameraError(
-            f"the distortion model '{model}' is not supported; send rectified pictures with their camera_info"
+            f"the distortion model '{model}' is not supported: publish rectified images with their camera_info"
         )
     if values.size not in _LENGTHS:
         raise CameraError(f"the distortion model '{model}' cannot have {values.size} coefficients")

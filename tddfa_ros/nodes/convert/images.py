@@ -1,19 +1,18 @@
-"""BGR arrays to picture messages and back, the latter with ROS's cv_bridge where that works."""
+"""Convert image messages to BGR arrays and back, using cv_bridge where it is usable."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from array import array
 from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from tddfa_ros.nodes.convert.messages import uint8_sequence
 from tddfa_ros.sources import image_messages
 from tddfa_ros.sources.image_messages import Converter, PlainImage
 from tddfa_ros.types import ImageBGR, check_image
@@ -22,15 +21,15 @@ JPEG_QUALITY = 90
 
 
 def to_bgr(message: Any) -> ImageBGR:
-    """The picture in ``sensor_msgs/Image`` or ``CompressedImage``; see :func:`tddfa_ros.sources.image_messages.to_bgr`."""
+    """Decode ``sensor_msgs/Image`` or ``CompressedImage``; see :func:`tddfa_ros.sources.image_messages.to_bgr`."""
     return image_messages.to_bgr(message, _converter())
 
 
 def cv_bridge_converter() -> Converter:
-    """Conversion by ROS's cv_bridge.
+    """Return the converter of cv_bridge, after a test conversion.
 
     Raises:
-        Exception: it is absent, or was built against another NumPy, in which case even importing it is no proof.
+        Exception: cv_bridge is not installed, or was built against another NumPy, which may fail only on use.
     """
     from cv_bridge import CvBridge
 
@@ -41,36 +40,29 @@ def cv_bridge_converter() -> Converter:
 
 @lru_cache(maxsize=1)
 def _converter() -> Converter | None:
-    """cv_bridge where it works; None leaves it to the library that needs no ROS."""
-    # A cv_bridge built for NumPy 1 fails in ways of its own (AttributeError, ImportError, SystemError).
+    """Return the converter of cv_bridge; None selects rosbags-image."""
+    # A cv_bridge built for NumPy 1 raises AttributeError, ImportError or SystemError.
     with contextlib.suppress(Exception):
         return cv_bridge_converter()
     return None
 
 
 def image_message(bgr: ImageBGR, header: Header) -> Image:
-    """A BGR picture as ``sensor_msgs/Image`` (bgr8)."""
+    """Convert a BGR image to ``sensor_msgs/Image`` (bgr8)."""
     check_image(bgr)
     height, width = bgr.shape[:2]
     message = Image(header=header, height=height, width=width, encoding="bgr8", step=3 * width)
     message.is_bigendian = int(sys.byteorder == "big")
-    message.data = _bytes(bgr)
+    message.data = uint8_sequence(bgr)
     return message
 
 
 def compressed_message(
     bgr: ImageBGR, header: Header, quality: int = JPEG_QUALITY
 ) -> CompressedImage:
-    """A BGR picture as JPEG, described as image_transport's own plugin would."""
+    """Convert a BGR image to a JPEG ``CompressedImage`` with the format string of image_transport."""
     check_image(bgr)
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
-    message.data = _bytes(encoded)
+    message.data = uint8_sequence(encoded)
     return message
-
-
-def _bytes(values: NDArray[np.uint8]) -> array[int]:
-    # rclpy takes an array.array as it is and looks at each element of anything else.
-    sequence = array("B")
-    sequence.frombytes(np.ascontiguousarray(values).reshape(-1).data)
-    return sequence

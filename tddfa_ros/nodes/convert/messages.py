@@ -1,7 +1,7 @@
-"""Faces to messages and back: the one place where arrays meet ``tddfa_msgs``.
+"""Convert faces to ``tddfa_msgs`` messages and back.
 
-Sequences (``float32[]``) go in as :class:`array.array`: rclpy checks any other type element by element, which for a dense
-mesh takes hundreds of times longer. Fixed arrays (``float32[204]``) go in as NumPy arrays of exactly that type.
+Sequences (``float32[]``) are set as :class:`array.array`: rclpy checks other types element by element, which takes hundreds of times
+longer for a dense mesh. Fixed-size arrays (``float32[204]``) are set as NumPy arrays of the same dtype.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ NANOSECONDS = 1_000_000_000
 
 
 def float32_sequence(values: Any) -> array[float]:
-    """Copy numbers of any shape, row-major, into what rclpy takes as ``float32[]`` without looking at each element."""
+    """Copy values of any shape, row-major, to the array type that rclpy accepts as ``float32[]`` without a check per element."""
     return _sequence("f", values, np.float32)
 
 
 def uint32_sequence(values: Any) -> array[int]:
-    """The same for ``uint32[]``."""
+    """Copy values to ``uint32[]``; see :func:`float32_sequence`."""
     return _sequence("I", values, np.uint32)
 
 
 def uint8_sequence(values: Any) -> array[int]:
-    """The same for ``uint8[]``, image and point cloud data included."""
+    """Copy values to ``uint8[]``, such as image data; see :func:`float32_sequence`."""
     return _sequence("B", values, np.uint8)
 
 
 def points_from(values: Any) -> FloatArray:
-    """A flat array of a message as ``(n, 3)`` float32; without a copy where the message holds an array already."""
+    """View a flat message array as (n, 3) float32, without a copy where possible."""
     return np.asarray(values, dtype=np.float32).reshape(-1, 3)
 
 
 def stamp_ns(stamp: Time) -> int:
-    """A message stamp in nanoseconds: exact, and so fit to match messages by."""
+    """Convert a stamp to nanoseconds, exact for matching messages."""
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
 
 
 def stamp_seconds(stamp: Time) -> float:
-    """A message stamp in seconds, as trackers and filters take it."""
+    """Convert a stamp to seconds."""
     return float(stamp.sec) + float(stamp.nanosec) / NANOSECONDS
 
 
 def pose_message(pose: HeadPose) -> Pose:
-    """Position (m) and orientation (camera optical frame <- face frame)."""
+    """Convert a head pose (camera optical frame <- face frame, m) to a message."""
     message = Pose()
     point, orientation = message.position, message.orientation
     point.x, point.y, point.z = (float(v) for v in pose.position)
@@ -74,13 +74,13 @@ def face_mesh_message(
     vertices: bool = True,
     image_vertices: bool = True,
 ) -> FaceMesh:
-    """Everything known about a face; dense arrays only where asked, for they are what costs time.
+    """Convert a face to a message.
 
     Args:
-        face: with intrinsics, real or assumed.
+        face: the face, with calibrated or assumed intrinsics.
         header: stamp of the image and camera optical frame.
-        vertices: fill ``vertices`` (metres).
-        image_vertices: fill ``vertices_image`` (px).
+        vertices: whether to fill ``vertices`` (m), which takes most of the time.
+        image_vertices: whether to fill ``vertices_image`` (px).
     """
     message = FaceMesh()
     _fill_common(message, face, header)
@@ -96,29 +96,29 @@ def face_mesh_message(
 
 
 def face_landmarks_message(face: TrackedFace, header: Header) -> FaceLandmarks:
-    """The light version: no parameters, no vertices."""
+    """Convert a face to a message without parameters and vertices."""
     message = FaceLandmarks()
     _fill_common(message, face, header)
     return message
 
 
 def tracked_face(message: FaceMesh, model: MorphableModel, intrinsics: Intrinsics) -> TrackedFace:
-    """The face that a message was made of; dense arrays are computed anew from its parameters when they are asked.
+    """Convert a message back to a face; dense arrays are reconstructed from its parameters on demand.
 
-    ``age`` is not part of the message and comes back as 0.
+    The message has no ``age``; it is set to 0.
 
     Raises:
-        ModelError: the message belongs to another morphable model, or its parameter vector has another length.
+        ModelError: the message has the topology of another morphable model, or a parameter vector of another length.
     """
     if message.topology_id != model.topology_id:
         raise ModelError(
-            f"face meshes of topology '{message.topology_id}' arrive, but the model loaded here is '{model.name}' "
-            f"with topology '{model.topology_id}': give all nodes the same model, or morphable_model"
+            f"received face meshes of topology '{message.topology_id}', but the loaded model '{model.name}' has topology "
+            f"'{model.topology_id}': set the same model or morphable_model for all nodes"
         )
     params = np.asarray(message.params, dtype=np.float32)
     if params.shape != (model.layout.size,):
         raise ModelError(
-            f"a face has {params.size} parameters, but the model '{model.name}' takes {model.layout.size}"
+            f"received a face with {params.size} parameters, but the model '{model.name}' has {model.layout.size}"
         )
     return TrackedFace(
         box=np.array(message.box, dtype=np.float32),
@@ -134,10 +134,10 @@ def tracked_face(message: FaceMesh, model: MorphableModel, intrinsics: Intrinsic
 
 
 def tracked_faces(message: FaceMeshArray, model: MorphableModel) -> list[TrackedFace]:
-    """All faces of a message, seen by the camera that the message names; see :func:`tracked_face`.
+    """Convert a message to faces with the camera model of the message; see :func:`tracked_face`.
 
     Raises:
-        ModelError: as :func:`tracked_face`.
+        ModelError: see :func:`tracked_face`.
         CameraError: the message has faces but no usable camera model.
     """
     if not message.faces:
@@ -145,7 +145,7 @@ def tracked_faces(message: FaceMeshArray, model: MorphableModel) -> list[Tracked
     intrinsics = intrinsics_from_message(message.camera_info)
     if intrinsics is None:
         raise CameraError(
-            "faces arrive without a camera model: camera_info of the message is empty"
+            "received faces without a camera model: camera_info of the message is empty"
         )
     if any(face.scale_source == FaceMesh.SCALE_ASSUMED_FOV for face in message.faces):
         intrinsics = replace(intrinsics, assumed=True)
@@ -153,22 +153,22 @@ def tracked_faces(message: FaceMeshArray, model: MorphableModel) -> list[Tracked
 
 
 def expression_coefficients(message: FaceMesh | FaceLandmarks, model: MorphableModel) -> FloatArray:
-    """(E,) expression coefficients of a message, in the order of the model's names.
+    """Return the expression coefficients (E,) of a message, in the order of the model's names.
 
     Raises:
-        ModelError: the message has expressions of another morphable model.
+        ModelError: the message has the expressions of another morphable model.
     """
     coefficients = np.asarray(message.expression, dtype=np.float32)
     if coefficients.shape != (len(model.expression_names),):
         raise ModelError(
-            f"faces with {coefficients.size} expressions arrive, but the model loaded here, '{model.name}', has "
-            f"{len(model.expression_names)}: give all nodes the same model, or morphable_model"
+            f"received faces with {coefficients.size} expression coefficients, but the loaded model '{model.name}' has "
+            f"{len(model.expression_names)}: set the same model or morphable_model for all nodes"
         )
     return coefficients
 
 
 def topology_message(model: MorphableModel, stamp: Time) -> FaceTopology:
-    """What all meshes of a model share: connectivity, landmarks, regions, names."""
+    """Convert the topology of a model to a message: connectivity, landmarks, regions, names."""
     message = FaceTopology()
     message.header.stamp = stamp
     message.topology_id = model.topology_id
@@ -189,7 +189,7 @@ def topology_message(model: MorphableModel, stamp: Time) -> FaceTopology:
 
 
 def _fill_common(message: FaceMesh | FaceLandmarks, face: TrackedFace, header: Header) -> None:
-    """Fields that :class:`FaceMesh` and :class:`FaceLandmarks` have in common."""
+    """Fill the fields shared by :class:`FaceMesh` and :class:`FaceLandmarks`."""
     assumed = face.intrinsics is None or face.intrinsics.assumed
     message.header = header
     message.id = face.id
@@ -211,6 +211,6 @@ def _fixed(values: Any, size: int) -> FloatArray:
 def _sequence(code: str, values: Any, dtype: Any) -> array[Any]:
     contiguous: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype)
     sequence: array[Any] = array(code)
-    # The buffer goes over as one block; tobytes() would be a second copy.
+    # Copy the buffer once; tobytes() would copy it twice.
     sequence.frombytes(contiguous.reshape(-1).view(np.uint8).data)
     return sequence

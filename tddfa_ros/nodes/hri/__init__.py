@@ -1,1 +1,1 @@
-"""ROS4HRI (REP-155): the node and what it publishes."""
+"""Messages, topics and state of ``hri_node`` (ROS4HRI, REP-155)."""

@@ -1,19 +1,21 @@
-"""What ``hri_node`` remembers of faces from picture to picture; no ROS in here."""
+"""State of ``hri_node`` across images, without ROS: present faces, and averaged attribute estimates."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import NamedTuple
 
+import numpy as np
+
 from tddfa_ros.attributes.estimate import Attributes
 from tddfa_ros.types import FloatArray
 
 
 class Presence:
-    """Which faces are there: one that a few pictures do not show has not left, for its track may go on.
+    """Tracks which faces are present; a face may be missing for a while, because its track may recover.
 
     Args:
-        timeout: seconds of the pictures' stamps for which a face may be missing.
+        timeout: maximum time without the face, s of the image stamps.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -21,47 +23,44 @@ class Presence:
         self._seen: dict[str, float] = {}
 
     def update(self, ids: Collection[str], stamp: float) -> list[str]:
-        """The faces that are there, longest first, when the picture of ``stamp`` (seconds) shows ``ids``; a stamp that goes back starts anew."""
+        """Update with the track IDs of an image and its stamp (s); return the present IDs, oldest first. A stamp that goes back resets."""
         kept = {f: t for f, t in self._seen.items() if 0 <= stamp - t <= self.timeout}
         self._seen = kept | dict.fromkeys(ids, stamp)
         return list(self._seen)
 
     def clear(self) -> None:
-        """All are gone."""
+        """Remove all faces."""
         self._seen = {}
 
 
-class _Looks(NamedTuple):
+class _Mean(NamedTuple):
     stamp: float
-    count: int
+    observations: int
     age: FloatArray
     feminine: float
 
 
 class Estimates:
-    """Age and gender presentation of each face, as the mean over all looks at it.
-
-    A person stays the same while a small network changes its mind from picture to picture.
-    """
+    """Running mean of age and gender presentation per face, because single estimates of a small network vary."""
 
     def __init__(self) -> None:
-        self._looks: dict[str, _Looks] = {}
+        self._means: dict[str, _Mean] = {}
 
     def due(self, face: str, stamp: float, rate: float) -> bool:
-        """Whether a face may be looked at again, at most ``rate`` times a second of the stamps; one that goes back counts as due."""
-        looks = self._looks.get(face)
-        return looks is None or not 0 <= stamp - looks.stamp < 1 / rate
+        """Return whether a face is due for an estimate at ``rate`` Hz of the stamps; after a stamp that goes back it is."""
+        mean = self._means.get(face)
+        return mean is None or not 0 <= stamp - mean.stamp < 1 / rate
 
     def add(self, face: str, stamp: float, age: FloatArray, feminine: float) -> Attributes:
-        """Take what one look told, (101,) probabilities of ages and that of feminine; the mean so far."""
-        looks = self._looks.get(face)
-        count = looks.count + 1 if looks else 1
-        if looks:
-            age = looks.age + (age - looks.age) / count
-            feminine = looks.feminine + (feminine - looks.feminine) / count
-        self._looks[face] = _Looks(stamp, count, age, feminine)
+        """Add an estimate: age probabilities (101,) and the probability of a feminine presentation; return the mean."""
+        mean = self._means.get(face)
+        count = mean.observations + 1 if mean else 1
+        if mean:
+            age = (mean.age + (age - mean.age) / count).astype(np.float32)
+            feminine = mean.feminine + (feminine - mean.feminine) / count
+        self._means[face] = _Mean(stamp, count, age, feminine)
         return Attributes(age, feminine, None)
 
     def keep(self, faces: Collection[str]) -> None:
-        """Forget all others."""
-        self._looks = {face: looks for face, looks in self._looks.items() if face in faces}
+        """Remove all other faces."""
+        self._means = {face: mean for face, mean in self._means.items() if face in faces}

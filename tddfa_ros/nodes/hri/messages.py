@@ -1,4 +1,4 @@
-"""Faces as ``hri_msgs`` (REP-155, ROS4HRI); only ``hri_node`` imports this, for the package is not everywhere."""
+"""Convert faces to ``hri_msgs`` (REP-155, ROS4HRI); imported by ``hri_node`` only, because the package is optional."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ from tddfa_ros.types import DoubleArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class SeenFace:
-    """A face of a ``FaceLandmarksArray``, as the messages below need it.
+class HriFace:
+    """A face of a ``FaceLandmarksArray``, with what the messages below need.
 
     Attributes:
-        header: stamp and frame of the picture.
-        id: of the track.
+        header: stamp and frame_id of the image.
+        id: track ID.
         confidence: 0..1.
-        landmarks: (68, 3) px.
-        coefficients: ARKit's, by name; empty where the morphable model has others.
-        width, height: of the picture, px.
+        landmarks: (68, 3) landmarks, px.
+        coefficients: ARKit coefficients by name; empty when the morphable model has others.
+        width: width of the image, px.
+        height: height of the image, px.
     """
 
     header: Header
@@ -57,30 +58,30 @@ class SeenFace:
     @classmethod
     def of(
         cls, face: FaceLandmarks, coefficients: Mapping[str, float], width: int, height: int
-    ) -> SeenFace:
-        """The face of a message."""
+    ) -> HriFace:
+        """Build from a message."""
         confidence = min(max(float(face.confidence), 0.0), 1.0)
         landmarks = points_from(face.landmarks_image)
         return cls(face.header, face.id, confidence, landmarks, coefficients, width, height)
 
     @property
-    def square(self) -> DoubleArray:
-        """(4,) ``x0, y0, x1, y1`` px around the landmarks, as the networks see a face; may reach beyond the picture.
+    def roi(self) -> DoubleArray:
+        """Landmark ROI (4,) ``x0, y0, x1, y1``, px, which may exceed the image.
 
         Raises:
-            ImageError: the landmarks are not finite or all in one place.
+            ImageError: the landmarks are not finite or coincide.
         """
         return roi_from_landmarks(self.landmarks)
 
 
-def roi_message(face: SeenFace) -> NormalizedRegionOfInterest2D:
-    """The square around the face, as far as it is in the picture."""
-    found = region(face.square, face.width, face.height)
+def roi_message(face: HriFace) -> NormalizedRegionOfInterest2D:
+    """Build the ROI message, clipped to the image."""
+    found = region(face.roi, face.width, face.height)
     return NormalizedRegionOfInterest2D(header=face.header, c=face.confidence, **found._asdict())
 
 
-def landmarks_message(face: SeenFace) -> FacialLandmarks:
-    """All 70 points; the confidence of the pupils is 0."""
+def landmarks_message(face: HriFace) -> FacialLandmarks:
+    """Build the message of 70 landmarks; the pupils have confidence 0."""
     points = facial_landmarks(face.landmarks, face.confidence, face.width, face.height)
     message = FacialLandmarks(header=face.header, width=face.width, height=face.height)
     message.landmarks = [
@@ -89,17 +90,14 @@ def landmarks_message(face: SeenFace) -> FacialLandmarks:
     return message
 
 
-def facs_message(face: SeenFace) -> FacialActionUnits:
-    """Action units; the confidence of those that ARKit's coefficients do not tell is 0."""
+def facs_message(face: HriFace) -> FacialActionUnits:
+    """Build the action unit message; units not derived from ARKit coefficients have confidence 0."""
     intensity, confidence = action_units(face.coefficients, face.confidence)
     return FacialActionUnits(header=face.header, intensity=intensity, confidence=confidence)
 
 
-def expression_message(face: SeenFace) -> Expression:
-    """The basic expression; valence and arousal are NaN.
-
-    They would be a table's values for the name and tell nothing that the name does not; 0 would say "calm and indifferent".
-    """
+def expression_message(face: HriFace) -> Expression:
+    """Build the expression message; valence and arousal are NaN, because they are not estimated (0 would mean neutral)."""
     found = basic_expression(face.coefficients)
     return Expression(
         header=face.header,
@@ -111,7 +109,7 @@ def expression_message(face: SeenFace) -> Expression:
 
 
 def soft_biometrics_message(found: SoftBiometrics, header: Header) -> SoftBiometricsMessage:
-    """Age and gender presentation."""
+    """Build the message of age and gender presentation."""
     message = SoftBiometricsMessage(header=header)
     message.age, message.age_confidence = found.age, found.age_confidence
     message.gender = message.FEMALE if found.female else message.MALE
@@ -119,10 +117,10 @@ def soft_biometrics_message(found: SoftBiometrics, header: Header) -> SoftBiomet
     return message
 
 
-def gaze_transform(face: SeenFace) -> TransformStamped:
-    """``gaze_<id>`` in ``face_<id>``: the same place, z where the head points, x right, y down (REP-155, "Face and Gaze Frames").
+def gaze_transform(face: HriFace) -> TransformStamped:
+    """Build the transform ``face_<id>`` to ``gaze_<id>``: z along the head direction, x right, y down (REP-155, "Face and Gaze Frames").
 
-    Where the eyes look is not known beyond that.
+    The gaze is that of the head; the eye direction is not estimated.
     """
     message = TransformStamped(child_frame_id=f"gaze_{face.id}")
     message.header.stamp, message.header.frame_id = face.header.stamp, f"face_{face.id}"
@@ -130,7 +128,7 @@ def gaze_transform(face: SeenFace) -> TransformStamped:
     return message
 
 
-FACE_MESSAGES: Mapping[str, Callable[[SeenFace], Any]] = MappingProxyType(
+FACE_MESSAGES: Mapping[str, Callable[[HriFace], Any]] = MappingProxyType(
     {
         "roi": roi_message,
         "landmarks": landmarks_message,
@@ -138,4 +136,4 @@ FACE_MESSAGES: Mapping[str, Callable[[SeenFace], Any]] = MappingProxyType(
         "expression": expression_message,
     }
 )
-"""What is published of every face, by the last part of the topic."""
+"""Message builders by topic name, for each face."""

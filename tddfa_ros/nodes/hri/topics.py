@@ -1,4 +1,4 @@
-"""The topics ``humans/faces/...`` of REP-155: those of a face appear and vanish with it."""
+"""Publishers of the topics ``humans/faces/...`` (REP-155), created and destroyed with each face."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from tf2_msgs.msg import TFMessage
 
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, TF_QOS
 
-PICTURES = ("cropped", "aligned", "softbiometrics")
-"""Topics that take the picture itself."""
+IMAGE_TOPICS = ("cropped", "aligned", "softbiometrics")
+"""Topics that need the image."""
 
 
 class FaceTopics:
-    """Publishers of the faces that are there.
+    """Publishers of the present faces.
 
-    Workers publish while the executor's thread opens and closes; what comes too late for a face is dropped.
+    Thread-safe: workers publish while the executor thread creates and destroys publishers; messages of a removed face are dropped.
 
     Args:
-        node: that they belong to.
-        expressions: whether faces have ``facs`` and ``expression``.
-        attributes: whether they have ``softbiometrics``.
+        node: node to create the publishers on.
+        expressions: whether to publish ``facs`` and ``expression``.
+        attributes: whether to publish ``softbiometrics``.
     """
 
     def __init__(self, node: Node, *, expressions: bool, attributes: bool) -> None:
@@ -48,12 +48,12 @@ class FaceTopics:
 
     @property
     def ids(self) -> list[str]:
-        """Names of the faces that have topics."""
+        """Track IDs of the faces with publishers."""
         with self._lock:
             return list(self._faces)
 
     def follow(self, ids: Collection[str]) -> None:
-        """Open the topics of faces that are new and close those of faces that are gone; in the executor's thread."""
+        """Create the publishers of new faces and destroy those of removed faces, in the executor thread."""
         with self._lock:
             for gone in [face for face in self._faces if face not in ids]:
                 for publisher in self._faces.pop(gone).values():
@@ -63,27 +63,27 @@ class FaceTopics:
                     self._faces[new] = self._open(new)
 
     def publish_tracked(self, ids: Sequence[str], header: Header) -> None:
-        """Say which faces a picture shows."""
+        """Publish the track IDs of the present faces."""
         self._tracked.publish(IdsList(header=header, ids=list(ids)))
 
     def publish_frames(self, transforms: Sequence[TransformStamped]) -> None:
-        """Frames of a picture's faces, if anybody listens."""
+        """Publish frames on /tf, if it has subscribers."""
         if transforms and self._tf.get_subscription_count():
             self._tf.publish(TFMessage(transforms=transforms))
 
     def wanted(self, face: str, topic: str) -> bool:
-        """Whether anybody subscribes to a topic of a face, named by its last part."""
+        """Return whether a topic of a face has subscribers."""
         with self._lock:
             publisher = self._faces.get(face, {}).get(topic)
             return publisher is not None and publisher.get_subscription_count() > 0
 
     @property
-    def pictures_wanted(self) -> bool:
-        """Whether anybody subscribes to what takes the picture itself."""
-        return any(self.wanted(face, topic) for face in self.ids for topic in PICTURES)
+    def images_wanted(self) -> bool:
+        """Whether a topic that needs the image has subscribers."""
+        return any(self.wanted(face, topic) for face in self.ids for topic in IMAGE_TOPICS)
 
     def publish(self, face: str, topic: str, message: Any) -> None:
-        """Publish about a face, unless it is gone."""
+        """Publish on a topic of a face, unless the face was removed."""
         with self._lock:
             publisher = self._faces.get(face, {}).get(topic)
             if publisher is not None:

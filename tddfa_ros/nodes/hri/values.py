@@ -1,4 +1,4 @@
-"""What REP-155 (ROS4HRI) says about a face, as arrays and plain numbers; no ROS in here."""
+"""Contents of the face messages of REP-155 (ROS4HRI), as arrays and numbers, without ROS."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tddfa_ros.geometry.roi import crop
 from tddfa_ros.types import FloatArray, ImageBGR, RealArray
 
 LANDMARKS = 70
-"""Codes 0 to 67 of ``hri_msgs/FacialLandmarks`` are iBUG-68, point for point; 68 and 69 are the pupils."""
+"""Indices 0 to 67 of ``hri_msgs/FacialLandmarks`` are iBUG-68; 68 and 69 are the pupils."""
 
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
-"""The person's own right and left."""
+"""Right and left eye of the subject, among the 68 landmarks."""
 
 ACTION_UNIT_CODES = 99
-"""Length of the arrays of ``hri_msgs/FacialActionUnits``: the index is the number of the unit."""
+"""Length of the arrays of ``hri_msgs/FacialActionUnits``, indexed by the number of the action unit."""
 
 EXPRESSIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -35,14 +35,14 @@ EXPRESSIONS: Mapping[str, str] = MappingProxyType(
         "anger": "angry",
     }
 )
-"""Our names to those of ``hri_msgs/Expression``."""
+"""Names of basic expressions to those of ``hri_msgs/Expression``."""
 
 AGE_TOLERANCE = 5
 """Years; see :class:`SoftBiometrics`."""
 
 
 class Region(NamedTuple):
-    """A rectangle in parts of the picture's width and height, 0..1."""
+    """A rectangle normalized by the width and height of the image, 0..1."""
 
     xmin: float
     ymin: float
@@ -55,9 +55,9 @@ class SoftBiometrics(NamedTuple):
 
     Attributes:
         age: expected age, whole years.
-        age_confidence: 0..1, the probability that the age is within :data:`AGE_TOLERANCE` years of it.
-        female: gender presentation, the more probable of two.
-        gender_confidence: 0.5..1, its probability.
+        age_confidence: probability that the age is within :data:`AGE_TOLERANCE` years, 0..1.
+        female: whether the more probable gender presentation is feminine.
+        gender_confidence: its probability, 0.5..1.
     """
 
     age: int
@@ -66,32 +66,32 @@ class SoftBiometrics(NamedTuple):
     gender_confidence: float
 
 
-def normalised(points: RealArray, width: int, height: int) -> FloatArray:
-    """Points (n, 2 or more), px, as parts of the picture (n, 2), 0..1 from its corner when they are inside.
+def normalized(points: RealArray, width: int, height: int) -> FloatArray:
+    """Normalize points (n, 2 or more), px, by the image size to (n, 2), 0..1 inside the image.
 
-    Pixel coordinates count from the centre of the top-left pixel, which lies half a pixel inside the picture.
+    Pixel coordinates start at the center of the top-left pixel, half a pixel inside the image.
     """
     return ((np.asarray(points)[:, :2] + 0.5) / (width, height)).astype(np.float32)
 
 
 def region(box: RealArray, width: int, height: int) -> Region:
-    """The part inside the picture of a box ``x0, y0, x1, y1``, px."""
-    corners = normalised(np.reshape(box, (2, 2)), width, height).clip(0, 1)
+    """Normalize a box ``x0, y0, x1, y1``, px, and clip it to the image."""
+    corners = normalized(np.reshape(box, (2, 2)), width, height).clip(0, 1)
     return Region(*corners.ravel().tolist())
 
 
 def facial_landmarks(
     landmarks68: RealArray, confidence: float, width: int, height: int
 ) -> FloatArray:
-    """(70, 3) ``x, y, c`` of iBUG-68 landmarks (68, 2 or more), px, in the order of the codes.
+    """Convert iBUG-68 landmarks (68, 2 or more), px, to (70, 3) normalized ``x, y`` and confidence ``c``.
 
-    ``c`` is 0 for what is outside the picture, which is moved to its edge, and for the pupils: nothing here tells where these are, and the
-    middle of the eye stands in for them. All others have the confidence of the face.
+    Landmarks outside the image are clipped to its edge and have ``c`` 0, as have the pupils, which are not estimated and placed at
+    the centers of the eyes. All others have the confidence of the face.
     """
     points = np.asarray(landmarks68)[:, :2]
     pupils = [points[eye].mean(axis=0) for eye in (RIGHT_EYE, LEFT_EYE)]
-    placed = normalised(np.vstack([points, pupils]), width, height)
-    inside = ((placed >= 0) & (placed <= 1)).all(axis=1)
+    placed = normalized(np.vstack([points, pupils]), width, height)
+    inside = np.asarray(((placed >= 0) & (placed <= 1)).all(axis=1))
     inside[68:] = False
     return np.column_stack([placed.clip(0, 1), np.where(inside, confidence, 0)]).astype(np.float32)
 
@@ -99,7 +99,7 @@ def facial_landmarks(
 def action_units(
     coefficients: Mapping[str, float], confidence: float
 ) -> tuple[FloatArray, FloatArray]:
-    """(99,) intensities 0..1 and (99,) confidences: that of the face for the units that ARKit's coefficients tell, else 0.
+    """Convert ARKit coefficients to action unit intensities (99,), 0..1, and confidences (99,), 0 for units without a counterpart.
 
     Raises:
         ModelError: see :func:`tddfa_ros.attributes.expressions.intensities`.
@@ -113,7 +113,7 @@ def action_units(
 
 
 def soft_biometrics(attributes: Attributes) -> SoftBiometrics:
-    """Age and gender presentation."""
+    """Summarize attribute estimates as expected age, gender presentation and their confidences."""
     age = round(attributes.age)
     near = attributes.age_probabilities[max(age - AGE_TOLERANCE, 0) : age + AGE_TOLERANCE + 1]
     presentation, probability = attributes.gender_presentation
@@ -121,7 +121,7 @@ def soft_biometrics(attributes: Attributes) -> SoftBiometrics:
 
 
 def aligned(image: ImageBGR, roi: RealArray, landmarks68: RealArray, size: int) -> ImageBGR:
-    """The square ``roi`` (4,), px, as (size, size, 3), turned about its middle so that the eyes are level.
+    """Crop the square ``roi`` (4,), px, to (size, size, 3), rotated about its center so that the eyes are level.
 
     Raises:
         ImageError: see :func:`tddfa_ros.geometry.roi.crop`.
@@ -129,12 +129,12 @@ def aligned(image: ImageBGR, roi: RealArray, landmarks68: RealArray, size: int) 
     points = np.asarray(landmarks68, dtype=np.float64)[:, :2]
     right, left = points[RIGHT_EYE].mean(axis=0), points[LEFT_EYE].mean(axis=0)
     angle = math.degrees(math.atan2(left[1] - right[1], left[0] - right[0]))
-    # A square wider by sqrt(2) has all that any turn brings in, and crop() takes care of its size.
+    # A square larger by sqrt(2) covers any rotation; crop() samples it at the right scale.
     corners = np.reshape(np.asarray(roi, dtype=np.float64), (2, 2))
-    middle, wide = corners.mean(axis=0), math.ceil(size * math.sqrt(2))
+    center, wide = corners.mean(axis=0), math.ceil(size * math.sqrt(2))
     half = np.ptp(corners, axis=0) / 2 * wide / size
-    larger = crop(image, np.concatenate([middle - half, middle + half]), wide)
-    # crop() puts the middle of the ROI at pixel wide / 2.
-    matrix = cv2.getRotationMatrix2D((wide / 2, wide / 2), angle, 1.0)
+    larger = crop(image, np.concatenate([center - half, center + half]), wide)
+    # crop() maps the center of the ROI to pixel wide / 2.
+    matrix = np.asarray(cv2.getRotationMatrix2D((wide / 2, wide / 2), angle, 1.0), np.float64)
     matrix[:, 2] -= (wide - size) / 2
     return np.asarray(cv2.warpAffine(larger, matrix, (size, size)), dtype=np.uint8)

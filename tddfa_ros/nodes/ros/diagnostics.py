@@ -1,4 +1,4 @@
-"""What a node says about itself on /diagnostics: speed, latency, dropped frames, the device in use."""
+"""Diagnostics of a node: frame rate, latency, dropped frames, device."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -16,10 +17,12 @@ from rclpy.qos import QoSProfile
 
 from tddfa_ros.nodes.options import DiagnosticsOptions
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Numbers over the last few seconds; milliseconds, and NaN where nothing was measured."""
+    """Statistics of the last few seconds; times in ms, NaN where nothing was measured."""
 
     fps: float
     faces: int
@@ -37,13 +40,13 @@ class Snapshot:
 
 
 @dataclass
-class _Window:
-    """Frames of the last seconds, newest last: (time, value)."""
+class _Window(Generic[T]):
+    """Entries (time, value) of the last ``span`` seconds, newest last."""
 
     span: float
-    entries: deque[tuple[float, object]] = field(default_factory=deque)
+    entries: deque[tuple[float, T]] = field(default_factory=deque)
 
-    def add(self, now: float, value: object) -> None:
+    def add(self, now: float, value: T) -> None:
         self.entries.append((now, value))
         self.trim(now)
 
@@ -53,21 +56,26 @@ class _Window:
 
 
 class Statistics:
-    """Counts what happens to frames, from any thread; ``snapshot`` sums up the last ``span`` seconds."""
+    """Thread-safe frame statistics over a sliding window.
+
+    Args:
+        span: length of the window, s.
+        clock: monotonic clock, s.
+    """
 
     def __init__(self, span: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._span = span
         self._start = self._last_received = clock()
-        self._arrivals = _Window(span)
-        self._drops = _Window(span)
-        self._frames = _Window(span)
+        self._arrivals: _Window[None] = _Window(span)
+        self._drops: _Window[None] = _Window(span)
+        self._frames: _Window[tuple[float, dict[str, float], int]] = _Window(span)
         self._received = self._processed = self._dropped = self._failed = 0
         self._last_error = ""
 
     def received(self, dropped: bool) -> None:
-        """A frame arrived; ``dropped`` when an older one was thrown away for it."""
+        """Count a received frame; ``dropped`` if it replaced an unprocessed one."""
         with self._lock:
             now = self._last_received = self._clock()
             self._received += 1
@@ -77,22 +85,23 @@ class Statistics:
                 self._drops.add(now, None)
 
     def processed(self, latency: float, stages: Mapping[str, float], faces: int) -> None:
-        """A frame was published ``latency`` seconds after its stamp; ``stages`` are milliseconds."""
+        """Count a processed frame, published ``latency`` s after its stamp, with ``stages`` in ms."""
         with self._lock:
             self._processed += 1
             self._frames.add(self._clock(), (latency, dict(stages), faces))
 
-    def failed(self, sentence: str) -> None:
-        """A frame could not be used."""
+    def failed(self, message: str) -> None:
+        """Count a frame that could not be processed."""
         with self._lock:
             self._failed += 1
-            self._last_error = sentence
+            self._last_error = message
 
     def snapshot(self) -> Snapshot:
-        """Numbers of the last ``span`` seconds, and totals since the start."""
+        """Summarize the last ``span`` seconds, and totals since the start."""
         with self._lock:
             now = self._clock()
-            for window in (self._arrivals, self._drops, self._frames):
+            windows: tuple[_Window[Any], ...] = (self._arrivals, self._drops, self._frames)
+            for window in windows:
                 window.trim(now)
             frames = [value for _, value in self._frames.entries]
             arrivals, drops = len(self._arrivals.entries), len(self._drops.entries)
@@ -116,16 +125,16 @@ class Statistics:
 
 
 class Diagnostics:
-    """Publishes one DiagnosticStatus every second, whether frames arrive or not.
+    """Publishes a DiagnosticStatus once per second.
 
     Args:
-        node: the node that speaks.
-        statistics: where its numbers come from.
-        options: thresholds, read anew each time.
-        inputs: resolved names of the topics that it listens to.
-        facts: slowly changing truths, such as provider and camera model; values are one line of text.
-        state: why nothing is processed just now ("disabled", "idle"), or "" when it should be.
-        warnings: lasting reasons to warn, such as a GPU that was asked for and is not used.
+        node: node whose status is published.
+        statistics: frame statistics of the node.
+        options: returns the current thresholds.
+        inputs: resolved names of the input topics.
+        facts: returns further key-value pairs, such as execution provider and camera model.
+        state: returns why no frames are processed ("disabled", "idle"), or "" while they should be.
+        warnings: returns persistent warnings, such as a requested GPU that is not used.
     """
 
     def __init__(
@@ -151,48 +160,48 @@ class Diagnostics:
         self._publisher = node.create_publisher(
             DiagnosticArray, "/diagnostics", QoSProfile(depth=10)
         )
-        # A steady clock: with use_sim_time and a paused bag, silence has to be reported all the same.
+        # A steady clock reports silence also with use_sim_time and a paused bag.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(1.0, self.publish, clock=clock)
 
     def publish(self) -> None:
-        """Publish the state now."""
+        """Publish the status now."""
         message = DiagnosticArray(status=[self.status()])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
 
     def status(self) -> DiagnosticStatus:
-        """Level, one line, and every number as key and value."""
+        """Build the status: level, summary and all values."""
         now = self._statistics.snapshot()
         state, facts = self._state(), self._facts()
-        troubles = list(self._warnings())
+        problems = list(self._warnings())
         if not state:
-            troubles += find_problems(now, self._options(), self._inputs)
+            problems += find_problems(now, self._options(), self._inputs)
         summary = state or f"{now.fps:.1f} fps, {now.faces} faces, {now.latency_p50:.0f} ms"
         return DiagnosticStatus(
-            level=DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK,
+            level=DiagnosticStatus.WARN if problems else DiagnosticStatus.OK,
             name=self._node.get_fully_qualified_name().lstrip("/"),
             hardware_id=facts.get("provider", ""),
-            message="; ".join(troubles) if troubles else summary,
+            message="; ".join(problems) if problems else summary,
             values=[KeyValue(key=k, value=v) for k, v in (_values(now) | dict(facts)).items()],
         )
 
 
 def find_problems(now: Snapshot, limits: DiagnosticsOptions, inputs: str) -> list[str]:
-    """One short phrase for every threshold that is passed."""
+    """Describe each exceeded threshold in a short phrase."""
     if now.silence > limits.silence:
-        what = "nothing has arrived yet" if not now.received else f"silent for {now.silence:.0f} s"
+        what = "nothing received" if not now.received else f"no messages for {now.silence:.0f} s"
         return [f"{what} on {inputs}"]
-    troubles = []
+    problems = []
     if now.processed and now.fps < limits.min_fps:
-        troubles.append(f"only {now.fps:.1f} frames per second")
+        problems.append(f"low frame rate {now.fps:.1f} fps")
     if now.latency_p50 > limits.max_latency_ms:
-        troubles.append(f"median latency {now.latency_p50:.0f} ms")
+        problems.append(f"high median latency {now.latency_p50:.0f} ms")
     if now.drop_ratio > limits.max_drop_ratio:
-        troubles.append(f"{100 * now.drop_ratio:.0f} % of the frames are dropped")
+        problems.append(f"{100 * now.drop_ratio:.0f} % of frames dropped")
     if now.failed and not now.processed:
-        troubles.append(f"no frame could be used: {now.last_error}")
-    return troubles
+        problems.append(f"all frames failed: {now.last_error}")
+    return problems
 
 
 def _values(now: Snapshot) -> dict[str, str]:
@@ -215,6 +224,6 @@ def _values(now: Snapshot) -> dict[str, str]:
 
 
 def _mean_stages(frames: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of each stage over the frames that had it (detection does not run in every frame)."""
+    """Average each stage over the frames in which it ran (detection does not run in every frame)."""
     names = dict.fromkeys(name for frame in frames for name in frame)
     return {n: float(np.mean([f[n] for f in frames if n in f])) for n in names}

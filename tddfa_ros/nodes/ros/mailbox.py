@@ -1,4 +1,4 @@
-"""A one-slot mailbox and the worker thread that empties it: the newest item wins, nothing ever queues up."""
+"""One-slot mailbox and its worker thread: only the latest item is processed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """Holds at most one item; putting a second one replaces the first.
-
-    A queue in front of a slow consumer shows the past; a mailbox drops frames and stays in the present.
-    """
+    """Holds the latest item only: a slow consumer skips items instead of lagging behind a queue."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -23,11 +20,11 @@ class Mailbox(Generic[T]):
 
     @property
     def replaced(self) -> int:
-        """How many items were thrown away because a newer one came before anybody took them."""
+        """Number of items replaced before they were taken."""
         return self._replaced
 
     def put(self, item: T) -> bool:
-        """Leave an item, waking the consumer; True when an older item was thrown away for it."""
+        """Store an item and wake the consumer; return whether it replaced an older one."""
         with self._changed:
             dropped = self._item is not None
             self._replaced += dropped
@@ -36,28 +33,31 @@ class Mailbox(Generic[T]):
         return dropped
 
     def take(self, timeout: float | None = None) -> T | None:
-        """Wait for an item and take it out; None when the mailbox was closed or ``timeout`` seconds passed."""
+        """Wait for an item and remove it; return None when the mailbox is closed or after ``timeout`` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
             item, self._item = self._item, None
             return None if self._closed else item
 
     def clear(self) -> None:
-        """Throw away what is in the mailbox, without counting it as replaced."""
+        """Discard the item without counting it as replaced."""
         with self._changed:
             self._item = None
 
     def close(self) -> None:
-        """Wake the consumer for good; every later ``take`` returns None at once."""
+        """Close the mailbox: ``take`` returns None from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
 class Worker(Generic[T]):
-    """One daemon thread that hands each item of its mailbox to ``handle``.
+    """Daemon thread that processes the items of a mailbox.
 
-    An exception in ``handle`` is given to ``on_error`` and the thread goes on: one bad frame must not end a node.
+    Args:
+        handle: called with each item.
+        on_error: called with an exception raised by ``handle``; the thread continues, so that a bad frame does not end a node.
+        name: name of the thread.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Worker(Generic[T]):
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     def stop(self, timeout: float = 2.0) -> bool:
-        """Let the item in work finish, then end the thread; False when it did not end within ``timeout`` seconds."""
+        """End the thread after its current item; return whether it ended within ``timeout`` seconds."""
         self._closed = True
         self.mailbox.close()
         if self._thread is not threading.current_thread():
@@ -95,6 +95,6 @@ class Worker(Generic[T]):
             try:
                 self._handle(item)
             except Exception as error:
-                # While the node is being torn down, publishers vanish under the worker's feet.
+                # During shutdown publishers are destroyed while the worker runs.
                 if not self._closed:
                     self._on_error(error)

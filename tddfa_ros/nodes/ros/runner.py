@@ -1,4 +1,4 @@
-"""The life of a ROS process: initialise, build nodes, spin, end cleanly on SIGINT and SIGTERM with exit code 0."""
+"""Process of one or more nodes: initialize, build, spin, and exit cleanly on SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from tddfa_ros.errors import ConfigError, TddfaError
 from tddfa_ros.nodes.main import release_signals
 
 EXIT_USER_ERROR = 2
-"""Exit code when a node cannot start for a reason the user can change: a parameter, a missing model."""
+"""Exit code when a node cannot start because of a user error, such as a wrong parameter or a missing model."""
 
-_LOOK_UP_SECONDS = 0.5
-"""How often an idle process looks whether its context has been shut down."""
+_WAKE_PERIOD = 0.5
+"""Interval at which an idle executor checks whether its context was shut down, seconds."""
 
 _STOPPED = (KeyboardInterrupt, ExternalShutdownException, ROSInterruptException)
 
 
 def run(*factories: Callable[[], Node], args: Sequence[str] | None = None) -> int:
-    """Host the nodes that ``factories`` build in this process until it is told to stop.
+    """Run nodes in this process until SIGINT, SIGTERM or a shutdown of the context.
 
     Args:
-        factories: callables without arguments, usually node classes; a node with a ``close()`` method has it called
-            before it is destroyed, to stop its threads and devices.
-        args: command line, ``sys.argv`` when None.
+        factories: callables without arguments that build a node, usually node classes. ``close()`` of a node, where it has one,
+            is called before it is destroyed, to stop its threads and devices.
+        args: command line; None = ``sys.argv``.
 
     Returns:
-        The exit code: 0 after SIGINT, SIGTERM or a shutdown; 2 when a node cannot start, after one clear sentence: ROS
-        arguments that cannot be understood, a wrong parameter, a missing model.
+        The exit code: 0 after a signal or shutdown; 2 when a node cannot start (invalid ROS arguments or parameters, missing
+        model), after printing one sentence to stderr.
     """
     try:
         return _run(factories, args)
-    except KeyboardInterrupt:  # just when the end had begun for another reason
+    except KeyboardInterrupt:  # SIGINT during another shutdown
         return 0
 
 
@@ -55,15 +55,15 @@ def _run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None) ->
         _initialise(args)
         for factory in factories:
             nodes.append(factory())
-        # One thread: the heavy work of every node has a worker of its own. Not rclpy.experimental's EventsExecutor: in
-        # Kilted's 9.1.2 a node with any timer keeps it spinning at full load, and the timer never fires.
+        # One thread, because nodes do heavy work in their workers. Not rclpy.experimental's EventsExecutor: in Kilted's
+        # 9.1.2 a node with a timer keeps it spinning at full load, and the timer never fires.
         executor = SingleThreadedExecutor()
         for node in nodes:
             executor.add_node(node)
-        _keep_looking_up(nodes[0])
-        # From here on rclpy's own handler ends the spinning, as for SIGTERM. A KeyboardInterrupt on top of it can come so
-        # late on a busy machine that it hits the tear-down.
-        interrupt.wanted = False
+        _wake_periodically(nodes[0])
+        # From here on rclpy's handler ends the spinning. An additional KeyboardInterrupt could interrupt the shutdown on
+        # a busy machine.
+        interrupt.enabled = False
         executor.spin()
     except _STOPPED:
         pass
@@ -71,51 +71,50 @@ def _run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None) ->
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
     except Exception:
-        # A signal while a node is being built invalidates its context: what rclpy raises then is not a failure.
+        # A signal while a node is being built invalidates its context, and rclpy raises.
         if rclpy.ok():
             raise
     finally:
-        interrupt.wanted = False
+        interrupt.enabled = False
         _tear_down(executor, nodes)
     return 0
 
 
-def _keep_looking_up(node: Node) -> None:
-    """Wake the executor now and then, so that a signal always ends it.
+def _wake_periodically(node: Node) -> None:
+    """Wake the executor periodically, so that a signal always ends it.
 
-    rclpy's signal thread first wakes the executor and then shuts the context down. An executor that is quicker looks at a
-    context that is still valid, and waits again: for ever, in a node without timers and messages. The steady clock goes on
-    while simulated time stands.
+    rclpy's signal handler wakes the executor before it shuts down the context. An executor that checks the context in between
+    waits again, forever in a node without timers and messages. The steady clock also runs while simulated time is paused.
     """
-    node.create_timer(_LOOK_UP_SECONDS, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
+    node.create_timer(_WAKE_PERIOD, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 class _Interrupt:
-    """Handler of SIGINT: one KeyboardInterrupt while nodes are being built, none afterwards.
+    """SIGINT handler: raises one KeyboardInterrupt while nodes are being built, none afterwards.
 
-    A function and not ``SIG_IGN``: Python prints a complaint when a signal was caught just before it was ignored.
+    Not ``SIG_IGN``: Python prints a warning when a signal arrived just before it was ignored.
     """
 
     def __init__(self) -> None:
-        self.wanted = True
+        self.enabled = True
 
     def install(self) -> None:
-        """Before ``rclpy.init``, whose handler calls the one that it finds."""
+        """Install the handler, before ``rclpy.init``, whose own handler calls the previous one."""
         release_signals()
         with contextlib.suppress(ValueError):  # not in the main thread
             signal.signal(signal.SIGINT, self)
 
     def __call__(self, *_: Any) -> None:
-        if self.wanted:
-            self.wanted = False
+        if self.enabled:
+            self.enabled = False
             raise KeyboardInterrupt
 
 
 def own_arguments(arguments: Sequence[str]) -> list[str]:
-    """A command line without its ROS arguments.
+    """Remove the ROS arguments from a command line.
 
     Raises:
-        ConfigError: they cannot be understood.
+        ConfigError: the ROS arguments are invalid.
     """
     try:
         return list(remove_ros_args(list(arguments)))
@@ -124,9 +123,9 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def _initialise(args: Sequence[str] | None) -> None:
-    """``rclpy.init``; what it cannot read in the command line is the user's to change."""
+    """Call ``rclpy.init``; convert its errors to :class:`ConfigError`."""
     try:
-        # Not used as a context manager: Humble's init returns None.
+        # Not a context manager: Humble's init returns None.
         rclpy.init(args=list(args) if args is not None else None)
     except _STOPPED:
         raise
@@ -135,7 +134,7 @@ def _initialise(args: Sequence[str] | None) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What rcl reports, without the places in its source code and the name of its own function."""
+    """Strip source locations and function names from an error message of rcl."""
     if type(error).__name__ == "UnknownROSArgsError":
         return f"unknown ROS arguments {error}"
     text = re.sub(r", at [^,\n]+:\d+", "", str(error)).removeprefix("failed to initialize rcl: ")
@@ -143,7 +142,7 @@ def _reason(error: Exception) -> str:
 
 
 def _tear_down(executor: Any, nodes: Sequence[Node]) -> None:
-    """Stop threads, destroy nodes, shut the context down; a second signal meanwhile (launch sends one) does nothing."""
+    """Stop threads, destroy nodes and shut down the context, ignoring a second signal as sent by launch."""
     for node in nodes:
         with contextlib.suppress(Exception):
             close = getattr(node, "close", None)

@@ -1,4 +1,4 @@
-"""Log lines that do not repeat every frame."""
+"""Throttled logging for messages that could repeat every frame."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from tddfa_ros.errors import TddfaError
 
 
 class ThrottledLog:
-    """A node's log in which each kind of line appears once, and again at most every ``period`` seconds.
+    """Logger that writes each kind of message at most once per ``period``, with the number of suppressed repetitions.
 
-    A repeated line says how often it was held back meanwhile, so that a lasting fault stays visible without flooding.
+    Args:
+        logger: logger of a node.
+        period: minimum interval between messages of a kind, s.
+        clock: monotonic clock, s.
     """
 
     def __init__(
@@ -30,35 +33,35 @@ class ThrottledLog:
         self._last: dict[str, float] = {}
         self._held: dict[str, int] = {}
 
-    def error(self, kind: str, sentence: str) -> bool:
-        """Log an error of a kind (any short key); True when the line was really written."""
-        return self._write("error", kind, sentence)
+    def error(self, kind: str, message: str) -> bool:
+        """Log an error of a kind (any key); return whether it was written."""
+        return self._write("error", kind, message)
 
-    def warning(self, kind: str, sentence: str) -> bool:
-        """Log a warning of a kind; True when the line was really written."""
-        return self._write("warning", kind, sentence)
+    def warning(self, kind: str, message: str) -> bool:
+        """Log a warning of a kind (any key); return whether it was written."""
+        return self._write("warning", kind, message)
 
-    def once(self, kind: str, sentence: str) -> bool:
-        """Log an informational line the first time its kind comes up, and never again."""
+    def once(self, kind: str, message: str) -> bool:
+        """Log an info message of a kind once; return whether it was written."""
         if not self._is_new(kind):
             return False
-        self._logger.info(sentence)
+        self._logger.info(message)
         return True
 
-    def warning_once(self, sentence: str) -> bool:
-        """Log a warning the first time it comes up, and never again."""
-        if not self._is_new(sentence):
+    def warning_once(self, message: str) -> bool:
+        """Log a warning once; return whether it was written."""
+        if not self._is_new(message):
             return False
-        self._logger.warning(sentence)
+        self._logger.warning(message)
         return True
 
     def exception(self, doing: str, error: Exception) -> bool:
-        """Log what went wrong while ``doing`` something (for example ``"processing an image"``).
+        """Log an exception raised while ``doing`` something, such as ``"processing an image"``; return whether it was written.
 
-        A :class:`TddfaError` is a sentence already; anything else is named with its type, because it is a bug.
+        The message of a :class:`TddfaError` is logged as it is; any other exception is a bug and logged with its type.
         """
         if isinstance(error, TddfaError):
-            # Numbers vary from frame to frame (sizes, counts); the kind of failure does not.
+            # Ignore numbers in the kind: sizes and counts vary from frame to frame.
             return self.error(re.sub(r"[\d.]+", "#", f"{doing}:{error}"), str(error))
         kind = type(error).__name__
         return self.error(f"{doing}:{kind}", f"unexpected {kind} while {doing}: {error}")
@@ -70,7 +73,7 @@ class ThrottledLog:
             self._last[kind] = self._clock()
             return True
 
-    def _write(self, level: str, kind: str, sentence: str) -> bool:
+    def _write(self, level: str, kind: str, message: str) -> bool:
         with self._lock:
             now = self._clock()
             last = self._last.get(kind)
@@ -79,10 +82,10 @@ class ThrottledLog:
                 return False
             self._last[kind] = now
             held = self._held.pop(kind, 0)
-        suffix = f" (and {held} times more since)" if held else ""
-        # One call site per level: rclpy refuses a logger call that changes its severity.
+        suffix = f" (repeated {held} times since)" if held else ""
+        # One call site per level: rclpy rejects a call site that changes its severity.
         if level == "error":
-            self._logger.error(sentence + suffix)
+            self._logger.error(message + suffix)
         else:
-            self._logger.warning(sentence + suffix)
+            self._logger.warning(message + suffix)
         return True

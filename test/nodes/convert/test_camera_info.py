@@ -46,7 +46,7 @@ def read(message: CameraInfo, *size: int) -> Intrinsics:
     return found
 
 
-def test_a_calibration_as_it_stands() -> None:
+def test_calibration_without_roi_and_binning() -> None:
     camera = read(info())
     assert (camera.width, camera.height, camera.assumed) == (1280, 720, False)
     np.testing.assert_array_equal(camera.k, [[900, 0, 650], [0, 910, 350], [0, 0, 1]])
@@ -61,7 +61,7 @@ def test_zero_k_is_an_uncalibrated_camera() -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", ["k", "d"])
 @pytest.mark.parametrize("index", [0, 2, 4])
-def test_numbers_that_are_none(place: str, index: int, bad: float) -> None:
+def test_invalid_launch_numbers(place: str, index: int, bad: float) -> None:
     message = info()
     getattr(message, place)[index] = bad
     with pytest.raises(CameraError, match="NaN or infinity") as error:
@@ -70,14 +70,14 @@ def test_numbers_that_are_none(place: str, index: int, bad: float) -> None:
 
 
 @pytest.mark.parametrize("index", [0, 4])
-def test_a_negative_focal_length(index: int) -> None:
+def test_rejects_negative_focal_length(index: int) -> None:
     message = info()
     message.k[index] = -900.0
     with pytest.raises(CameraError, match="focal length"):
         intrinsics_from_message(message)
 
 
-def test_no_focal_length_across_is_no_calibration_but_down_is_an_error() -> None:
+def test_zero_fx_is_uncalibrated_zero_fy_is_error() -> None:
     assert intrinsics_from_message(info(k=[0.0, 0, 650, 0, 910, 350, 0, 0, 1])) is None
     with pytest.raises(CameraError, match="focal length"):
         intrinsics_from_message(info(k=[900.0, 0, 650, 0, 0, 350, 0, 0, 1]))
@@ -94,7 +94,7 @@ def test_binning_averages_neighbouring_pixels(bx: int, by: int) -> None:
     np.testing.assert_allclose(back, project(read(info())), atol=1e-9)
 
 
-def test_a_region_of_interest_shifts_the_picture() -> None:
+def test_roi_shifts_principal_point() -> None:
     message = info()
     message.roi.x_offset, message.roi.y_offset = 200, 100
     message.roi.width, message.roi.height = 640, 480
@@ -103,7 +103,7 @@ def test_a_region_of_interest_shifts_the_picture() -> None:
     np.testing.assert_allclose(project(camera) + (200, 100), project(read(info())), atol=1e-9)
 
 
-def test_a_region_of_interest_is_binned_after_it_is_cut_out() -> None:
+def test_binning_applies_after_roi() -> None:
     message = info(binning_x=2, binning_y=2)
     message.roi.x_offset, message.roi.y_offset = 200, 100
     message.roi.width, message.roi.height = 640, 480
@@ -113,14 +113,14 @@ def test_a_region_of_interest_is_binned_after_it_is_cut_out() -> None:
     np.testing.assert_allclose(back, project(read(info())), atol=1e-9)
 
 
-def test_a_region_without_size_is_the_whole_picture() -> None:
+def test_roi_without_size_is_full_image() -> None:
     message = info()
     message.roi.x_offset = 200
     assert read(message).k[0, 2] == 650
 
 
 @pytest.mark.parametrize("size", [(640, 360), (1920, 1080), (1280, 720)])
-def test_resized_pictures(size: tuple[int, int]) -> None:
+def test_intrinsics_of_resized_images(size: tuple[int, int]) -> None:
     camera = read(info(), *size)
     assert (camera.width, camera.height) == size
     factor = size[0] / 1280
@@ -128,27 +128,27 @@ def test_resized_pictures(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(back, project(read(info())), atol=1e-9)
 
 
-def test_a_resized_picture_shows_the_same_thing_where_the_model_says() -> None:
+def test_scaled_intrinsics_match_resized_image() -> None:
     """A dot drawn where the large camera sees a point is found where the small camera sees it."""
     large, small = read(info()), read(info(), 320, 180)
     x, y = project(large)[2].round().astype(int)
-    picture = np.zeros((720, 1280), np.float32)
-    cv2.circle(picture, (int(x), int(y)), 20, 1.0, -1)
-    shrunk = cv2.resize(picture, (320, 180), interpolation=cv2.INTER_AREA)
+    full = np.zeros((720, 1280), np.float32)
+    cv2.circle(full, (int(x), int(y)), 20, 1.0, -1)
+    shrunk = cv2.resize(full, (320, 180), interpolation=cv2.INTER_AREA)
     moments = cv2.moments(shrunk)
-    centre = np.array([moments["m10"], moments["m01"]]) / moments["m00"]
+    center = np.array([moments["m10"], moments["m01"]]) / moments["m00"]
     shift = (project(large)[2] - (x, y)) / 4
-    np.testing.assert_allclose(project(small)[2] - shift, centre, atol=0.05)
+    np.testing.assert_allclose(project(small)[2] - shift, center, atol=0.05)
 
 
-def test_pictures_of_another_shape_are_refused() -> None:
-    with pytest.raises(CameraError, match=r"1280x720 .* 640x480: the aspect ratio"):
+def test_rejects_images_of_other_aspect_ratio() -> None:
+    with pytest.raises(CameraError, match=r"1280x720 .* 640x480 px images: the aspect ratio"):
         intrinsics_from_message(info(), 640, 480)
     # A row more or less, as some resizers leave, is no other shape.
     assert read(info(), 640, 359).height == 359
 
 
-def test_a_driver_that_leaves_the_size_out() -> None:
+def test_camera_info_without_size() -> None:
     camera = read(info(width=0, height=0), 640, 480)
     assert (camera.width, camera.height) == (640, 480)
     assert camera.k[0, 0] == 900
@@ -172,7 +172,7 @@ def test_distortion_that_it_does_not(model: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 4, 5, 8, 14])
-def test_there_and_back(count: int) -> None:
+def test_round_trip(count: int) -> None:
     before = Intrinsics(1280, 720, read(info()).k, 0.01 * np.arange(1, count + 1))
     header = Header(frame_id="camera")
     message = camera_info_message(before, header)
@@ -187,7 +187,7 @@ def test_there_and_back(count: int) -> None:
     assert message.p[3] == message.p[7] == message.p[11] == 0
 
 
-def test_an_uncalibrated_camera_as_message() -> None:
+def test_uncalibrated_camera_info() -> None:
     message = camera_info_message(None, Header(), width=640, height=480)
     assert (message.width, message.height) == (640, 480)
     assert not np.any(message.k)

@@ -47,7 +47,7 @@ def converter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def picture() -> NDArray[np.uint8]:
+def pixels() -> NDArray[np.uint8]:
     """Random colors: a swapped channel or row cannot go unseen."""
     return np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
 
@@ -65,8 +65,8 @@ def message(
     return deserialize_message(serialize_message(made), Image)
 
 
-def rows_of(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(picture).reshape(HEIGHT, -1).view(np.uint8)
+def rows_of(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(pixels).reshape(HEIGHT, -1).view(np.uint8)
 
 
 # --- color and gray ---
@@ -77,17 +77,17 @@ def rows_of(picture: NDArray[Any]) -> NDArray[np.uint8]:
     ("encoding", "order"),
     [("bgr8", "bgr"), ("rgb8", "rgb"), ("bgra8", "bgra"), ("rgba8", "rgba"), ("8UC3", "bgr"), ("8UC4", "bgra")],
 )  # fmt: skip
-def test_color(converter: str, picture: Any, encoding: str, order: str, padding: int) -> None:
-    channels = {"b": picture[..., 0], "g": picture[..., 1], "r": picture[..., 2]}
+def test_color(converter: str, pixels: Any, encoding: str, order: str, padding: int) -> None:
+    channels = {"b": pixels[..., 0], "g": pixels[..., 1], "r": pixels[..., 2]}
     channels["a"] = np.full((HEIGHT, WIDTH), 77, np.uint8)
     rows = rows_of(np.stack([channels[c] for c in order], axis=-1))
-    np.testing.assert_array_equal(to_bgr(message(encoding, rows, padding)), picture)
+    np.testing.assert_array_equal(to_bgr(message(encoding, rows, padding)), pixels)
 
 
 @pytest.mark.parametrize("padding", [0, 5])
 @pytest.mark.parametrize("encoding", ["mono8", "8UC1"])
-def test_gray(converter: str, picture: Any, encoding: str, padding: int) -> None:
-    gray = picture[..., 0]
+def test_gray(converter: str, pixels: Any, encoding: str, padding: int) -> None:
+    gray = pixels[..., 0]
     expected = np.repeat(gray[..., None], 3, axis=2)
     np.testing.assert_array_equal(to_bgr(message(encoding, rows_of(gray), padding)), expected)
 
@@ -106,17 +106,17 @@ def test_gray_of_16_bit(converter: str, encoding: str, bigendian: bool) -> None:
 
 @pytest.mark.parametrize("bigendian", [False, True])
 @pytest.mark.parametrize("encoding", ["bgr16", "rgb16", "bgra16", "rgba16"])
-def test_color_of_16_bit(converter: str, picture: Any, encoding: str, bigendian: bool) -> None:
+def test_color_of_16_bit(converter: str, pixels: Any, encoding: str, bigendian: bool) -> None:
     # 257 * v is the 16-bit value of an 8-bit v.
-    channels = dict(zip("bgra", [*np.moveaxis(picture, 2, 0), picture[..., 0]], strict=True))
+    channels = dict(zip("bgra", [*np.moveaxis(pixels, 2, 0), pixels[..., 0]], strict=True))
     wide = np.stack([channels[c] for c in encoding.removesuffix("16")], axis=-1)
     rows = rows_of((wide.astype(np.uint16) * 257).astype(">u2" if bigendian else "<u2"))
-    np.testing.assert_array_equal(to_bgr(message(encoding, rows, bigendian=bigendian)), picture)
+    np.testing.assert_array_equal(to_bgr(message(encoding, rows, bigendian=bigendian)), pixels)
 
 
-def test_bigendian_means_nothing_for_bytes(converter: str, picture: Any) -> None:
-    swapped = message("rgb8", rows_of(picture[..., ::-1]), bigendian=True)
-    np.testing.assert_array_equal(to_bgr(swapped), picture)
+def test_bigendian_is_ignored_for_bytes(converter: str, pixels: Any) -> None:
+    swapped = message("rgb8", rows_of(pixels[..., ::-1]), bigendian=True)
+    np.testing.assert_array_equal(to_bgr(swapped), pixels)
 
 
 # --- YUV: ITU-R BT.601, studio range, as V4L2 cameras send ---
@@ -131,7 +131,7 @@ def bgr_of_yuv(y: Any, u: Any, v: Any) -> NDArray[np.float64]:
     return np.clip(bgr, 0, 255)
 
 
-def yuv_picture(half_rows: bool) -> tuple[Any, Any, Any]:
+def yuv_image(half_rows: bool) -> tuple[Any, Any, Any]:
     """Luma (h, w) and its subsampled chroma."""
     rng = np.random.default_rng(3)
     rows = HEIGHT // 2 if half_rows else HEIGHT
@@ -146,7 +146,7 @@ def yuv_picture(half_rows: bool) -> tuple[Any, Any, Any]:
     [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")],
 )
 def test_packed_yuv(converter: str, encoding: str, order: str, padding: int) -> None:
-    y, u, v = yuv_picture(half_rows=False)
+    y, u, v = yuv_image(half_rows=False)
     luma = iter((y[:, 0::2], y[:, 1::2]))
     parts = [{"u": u, "v": v}[c] if c != "y" else next(luma) for c in order]
     rows = np.stack(parts, axis=-1).reshape(HEIGHT, 2 * WIDTH)
@@ -154,13 +154,13 @@ def test_packed_yuv(converter: str, encoding: str, order: str, padding: int) -> 
     np.testing.assert_allclose(to_bgr(message(encoding, rows, padding)), expected, atol=1.5)
 
 
-@pytest.mark.parametrize("convention", ["rows of the picture", "rows in memory"])
+@pytest.mark.parametrize("convention", ["rows of luma", "rows in memory"])
 @pytest.mark.parametrize("padding", [0, 16])
 @pytest.mark.parametrize("encoding", ["nv12", "nv21"])
 def test_planar_yuv(converter: str, encoding: str, padding: int, convention: str) -> None:
-    y, u, v = yuv_picture(half_rows=True)
+    y, u, v = yuv_image(half_rows=True)
     chroma = np.stack([u, v] if encoding == "nv12" else [v, u], axis=-1).reshape(-1, WIDTH)
-    height = HEIGHT if convention == "rows of the picture" else HEIGHT * 3 // 2
+    height = HEIGHT if convention == "rows of luma" else HEIGHT * 3 // 2
     sent = message(encoding, np.vstack([y, chroma]), padding, height=height)
     twice = [c.repeat(2, axis=0).repeat(2, axis=1) for c in (u, v)]
     result = to_bgr(sent)
@@ -168,7 +168,7 @@ def test_planar_yuv(converter: str, encoding: str, padding: int, convention: str
     np.testing.assert_allclose(result, bgr_of_yuv(y, *twice), atol=1.5)
 
 
-# --- Bayer: each missing color is the mean of its nearest neighbours ---
+# --- Bayer: each missing color is the mean of its nearest neighbors ---
 
 
 def demosaic(mosaic: NDArray[Any], pattern: str) -> NDArray[np.float64]:
@@ -216,7 +216,7 @@ def test_every_encoding_is_tested() -> None:
     assert set(LAYOUTS) == tested
 
 
-def test_both_libraries_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_converters_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     if len(CONVERTERS) < 2:
         pytest.skip(f"only {', '.join(CONVERTERS)} is usable here")
     rng = np.random.default_rng(6)
@@ -231,20 +231,20 @@ def test_both_libraries_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(*results, err_msg=encoding)
 
 
-def test_cv_bridge_is_preferred_and_rosbags_image_stands_in() -> None:
+def test_cv_bridge_with_fallback_to_rosbags_image() -> None:
     images._converter.cache_clear()
     chosen, expected = images._converter(), CONVERTERS.get("cv_bridge")
     assert getattr(chosen, "__func__", chosen) == getattr(expected, "__func__", expected)
     assert "rosbags-image" in CONVERTERS
 
 
-def test_a_plain_bgr8_picture_is_not_copied(picture: Any) -> None:
-    sent = message("bgr8", rows_of(picture))
+def test_bgr8_without_padding_is_not_copied(pixels: Any) -> None:
+    sent = message("bgr8", rows_of(pixels))
     assert np.shares_memory(to_bgr(sent), np.frombuffer(sent.data, np.uint8))
 
 
-def test_results_are_contiguous_and_of_the_right_type(converter: str, picture: Any) -> None:
-    for sent in (message("bgr8", rows_of(picture), 8), message("rgb8", rows_of(picture))):
+def test_results_are_contiguous_and_of_the_right_type(converter: str, pixels: Any) -> None:
+    for sent in (message("bgr8", rows_of(pixels), 8), message("rgb8", rows_of(pixels))):
         result = to_bgr(sent)
         assert result.flags.c_contiguous
         assert result.dtype == np.uint8
@@ -260,39 +260,39 @@ def refusal(sent: Any) -> str:
     return str(error.value)
 
 
-def test_truncated_data(picture: Any) -> None:
-    rows = rows_of(picture)
+def test_truncated_data(pixels: Any) -> None:
+    rows = rows_of(pixels)
     cut = message("bgr8", rows, data=array("B", rows.tobytes()[:-1]))
     assert "needs 576 bytes, but 575 arrived" in refusal(cut)
     assert "truncated" in refusal(message("bgr8", rows, data=array("B")))
-    assert "truncated" in refusal(message("nv12", rows_of(picture[..., 0])[:-3]))
+    assert "truncated" in refusal(message("nv12", rows_of(pixels[..., 0])[:-3]))
 
 
-def test_the_last_row_may_lack_its_padding(picture: Any) -> None:
-    padded = np.pad(rows_of(picture), ((0, 0), (0, 8)))
+def test_last_row_without_padding(pixels: Any) -> None:
+    padded = np.pad(rows_of(pixels), ((0, 0), (0, 8)))
     short = message("bgr8", padded, data=array("B", padded.tobytes()[:-8]))
     short.step = padded.shape[1]
-    np.testing.assert_array_equal(to_bgr(short), picture)
+    np.testing.assert_array_equal(to_bgr(short), pixels)
 
 
 @pytest.mark.parametrize(("encoding", "step"), [("bgr8", 47), ("bgr8", 0), ("mono16", 31), ("yuv422", 16)])  # fmt: skip
-def test_wrong_step(picture: Any, encoding: str, step: int) -> None:
-    text = refusal(message(encoding, rows_of(picture), step=step))
+def test_wrong_step(pixels: Any, encoding: str, step: int) -> None:
+    text = refusal(message(encoding, rows_of(pixels), step=step))
     assert "wrong step" in text
     assert str(step) in text
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, HEIGHT), (WIDTH, 0), (0, 0)])
-def test_zero_size(picture: Any, width: int, height: int) -> None:
-    assert "zero size" in refusal(message("bgr8", rows_of(picture), width=width, height=height))
+def test_zero_size(pixels: Any, width: int, height: int) -> None:
+    assert "zero size" in refusal(message("bgr8", rows_of(pixels), width=width, height=height))
 
 
 @pytest.mark.parametrize("encoding", ["", "jpeg", "BGR8", "32FC1", "8UC2", "bayer_rggb12"])
-def test_unknown_encoding(picture: Any, encoding: str) -> None:
-    assert f"'{encoding}'" in refusal(message(encoding, rows_of(picture)))
+def test_unknown_encoding(pixels: Any, encoding: str) -> None:
+    assert f"'{encoding}'" in refusal(message(encoding, rows_of(pixels)))
 
 
-def test_depth_with_nan_is_no_picture() -> None:
+def test_rejects_depth_encoding() -> None:
     depth = np.full((HEIGHT, WIDTH), np.nan, np.float32)
     assert "32FC1" in refusal(message("32FC1", rows_of(depth)))
 
@@ -300,18 +300,18 @@ def test_depth_with_nan_is_no_picture() -> None:
 @pytest.mark.parametrize(
     ("encoding", "size"), [("yuv422", (15, 12)), ("yuyv", (15, 12)), ("nv12", (15, 12)), ("nv12", (16, 11))]
 )  # fmt: skip
-def test_odd_sides_of_subsampled_pictures(picture: Any, encoding: str, size: Any) -> None:
-    rows = rows_of(picture)
+def test_rejects_odd_size_of_subsampled_images(pixels: Any, encoding: str, size: Any) -> None:
+    rows = rows_of(pixels)
     assert "even" in refusal(message(encoding, rows, width=size[0], height=size[1]))
 
 
-def test_a_huge_size_is_not_allocated(picture: Any) -> None:
-    huge = message("bgr8", rows_of(picture), width=2**31, height=2**31, step=2**32 - 1)
+def test_huge_size_is_rejected_without_allocation(pixels: Any) -> None:
+    huge = message("bgr8", rows_of(pixels), width=2**31, height=2**31, step=2**32 - 1)
     assert "wrong step" in refusal(huge)
-    assert "truncated" in refusal(message("mono8", rows_of(picture), height=2**32 - 1))
+    assert "truncated" in refusal(message("mono8", rows_of(pixels), height=2**32 - 1))
 
 
-def test_the_smallest_pictures(converter: str) -> None:
+def test_smallest_images(converter: str) -> None:
     for encoding, layout in LAYOUTS.items():
         side = 2 if layout.even_width else 1
         rows = side * 3 // 2 if layout.even_height else side
@@ -339,8 +339,8 @@ def encoded(image: Any, suffix: str, *flags: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["png", "bgr8; png compressed bgr8", "rgb8; png compressed bgr8"])
-def test_png_is_exact(picture: Any, name: str) -> None:
-    np.testing.assert_array_equal(to_bgr(compressed(encoded(picture, ".png"), name)), picture)
+def test_png_is_exact(pixels: Any, name: str) -> None:
+    np.testing.assert_array_equal(to_bgr(compressed(encoded(pixels, ".png"), name)), pixels)
 
 
 def test_jpeg_is_close(astronaut: Any) -> None:
@@ -348,17 +348,17 @@ def test_jpeg_is_close(astronaut: Any) -> None:
     assert np.abs(to_bgr(sent).astype(int) - astronaut).mean() < 3
 
 
-def test_compressed_rgb_is_turned_round(picture: Any) -> None:
-    swapped = encoded(picture[..., ::-1], ".png")
-    np.testing.assert_array_equal(to_bgr(compressed(swapped, "rgb8; png compressed rgb8")), picture)
+def test_compressed_rgb_is_swapped(pixels: Any) -> None:
+    swapped = encoded(pixels[..., ::-1], ".png")
+    np.testing.assert_array_equal(to_bgr(compressed(swapped, "rgb8; png compressed rgb8")), pixels)
 
 
-def test_compressed_gray_and_alpha_and_16_bit(picture: Any) -> None:
-    gray = picture[..., 0]
+def test_compressed_gray_and_alpha_and_16_bit(pixels: Any) -> None:
+    gray = pixels[..., 0]
     three = np.repeat(gray[..., None], 3, axis=2)
     np.testing.assert_array_equal(to_bgr(compressed(encoded(gray, ".png"), "png")), three)
-    alpha = np.dstack([picture, gray])
-    np.testing.assert_array_equal(to_bgr(compressed(encoded(alpha, ".png"), "png")), picture)
+    alpha = np.dstack([pixels, gray])
+    np.testing.assert_array_equal(to_bgr(compressed(encoded(alpha, ".png"), "png")), pixels)
     wide = gray.astype(np.uint16) * 257
     sent = compressed(encoded(wide, ".png"), "mono16; png compressed ")
     np.testing.assert_array_equal(to_bgr(sent), three)
@@ -366,12 +366,12 @@ def test_compressed_gray_and_alpha_and_16_bit(picture: Any) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 @pytest.mark.parametrize("kept", [0.98, 0.5, 0.02])
-def test_truncated_compressed_pictures(astronaut: Any, suffix: str, kept: float) -> None:
+def test_truncated_compressed_images(astronaut: Any, suffix: str, kept: float) -> None:
     data = encoded(astronaut, suffix)
     refusal(compressed(data[: int(kept * len(data))], suffix[1:]))
 
 
-def test_padding_behind_a_jpeg_is_harmless(astronaut: Any) -> None:
+def test_jpeg_with_trailing_padding(astronaut: Any) -> None:
     data = encoded(astronaut, ".jpg")
     padded = to_bgr(compressed(data + bytes(5000), "jpeg"))
     np.testing.assert_array_equal(padded, to_bgr(compressed(data, "jpeg")))
@@ -381,35 +381,35 @@ def test_padding_behind_a_jpeg_is_harmless(astronaut: Any) -> None:
     ("data", "name", "word"),
     [
         (b"", "jpeg", "empty"),
-        (b"no picture at all", "jpeg", "cannot be decoded"),
+        (b"no image at all", "jpeg", "cannot be decoded"),
         (b"\xff\xd8\xff\xda\xff\xd9", "jpeg", "cannot be decoded"),
         (b"x" * 64, "32FC1; compressedDepth png", "compressedDepth"),
     ],
 )
-def test_bad_compressed_pictures(data: bytes, name: str, word: str) -> None:
+def test_rejects_invalid_compressed_images(data: bytes, name: str, word: str) -> None:
     assert word in refusal(compressed(data, name))
 
 
 # --- and back ---
 
 
-def test_a_picture_as_message_and_back(picture: Any) -> None:
+def test_image_message_round_trip(pixels: Any) -> None:
     header = Header(frame_id="camera")
-    sent = deserialize_message(serialize_message(image_message(picture, header)), Image)
+    sent = deserialize_message(serialize_message(image_message(pixels, header)), Image)
     assert (sent.width, sent.height, sent.step) == (WIDTH, HEIGHT, 3 * WIDTH)
     assert sent.encoding == "bgr8"
     assert sent.is_bigendian == int(sys.byteorder == "big")
     assert sent.header == header
-    np.testing.assert_array_equal(to_bgr(sent), picture)
+    np.testing.assert_array_equal(to_bgr(sent), pixels)
 
 
-def test_data_go_in_as_the_type_that_rclpy_does_not_check(picture: Any) -> None:
-    assert isinstance(image_message(picture, Header()).data, array)
-    assert isinstance(compressed_message(picture, Header()).data, array)
+def test_message_data_is_array_array(pixels: Any) -> None:
+    assert isinstance(image_message(pixels, Header()).data, array)
+    assert isinstance(compressed_message(pixels, Header()).data, array)
 
 
-def test_a_slice_of_a_picture_as_message(picture: Any) -> None:
-    part = picture[2:9, 3:11]
+def test_image_slice_to_message(pixels: Any) -> None:
+    part = pixels[2:9, 3:11]
     np.testing.assert_array_equal(to_bgr(image_message(part, Header())), part)
 
 
@@ -421,7 +421,7 @@ def test_jpeg_message_keeps_colors_and_obeys_the_quality(astronaut: Any) -> None
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3)])
-def test_only_bgr_pictures_become_messages(shape: Any) -> None:
+def test_rejects_non_bgr_arrays(shape: Any) -> None:
     with pytest.raises(ImageError):
         image_message(np.zeros(shape, np.uint8), Header())
     with pytest.raises(ImageError):

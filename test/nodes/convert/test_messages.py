@@ -74,7 +74,7 @@ def over_the_wire(message: FaceMesh) -> FaceMesh:
         (uint8_sequence, "B", np.uint8),
     ],
 )
-def test_sequences_keep_order_and_value(make, code: str, dtype: type) -> None:
+def test_sequences_keep_order_and_values(make, code: str, dtype: type) -> None:
     values = np.arange(24).reshape(4, 3, 2)
     made = make(np.asfortranarray(values))
     assert isinstance(made, array)
@@ -92,7 +92,7 @@ def test_read_only_and_strided_arrays_are_copied(model: MorphableModel) -> None:
     assert list(made[3:]) == [6.0, 7.0, 8.0]
 
 
-def test_a_face_comes_back_from_its_message(
+def test_face_round_trips_through_message(
     face: TrackedFace, header: Header, model: MorphableModel
 ) -> None:
     message = over_the_wire(face_mesh_message(face, header))
@@ -106,7 +106,7 @@ def test_a_face_comes_back_from_its_message(
     np.testing.assert_allclose(back.vertices_metric, points_from(message.vertices), atol=1e-5)
 
 
-def test_fields_hold_what_the_interface_says(face: TrackedFace, header: Header) -> None:
+def test_message_fields(face: TrackedFace, header: Header) -> None:
     message = over_the_wire(face_mesh_message(face, header))
     assert message.header == header
     assert message.topology_id == face.model.topology_id
@@ -128,22 +128,20 @@ def test_fields_hold_what_the_interface_says(face: TrackedFace, header: Header) 
     )
 
 
-def test_a_calibrated_camera_is_said_to_be_one(face: TrackedFace, header: Header) -> None:
+def test_calibrated_camera_description(face: TrackedFace, header: Header) -> None:
     k = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])
     calibrated = face.replace(intrinsics=Intrinsics(640, 480, k))
     assert face_mesh_message(calibrated, header).scale_source == FaceMesh.SCALE_CALIBRATED
     assert face_landmarks_message(calibrated, header).scale_source == FaceLandmarks.SCALE_CALIBRATED
 
 
-def test_dense_arrays_are_left_out_on_request(face: TrackedFace, header: Header) -> None:
+def test_dense_arrays_are_optional(face: TrackedFace, header: Header) -> None:
     message = face_mesh_message(face, header, vertices=False, image_vertices=False)
     assert len(message.vertices) == len(message.vertices_image) == 0
     assert "head" not in vars(face), "the dense mesh was computed for nobody"
 
 
-def test_landmarks_message_is_the_mesh_message_without_the_mesh(
-    face: TrackedFace, header: Header
-) -> None:
+def test_landmarks_message_matches_mesh_message(face: TrackedFace, header: Header) -> None:
     mesh, light = face_mesh_message(face, header), face_landmarks_message(face, header)
     for name in ("id", "confidence", "header", "head_pose", "scale_source", "expression"):
         assert getattr(mesh, name) == getattr(light, name)
@@ -151,7 +149,7 @@ def test_landmarks_message_is_the_mesh_message_without_the_mesh(
         np.testing.assert_array_equal(getattr(mesh, name), getattr(light, name))
 
 
-def test_all_faces_come_back_with_the_camera_of_the_message(
+def test_faces_use_camera_of_message(
     face: TrackedFace, header: Header, model: MorphableModel
 ) -> None:
     k = np.array([[600.0, 0, 320], [0, 610, 240], [0, 0, 1]])
@@ -169,11 +167,11 @@ def test_all_faces_come_back_with_the_camera_of_the_message(
     assert len(face_landmarks_array(faces, header, info).faces) == 2
 
 
-def test_no_faces_need_no_camera(model: MorphableModel) -> None:
+def test_empty_message_needs_no_camera(model: MorphableModel) -> None:
     assert tracked_faces(FaceMeshArray(), model) == []
 
 
-def test_faces_without_a_camera_are_refused(
+def test_rejects_faces_without_camera(
     face: TrackedFace, header: Header, model: MorphableModel
 ) -> None:
     message = FaceMeshArray(header=header, faces=[face_mesh_message(face, header)])
@@ -181,13 +179,13 @@ def test_faces_without_a_camera_are_refused(
         tracked_faces(message, model)
 
 
-def test_faces_of_another_model_are_refused(face: TrackedFace, header: Header) -> None:
+def test_rejects_faces_of_other_model(face: TrackedFace, header: Header) -> None:
     other = synthetic_model(rows=20)
     with pytest.raises(ModelError, match=other.topology_id):
         tracked_face(face_mesh_message(face, header), other, face.intrinsics)
 
 
-def test_a_parameter_vector_of_another_length_is_refused(
+def test_rejects_parameter_vector_of_other_length(
     face: TrackedFace, header: Header, model: MorphableModel
 ) -> None:
     message = face_mesh_message(face, header)

@@ -1,4 +1,4 @@
-"""What is remembered of faces from picture to picture."""
+"""What is remembered of faces from image to image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from tddfa_ros.nodes.hri.memory import Estimates, Presence
 
 
-def test_a_face_stays_for_a_moment_without_being_seen() -> None:
+def test_presence_bridges_short_gaps() -> None:
     presence = Presence(0.5)
     assert presence.update(["f1"], 10.0) == ["f1"]
     assert presence.update([], 10.4) == ["f1"]
@@ -21,7 +21,7 @@ def test_a_face_stays_for_a_moment_without_being_seen() -> None:
     assert presence.update([], 4.1) == []
 
 
-def test_looks_at_a_face_are_averaged() -> None:
+def test_attribute_estimates_are_averaged() -> None:
     rng = np.random.default_rng(0)
     ages = rng.dirichlet(np.ones(101), 5).astype(np.float32)
     feminine = rng.uniform(size=5)
@@ -37,7 +37,7 @@ def test_looks_at_a_face_are_averaged() -> None:
     assert found.feminine == 0.25
 
 
-def test_a_face_is_looked_at_so_often_and_no_more() -> None:
+def test_estimate_rate_is_limited() -> None:
     estimates, age = Estimates(), np.full(101, 1 / 101, np.float32)
     looked = []
     for stamp in np.arange(0, 2, 1 / 30):

@@ -16,10 +16,10 @@ SIZE = (640, 480)
 CONFIDENCE = 0.8
 
 
-def test_a_point_is_a_part_of_the_picture_from_its_corner() -> None:
-    """The centre of the top-left pixel is half a pixel inside; floor(x * width) is the pixel again."""
+def test_normalized_points_start_at_image_corner() -> None:
+    """The center of the top-left pixel is half a pixel inside; floor(x * width) is the pixel again."""
     points = np.array([[0, 0, 5], [639, 479, 5], [319.5, 239.5, 5], [-0.5, 479.5, 5]])
-    found = values.normalised(points, *SIZE)
+    found = values.normalized(points, *SIZE)
     np.testing.assert_allclose(
         found, [[0.5 / 640, 0.5 / 480], [639.5 / 640, 479.5 / 480], [0.5, 0.5], [0, 1]], atol=1e-6
     )
@@ -33,11 +33,11 @@ def test_a_point_is_a_part_of_the_picture_from_its_corner() -> None:
         ([-100, -100, 319.5, 900], (0, 0, 0.5, 1)),
     ],
 )
-def test_a_region_ends_where_the_picture_ends(box: list[float], wanted: tuple[float, ...]) -> None:
+def test_region_is_clipped_to_image(box: list[float], wanted: tuple[float, ...]) -> None:
     assert values.region(np.array(box), *SIZE) == pytest.approx(wanted, abs=1e-6)
 
 
-def test_landmarks_are_ibug_in_order_and_the_pupils_are_not_known() -> None:
+def test_hri_landmarks_are_ibug68_without_pupils() -> None:
     landmarks = export_face().landmarks68
     found = values.facial_landmarks(landmarks, CONFIDENCE, *SIZE)
     assert found.shape == (70, 3)
@@ -46,10 +46,10 @@ def test_landmarks_are_ibug_in_order_and_the_pupils_are_not_known() -> None:
     assert found[68:, 2].tolist() == [0, 0]
     right, left = found[68, :2] * SIZE - 0.5, found[69, :2] * SIZE - 0.5
     np.testing.assert_allclose(right, landmarks[36:42, :2].mean(axis=0), atol=1e-3)
-    assert right[0] < left[0], "the person's right is on the left of the picture"
+    assert right[0] < left[0], "the person's right is on the left of the image"
 
 
-def test_landmarks_outside_the_picture_are_moved_to_its_edge_and_say_so() -> None:
+def test_landmarks_outside_image_are_clipped_with_zero_confidence() -> None:
     landmarks = export_face().landmarks68 - [300, 0, 0]
     found = values.facial_landmarks(landmarks, CONFIDENCE, *SIZE)
     outside = landmarks[:, 0] < -0.5
@@ -58,7 +58,7 @@ def test_landmarks_outside_the_picture_are_moved_to_its_edge_and_say_so() -> Non
     assert (found[:68, 2] > 0).tolist() == (~outside).tolist()
 
 
-def test_the_codes_of_hri_msgs_are_those_of_ibug() -> None:
+def test_hri_landmark_codes_match_ibug68() -> None:
     """By names alone: a mirrored face has right for left, and what is called bottom is below what is called top."""
     message = pytest.importorskip(
         "hri_msgs.msg", reason="hri_msgs is not installed"
@@ -85,7 +85,7 @@ def test_the_codes_of_hri_msgs_are_those_of_ibug() -> None:
             assert abs(found[bottom, 0] - found[top, 0]) < 5, name
 
 
-def test_action_units_stand_at_their_numbers() -> None:
+def test_action_units_are_indexed_by_number() -> None:
     coefficients = {name: COEFFICIENT_RANGES[name.removesuffix("Left").removesuffix("Right")].median for name in ARKIT_NAMES}  # fmt: skip
     smile = COEFFICIENT_RANGES["mouthSmile"]
     half = (smile.median + smile.strong) / 2
@@ -100,7 +100,7 @@ def test_action_units_stand_at_their_numbers() -> None:
     assert intensity.dtype == confidence.dtype == np.float32
 
 
-def test_every_expression_has_a_name_of_ros4hri() -> None:
+def test_expression_names_match_ros4hri() -> None:
     assert set(values.EXPRESSIONS) == set(EXPRESSIONS)
     names = set(values.EXPRESSIONS.values())
     assert len(names) == 7
@@ -111,16 +111,14 @@ def test_every_expression_has_a_name_of_ros4hri() -> None:
 
 
 @pytest.mark.parametrize(("feminine", "female", "gender"), [(0.9, True, 0.9), (0.2, False, 0.8)])
-def test_age_and_gender_presentation_with_what_they_are_worth(
-    feminine: float, female: bool, gender: float
-) -> None:
+def test_soft_biometrics_have_confidences(feminine: float, female: bool, gender: float) -> None:
     ages = np.zeros(101, np.float32)
     ages[[30, 35, 40, 41, 54]] = 0.2  # mean 40
     found = values.soft_biometrics(Attributes(ages, feminine, None))
     assert found == (40, pytest.approx(0.6), female, pytest.approx(gender))
 
 
-def test_a_small_child_has_an_age() -> None:
+def test_age_of_small_child() -> None:
     ages = np.zeros(101, np.float32)
     ages[[0, 1]] = 0.5
     found = values.soft_biometrics(Attributes(ages, 0.5, None))
@@ -128,7 +126,7 @@ def test_a_small_child_has_an_age() -> None:
 
 
 @pytest.mark.parametrize("angle", [-40.0, 0.0, 25.0])
-def test_aligned_eyes_are_level_and_where_they_were(angle: float) -> None:
+def test_aligned_crop_levels_eyes(angle: float) -> None:
     """Two dots on a face that leans: as far apart as before, in one row, about the middle of the square."""
     middle, size = np.array([320.0, 240.0]), 128
     roi = np.array([220.0, 140.0, 420.0, 340.0])

@@ -49,7 +49,7 @@ def test_rates_and_latencies_are_those_of_the_window() -> None:
     assert dict(now.stages) == {"regress": 4.0}
 
 
-def test_a_stage_that_runs_now_and_then_is_averaged_over_when_it_ran() -> None:
+def test_stage_times_average_over_frames_that_ran_them() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     statistics.processed(0.01, {"regress": 2.0, "detect": 12.0}, faces=1)
@@ -57,54 +57,54 @@ def test_a_stage_that_runs_now_and_then_is_averaged_over_when_it_ran() -> None:
     assert dict(statistics.snapshot().stages) == {"regress": 3.0, "detect": 12.0}
 
 
-def test_without_frames_nothing_is_invented() -> None:
+def test_statistics_without_frames() -> None:
     now = Statistics(clock=Time()).snapshot()
     assert now.fps == 0.0
     assert math.isnan(now.latency_p50)
 
 
-def test_a_healthy_stream_has_no_troubles() -> None:
+def test_a_healthy_stream_has_no_problems() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     run(statistics, clock, 6.0)
     assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == []
 
 
-def test_silence_names_the_topic() -> None:
+def test_silence_warning_names_topic() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     clock.now += 4.0
     assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == [
-        "nothing has arrived yet on /image_raw"
+        "nothing received on /image_raw"
     ]
     run(statistics, clock, 1.0)
     clock.now += 7.0
     assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == [
-        "silent for 7 s on /image_raw"
+        "no messages for 7 s on /image_raw"
     ]
 
 
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
-        ({"hz": 2.0}, "only 2."),
-        ({"latency": 0.25}, "median latency 250 ms"),
-        ({"drop_each": 1}, "100 % of the frames are dropped"),
+        ({"hz": 2.0}, "low frame rate 2."),
+        ({"latency": 0.25}, "high median latency 250 ms"),
+        ({"drop_each": 1}, "100 % of frames dropped"),
     ],
 )
-def test_each_threshold_is_named(case: dict[str, float], expected: str) -> None:
+def test_each_exceeded_threshold_is_reported(case: dict[str, float], expected: str) -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     run(statistics, clock, 6.0, **case)
-    troubles = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
-    assert len(troubles) == 1
-    assert troubles[0].startswith(expected)
+    problems = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
+    assert len(problems) == 1
+    assert problems[0].startswith(expected)
 
 
-def test_frames_that_all_fail_are_a_trouble() -> None:
+def test_all_frames_failing_is_a_problem() -> None:
     clock = Time()
     statistics = Statistics(clock=clock)
     statistics.received(False)
     statistics.failed("the image is truncated")
-    troubles = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
-    assert troubles == ["no frame could be used: the image is truncated"]
+    problems = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
+    assert problems == ["all frames failed: the image is truncated"]

@@ -9,7 +9,7 @@ from tddfa_ros.nodes.ros.mailbox import Mailbox, Worker
 WAIT = 5.0
 
 
-def test_the_newest_item_wins_and_the_loss_is_counted() -> None:
+def test_latest_item_replaces_older_and_counts() -> None:
     box: Mailbox[int] = Mailbox()
     assert [box.put(item) for item in (1, 2, 3)] == [False, True, True]
     assert box.take() == 3
@@ -17,7 +17,7 @@ def test_the_newest_item_wins_and_the_loss_is_counted() -> None:
     assert box.take(timeout=0.01) is None
 
 
-def test_clear_is_not_a_loss() -> None:
+def test_clear_does_not_count_as_replaced() -> None:
     box: Mailbox[int] = Mailbox()
     box.put(1)
     box.clear()
@@ -37,7 +37,7 @@ def test_close_wakes_a_waiting_consumer() -> None:
     assert box.take() is None
 
 
-def test_a_slow_worker_skips_to_the_newest_item() -> None:
+def test_slow_worker_skips_to_latest_item() -> None:
     begun, go, done = threading.Event(), threading.Event(), threading.Event()
     handled: list[int] = []
 
@@ -59,7 +59,7 @@ def test_a_slow_worker_skips_to_the_newest_item() -> None:
     assert worker.stop()
 
 
-def test_an_exception_is_reported_and_the_next_item_is_handled() -> None:
+def test_worker_survives_exception() -> None:
     errors: list[Exception] = []
     failed, done = threading.Event(), threading.Event()
 
@@ -82,7 +82,7 @@ def test_an_exception_is_reported_and_the_next_item_is_handled() -> None:
     assert not worker.alive
 
 
-def test_errors_of_a_worker_that_is_being_stopped_are_not_reported() -> None:
+def test_errors_during_stop_are_not_reported() -> None:
     errors: list[Exception] = []
     begun, go = threading.Event(), threading.Event()
 

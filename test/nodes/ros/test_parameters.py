@@ -64,7 +64,7 @@ def test_every_leaf_is_declared_with_its_default(make_node: MakeNode) -> None:
     assert node.has_parameter("smoothing.min_cutoff")
 
 
-def test_overrides_win_and_an_integer_is_a_number(make_node: MakeNode) -> None:
+def test_overrides_and_int_to_float_conversion(make_node: MakeNode) -> None:
     node = make_node(rate=30, smoothing__method="kalman")
     config = Parameters(node, Options()).config
     assert config.rate == 30.0
@@ -84,7 +84,7 @@ def test_overrides_win_and_an_integer_is_a_number(make_node: MakeNode) -> None:
         ({"smoothing__method": "magic"}, ("smoothing.method", "magic", "kalman")),
     ],
 )
-def test_an_unusable_override_ends_in_one_sentence(
+def test_invalid_override_raises_one_line(
     make_node: MakeNode, overrides: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -107,7 +107,7 @@ def test_descriptions_ranges_and_choices_are_declared(make_node: MakeNode) -> No
     assert mode.additional_constraints == "one of raw, compressed"
 
 
-def test_a_change_at_run_time_reaches_the_node_as_a_dataclass(make_node: MakeNode) -> None:
+def test_runtime_change_calls_back_with_dataclass(make_node: MakeNode) -> None:
     node, seen = make_node(), []
     parameters = Parameters(node, Options(), seen.append)
     assert set_one(node, "smoothing.beta", 3).successful
@@ -127,7 +127,7 @@ def test_a_change_at_run_time_reaches_the_node_as_a_dataclass(make_node: MakeNod
         ("smoothing.method", "magic"),
     ],
 )
-def test_a_rejected_change_has_a_reason_and_changes_nothing(
+def test_rejected_change_has_reason_and_no_effect(
     make_node: MakeNode, name: str, value: Any
 ) -> None:
     node, seen = make_node(), []
@@ -150,7 +150,7 @@ def test_several_changes_are_accepted_or_rejected_together(make_node: MakeNode) 
     assert parameters.config == Options()
 
 
-def test_an_unknown_option_in_a_dotted_name_is_an_error() -> None:
+def test_rejects_unknown_dotted_option() -> None:
     with pytest.raises(ConfigError, match=r"min_cutof.*min_cutoff"):
         unflatten(Options(), {"smoothing.min_cutof": 1.0})
 

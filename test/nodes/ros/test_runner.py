@@ -73,7 +73,7 @@ class Program:
 
 @pytest.mark.ros
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_spinning_node_without_a_word(number: int) -> None:
+def test_signal_ends_spinning_node_silently(number: int) -> None:
     program = Program()
     program.until("ticking")
     code, out, err = program.end(number)
@@ -98,7 +98,7 @@ sys.exit(run(Idle))
 
 
 @pytest.mark.ros
-def test_an_idle_node_sees_that_its_context_is_gone() -> None:
+def test_idle_node_exits_with_its_context() -> None:
     tree = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
         [sys.executable, "-c", IDLE],
@@ -112,7 +112,7 @@ def test_an_idle_node_sees_that_its_context_is_gone() -> None:
 
 
 @pytest.mark.ros
-def test_a_second_sigint_while_closing_is_ignored() -> None:
+def test_second_sigint_during_shutdown_is_ignored() -> None:
     program = Program(close="time.sleep(0.5)")
     program.until("ticking")
     code, out, err = program.end(signal.SIGINT, signal.SIGINT)
@@ -123,7 +123,7 @@ def test_a_second_sigint_while_closing_is_ignored() -> None:
 
 @pytest.mark.ros
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_a_node_is_being_built_is_a_clean_end_too(number: int) -> None:
+def test_signal_during_construction_exits_cleanly(number: int) -> None:
     program = Program(build="print('inside', flush=True); time.sleep(1.0)")
     program.until("inside")
     code, _, err = program.end(number)
@@ -132,7 +132,7 @@ def test_a_signal_while_a_node_is_being_built_is_a_clean_end_too(number: int) ->
 
 
 @pytest.mark.ros
-def test_a_node_that_cannot_start_says_why_in_one_line() -> None:
+def test_failing_node_prints_one_line() -> None:
     program = Program(build="raise ModelError('the model x is not here')")
     code, _, err = program.end()
     assert code == 2
@@ -140,7 +140,7 @@ def test_a_node_that_cannot_start_says_why_in_one_line() -> None:
 
 
 @pytest.mark.ros
-def test_a_bug_is_not_hidden() -> None:
+def test_unexpected_exception_propagates() -> None:
     program = Program(build="raise KeyError('bug')")
     code, _, err = program.end()
     assert code == 1
@@ -156,9 +156,7 @@ def test_a_bug_is_not_hidden() -> None:
         (["--ros-args", "--wrong-option"], "--wrong-option"),
     ],
 )
-def test_ros_arguments_that_cannot_be_read_end_in_one_sentence(
-    arguments: list[str], named: str
-) -> None:
+def test_invalid_ros_arguments_raise_one_line(arguments: list[str], named: str) -> None:
     program = Program(arguments=arguments)
     code, out, err = program.end()
     assert code == 2, err
@@ -191,7 +189,7 @@ NODE()
 @pytest.mark.ros
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("node", "heavy"), [("face_node", "numpy"), ("face_system", "rclpy")])
-def test_a_signal_during_the_imports_is_a_clean_end(node: str, heavy: str, number: int) -> None:
+def test_signal_during_imports_exits_cleanly(node: str, heavy: str, number: int) -> None:
     source = EARLY.replace("NODE", node).replace("HEAVY", heavy).replace("NUMBER", str(int(number)))
     tree = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

@@ -27,7 +27,7 @@ class Time:
         return self.now
 
 
-def test_a_repeated_error_is_held_back_and_counted() -> None:
+def test_repeated_error_is_suppressed_and_counted() -> None:
     logger, clock = Logger(), Time()
     log = ThrottledLog(logger, period=10.0, clock=clock)
     assert log.error("step", "wrong step")
@@ -35,10 +35,10 @@ def test_a_repeated_error_is_held_back_and_counted() -> None:
         assert not log.error("step", "wrong step")
     clock.now = 10.5
     assert log.error("step", "wrong step")
-    assert logger.lines == ["E wrong step", "E wrong step (and 3 times more since)"]
+    assert logger.lines == ["E wrong step", "E wrong step (repeated 3 times since)"]
 
 
-def test_kinds_are_throttled_apart() -> None:
+def test_kinds_are_throttled_separately() -> None:
     logger = Logger()
     log = ThrottledLog(logger, clock=Time())
     log.error("a", "one")
@@ -46,7 +46,7 @@ def test_kinds_are_throttled_apart() -> None:
     assert logger.lines == ["E one", "W two"]
 
 
-def test_once_is_once() -> None:
+def test_once_logs_once() -> None:
     logger, clock = Logger(), Time()
     log = ThrottledLog(logger, period=1.0, clock=clock)
     log.once("fov", "assumed")
@@ -56,7 +56,7 @@ def test_once_is_once() -> None:
     assert logger.lines == ["I assumed", "W no GPU"]
 
 
-def test_sentences_that_differ_only_in_numbers_are_one_kind() -> None:
+def test_messages_differing_in_numbers_are_one_kind() -> None:
     logger = Logger()
     log = ThrottledLog(logger, clock=Time())
     log.exception("processing an image", ImageError("the image has 10 bytes instead of 921600"))
@@ -68,7 +68,7 @@ def test_sentences_that_differ_only_in_numbers_are_one_kind() -> None:
     ]
 
 
-def test_a_bug_is_named_with_its_type() -> None:
+def test_unexpected_exception_is_logged_with_type() -> None:
     logger = Logger()
     ThrottledLog(logger, clock=Time()).exception("drawing", KeyError("f1"))
     assert logger.lines == ["E unexpected KeyError while drawing: 'f1'"]

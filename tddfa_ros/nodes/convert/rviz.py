@@ -1,33 +1,42 @@
-"""Faces as ``visualization_msgs/Marker``: coarse mesh, landmarks, axes and a line of text for each."""
+"""Convert faces to RViz messages: markers (coarse mesh, landmarks, axes, text) and a colored point cloud."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
+from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from tddfa_ros.face import TrackedFace
-from tddfa_ros.nodes.convert.messages import NANOSECONDS, pose_message
-from tddfa_ros.rendering.overlay import tint_of
-from tddfa_ros.types import FloatArray
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, pose_message, uint8_sequence
+from tddfa_ros.rendering.style import tint_of
+from tddfa_ros.types import FloatArray, ImageBGR
 
 MESH, LANDMARKS, AXES, TEXT = range(4)
-"""The marker ids of every face; they never grow, its namespace ``face_<id>`` tells faces apart."""
+"""Marker IDs, the same in the namespace ``face_<id>`` of each face."""
 
 AXIS_LENGTH = 0.12
 LANDMARK_SIZE = 0.004
 TEXT_HEIGHT = 0.025
-TEXT_OFFSET = 0.16  # metres above the sellion (camera frames have y down)
+TEXT_OFFSET = 0.16  # m above the sellion (y is down in camera frames)
+
+# "rgb" is 0x00RRGGBB in the bits of a float32, the PCL convention read by RViz and Foxglove.
+POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4")])
+GRAY = 0x00C0C0C0
 
 
 class MarkerBuilder:
-    """Turns the faces of each image into a :class:`MarkerArray`, and deletes the markers of faces that are gone.
+    """Builds a :class:`MarkerArray` per image and deletes the markers of lost faces.
 
-    Building thousands of ``geometry_msgs/Point`` for each frame is what makes markers slow in Python, so that each face
-    keeps its points, one for each coarse vertex however many triangles share it, and only moves them.
+    Creating thousands of ``geometry_msgs/Point`` per frame is slow in Python. Each face therefore keeps one point per coarse
+    vertex, shared by its triangles, and updates the coordinates.
+
+    Args:
+        lifetime: lifetime of the markers, s.
     """
 
     def __init__(self, lifetime: float = 0.5) -> None:
@@ -35,11 +44,11 @@ class MarkerBuilder:
         self._faces: dict[str, _FaceMarkers] = {}
 
     def build(self, faces: Sequence[TrackedFace], header: Header) -> MarkerArray:
-        """Markers for ``faces`` in ``header.frame_id``, and a DELETE for every face of the previous call that is gone."""
+        """Build markers of ``faces`` in ``header.frame_id``, and DELETE markers of faces lost since the previous call."""
         lifetime = _duration(self.lifetime)
         message = MarkerArray()
         present = {face.id for face in faces}
-        for lost in [name for name in self._faces if name not in present]:
+        for lost in [track_id for track_id in self._faces if track_id not in present]:
             message.markers += _deletions(lost, header)
             del self._faces[lost]
         for face in faces:
@@ -49,12 +58,12 @@ class MarkerBuilder:
         return message
 
     def clear(self, header: Header) -> MarkerArray:
-        """A DELETE for every marker that is still shown."""
+        """Build DELETE markers of all faces."""
         return self.build([], header)
 
 
 class _FaceMarkers:
-    """The four markers of one face, with the points they are made of."""
+    """The four markers of one face and their points."""
 
     def __init__(self, face: TrackedFace) -> None:
         namespace = f"face_{face.id}"
@@ -92,16 +101,16 @@ class _FaceMarkers:
 
 
 def caption(face: TrackedFace) -> str:
-    """One line about a face: id, angles (degrees), distance of the sellion from the camera (metres; ~ when assumed)."""
+    """Format track ID, angles (degrees) and camera distance of the sellion (m; ~ with an assumed field of view)."""
     yaw, pitch, roll = (float(angle) for angle in face.yaw_pitch_roll)
     distance = float(sum(v * v for v in face.head_pose.position)) ** 0.5
     about = "~" if face.intrinsics is None or face.intrinsics.assumed else ""
     return f"{face.id}  yaw {yaw:.0f}  pitch {pitch:.0f}  roll {roll:.0f}  {about}{distance:.2f} m"
 
 
-def face_color(name: str) -> ColorRGBA:
-    """The color that the overlay gives the same face."""
-    blue, green, red = (channel / 255 for channel in tint_of(name))
+def face_color(track_id: str) -> ColorRGBA:
+    """Return the color of a face, the same as in the overlay."""
+    blue, green, red = (channel / 255 for channel in tint_of(track_id))
     return ColorRGBA(r=red, g=green, b=blue, a=0.9)
 
 
@@ -119,7 +128,7 @@ def _marker(
 
 
 def _axes(namespace: str) -> Marker:
-    """Face frame as red x (out of the face), green y, blue z, drawn in the marker's own pose."""
+    """Build the axes of the face frame, x (out of the face) red, y green, z blue, at the pose of the marker."""
     marker = _marker(namespace, AXES, Marker.LINE_LIST, (0.004, 0.004, 0.004), ColorRGBA(a=1.0))
     for axis in range(3):
         end = [AXIS_LENGTH if i == axis else 0.0 for i in range(3)]
@@ -129,9 +138,9 @@ def _axes(namespace: str) -> Marker:
     return marker
 
 
-def _deletions(name: str, header: Header) -> Iterable[Marker]:
+def _deletions(track_id: str, header: Header) -> Iterable[Marker]:
     return [
-        Marker(header=header, ns=f"face_{name}", id=number, action=Marker.DELETE)
+        Marker(header=header, ns=f"face_{track_id}", id=number, action=Marker.DELETE)
         for number in (MESH, LANDMARKS, AXES, TEXT)
     ]
 
@@ -150,3 +159,48 @@ def _move(points: Sequence[Point], to: FloatArray) -> None:
 def _duration(seconds: float) -> Duration:
     nanoseconds = round(seconds * NANOSECONDS)
     return Duration(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
+
+
+def point_cloud(
+    faces: Sequence[TrackedFace], header: Header, image: ImageBGR | None = None
+) -> PointCloud2:
+    """Build a point cloud of the vertices of all faces, m in ``header.frame_id``, with the color of the image at each vertex.
+
+    Args:
+        faces: faces of one image.
+        header: stamp and frame_id of that image.
+        image: (H, W, 3) uint8 BGR; None = gray points. A vertex outside the image takes the nearest pixel; an occluded vertex
+            takes the color of its occluder.
+    """
+    points = np.concatenate([_face_points(face, image) for face in faces] or [np.empty(0, POINT)])
+    message = PointCloud2()
+    message.header = header
+    message.height = 1
+    message.width = len(points)
+    message.fields = [
+        PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+        for i, name in enumerate(("x", "y", "z", "rgb"))
+    ]
+    message.is_bigendian = False
+    message.point_step = POINT.itemsize
+    message.row_step = POINT.itemsize * len(points)
+    message.is_dense = bool(np.isfinite(points["x"]).all())
+    message.data = uint8_sequence(points.view(np.uint8))
+    return message
+
+
+def sample_rgb(image: ImageBGR, points: FloatArray) -> np.ndarray:
+    """Sample the nearest pixel of each point (n, 2 or more), px, as 0x00RRGGBB (n,) uint32."""
+    height, width = image.shape[:2]
+    columns = np.clip(np.rint(points[:, 0]), 0, width - 1).astype(np.intp)
+    rows = np.clip(np.rint(points[:, 1]), 0, height - 1).astype(np.intp)
+    bgr = image[rows, columns].astype(np.uint32)
+    return (bgr[:, 2] << 16) | (bgr[:, 1] << 8) | bgr[:, 0]
+
+
+def _face_points(face: TrackedFace, image: ImageBGR | None) -> np.ndarray:
+    metric = face.vertices_metric
+    points = np.empty(len(metric), POINT)
+    points["x"], points["y"], points["z"] = metric.T
+    points["rgb"] = GRAY if image is None else sample_rgb(image, face.vertices)
+    return points

@@ -73,7 +73,7 @@ Piece = (
 )
 
 
-def recognise(path: Path) -> Piece | None:
+def recognize(path: Path) -> Piece | None:
     """Read one file; None if it is readable and nothing that can be imported.
 
     Raises:

@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from tddfa_ros.face import TrackedFace
-from tddfa_ros.nodes.convert.markers import AXES, LANDMARKS, MESH, TEXT, MarkerBuilder, caption
+from tddfa_ros.nodes.convert.rviz import AXES, LANDMARKS, MESH, TEXT, MarkerBuilder, caption
 from tddfa_ros.types import Intrinsics
 
 HEADER = Header(frame_id="camera")
@@ -37,7 +37,7 @@ def xyz(points: list) -> np.ndarray:
     return np.array([[p.x, p.y, p.z] for p in points])
 
 
-def test_the_mesh_marker_is_the_coarse_mesh_in_metres() -> None:
+def test_mesh_marker_is_metric_coarse_mesh() -> None:
     seen = face()
     markers = {m.id: m for m in MarkerBuilder().build([seen], HEADER).markers}
     mesh = markers[MESH]
@@ -49,7 +49,7 @@ def test_the_mesh_marker_is_the_coarse_mesh_in_metres() -> None:
     assert len(serialize_message(MarkerBuilder().build([seen], HEADER))) > 12 * len(mesh.points)
 
 
-def test_the_axes_lie_in_the_face_frame() -> None:
+def test_axes_marker_is_in_face_frame() -> None:
     seen = face()
     axes = next(m for m in MarkerBuilder().build([seen], HEADER).markers if m.id == AXES)
     np.testing.assert_allclose(
@@ -60,7 +60,7 @@ def test_the_axes_lie_in_the_face_frame() -> None:
     assert [(c.r, c.g, c.b) for c in axes.colors[::2]] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
 
 
-def test_the_points_of_a_face_are_reused_and_follow_it() -> None:
+def test_marker_points_are_reused() -> None:
     builder = MarkerBuilder()
     before = builder.build([face(x=61.0)], HEADER).markers[MESH]
     first, points = xyz(before.points), [id(p) for p in before.points]
@@ -72,7 +72,7 @@ def test_the_points_of_a_face_are_reused_and_follow_it() -> None:
     assert (shift[:, 0] > 0.01).all()
 
 
-def test_each_face_has_its_namespace_and_fixed_ids() -> None:
+def test_marker_namespaces_and_ids() -> None:
     builder = MarkerBuilder(lifetime=0.25)
     for _ in range(3):
         markers = builder.build([face("f1"), face("f2")], HEADER).markers
@@ -83,7 +83,7 @@ def test_each_face_has_its_namespace_and_fixed_ids() -> None:
     assert all((m.lifetime.sec, m.lifetime.nanosec) == (0, 250_000_000) for m in markers)
 
 
-def test_a_lost_face_is_deleted_once() -> None:
+def test_lost_face_is_deleted_once() -> None:
     builder = MarkerBuilder()
     builder.build([face("f1"), face("f2")], HEADER)
     markers = builder.build([face("f2")], HEADER).markers
@@ -93,7 +93,7 @@ def test_a_lost_face_is_deleted_once() -> None:
     assert len(builder.clear(HEADER).markers) == 4
 
 
-def test_the_caption_names_the_face_its_angles_and_its_distance() -> None:
+def test_caption_text() -> None:
     seen = face()
     yaw, pitch, roll = seen.yaw_pitch_roll
     distance = np.linalg.norm(seen.head_pose.position)

@@ -49,13 +49,13 @@ def perception(graph: Any) -> None:
     graph.start("face_node", parameters=model_parameters() | {"regression.device": "cpu"})
 
 
-def picture(message: Any) -> np.ndarray:
+def bgr_of(message: Any) -> np.ndarray:
     assert message.encoding == "bgr8"
     return np.asarray(message.data, np.uint8).reshape(message.height, message.width, 3)
 
 
-def test_a_face_comes_and_goes(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
-    """The portrait, then a gray wall; all values of one picture are those of face_landmarks."""
+def test_face_topics_appear_and_disappear(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
+    """The portrait, then a gray wall; all values of one image are those of face_landmarks."""
     perception(graph)
     node = graph.start("hri_node", parameters=model_parameters(perception=False))
     tracked = graph.collect(hri.IdsList, f"{FACES}/tracked", 50)
@@ -113,7 +113,7 @@ def test_a_face_comes_and_goes(graph: Any, astronaut: np.ndarray, hri: Any) -> N
     assert node.stop() == 0 and "Traceback" not in node.output
 
 
-def test_gaze_is_where_the_head_points(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
+def test_gaze_frame_follows_head_direction(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
     """``gaze_<id>`` hangs on ``face_<id>``, which ``face_node`` publishes; the portrait looks at the camera."""
     perception(graph)
     graph.start("hri_node", parameters=model_parameters(perception=False))
@@ -133,7 +133,7 @@ def test_gaze_is_where_the_head_points(graph: Any, astronaut: np.ndarray, hri: A
     right, down, ahead = (turn(face) @ turn(gaze)).T
     assert ahead[2] < -0.85, "towards the camera"
     assert down[1] > 0.85
-    assert right[0] < -0.85, "her right is the picture's left"
+    assert right[0] < -0.85, "her right is the image's left"
     np.testing.assert_allclose(turn(gaze)[:, 2], [1, 0, 0], atol=1e-9)  # out of the face
 
 
@@ -142,7 +142,7 @@ def turn(transform: Any) -> np.ndarray:
     return Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
 
 
-def test_faces_end_with_a_camera_that_ends(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
+def test_faces_are_removed_when_camera_stops(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
     perception(graph)
     graph.start("hri_node", parameters=model_parameters(perception=False))
     tracked = graph.collect(hri.IdsList, f"{FACES}/tracked", 50)
@@ -150,16 +150,14 @@ def test_faces_end_with_a_camera_that_ends(graph: Any, astronaut: np.ndarray, hr
     camera.until(lambda: tracked and tracked[-1].ids, 90)
     last = camera.stamps[-1]
     graph.wait_until(lambda: not tracked[-1].ids)
-    assert stamp(tracked[-1])[0] <= last, "the stamp is that of a picture"
+    assert stamp(tracked[-1])[0] <= last, "the stamp is that of an image"
     graph.wait_until(lambda: topics(graph, "f1") == set())
     count = len(tracked)
     graph.spin(1.0)
     assert len(tracked) == count, "said once"
 
 
-def test_pictures_and_attributes_when_they_are_asked_for(
-    graph: Any, astronaut: np.ndarray, hri: Any
-) -> None:
+def test_image_topics_are_published_on_demand(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
     perception(graph)
     own = {"attributes": True, "attributes_rate": 2.0, "device": "cpu", "crop_size": 96}
     node = graph.start("hri_node", parameters=model_parameters(perception=False) | own)
@@ -167,30 +165,30 @@ def test_pictures_and_attributes_when_they_are_asked_for(
     camera = Camera(graph, astronaut)
     camera.until(lambda: "softbiometrics" in topics(graph, "f1"), 90)
     subscribers = graph.node.count_subscribers("/image_raw")
-    assert subscribers == 1, "face_node alone: nobody has asked for what takes a picture"
+    assert subscribers == 1, "face_node alone: nobody has asked for what takes an image"
     cropped = graph.collect(Image, f"{FACES}/f1/cropped", 50)
     camera.until(lambda: len(cropped) >= 2)
     aligned = graph.collect(Image, f"{FACES}/f1/aligned", 50)
     found = graph.collect(hri.SoftBiometrics, f"{FACES}/f1/softbiometrics", 50)
     camera.until(lambda: len(found) >= 3 and aligned, 90)
 
-    shown = picture(cropped[-1])
+    shown = bgr_of(cropped[-1])
     assert shown.shape == (96, 96, 3)
     # The middle of the crop is the middle of the face: skin, which is redder than blue, and not the black suit.
     blue, _, red = shown[32:64, 32:64].reshape(-1, 3).mean(axis=0)
     assert red > blue + 20 and red > 120
-    assert picture(aligned[-1]).shape == (96, 96, 3)
+    assert bgr_of(aligned[-1]).shape == (96, 96, 3)
     assert stamp(cropped[-1])[0] >= int(camera.stamps[0])
 
     times = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in found]
-    assert np.diff(times).min() >= 0.5 - 1e-6, "at most twice a second of the pictures' stamps"
+    assert np.diff(times).min() >= 0.5 - 1e-6, "at most twice a second of the images' stamps"
     guess = found[-1]
     assert 15 < guess.age < 60 and 0 < guess.age_confidence < 1
     assert guess.gender in (guess.FEMALE, guess.MALE) and 0.5 <= guess.gender_confidence <= 1
     assert node.stop() == 0 and "Traceback" not in node.output
 
 
-def test_it_lives_in_face_system_too(
+def test_hri_node_in_face_system(
     graph: Any, tmp_path: Path, astronaut_path: Path, hri: Any
 ) -> None:
     model_parameters()
@@ -204,7 +202,7 @@ def test_it_lives_in_face_system_too(
 
 
 @pytest.mark.parametrize(("program", "flags"), [("hri_node", []), ("face_system", ["--hri"])])
-def test_without_hri_msgs_one_sentence_says_what_to_install(
+def test_missing_hri_msgs_prints_install_hint(
     graph: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, flags: list[str]
 ) -> None:
     """A module of the name that is as absent as can be."""
@@ -219,7 +217,7 @@ def test_without_hri_msgs_one_sentence_says_what_to_install(
     assert "Traceback" not in process.output
 
 
-def test_faces_without_the_size_of_their_picture_are_said_in_one_line(graph: Any, hri: Any) -> None:
+def test_faces_without_image_size_are_logged_once(graph: Any, hri: Any) -> None:
     from support.exports import export_face
 
     from tddfa_ros.nodes.convert.messages import face_landmarks_message

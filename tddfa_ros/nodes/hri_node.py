@@ -1,4 +1,4 @@
-"""``hri_node``: face_landmarks in; the topics ``humans/faces/...`` of REP-155 (ROS4HRI) out."""
+"""``hri_node``: publish face_landmarks as the topics ``humans/faces/...`` of REP-155 (ROS4HRI)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
 from tddfa_ros.nodes.hri.memory import Estimates, Presence
 from tddfa_ros.nodes.hri.values import aligned, soft_biometrics
 from tddfa_ros.nodes.options import HriNodeOptions
+from tddfa_ros.nodes.ros.image_input import StampMatcher, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
-from tddfa_ros.nodes.ros.stamps import StampMatcher
-from tddfa_ros.nodes.ros.subscriptions import subscribe_images
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.types import ImageBGR
 
 try:
     from tddfa_ros.nodes.hri.messages import (
         FACE_MESSAGES,
-        SeenFace,
+        HriFace,
         gaze_transform,
         soft_biometrics_message,
     )
@@ -49,15 +48,15 @@ else:
     HAS_HRI_MSGS = True
 
 IMAGES, FACES = 0, 1
-POLL = 0.2
-"""Seconds between two looks at who subscribes: Humble's rclpy has no event for it."""
+SUBSCRIBER_CHECK_PERIOD = 0.2
+"""Interval of subscriber checks, seconds; rclpy of Humble has no matched events."""
 
 SILENCE = 1.0
-"""Seconds without any set of faces after which nobody is there: the camera or face_node has ended."""
+"""Time without a message after which all faces are removed, seconds: the camera or face_node has ended."""
 
 
 class HriNode(Node):
-    """Speaks ROS4HRI about smoothed faces; it takes pictures only while somebody subscribes to what is made of them.
+    """Publishes smoothed faces as ROS4HRI topics; subscribes to images only while a topic that needs them has subscribers.
 
     Raises:
         ConfigError: ``hri_msgs`` is not installed.
@@ -84,25 +83,27 @@ class HriNode(Node):
         self._presence = Presence(options.timeout)
         self._last: tuple[float, Any] = (0.0, None)
         self._worker = Worker(self._publish_faces, self._on_error, "faces")
-        self._picture_worker = Worker(self._publish_pictures, self._on_error, "pictures")
+        self._image_worker = Worker(self._publish_images, self._on_error, "images")
         self._images: Any = None
         self._faces = self.create_subscription(
             FaceLandmarksArray, "face_landmarks", self._on_faces, OUTPUT_QOS
         )
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._poll = self.create_timer(POLL, self._look_around, clock=clock)
+        self._poll = self.create_timer(
+            SUBSCRIBER_CHECK_PERIOD, self._refresh_subscriptions, clock=clock
+        )
 
     def close(self) -> None:
-        """Stop the workers; the node publishes nothing more."""
+        """Stop the worker threads."""
         self._worker.stop()
-        self._picture_worker.stop()
+        self._image_worker.stop()
 
     def _on_faces(self, message: FaceLandmarksArray) -> None:
         self._last = time.monotonic(), message.header
-        here = [face.id for face in message.faces]
-        here = self._presence.update(here, stamp_seconds(message.header.stamp))
-        self._topics.follow(here)
-        self._worker.put((message, here))
+        seen = [face.id for face in message.faces]
+        present = self._presence.update(seen, stamp_seconds(message.header.stamp))
+        self._topics.follow(present)
+        self._worker.put((message, present))
         if self._images is not None:
             self._pair(FACES, message)
 
@@ -112,15 +113,15 @@ class HriNode(Node):
     def _pair(self, stream: int, message: Any) -> None:
         pair = self._matcher.add(stream, stamp_ns(message.header.stamp), message)
         if pair is not None:
-            self._picture_worker.put(pair)
+            self._image_worker.put(pair)
 
-    def _look_around(self) -> None:
-        """Subscribe to pictures where they are needed, and let the faces of a silent graph go."""
-        pictures = self._topics.pictures_wanted
-        if pictures and self._images is None:
+    def _refresh_subscriptions(self) -> None:
+        """Subscribe to images when needed, and remove all faces when messages stop."""
+        images = self._topics.images_wanted
+        if images and self._images is None:
             transport = self._settings.config.image_transport
             self._images = subscribe_images(self, transport, self._on_image)
-        elif not pictures and self._images is not None:
+        elif not images and self._images is not None:
             self.destroy_subscription(self._images)
             self._images = None
             self._matcher.clear()
@@ -130,9 +131,9 @@ class HriNode(Node):
             self._on_faces(FaceLandmarksArray(header=header))
 
     def _publish_faces(self, seen: tuple[FaceLandmarksArray, list[str]]) -> None:
-        """One set of faces; in its worker's thread."""
-        message, here = seen
-        self._topics.publish_tracked(here, message.header)
+        """Publish the faces of a message, in the worker thread."""
+        message, present = seen
+        self._topics.publish_tracked(present, message.header)
         faces = self._seen(message)
         self._topics.publish_frames([gaze_transform(face) for face in faces])
         for face in faces:
@@ -140,9 +141,9 @@ class HriNode(Node):
                 if self._topics.wanted(face.id, topic):
                     self._topics.publish(face.id, topic, build(face))
 
-    def _publish_pictures(self, pair: tuple[Any, FaceLandmarksArray]) -> None:
-        """What is made of the picture itself; in its worker's thread."""
-        picture, message = pair
+    def _publish_images(self, pair: tuple[Any, FaceLandmarksArray]) -> None:
+        """Publish the topics that need the image, in the worker thread."""
+        received, message = pair
         faces = self._seen(message)
         shown = [(f, t) for f in faces for t in ("cropped", "aligned") if self._wanted(f, t)]
         now, rate = stamp_seconds(message.header.stamp), self._settings.config.attributes_rate
@@ -154,56 +155,56 @@ class HriNode(Node):
         ]
         if not shown and not due:
             return
-        image = to_bgr(picture)
+        image = to_bgr(received)
         size = self._settings.config.crop_size
         for face, topic in shown:
             if topic == "cropped":
-                part = crop(image, face.square, size)
+                part = crop(image, face.roi, size)
             else:
-                part = aligned(image, face.square, face.landmarks, size)
+                part = aligned(image, face.roi, face.landmarks, size)
             self._topics.publish(face.id, topic, image_message(part, message.header))
         self._estimate(image, due, now)
 
-    def _estimate(self, image: ImageBGR, faces: Sequence[SeenFace], now: float) -> None:
-        """Age and gender presentation of some faces."""
+    def _estimate(self, image: ImageBGR, faces: Sequence[HriFace], now: float) -> None:
+        """Estimate and publish age and gender presentation of faces."""
         if self._estimator is None or not faces:
             return
-        found = self._estimator.estimate_rois(image, np.stack([face.square for face in faces]))
+        found = self._estimator.estimate_rois(image, np.stack([face.roi for face in faces]))
         for face, age, feminine in zip(faces, found["age"], found["feminine"], strict=True):
             values = soft_biometrics(self._estimates.add(face.id, now, age, float(feminine)))
             message = soft_biometrics_message(values, face.header)
             self._topics.publish(face.id, "softbiometrics", message)
 
-    def _seen(self, message: FaceLandmarksArray) -> list[SeenFace]:
-        """The faces of a message.
+    def _seen(self, message: FaceLandmarksArray) -> list[HriFace]:
+        """Convert a message to faces.
 
         Raises:
-            CameraError: it does not say how large its picture is.
-            ModelError: it has expressions of another morphable model.
+            CameraError: the message has no image size.
+            ModelError: the message has the expressions of another morphable model.
         """
         width, height = message.camera_info.width, message.camera_info.height
         if message.faces and not (width and height):
             raise CameraError(
-                "faces arrive without the size of their picture: camera_info is empty"
+                "received faces without the size of their image: camera_info is empty"
             )
         names = self._model.expression_names
         seen = []
         for face in message.faces:
             values = expression_coefficients(face, self._model).tolist()
             coefficients = dict(zip(names, values, strict=True)) if self._arkit else {}
-            seen.append(SeenFace.of(face, coefficients, width, height))
+            seen.append(HriFace.of(face, coefficients, width, height))
         return seen
 
-    def _wanted(self, face: SeenFace, topic: str) -> bool:
+    def _wanted(self, face: HriFace, topic: str) -> bool:
         return self._topics.wanted(face.id, topic)
 
     def _apply(self, options: HriNodeOptions) -> None:
-        """Parameters changed at run time."""
+        """Take over parameters set at run time."""
         self._matcher.size = options.image_buffer
         self._presence.timeout = options.timeout
 
     def _on_error(self, error: Exception) -> None:
-        if self.context.ok():  # else publishers vanish under the workers' feet
+        if self.context.ok():  # during shutdown publishers are destroyed while the workers run
             self._log.exception("publishing faces", error)
 
 

@@ -10,7 +10,7 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from tddfa_ros.face import TrackedFace
-from tddfa_ros.nodes.convert.pointcloud import GRAY, point_cloud, sample_rgb
+from tddfa_ros.nodes.convert.rviz import GRAY, point_cloud, sample_rgb
 from tddfa_ros.types import Intrinsics
 
 HEADER = Header(frame_id="camera")
@@ -60,12 +60,12 @@ def test_without_a_picture_points_are_gray(face: TrackedFace) -> None:
     assert set(data[:, 3]) == {GRAY}
 
 
-def test_no_faces_give_an_empty_cloud_with_its_fields() -> None:
+def test_empty_point_cloud_has_fields() -> None:
     cloud = point_cloud([], HEADER, np.zeros((4, 4, 3), np.uint8))
     assert (cloud.width, cloud.height, len(cloud.data), len(cloud.fields)) == (0, 1, 0, 4)
 
 
-def test_points_outside_the_picture_take_the_nearest_pixel() -> None:
+def test_points_outside_image_take_nearest_pixel() -> None:
     image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     points = np.array([[-5, -5, 0], [99, 99, 0], [0.6, 0.4, 0]], np.float32)
     corners = [image[0, 0], image[1, 2], image[0, 1]]

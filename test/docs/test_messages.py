@@ -1,0 +1,76 @@
+"""Messages in the tables "Common problems": the source contains each of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+from support.documents import PAGES, ROOT, name_of
+
+HEADS = ("message", "warning")
+LEAST_FIXED = 0.25
+"""Share of a message that must come from the fixed text of its template; a template such as ``"{a}: {b}"`` matches anything."""
+
+
+def templates() -> Iterator[tuple[re.Pattern[str], int]]:
+    """Every string of the package as a regular expression, with the length of its fixed text."""
+    for path in (ROOT / "tddfa_ros").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                fixed = [v.value if isinstance(v, ast.Constant) else None for v in node.values]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                fixed = [node.value]
+            else:
+                continue
+            pattern = "".join(".*" if text is None else re.escape(str(text)) for text in fixed)
+            yield re.compile(pattern, re.S), sum(len(str(t)) for t in fixed if t is not None)
+
+
+@pytest.fixture(scope="module")
+def known() -> list[tuple[re.Pattern[str], int]]:
+    return [item for item in templates() if item[1] > 8]
+
+
+def shown(text: str) -> list[str]:
+    """First cells, without backticks and ``error: ``, of all tables whose first heading is one of :data:`HEADS`."""
+    found, inside = [], False
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        inside = bool(cells) and (inside or cells[0] in HEADS)
+        if inside and cells[0].startswith("`"):
+            found.append(cells[0].strip("`").removeprefix("error: "))
+    return found
+
+
+MESSAGES = [(name_of(page), m) for page in PAGES for m in shown(page.read_text(encoding="utf-8"))]
+
+
+def exists(message: str, known: list[tuple[re.Pattern[str], int]]) -> bool:
+    # A command may put its own words before a reason: "no window: there is no display".
+    parts = (message, f"{message}.", message.partition(": ")[2])
+    return any(
+        fixed >= LEAST_FIXED * len(part) and pattern.fullmatch(part)
+        for part in parts
+        if part
+        for pattern, fixed in known
+    )
+
+
+@pytest.mark.parametrize(("page", "message"), MESSAGES)
+def test_message_of_a_page_is_in_the_source(
+    page: str, message: str, known: list[tuple[re.Pattern[str], int]]
+) -> None:
+    assert exists(message, known)
+
+
+def test_there_are_messages() -> None:
+    assert len(MESSAGES) > 20
+
+
+def test_rejects_a_message_that_the_source_does_not_have(
+    known: list[tuple[re.Pattern[str], int]],
+) -> None:
+    assert not exists("out/a.jpg is already there; use --force to replace it", known)
+    assert shown("| message | fix |\n|---|---|\n| `error: x` | y |\n\n| `z` | y |\n") == ["x"]
