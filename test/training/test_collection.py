@@ -45,10 +45,10 @@ def lined(count: int) -> np.ndarray:
 def collection(
     model: MorphableModel, truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Six faces of "helen", the fifth badly labelled, the last kept for evaluation, and five with lines drawn on them of "lfw"."""
+    """Six faces of "helen", the fifth badly labeled, the last kept for evaluation, and five with lines drawn on them of "lfw"."""
     root = tmp_path_factory.mktemp("faces")
     write_source(
-        root, "helen", model, truth, place_pictures(FACES), badly_labelled=BAD, evaluation=EVALUATION
+        root, "helen", model, truth, place_pictures(FACES), badly_labeled=BAD, evaluation=EVALUATION
     )  # fmt: skip
     write_source(root, "lfw", model, truth[:4], lined(4))
     (root / "pictures").mkdir()
