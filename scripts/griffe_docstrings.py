@@ -53,6 +53,9 @@ def option_text(source: str) -> tuple[str, str] | None:
     words = str(call.args[1].value)
     named = {word.arg: ast.unparse(word.value).strip("()") for word in call.keywords}
     span = named.get("choices", "")
-    if "minimum" in named:
-        span = f"{named['minimum']} to {named['maximum']}"
+    low, high = named.get("minimum"), named.get("maximum")
+    if low and high:
+        span = f"{low} to {high}"
+    elif low or high:
+        span = f"at least {low}" if low else f"at most {high}"
     return ast.unparse(call.args[0]), f"{words[0].upper()}{words[1:]}{span and f' ({span})'}."

@@ -1,4 +1,4 @@
-"""What several subcommands need."""
+"""Options and helpers shared by subcommands."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 config_option = click.option(
-    "--config", type=FILE, help="YAML file with the pipeline's options, such as config/face.yaml."
+    "--config", type=FILE, help="YAML file with pipeline options, such as config/face.yaml."
 )
 
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Overwrite existing files.")
 
 morphable_option = click.option(
     "--model",
@@ -32,17 +32,17 @@ morphable_option = click.option(
 
 
 def quiet_encoders() -> None:
-    """Before OpenCV is loaded: it tries encoders that a machine may lack, and FFmpeg inside it would report each."""
+    """Silence FFmpeg inside OpenCV, which reports every missing encoder; call before OpenCV is imported."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 face``, ``2 faces``."""
+    """Format a number with its noun: ``1 face``, ``2 faces``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def load_morphable(model: str) -> MorphableModel:
-    """The morphable model of that name in the manifest, or in that .npz file."""
+    """Load a morphable model by its name in the manifest or from an .npz file."""
     from tddfa_ros.model_store.store import default_store
     from tddfa_ros.morphable.model import MorphableModel
 
@@ -51,7 +51,7 @@ def load_morphable(model: str) -> MorphableModel:
 
 
 def need_extra(extra: str, what: str, *modules: str) -> None:
-    """Raise ClickException, naming the extra to install, when a module is not installed; imports none of them."""
+    """Raise ClickException naming the extra to install if a module is missing; imports none of them."""
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise click.ClickException(

@@ -1,4 +1,4 @@
-"""The options that subcommands of ``tddfa dataset`` have in common."""
+"""Options shared by the subcommands of ``tddfa dataset``."""
 
 from __future__ import annotations
 

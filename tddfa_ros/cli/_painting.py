@@ -31,20 +31,20 @@ _OPTIONS = (
         type=click.FloatRange(0, 1),
         default=0.4,
         show_default=True,
-        help="Leave faces of pictures below it alone.",
+        help="Skip faces in images below this confidence.",
     ),
     click.option(
         "--smooth",
         type=click.Choice(_SMOOTHERS),
         default="one_euro",
         show_default=True,
-        help="How jitter is removed in videos.",
+        help="Smoothing filter for videos.",
     ),
-    click.option("--no-audio", is_flag=True, help="Leave the sound of videos out."),
+    click.option("--no-audio", is_flag=True, help="Write videos without audio."),
     overwrite_option,
     click.option("--restart", is_flag=True, help="Discard unfinished videos of an earlier run."),
     click.option(
-        "--strict", is_flag=True, help="Exit status 1 when a picture cannot be read or has no face."
+        "--strict", is_flag=True, help="Exit status 1 when an image cannot be read or has no face."
     ),
 )
 
@@ -59,7 +59,7 @@ def painting_options(command: _Command) -> _Command:
 def check_inputs(inputs: tuple[str, ...], output: Path | None) -> Path:
     """The output. UsageError when it or the inputs are missing."""
     if not inputs or output is None:
-        raise click.UsageError("IN, a picture, a folder or a video, and -o are needed")
+        raise click.UsageError("IN, an image, a folder or a video, and -o are needed")
     return output
 
 
@@ -100,6 +100,6 @@ def run_painting(
     files = ", ".join(map(str, summary.files)) or "no file"
     click.echo(f"{counted(summary.faces, 'face')}; written: {files}")
     if not summary.finished:
-        click.echo("stopped before the end; the same command goes on from here", err=True)
+        click.echo("stopped before the end; rerun the same command to resume", err=True)
         return EXIT_INTERRUPTED
     return 1 if strict and (summary.unreadable or summary.without_face) else 0

@@ -1,4 +1,4 @@
-"""The options of subcommands that run the whole pipeline: a configuration file, and what is chosen over it."""
+"""Pipeline options of subcommands: a configuration file and options that override it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OPTIONS = (
     ),
     click.option(
         "--morphable-model",
-        help="Morphable model: a name in the model list, or an .npz file; an imported network brings its own.",
+        help="Morphable model: a name in the model list, or an .npz file; by default the one an imported network was made for.",
     ),
     detection_options,
 )
 
 
 def pipeline_options(command: _Command) -> _Command:
-    """Decorate a click command; what it gets goes into :func:`pipeline_config`, by name."""
+    """Add pipeline options to a click command; pass them to :func:`pipeline_config` by name."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -41,10 +41,10 @@ def pipeline_config(
     morphable_model: str | None = None,
     **detection: Any,
 ) -> PipelineConfig:
-    """The configuration file, or the defaults, with those options that were given.
+    """Load the configuration file, or the defaults, and apply the given options.
 
     Raises:
-        ConfigError: the file cannot be used, or a value is out of range.
+        ConfigError: the file is invalid, or a value is out of range.
     """
     chosen = with_detection(load_config(config), **detection)
     models = {"model": regressor, "morphable_model": morphable_model}

@@ -1,4 +1,4 @@
-"""``tddfa avatar``: a camera or a video drives avatars, by JSON lines, OSC, Live Link Face packets and a web page."""
+"""``tddfa avatar``: drive avatars from a camera or video by JSON lines, OSC, Live Link Face packets and a web page."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, counted
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
-@click.command("avatar", short_help="Drive avatars by a face: JSON lines, OSC, Live Link, a page.")
+@click.command(
+    "avatar", short_help="Drive avatars from a face: JSON lines, OSC, Live Link, web page."
+)
 @click.argument("source", metavar="IN")
-@click.option("--jsonl", metavar="FILE", help="Write one line of JSON per face and picture; '-': to the terminal.")  # fmt: skip
+@click.option("--jsonl", metavar="FILE", help="Write one line of JSON per face and image; '-': to the terminal.")  # fmt: skip
 @click.option("--osc", metavar="HOST:PORT", help="Send OSC in the VMC protocol; receivers listen on 39540 or 39539.")  # fmt: skip
 @click.option("--livelink", metavar="HOST:PORT", help="Send Live Link Face packets; Unreal listens on 11111.")  # fmt: skip
 @click.option("--subject", default="", help="Name that --livelink sends; the track's id by default.")  # fmt: skip
 @click.option("--web", metavar="PORT", type=click.IntRange(0, 65535), help="Serve a page on which a head mirrors the face; 0: any free port.")  # fmt: skip
-@click.option("--host", default="127.0.0.1", show_default=True, help="Who may open the page; 0.0.0.0: everybody.")  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address on which the page is served; 0.0.0.0: all interfaces.")  # fmt: skip
 @click.option("--three", type=EXISTING_FOLDER, help="Folder of three.js; node_modules/three by default.")  # fmt: skip
-@click.option("--raw", is_flag=True, help="The network's coefficients as they are, which seldom reach 1.")  # fmt: skip
-@click.option("--loop", is_flag=True, help="Begin a file anew at its end.")
+@click.option("--raw", is_flag=True, help="Send the unscaled coefficients of the network, which seldom reach 1.")  # fmt: skip
+@click.option("--loop", is_flag=True, help="Restart a file at its end.")
 @pipeline_options
 def command(
     source: str,
@@ -39,7 +41,7 @@ def command(
     loop: bool,
     **chosen: Any,
 ) -> None:
-    """Track the faces of a camera (0), a stream, a video, a picture or 'demo', and tell avatars about them.
+    """Track the faces of a camera (0), a stream, a video, an image or 'demo', and tell avatars about them.
 
     Blend shapes are ARKit's 52, left and right the person's own. A file goes at its own pace, unless --jsonl is all that is wanted. Ctrl-C ends.
     """
@@ -52,9 +54,9 @@ def command(
     from tddfa_ros.sources import create_source
 
     if jsonl is None and osc is None and livelink is None and web is None:
-        raise click.ClickException("say who is to be driven: --web, --osc, --livelink or --jsonl")
+        raise click.ClickException("no receiver is given: add --web, --osc, --livelink or --jsonl")
     config = pipeline_config(**chosen)
-    pictures = create_source(source, loop=loop)
+    images = create_source(source, loop=loop)
     pipeline = FacePipeline(config)
     targets = Targets(osc or "", livelink or "", subject, web, host, three)
     live = osc is not None or livelink is not None or web is not None
@@ -65,8 +67,8 @@ def command(
             receivers.append(JsonLines(jsonl))
         for receiver in receivers:
             ends.callback(receiver.close)
-        performance = drive(pictures, pipeline, receivers, smoothing=config.smoothing, stretch=not raw, real_time=live)  # fmt: skip
-        with tqdm(performance, unit="picture", file=sys.stderr) as bar:
+        performance = drive(images, pipeline, receivers, smoothing=config.smoothing, stretch=not raw, real_time=live)  # fmt: skip
+        with tqdm(performance, unit="image", file=sys.stderr) as bar:
             for frames in bar:
                 seen.update(frame.id for frame in frames)
                 bar.set_postfix_str(", ".join(frame.id for frame in frames))

@@ -1,4 +1,4 @@
-"""``tddfa batch``: faces of many pictures, by several processes or a cluster."""
+"""``tddfa batch``: detect faces in many images with several processes or a cluster."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 @click.command(
     "batch",
-    short_help="Faces of many pictures, or of ROS bags, as JSON lines, by several processes.",
+    short_help="Faces of many images or ROS bags as JSON lines, in several processes.",
 )
-@click.argument("inputs", nargs=-1, required=True, metavar="PICTURE|FOLDER|BAG...")
+@click.argument("inputs", nargs=-1, required=True, metavar="IMAGE|FOLDER|BAG...")
 @click.option(
     "-o",
     "--output",
     type=FILE,
     required=True,
-    help="Where it goes: one JSON object per picture and line, in the order of the pictures.",
+    help="File to write: one JSON object per image and line, in input order.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes; as many as there is room for by default.",
+    help="Number of processes; default: as many as cores and memory allow.",
 )
-@click.option("--ray", metavar="ADDRESS", help="Work on this Ray cluster, such as 'auto'.")
+@click.option("--ray", metavar="ADDRESS", help="Run on this Ray cluster, such as 'auto'.")
 @click.option(
     "--topic",
     default="",
-    help="Of the pictures in ROS bags; may be left out where there is only one.",
+    help="Image topic in ROS bags; may be omitted if there is only one.",
 )
 @pipeline_options
 def command(
@@ -43,7 +43,7 @@ def command(
     topic: str,
     **chosen: Any,
 ) -> None:
-    """Find faces in pictures; the exit status is 1 when some could not be used, which are named on stderr.
+    """Detect faces in images; the exit status is 1 if an image could not be used, which is named on stderr.
 
     A BAG is the folder of a ROS 2 bag, or its .db3 or .mcap file; it needs the extra "bags".
     """
@@ -76,7 +76,7 @@ def command(
             for remark in remarks:
                 bar.clear()
                 click.echo(remark, err=True)
-    click.echo(f"{output}: {counted(faces, 'face')} in {counted(total - failed, 'picture')}")
+    click.echo(f"{output}: {counted(faces, 'face')} in {counted(total - failed, 'image')}")
     if failed:
-        click.echo(f"{failed} of {total} pictures could not be used", err=True)
+        click.echo(f"{failed} of {total} images could not be used", err=True)
         click.get_current_context().exit(1)

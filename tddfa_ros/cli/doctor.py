@@ -1,4 +1,4 @@
-"""``tddfa doctor``: what this machine can use, why not the rest, and how fast it is."""
+"""``tddfa doctor``: report usable devices, libraries and models, and time the networks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from tddfa_ros.tuning.measure import Timing
 
 
-@click.command("doctor", short_help="What this machine can use, and why not the rest.")
+@click.command("doctor", short_help="Check Python, libraries, devices, ROS and models.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--measure/--no-measure", default=True, help="Time the networks, too.")
+@click.option("--measure/--no-measure", default=True, help="Also time the networks.")
 def command(as_json: bool, measure: bool) -> None:
-    """Look at Python, libraries, devices, ROS and models, and time the default networks on every usable provider.
+    """Check Python, libraries, devices, ROS and models, and time the default networks on every usable provider.
 
-    The exit status is 1 when something is broken; what is merely absent is optional.
+    The exit status is 1 if something is broken; absent items are optional.
     """
     from tddfa_ros.model_store.store import default_store
     from tddfa_ros.tuning.doctor import BROKEN, examine
@@ -43,13 +43,13 @@ def command(as_json: bool, measure: bool) -> None:
 
 
 def as_text(findings: Sequence[Finding], timings: Sequence[Timing]) -> str:
-    """The report for people."""
+    """Format the report as text."""
     lines: list[str] = []
     for group in dict.fromkeys(finding.group for finding in findings):
         lines += ["", group]
         lines += [f"  {f.state:<7} {f.name}: {f.detail}" for f in findings if f.group == group]
     if timings:
-        lines += ["", "median ms of one face or picture"]
+        lines += ["", "median ms of one face or image"]
     for timing in timings:
         what = f"{timing.network}, {timing.batch} at once"
         where = timing.provider or "not measured"

@@ -1,4 +1,4 @@
-"""``tddfa edit``: change the face in a photo by named attributes and expressions."""
+"""``tddfa edit``: edit the face in an image by named attributes and expressions."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import click
 from tddfa_ros.cli._common import FILE, load_morphable
 
 
-@click.command("edit", short_help="Change a face by named attributes and expressions.")
+@click.command("edit", short_help="Edit a face by named attributes and expressions.")
 @click.argument("photo", type=FILE, required=False)
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An attribute, added to what the person has (age=+1), or an expression (jawOpen=.5); repeatable.",
+    help="Attribute, relative to the person (age=+1), or expression (jawOpen=.5); repeatable.",
 )
-@click.option("-o", "--output", type=FILE, help="The picture to write.")
-@click.option("--obj", "mesh", type=FILE, help="Write the edited mesh too, with texture (.obj).")
+@click.option("-o", "--output", type=FILE, help="The image to write.")
+@click.option("--obj", "mesh", type=FILE, help="Also write the edited mesh with texture (.obj).")
 @click.option("--face", "number", type=click.IntRange(min=1), default=1, help="1 = the largest.")
-@click.option("--list", "listed", is_flag=True, help="Show names, ranges and units, and stop.")
+@click.option("--list", "listed", is_flag=True, help="List names, ranges and units, and exit.")
 @click.option(
     "--preview",
     is_flag=True,

@@ -1,4 +1,4 @@
-"""``tddfa export``: a training checkpoint as the ONNX file that the pipeline loads."""
+"""``tddfa export``: export a training checkpoint to the ONNX file that the pipeline loads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_opt
     "heads",
     multiple=True,
     type=click.Choice(["parsing", "uv_position"]),
-    help="Export this head too (repeatable).",
+    help="Also export this head (repeatable).",
 )
 @click.option("--half", is_flag=True, help="Store weights as float16: half the size, same speed.")
 @morphable_option
@@ -62,9 +62,9 @@ def command(
         click.echo(f"confidence: AUC {found.auc:.4f} of held-out faces against other crops")
     else:
         reason = (
-            "no crops without a face" if config.confidence else "the network has no head for it"
+            "no crops without a face" if config.confidence else "the network has no confidence head"
         )
-        click.echo(f"confidence: how well both sets of landmarks agree ({reason})")
+        click.echo(f"confidence: from the agreement of both sets of landmarks ({reason})")
     if found.sigma_scale is not None:
         heads = ("landmark_sigma", *heads)
         click.echo(

@@ -1,4 +1,4 @@
-"""``tddfa image``: pictures in; drawings, maps, meshes and numbers out."""
+"""``tddfa image``: reconstruct faces in images; write overlays, maps, meshes and parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tddfa_ros.cli._common import FOLDER, counted, overwrite_option
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
-@click.command("image", short_help="Faces of pictures as drawings, maps, meshes and numbers.")
+@click.command("image", short_help="Faces in images: overlays, maps, meshes and parameters.")
 @click.argument("inputs", metavar="IN...", nargs=-1, required=True)
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the results.")
 @click.option(
@@ -28,7 +28,7 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
     type=click.FloatRange(0, 1),
     default=0.4,
     show_default=True,
-    help="Leave out faces below it.",
+    help="Ignore faces below this confidence.",
 )
 @click.option(
     "--texture-size", type=click.IntRange(16, 8192), default=512, show_default=True, help="px."
@@ -38,11 +38,11 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
     type=click.IntRange(1, 64),
     default=2,
     show_default=True,
-    help="Pictures decoded at once, ahead of the network.",
+    help="Threads that decode images ahead of the network.",
 )
 @overwrite_option
 @click.option(
-    "--strict", is_flag=True, help="Exit status 1 when a picture cannot be read or shows no face."
+    "--strict", is_flag=True, help="Exit status 1 when an image cannot be read or shows no face."
 )
 def command(
     inputs: tuple[str, ...],
@@ -55,9 +55,9 @@ def command(
     strict: bool,
     **chosen: Any,
 ) -> int:
-    """Find the faces of pictures and write what is wanted of them into a folder.
+    """Reconstruct the faces of images and write the selected outputs to a folder.
 
-    IN is a picture, a folder, or a pattern such as 'photos/**/*.jpg'.
+    IN is an image, a folder, or a pattern such as 'photos/**/*.jpg'.
     """
     from tqdm import tqdm
 
@@ -66,7 +66,7 @@ def command(
     from tddfa_ros.pipeline import FacePipeline
 
     config = pipeline_config(**chosen)
-    pictures = find_images(inputs)
+    images = find_images(inputs)
     options = ImageOptions(
         outputs=tuple(name.strip() for name in outputs.split(",") if name.strip()),
         min_confidence=min_confidence,
@@ -75,7 +75,7 @@ def command(
         texture_size=texture_size,
     )
     summary = process_images(
-        pictures,
+        images,
         output,
         FacePipeline(config),
         options,

@@ -1,4 +1,4 @@
-"""``tddfa makeup``: lipstick, blush, eye shadow, brows and stickers on the faces of pictures and videos."""
+"""``tddfa makeup``: lipstick, blush, eye shadow, brows and stickers on the faces of images and videos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
 
 
-@click.command("makeup", short_help="Make-up and stickers on faces of pictures and videos.")
+@click.command("makeup", short_help="Make-up and stickers on faces of images and videos.")
 @click.argument("inputs", metavar="IN...", nargs=-1)
 @click.option("--preset", default="natural", show_default=True, help="A name, or a .yaml file.")
 @click.option(
@@ -32,7 +32,7 @@ def command(
 ) -> int:
     """Apply virtual makeup to the faces of images and videos.
 
-    IN is a picture, a folder of pictures, a pattern, or a video.
+    IN is an image, a folder of images, a pattern, or a video.
     """
     from tddfa_ros.jobs.effects import makeup_effect
     from tddfa_ros.makeup.preset_files import load_preset, preset_names

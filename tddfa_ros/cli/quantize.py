@@ -1,4 +1,4 @@
-"""``tddfa quantize``: a smaller and faster network, and what that costs."""
+"""``tddfa quantize``: quantize a network and compare accuracy, size and speed."""
 
 from __future__ import annotations
 
@@ -28,47 +28,50 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FILE, load_morphable, morphab
 @click.option(
     "--calibration",
     type=EXISTING_FOLDER,
-    help="Folder of pictures with faces, such as the network will see; static needs it, the others are compared on it.",
+    help="Folder of images with faces, representative of the application; required by static, used by all modes for the comparison.",
 )
 @click.option(
-    "--pictures",
+    "--images",
     type=click.IntRange(min=1),
     default=200,
     show_default=True,
-    help="Of a larger folder, use so many.",
+    help="Maximum number of images to use, evenly spread over the folder.",
 )
 @click.option(
     "--keep-float",
     "layers",
     multiple=True,
     type=click.Choice(["heads", "stem", "depthwise", "convolutions"]),
-    help="Leave these layers in float (repeatable), instead of what is best for tddfa-mb05.",
+    help="Layers to keep in float (repeatable); by default those that are best for tddfa-mb05.",
 )
-@click.option("--data", type=EXISTING_FOLDER, help="Evaluation sets: AFLW2000-3D before and after.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many faces of AFLW2000-3D.")
+@click.option(
+    "--data",
+    type=EXISTING_FOLDER,
+    help="Folder of the evaluation sets, to compare the NME on AFLW2000-3D.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Maximum number of faces of AFLW2000-3D.")
 @morphable_option
 def command(
     regressor: str,
     output: Path,
     mode: str,
     calibration: Path | None,
-    pictures: int,
+    images: int,
     layers: tuple[str, ...],
     data: Path | None,
     limit: int | None,
     model: str,
 ) -> None:
-    """Quantize a regression network, compare it with the float one, and print one table."""
+    """Quantize a regression network, compare it with the original, and print a table."""
     from tddfa_ros.config import load_config
     from tddfa_ros.errors import ConfigError
+    from tddfa_ros.files import write_atomically
     from tddfa_ros.model_store.store import default_store
     from tddfa_ros.tuning.compare import aflw2000, as_table, as_tensor, calibration_crops, compare
     from tddfa_ros.tuning.quantize import quantize
 
     if mode == "static" and calibration is None:
-        raise ConfigError(
-            "static quantization needs --calibration, a folder of pictures with faces"
-        )
+        raise ConfigError("static quantization needs --calibration, a folder of images with faces")
     if output.suffix != ".onnx":
         raise ConfigError(f"the output {output} must end in .onnx, by which tools know a network")
     before = default_store().path(regressor)
@@ -76,7 +79,7 @@ def command(
     crops = None
     if calibration is not None:
         config = load_config({"regression": {"model": str(before), "morphable_model": model}})
-        crops = calibration_crops(calibration, config, pictures)
+        crops = calibration_crops(calibration, config, images)
     tensor = None if crops is None else as_tensor(crops)
     quantize(before, output, mode, crops=tensor, float_layers=layers or None)
     nme = None
@@ -84,4 +87,4 @@ def command(
         nme = (aflw2000(before, model, data, limit), aflw2000(output, model, data, limit))
     table = as_table(compare(before, output, morphable, crops, nme))
     click.echo(table)
-    output.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+    write_atomically(output.with_suffix(".md"), f"{table}\n".encode())

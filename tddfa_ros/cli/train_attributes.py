@@ -11,7 +11,7 @@ from tddfa_ros.cli._common import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER, 
 
 @click.command("train-attributes", short_help="Train the network for age and gender presentation.")
 @click.option(
-    "--utkface", type=EXISTING_FOLDER, help="UTKFace: pictures called age_gender_race_date."
+    "--utkface", type=EXISTING_FOLDER, help="UTKFace: images called age_gender_race_date."
 )
 @click.option("--celeba", type=EXISTING_FOLDER, help="CelebA: the folder of list_attr_celeba.txt.")
 @click.option(
@@ -21,7 +21,7 @@ from tddfa_ros.cli._common import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER, 
     "--init",
     "start",
     type=EXISTING_FILE,
-    help="Checkpoint of a face network, whose backbone is the start.",
+    help="Checkpoint of a face network whose backbone initializes the training.",
 )
 @click.option(
     "--epochs",
@@ -35,19 +35,21 @@ from tddfa_ros.cli._common import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER, 
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
-    help="Disturbed views of each face; each takes 58 kB of disk.",
+    help="Augmented views of each face; each takes 58 kB of disk.",
 )
 @click.option(
     "--fixed-layers",
     type=click.IntRange(0, 22),
     default=11,
     show_default=True,
-    help="Layers of the backbone that stay as they are; 0 without --init.",
+    help="Number of frozen layers of the backbone; 0 without --init.",
 )
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the split and of training."
 )
-@click.option("--work", type=FOLDER, required=True, help="Where maps, weights and the report go.")
+@click.option(
+    "--work", type=FOLDER, required=True, help="Folder for feature maps, weights and the report."
+)
 @click.option(
     "-o",
     "--output",
@@ -67,9 +69,9 @@ def command(
     work: Path,
     output: Path,
 ) -> None:
-    """Train on labeled faces, eight of ten, calibrate on one, measure on one by group, and write ONNX.
+    """Train on 80 % of the labeled faces, calibrate on 10 %, evaluate on 10 % by group, and write ONNX.
 
-    A run that was cut off is taken up after its last whole epoch by the same command.
+    Rerun the same command to resume an interrupted run after its last complete epoch.
     """
     if utkface is None and celeba is None and collection is None:
         raise click.UsageError("give at least one of --utkface, --celeba and --faces")

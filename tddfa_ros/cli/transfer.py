@@ -1,4 +1,4 @@
-"""``tddfa transfer``: give the face in a photo the expression of another picture, or of a video."""
+"""``tddfa transfer``: give the face in an image the expression of another image, or of a video."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LARGEST = (1920, 1080)  # px; larger videos are shrunk before faces are looked 
 
 
 @click.command("transfer", short_help="Give a face the expression of another one.")
-@click.option("--source", type=FILE, required=True, help="A picture, or a video.")
-@click.option("--target", type=FILE, required=True, help="The photo to redraw.")
+@click.option("--source", type=FILE, required=True, help="An image, or a video.")
+@click.option("--target", type=FILE, required=True, help="Image to edit.")
 @click.option(
-    "-o", "--output", type=FILE, required=True, help="A picture; for a video source an .mp4."
+    "-o", "--output", type=FILE, required=True, help="An image; for a video source an .mp4."
 )
 @click.option("--strength", type=float, default=1.0, show_default=True, help="Above 1 exaggerates.")
 @click.option(
@@ -47,7 +47,7 @@ def command(
     relative: bool,
     regions: tuple[str, ...],
 ) -> None:
-    """Redraw the largest face of a photo with the expression of the largest face of the source."""
+    """Redraw the largest face of an image with the expression of the largest face of the source."""
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.editing.transfer import transfer_expression
     from tddfa_ros.jobs.edit import face_of, write_video
@@ -57,9 +57,9 @@ def command(
 
     still = source.suffix.lower() in SUFFIXES
     if still != (output.suffix.lower() in SUFFIXES):
-        wanted = "a picture such as .png" if still else "a video such as .mp4"
+        wanted = "an image such as .png" if still else "a video such as .mp4"
         raise click.UsageError(
-            f"the source is {'a picture' if still else 'a video'}, so -o must be {wanted}"
+            f"the source is {'an image' if still else 'a video'}, so -o must be {wanted}"
         )
     if relative and (still or neutral is not None):
         raise click.UsageError("--relative is for videos, and instead of --neutral")

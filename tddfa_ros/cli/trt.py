@@ -1,4 +1,4 @@
-"""``tddfa trt``: a TensorRT engine for the GPU of this machine."""
+"""``tddfa trt``: build a TensorRT engine for the GPU of this machine."""
 
 from __future__ import annotations
 
@@ -23,18 +23,16 @@ from tddfa_ros.cli._common import FOLDER
     required=True,
     help="Folder to write; ENGINE/model.onnx is then used like any network.",
 )
-@click.option(
-    "--fp16/--fp32", "half", default=False, help="Compute in float16 where that is faster."
-)
+@click.option("--fp16/--fp32", "half", default=False, help="Allow float16 where it is faster.")
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
     default=16,
     show_default=True,
-    help="Largest number of faces at once; more are computed in parts.",
+    help="Maximum batch size of the engine; larger batches are split.",
 )
 def command(network: str, engine: Path, half: bool, batch: int) -> None:
-    """Compile a regression network through ONNX Runtime's TensorRT provider and keep the engine; it can take minutes."""
+    """Compile a regression network with ONNX Runtime's TensorRT provider and store the engine; takes up to minutes."""
     from tddfa_ros.model_store.store import default_store
     from tddfa_ros.runtime.tensorrt import MODEL
     from tddfa_ros.tuning.build_engine import build_engine

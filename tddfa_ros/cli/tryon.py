@@ -1,4 +1,4 @@
-"""``tddfa tryon``: glasses, hats and other GLB objects on the heads of pictures and videos."""
+"""``tddfa tryon``: glasses, hats and other GLB objects on the heads of images and videos."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Triple(click.ParamType):  # type: ignore[type-arg]
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on its own size.")
 @click.option("--rotate", type=_Triple(), default=(0.0, 0.0, 0.0), metavar="R,P,Y", help="Roll, pitch, yaw, degrees.")  # fmt: skip
 @click.option("--shadow", type=float, default=0.3, show_default=True, help="On the skin, 0..1.")
-@click.option("--export", type=FILE, help="Write a sample as a .glb file, and stop.")  # fmt: skip
+@click.option("--export", type=FILE, help="Write a sample as a .glb file, and exit.")  # fmt: skip
 @painting_options
 def command(
     inputs: tuple[str, ...],
@@ -50,9 +50,9 @@ def command(
     export: Path | None,
     **given: Any,
 ) -> int:
-    """Put an object on the heads of pictures and videos, hidden by the head where it should be.
+    """Render an object on the heads in images and videos, occluded by the head.
 
-    IN is a picture, a folder of pictures, a pattern, or a video. Its unit is the meter, as in all GLB files, y up, z out of the face.
+    IN is an image, a folder of images, a pattern, or a video. The object is in meters, as in all GLB files, y up, z out of the face.
     """
     from tddfa_ros.jobs.effects import tryon_effect
     from tddfa_ros.makeup.objects import read_object

@@ -1,4 +1,4 @@
-"""``tddfa video``: a video or a camera in; a video with faces drawn on it, coefficients and a live window out."""
+"""``tddfa video``: track faces in a video or camera stream; write an annotated video and parameters, or show a window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 @click.command("video", short_help="Track faces in a video or from a camera, and draw them.")
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", type=FILE, help="The video to write, an .mp4.")
-@click.option("--json", "lines", type=FILE, help="Write each picture's faces as a line of JSON.")
+@click.option("--json", "lines", type=FILE, help="Write the faces of each frame as a line of JSON.")
 @click.option(
     "--overlay",
     default="mesh,landmarks,pose",
@@ -26,15 +26,15 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 @click.option(
     "--smooth",
     type=click.Choice(["one_euro", "kalman", "window", "none"]),
-    help="How jitter is removed; as in --config, else one_euro.",
+    help="Smoothing filter; default: --config, else one_euro.",
 )
 @click.option(
     "--window",
     type=click.IntRange(1, 100),
-    help="Pictures that --smooth window averages; as in --config, else 5.",
+    help="Frames averaged by --smooth window; default: --config, else 5.",
 )
-@click.option("--show", is_flag=True, help="Show the pictures in a window as they are made.")
-@click.option("--no-audio", is_flag=True, help="Leave the sound out.")
+@click.option("--show", is_flag=True, help="Show the annotated frames in a window.")
+@click.option("--no-audio", is_flag=True, help="Write no audio.")
 @pipeline_options
 @click.option(
     "--size",
@@ -45,7 +45,7 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
     help="What a camera is asked for, px.",
 )
 @overwrite_option
-@click.option("--restart", is_flag=True, help="Discard what an earlier run has left unfinished.")
+@click.option("--restart", is_flag=True, help="Discard unfinished output of an earlier run.")
 def command(
     source: str,
     output: Path | None,
@@ -62,8 +62,8 @@ def command(
 ) -> int:
     """Track the faces of a video or camera, smooth and draw them.
 
-    IN is a video, the number of a camera (0), or a stream (rtsp://...). Without -o and --json a window shows the result. A run that was cut
-    off is taken up where it was by the same command; Ctrl-C finishes the file.
+    IN is a video, the number of a camera (0), or a stream (rtsp://...). Without -o and --json a window shows the result. Ctrl-C
+    finishes the file; rerun the same command to resume an interrupted run.
     """
     quiet_encoders()
     from dataclasses import replace
@@ -114,5 +114,5 @@ def command(
     )
     if summary.finished or live is not None:
         return 0
-    click.echo("stopped before the end; the same command goes on from here", err=True)
+    click.echo("stopped before the end; rerun the same command to resume", err=True)
     return EXIT_INTERRUPTED

@@ -1,5 +1,5 @@
 """Accuracy of face alignment on evaluation sets: landmarks, head pose, expression, confidence, stability, detection.
 
-Suites measure anything that is a `prediction.Predictor`; `pipeline.PipelinePredictor` makes one of a `FacePipeline`. Needs no
+Suites evaluate any `prediction.Predictor`; `pipeline.PipelinePredictor` adapts a `FacePipeline`. Needs no
 training libraries and no ROS.
 """

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, landmark_figures
-from tddfa_ros.evaluation.sets import Sets, arrays, picture
+from tddfa_ros.evaluation.sets import Sets, arrays, read_image
 from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.types import CROP_FRAME, FloatArray
@@ -27,7 +27,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     truth = sets.some(arrays(folder / "gt.npz", *names))
     mesh, direct = [], []
     for name in tqdm(truth["name"], desc="AFLW2000-3D"):
-        crop = picture(folder / "crop120" / str(name))
+        crop = read_image(folder / "crop120" / str(name))
         mesh.append(predictor.regress(crop, WHOLE_CROP)[0].landmarks[:, :2])
         points = predictor.direct(crop, WHOLE_CROP)
         if points is not None:

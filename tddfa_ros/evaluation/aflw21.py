@@ -1,4 +1,4 @@
-"""AFLW's 21 human points on faces of any yaw that training holds out."""
+"""Error against AFLW's 21 human-labeled points on held-out faces of any yaw."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tqdm import tqdm
 from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, binned
-from tddfa_ros.evaluation.sets import Sets, arrays, chosen, picture
+from tddfa_ros.evaluation.sets import Sets, arrays, chosen, read_image
 from tddfa_ros.geometry.metrics import face_size
 from tddfa_ros.types import DoubleArray, RealArray
 
 EVERY = 47
-"""Every so many rows of the collection's ``aflw.npz``, from the first, are measured here and never trained on."""
+"""Stride of held-out rows of the collection's ``aflw.npz``, which are never trained on."""
 
 POINTS: dict[int, tuple[int, ...]] = {
     0: (17,), 1: (19,), 2: (21,),  # left brow: outer, middle, inner
@@ -44,7 +44,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     rows = sets.some(chosen(labels, held_out(len(labels["name"]))))
     mesh, direct = [], []
     for name in tqdm(rows["name"], desc="AFLW 21"):
-        crop = picture(folder / "img" / str(name))
+        crop = read_image(folder / "img" / str(name))
         roi = WHOLE_CROP * (crop.shape[0] / WHOLE_CROP[0, 2])
         mesh.append(predictor.regress(crop, roi)[0].landmarks[:, :2])
         points = predictor.direct(crop, roi)

@@ -1,4 +1,4 @@
-"""Confidence: faces against background, badly framed faces, and objects."""
+"""Confidence: AUC of faces against background, shifted ROIs, scrambled faces and objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tddfa_ros.evaluation import scenes
 from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
-from tddfa_ros.evaluation.sets import Sets, arrays, kept_faces, picture
+from tddfa_ros.evaluation.sets import Sets, arrays, kept_faces, read_image
 from tddfa_ros.geometry.metrics import auc
 from tddfa_ros.types import DoubleArray, ImageBGR, RealArray
 
@@ -26,9 +26,9 @@ OBJECTS = "objects (scikit-image)"
 
 _NOTE = (
     "AUC of a group of faces: against the background squares; of another group: all faces against it. Background: squares from 40 px to "
-    "half the photograph that touch no face (labeled, or found by the default detector from a score of 0.3) in AFLW2000-3D, HELEN and the "
+    "half the image that touch no face (labeled, or found by the default detector from a score of 0.3) in AFLW2000-3D, HELEN and the "
     "detection set. Shifted: the ROIs of AFLW2000-3D and HELEN in 8 directions. Scrambled: the crops of AFLW2000-3D in 4 x 4 tiles, in "
-    "another order. Objects: 8 squares of each of scikit-image's pictures without a human face."
+    "another order. Objects: 8 squares of each of scikit-image's images without a human face."
 )
 
 Scores: TypeAlias = dict[str, list[float]]
@@ -36,25 +36,25 @@ Faces: TypeAlias = Iterator[tuple[ImageBGR, RealArray]]
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """AUC, share over one half, and median, by group."""
+    """Compute AUC, share above 0.5, and median by group."""
     scores: Scores = {name: [] for name in (*FACES, BACKGROUND, SHIFTED, SCRAMBLED, OBJECTS)}
     readers = (scenes.read_aflw2000, scenes.read_helen, scenes.read_groups)
     every = scenes.with_detections(chain.from_iterable(read(sets) for read in readers))
-    for scene in tqdm(every, desc="confidence: photographs", unit="photo"):
-        _ask(predictor, scores[BACKGROUND], scene.image, scenes.background(scene))
-        _ask(predictor, scores[SHIFTED], scene.image, scenes.shifted(scene))
+    for scene in tqdm(every, desc="confidence: images", unit="photo"):
+        _add_scores(predictor, scores[BACKGROUND], scene.image, scenes.background(scene))
+        _add_scores(predictor, scores[SHIFTED], scene.image, scenes.shifted(scene))
     for group, faces in zip(FACES, (_aflw2000, _helen, _lfw, _cew), strict=True):
         for image, roi in tqdm(faces(sets), desc=f"confidence: {group}", unit="face"):
-            _ask(predictor, scores[group], image, roi[None])
+            _add_scores(predictor, scores[group], image, roi[None])
     for i, (image, roi) in enumerate(_aflw2000(sets)):
-        _ask(predictor, scores[SCRAMBLED], scenes.scrambled(image, f"{i}"), roi[None])
+        _add_scores(predictor, scores[SCRAMBLED], scenes.scrambled(image, f"{i}"), roi[None])
     for scene in scenes.objects():
-        _ask(predictor, scores[OBJECTS], scene.image, scenes.background(scene, 8))
+        _add_scores(predictor, scores[OBJECTS], scene.image, scenes.background(scene, 8))
     return summary({name: np.array(values) for name, values in scores.items()})
 
 
 def summary(scores: Mapping[str, DoubleArray]) -> SuiteResult:
-    """The figures of confidences (n,) by group; of a method that has none, all groups are empty."""
+    """Summarize confidences (n,) by group; without a confidence all groups are empty."""
     everyone = np.concatenate([scores[name] for name in FACES])
     groups = {ALL_FACES: everyone, **scores}
     rows = []
@@ -70,8 +70,10 @@ def summary(scores: Mapping[str, DoubleArray]) -> SuiteResult:
     return SuiteResult("confidence", "Confidence", rows, _NOTE, digits, scores=groups)
 
 
-def _ask(predictor: Predictor, scores: list[float], image: ImageBGR, rois: RealArray) -> None:
-    """Add the confidences of all ROIs (n, 4)."""
+def _add_scores(
+    predictor: Predictor, scores: list[float], image: ImageBGR, rois: RealArray
+) -> None:
+    """Append the confidences of all ROIs (n, 4)."""
     if len(rois):
         found = (face.confidence for face in predictor.regress(image, rois))
         scores += [confidence for confidence in found if confidence is not None]
@@ -80,7 +82,7 @@ def _ask(predictor: Predictor, scores: list[float], image: ImageBGR, rois: RealA
 def _aflw2000(sets: Sets) -> Faces:
     folder = sets.folder("aflw2000")
     for name in sets.some(arrays(folder / "gt.npz", "name"))["name"]:
-        yield picture(folder / "crop120" / str(name)), WHOLE_CROP[0]
+        yield read_image(folder / "crop120" / str(name)), WHOLE_CROP[0]
 
 
 def _helen(sets: Sets) -> Faces:
@@ -100,4 +102,4 @@ def _cew(sets: Sets) -> Faces:
 def _kept(sets: Sets, source: str) -> Faces:
     rows = sets.some(kept_faces(sets, source))
     for name, roi in zip(rows["name"], rows["roi"], strict=True):
-        yield picture(sets.folder("faces") / "img" / str(name)), roi
+        yield read_image(sets.folder("faces") / "img" / str(name)), roi

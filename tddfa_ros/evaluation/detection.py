@@ -1,4 +1,4 @@
-"""The detector that the whole pipeline begins with, on photographs of groups."""
+"""Recall and precision of the face detector on group images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tqdm import tqdm
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
 from tddfa_ros.evaluation.scenes import detection_boxes
-from tddfa_ros.evaluation.sets import Sets, picture
+from tddfa_ros.evaluation.sets import Sets, read_image
 from tddfa_ros.tracking.association import associate
 from tddfa_ros.types import RealArray
 
@@ -34,7 +34,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     found, sizes, detections = [], [], 0
     for name in tqdm(names, desc="detection"):
         labeled = boxes[str(name)]
-        seen = predictor.detect(picture(folder / str(name)))
+        seen = predictor.detect(read_image(folder / str(name)))
         hits = np.zeros((len(labeled), len(OVERLAPS)), dtype=bool)
         for hit, overlap in zip(hits.T, OVERLAPS, strict=True):
             hit[[label for label, _ in associate(labeled, seen[:, :4], overlap)]] = True
@@ -64,4 +64,4 @@ def summary(found: NDArray[np.bool_], sizes: RealArray, detections: int) -> Suit
                 figures[f"precision{suffix}"] = share
         rows.append(Row(f"faces from {least:g} px" if least else "all faces", len(group), figures))
     digits = dict.fromkeys(rows[0].figures, 3)
-    return SuiteResult("detection", "Detection on photographs of groups", rows, _NOTE, digits)
+    return SuiteResult("detection", "Detection on images of groups", rows, _NOTE, digits)

@@ -1,4 +1,4 @@
-"""Expression: closed eyes against open ones, yawning mouths against others."""
+"""Expression: AUC of closed against open eyes and of yawning against other mouths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
-from tddfa_ros.evaluation.sets import Arrays, Sets, chosen, kept_faces, picture
+from tddfa_ros.evaluation.sets import Arrays, Sets, chosen, kept_faces, read_image
 from tddfa_ros.geometry.metrics import auc
 from tddfa_ros.types import DoubleArray, RealArray
 
@@ -25,7 +25,7 @@ _NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Scores of one group of n faces, all growing with what is looked for; None where the method does not say.
+    """Scores of one group of n faces, larger = more likely positive; None if the method does not provide it.
 
     Attributes:
         coefficient: (n,) mean of the named coefficients.
@@ -98,7 +98,7 @@ def _scores(
     folder = sets.folder("faces") / "img"
     coefficients, mesh, direct = [], [], []
     for name, roi in zip(tqdm(faces["name"], desc=names[0]), faces["roi"], strict=True):
-        image = picture(folder / str(name))
+        image = read_image(folder / str(name))
         found = predictor.regress(image, roi[None])[0]
         mesh.append(found.landmarks[:, :2])
         points = predictor.direct(image, roi[None])

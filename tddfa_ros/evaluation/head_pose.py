@@ -1,4 +1,4 @@
-"""Rotation of the head on AFLW2000-3D."""
+"""Head rotation error on AFLW2000-3D."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tqdm import tqdm
 from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult, binned
-from tddfa_ros.evaluation.sets import Sets, arrays, chosen, picture
+from tddfa_ros.evaluation.sets import Sets, arrays, chosen, read_image
 from tddfa_ros.geometry.metrics import angle_difference, constant_tilt, geodesic_deg
 from tddfa_ros.geometry.pose import angles_300w_lp, rotation_from_300w_lp
 from tddfa_ros.geometry.rotation import log
@@ -33,7 +33,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     truth = sets.some(chosen(labels, usual))
     found = []
     for name in tqdm(truth["name"], desc="head pose"):
-        crop = picture(folder / "crop120" / str(name))
+        crop = read_image(folder / "crop120" / str(name))
         rotation = predictor.regress(crop, WHOLE_CROP)[0].rotation
         if rotation is None:
             return SuiteResult("pose", _TITLE, [Row("as it is", 0, {})], "No rotation is given.")

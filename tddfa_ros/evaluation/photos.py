@@ -1,4 +1,4 @@
-"""Photographs with 68 points: HELEN, YTF, and a user's own; with the true region of interest, and from the full photo."""
+"""Landmark error on whole images (HELEN, YTF, a user's own): from the true ROI and from the detector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tddfa_ros.config import RegressionConfig
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation.prediction import Predictor, refined
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, landmark_figures
-from tddfa_ros.evaluation.sets import Sets, arrays, picture
+from tddfa_ros.evaluation.sets import Sets, arrays, read_image
 from tddfa_ros.geometry.metrics import INNER, nme
 from tddfa_ros.geometry.pose import angles_300w_lp, decompose
 from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
@@ -29,7 +29,7 @@ MIN_OVERLAP = 0.3
 
 _NOTE = (
     "NME as on AFLW2000-3D; yaw from a weak-perspective fit of the mean head to the true points inside the face. 'true ROI': from the "
-    "true points, refined once; 'detector': from the full photo, the detection nearest to the truth, refined once; its NME is that of "
+    "true points, refined once; 'detector': from the full image, the detection nearest to the truth, refined once; its NME is that of "
     "the faces found, and recall the share of these."
 )
 
@@ -37,11 +37,11 @@ _NOTE = (
 def evaluate(
     predictor: Predictor, folder: Path, sets: Sets, name: str, first_pixel: int = 0
 ) -> SuiteResult:
-    """NME68 and NME51 on the photographs of a folder, and the recall of the whole pipeline.
+    """NME68 and NME51 on the images of a folder, and the recall of the whole pipeline.
 
     Args:
-        folder: the photographs (or ``photo/`` with them) and ``gt.npz``: ``name`` (n,) and ``pts68`` (n, 68, 2 or 3) or
-            (n, 2 or 3, 68), iBUG-68, photo px. A photograph with several faces takes several rows.
+        folder: the images (or ``photo/`` with them) and ``gt.npz``: ``name`` (n,) and ``pts68`` (n, 68, 2 or 3) or
+            (n, 2 or 3, 68), iBUG-68, image px. An image with several faces takes several rows.
         sets: for its limit.
         name: of the set.
         first_pixel: number of the first pixel in the coordinates of ``gt.npz``; 0 as in OpenCV, 1 as in iBUG's and YTF's files.
@@ -54,11 +54,11 @@ def evaluate(
     for row, (file, points) in enumerate(
         zip(tqdm(truth["name"], desc=name), truth["pts68"], strict=True)
     ):
-        image = picture(place / str(file))
-        given.look(predictor, image, row, roi_from_landmarks(points))
+        image = read_image(place / str(file))
+        given.add(predictor, image, row, roi_from_landmarks(points))
         box = nearest(predictor.detect(image), points)
         if box is not None:
-            detected.look(predictor, image, row, roi_from_box(box))
+            detected.add(predictor, image, row, roi_from_box(box))
     yaw = yaw_of(truth["pts68"])
     recall = {"recall": len(detected.rows) / len(yaw)}
     rows, errors = [], {}
@@ -71,7 +71,7 @@ def evaluate(
             figures = {**landmark_figures(placed, wanted, turned), **more}
             rows.append(Row(f"{way}, {head}", len(placed), figures))
             errors[f"{way}, {head}"] = Curve(nme(placed, wanted), turned)
-    title = f"{name}, landmarks on photographs"
+    title = f"{name}, landmarks on images"
     return SuiteResult(name, title, rows, _NOTE, {"recall": 3}, errors)
 
 
@@ -112,14 +112,14 @@ def nearest(boxes: FloatArray, points: RealArray) -> DoubleArray | None:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """The faces that were found: their rows in the set, and their landmarks (68, 2) of mesh and direct head."""
+    """Regressed faces: rows in the set and landmarks (68, 2) of the mesh and the direct head."""
 
     rows: list[int] = field(default_factory=list)
     mesh: list[FloatArray] = field(default_factory=list)
     direct: list[FloatArray] = field(default_factory=list)
 
-    def look(self, predictor: Predictor, image: ImageBGR, row: int, roi: RealArray) -> None:
-        """Look for the face twice, and keep what is seen."""
+    def add(self, predictor: Predictor, image: ImageBGR, row: int, roi: RealArray) -> None:
+        """Regress the face with one refinement and store the landmarks."""
         seen, second = refined(predictor, image, roi)
         self.rows.append(row)
         self.mesh.append(seen.landmarks[:, :2])

@@ -1,4 +1,4 @@
-"""`FacePipeline` as the suites see it: the very code that users run."""
+"""Adapter of `FacePipeline` for the suites, which evaluate the same code that users run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tddfa_ros.tracking import FaceTracker
 from tddfa_ros.types import FloatArray, ImageBGR, RealArray
 
 ANEW, TRACKED, SMOOTHED = "every frame anew", "tracked", "tracked, smoothed"
-"""Ways to follow a face: detection in every frame; `FaceTracker`; and `FaceSmoother` after it."""
+"""Tracking modes: detection in every frame; `FaceTracker`; `FaceTracker` and `FaceSmoother`."""
 
 
 class PipelinePredictor:
-    """A `Predictor` that asks a pipeline.
+    """`Predictor` of a pipeline.
 
-    The pipeline's faces do not carry the network's direct landmarks, so these come from a second session of the same network.
+    Faces do not contain the direct landmarks of the network, so these come from a second session of the same network.
     """
 
     def __init__(self, pipeline: FacePipeline) -> None:
@@ -52,7 +52,7 @@ class PipelinePredictor:
         return self._pipeline.detect(image)
 
     def follower(self) -> Follower:
-        """See `Predictor`; the ways are :data:`ANEW`, :data:`TRACKED` and :data:`SMOOTHED`."""
+        """See `Predictor`; the modes are :data:`ANEW`, :data:`TRACKED` and :data:`SMOOTHED`."""
         tracker, smoother = (
             FaceTracker(self._pipeline),
             FaceSmoother(self._pipeline.config.smoothing),

@@ -1,4 +1,4 @@
-"""What a suite found: rows of figures, and the errors of the single faces behind them."""
+"""Results of a suite: rows of figures and the errors of single faces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Row:
     Attributes:
         name: what was measured.
         count: faces, crops, frames ...: what the figures are the mean of.
-        figures: by column; what a method has no answer for is absent, None or NaN.
+        figures: by column; absent, None or NaN where the method provides none.
     """
 
     name: str
@@ -58,11 +58,11 @@ class SuiteResult:
 
     @property
     def columns(self) -> list[str]:
-        """All columns, in the order in which rows name them."""
+        """All columns in the order of their first appearance."""
         return list(dict.fromkeys(column for row in self.rows for column in row.figures))
 
     def figure(self, row: str, column: str) -> float | None:
-        """One figure; None where there is none. KeyError for a row that does not exist."""
+        """Return one figure; None if there is none. Raise KeyError for an unknown row."""
         for candidate in self.rows:
             if candidate.name == row:
                 value = candidate.figures.get(column)

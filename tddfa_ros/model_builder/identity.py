@@ -1,4 +1,4 @@
-"""The identity basis: principal components of aligned random heads."""
+"""Identity basis: principal components of aligned random heads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def align(heads: DoubleArray, weights: DoubleArray, rounds: int = 4) -> DoubleAr
 
 
 def mirror(heads: DoubleArray, partner: NDArray[np.int64]) -> DoubleArray:
-    """The same people seen in a mirror: x negated and every vertex exchanged with its partner."""
+    """Mirror heads: negate x and exchange every vertex with its partner."""
     return np.asarray(heads[..., partner, :] * np.array([-1.0, 1.0, 1.0]))
 
 
@@ -62,7 +62,7 @@ def identity_basis(
     """Principal components of heads (m, n, 3) and their mirror images.
 
     The subspace is the one that explains most of the *face* (``face_weights``, (n,)), not of scalp and neck, which
-    pictures hardly show; inside it the components are orthogonal and uncorrelated over the whole head. With mirror images in the
+    images rarely show; inside it the components are orthogonal and uncorrelated over the whole head. With mirror images in the
     sample, each component is symmetric or antisymmetric.
     """
     both = np.concatenate([heads, mirror(heads, partner)])

@@ -1,7 +1,7 @@
-"""Find where iBUG-68 landmarks (and MediaPipe's 478 points) lie on the mean head, from pictures' landmarks.
+"""Locate iBUG-68 landmarks and MediaPipe's 478 points on the mean head from 2D landmarks of images.
 
-Start from a similarity of a mean 3D face to places that facial actions move; then, in rounds, fit many faces, average what is left over in
-the model frame, and move each point there, back onto the surface. Left and right are kept mirror images. The result
+Start from a similarity of a mean 3D face to places that facial actions move; then, in rounds, fit many faces, average the residuals in
+the model frame, move each point by them, and project it onto the surface. Left and right are kept mirror images. The result
 is stored as positions on the mean head (``points.json``), which :mod:`.build` puts on the surface again.
 """
 
@@ -68,7 +68,7 @@ def refine(
     rounds: int = 5,
     moved: IntArray | None = None,
 ) -> DoubleArray:
-    """Move points (L, 3) on the mean head to where fits of ``targets`` say they are.
+    """Move points (L, 3) on the mean head by the mean residuals of fits to ``targets``.
 
     Args:
         basis_at: (triangle, weights) -> the model at these surface points.
@@ -91,7 +91,7 @@ def refine(
 
 
 def basis_on(dense: DenseHead) -> Basis:
-    """What gives the head at points of its skin."""
+    """Return a function that evaluates the head at points of its skin."""
     skin = dense.skin
 
     def basis_at(triangle: IntArray, weights: DoubleArray) -> PointBasis:

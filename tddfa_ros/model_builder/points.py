@@ -1,6 +1,6 @@
-"""Re-derive ``points.json``: where iBUG-68 landmarks and MediaPipe's points lie on the mean head, from a face collection.
+"""Recompute ``points.json``, the positions of iBUG-68 landmarks and MediaPipe's points on the mean head, from a face collection.
 
-The method is :mod:`.locate`'s, then that of :mod:`.slide` in :mod:`.views`; here is what it starts from, and on which faces.
+The method is that of :mod:`.locate`, then that of :mod:`.slide` in :mod:`.views`; this module selects faces and initial positions.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import write_atomically
 from tddfa_ros.fitting.collection import TEACHER_SOURCES, FaceLabels, load_source
 from tddfa_ros.fitting.collection_fit import MEDIAPIPE_POINTS
 from tddfa_ros.fitting.fit import Targets, batches, fit
@@ -48,7 +49,7 @@ _USUAL_FACES = 120
 
 @dataclass(frozen=True, eq=False)
 class LocatedPoints:
-    """What is known of the mean head, meters, in its own origin.
+    """Points on the mean head, meters, in its own origin.
 
     Attributes:
         landmarks (68, 3), MediaPipe's mesh (468, 3), AFLW's points (16, 3): on the head as ``warp`` leaves it.
@@ -67,7 +68,7 @@ class LocatedPoints:
         for name, points in zip(_BLOCKS, blocks, strict=True):
             rows = (json.dumps(row) for row in np.round(1000 * points, 2).tolist())
             lines.append(f'"{name}": [' + ",\n  ".join(rows) + "]")
-        path.write_text(",\n".join(lines) + "}\n", encoding="utf-8")
+        write_atomically(path, (",\n".join(lines) + "}\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> LocatedPoints:
@@ -173,7 +174,7 @@ def _draw(
     max_yaw: float,
     with_mesh: bool = False,
 ) -> _Drawn:
-    """At most ``count`` random faces whose teacher was sure and that are not kept for evaluation."""
+    """Draw at most ``count`` random faces with a certain teacher label that are not held out."""
     good = (labels.spread < _MAX_SPREAD) & ~labels.evaluation & (np.abs(labels.yaw_deg) < max_yaw)
     if with_mesh:
         good &= np.isfinite(labels.mesh478[:, 0, 0])

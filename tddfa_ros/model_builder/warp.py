@@ -1,7 +1,7 @@
-"""Change the mean head where labeled faces say, in all views, that it differs from them: a smooth warp, given at landmarks.
+"""Smooth warp of the mean head that removes systematic residuals of labeled faces at landmarks.
 
-What fits leave over at a landmark has a part along the surface, which :mod:`.slide` follows, and a part that points off it: a bridge of the
-nose that lies too deep lies too deep wherever the landmark is put. That part the mean head itself takes on.
+The residual of a landmark has a component along the surface, which :mod:`.slide` corrects, and one normal to it, which no position on the
+surface can correct, such as a nose bridge that is too deep. The warp applies the normal component to the mean head.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Warp:
         return np.asarray(np.maximum(1 - distance, 0) ** 4 * (4 * distance + 1))
 
 
-def left_over(seen: Seen, basis: PointBasis, mirror: IntArray) -> DoubleArray:
-    """What fits leave over at landmarks (L, 3), meters in the model frame: one move each that suits all views.
+def mean_residuals(seen: Seen, basis: PointBasis, mirror: IntArray) -> DoubleArray:
+    """Return the mean residuals of fits at landmarks (L, 3), meters, model frame, over all views.
 
     Two image coordinates of a face do not tell depth; those of faces that look in many directions do. Robust least squares, left and
     right mirror images. A landmark that no face shows gets 0.

@@ -1,1 +1,1 @@
-"""Where model files lie: the manifest, fetching, verification, imported models."""
+"""Model files: manifest, download, verification, imported models."""

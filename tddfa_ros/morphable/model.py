@@ -1,4 +1,4 @@
-"""The 3D morphable model: a mean head, identity and expression bases, and what is known about its vertices.
+"""3D morphable model: mean head, identity and expression bases, topology, texture coordinates, landmarks and regions.
 
 ``head = mean + shape_basis a + expression_basis e``, in meters, in the model frame: x to the person's left, y up, z
 out of the face, origin at the mean of the mean head's 68 landmarks. The file is one ``.npz`` (docs/architecture.md).
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ModelError
+from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable.npz_file import read_npz
 from tddfa_ros.morphable.validation import check_model
 from tddfa_ros.types import POSE_SIZE, FloatArray, IntArray, ParamLayout
@@ -41,7 +42,7 @@ _OPTIONAL = ("parameter_space", "from_space")
 
 @dataclass(frozen=True, eq=False)
 class MorphableModel:
-    """A morphable head model. Make one with :meth:`load` or :meth:`create`.
+    """Morphable head model. Create one with :meth:`load` or :meth:`create`.
 
     Attributes:
         mean: (N, 3) float32, m.
@@ -54,7 +55,7 @@ class MorphableModel:
         landmark_triangles, landmark_weights: (68,) int32 and (68, 3) float32, iBUG-68 order, barycentric.
         regions: (N,) uint8 into ``region_names``.
         expression_names: E names.
-        name, license, provenance: for people.
+        name, license, provenance: descriptive texts.
         topology_id: :func:`topology_hash` of everything numeric.
         parameter_space: name of a parameter space that several models and their networks share; empty for a model of its own.
         from_space: (P, P) float32, takes parameters of that space to the model's; (0, 0) for a model of its own.
@@ -147,7 +148,7 @@ class MorphableModel:
                     )
                 packed, scale = basis, np.ones_like(scale)
             stored[f"{kind}_basis"], stored[f"{kind}_scale"] = packed, scale
-        with Path(path).open("wb") as file:
+        with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **stored)
 
     @property
@@ -164,7 +165,7 @@ class MorphableModel:
         return int(self.landmark_triangles[SELLION]), self.landmark_weights[SELLION]
 
     def head(self, params: FloatArray) -> FloatArray:
-        """Reconstruct heads (..., N, 3), meters, model frame, from parameter vectors (..., P). Pose plays no part."""
+        """Reconstruct heads (..., N, 3), meters, model frame, from parameter vectors (..., P). The pose is ignored."""
         return self._evaluate(params, self.mean, self._basis)
 
     def head_landmarks(self, params: FloatArray) -> FloatArray:
@@ -237,9 +238,9 @@ def topology_hash(
     region_names: tuple[str, ...],
     expression_names: tuple[str, ...],
 ) -> str:
-    """First 16 hex digits of a SHA-256 over all that gives parameters and vertices their meaning.
+    """Return the first 16 hex digits of a SHA-256 over everything that defines the meaning of parameters and vertices.
 
-    Two models with the same id can be exchanged; names, license and provenance do not count. Arrays are hashed as
+    Two models with the same ID are interchangeable; names, license and provenance do not count. Arrays are hashed as
     little-endian float32, int32 or uint8 with their shapes, bases after de-quantization.
     """
     values: dict[str, Any] = dict(locals())
@@ -257,7 +258,7 @@ def topology_hash(
 
 
 def _quantize(basis: FloatArray, dtype: type[np.floating[Any]]) -> tuple[NDArray[Any], FloatArray]:
-    """Bring every component to a largest value of 1 and store it as ``dtype``; idempotent on its own output."""
+    """Scale every component to a maximum of 1 and convert it to ``dtype``; idempotent on its own output."""
     scale = np.abs(basis).max(axis=(0, 1)).astype(np.float32)
     scale[~(scale > 0)] = 1.0
     return (basis / scale).astype(dtype), scale
@@ -268,7 +269,7 @@ def _dequantize(packed: NDArray[Any], scale: FloatArray) -> FloatArray:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """All fields of a model file as arrays and strings, bases de-quantized."""
+    """Read all fields of a model file as arrays and strings, with bases dequantized."""
     if not path.is_file():
         raise ModelError(f"the morphable model {path} does not exist")
     needed = [f.name for f in fields(MorphableModel) if f.name not in _OPTIONAL]

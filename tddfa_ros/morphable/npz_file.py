@@ -1,4 +1,4 @@
-"""Reading this project's ``.npz`` files, each of which says which format it has."""
+"""Reader of this project's ``.npz`` files, which store the name of their format."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tddfa_ros.errors import ModelError
 def read_npz(
     path: Path, what: str, file_format: str, needed: Iterable[str]
 ) -> dict[str, NDArray[Any]]:
-    """All arrays of a file by name; nothing in it is executed.
+    """Read all arrays of a file by name, without unpickling.
 
     Args:
-        path: of a file that exists.
-        what: it should be, for people: ``a morphable model``.
-        file_format: that its entry ``format`` must name.
-        needed: names that it must have.
+        path: existing file.
+        what: kind of file for error messages, such as ``a morphable model``.
+        file_format: required value of the entry ``format``.
+        needed: names of required arrays.
 
     Raises:
-        ModelError: it cannot be read, has another format, or lacks a name.
+        ModelError: the file cannot be read, has another format, or lacks an array.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

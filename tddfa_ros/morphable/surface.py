@@ -1,4 +1,4 @@
-"""Points on a triangle surface: the nearest place, as triangle and barycentric weights."""
+"""Closest points on a triangle mesh, as triangle index and barycentric weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tddfa_ros.types import DoubleArray, IntArray
 
 POINTS_FILE = Path(__file__).with_name("points.json")
-"""Where the 68 landmarks lie on the default head: triangle and barycentric weights, found by ``tddfa models locate``."""
+"""Positions of landmarks on the default head, written by ``tddfa models locate``."""
 
 _CANDIDATES = 12
 
@@ -18,9 +18,9 @@ _CANDIDATES = 12
 def nearest_on_surface(
     points: DoubleArray, vertices: DoubleArray, triangles: IntArray
 ) -> tuple[NDArray[np.int64], DoubleArray]:
-    """Triangle (k,) and barycentric weights (k, 3) of the surface points nearest to ``points`` (k, 3).
+    """Return triangle (k,) and barycentric weights (k, 3) of the surface points closest to ``points`` (k, 3).
 
-    Searched among the triangles whose centers are nearest, which is exact for a mesh much finer than its distance to the points.
+    Only triangles with the nearest centers are searched, which is exact for triangles much smaller than the distance to the points.
     """
     from scipy.spatial import cKDTree
 

@@ -1,4 +1,4 @@
-"""What must hold for the arrays of a morphable model before anything may rely on them."""
+"""Validation of the arrays of a morphable model: shapes, index ranges, finite values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_model(model: MorphableModel) -> None:
-    """Raise ModelError, in one sentence, at the first thing that is wrong with the model's arrays."""
+    """Validate the arrays of a model; raise ModelError for the first violation."""
     n = model.mean.shape[0] if model.mean.ndim == 2 else 0
     if n == 0:
         raise ModelError(f"a morphable model needs a mean of shape (N, 3), got {model.mean.shape}")

@@ -27,10 +27,7 @@ class DiagnosticsOptions(Validated):
     """Thresholds at which /diagnostics changes from OK to WARN."""
 
     min_fps: float = option(
-        5.0,
-        "warn below this frame rate, frames per second; 0 = never",
-        minimum=0.0,
-        maximum=1000.0,
+        5.0, "warn below this frame rate, frames per second; 0 = never", minimum=0.0, maximum=1000.0
     )
     max_latency_ms: float = option(
         150.0,
@@ -39,16 +36,10 @@ class DiagnosticsOptions(Validated):
         maximum=100000.0,
     )
     max_drop_ratio: float = option(
-        0.6,
-        "warn above this ratio of dropped to received frames, 0..1",
-        minimum=0.0,
-        maximum=1.0,
+        0.6, "warn above this ratio of dropped to received frames, 0..1", minimum=0.0, maximum=1.0
     )
     silence: float = option(
-        3.0,
-        "warn when no input has arrived for this long, seconds",
-        minimum=0.1,
-        maximum=3600.0,
+        3.0, "warn when no input has arrived for this long, seconds", minimum=0.1, maximum=3600.0
     )
 
 
@@ -56,22 +47,12 @@ class DiagnosticsOptions(Validated):
 class PublishOptions(Validated):
     """Contents of face_mesh, and head poses on /tf."""
 
-    publish_vertices: bool = option(
-        True,
-        "fill FaceMesh.vertices (m): 12 bytes per vertex",
-    )
+    publish_vertices: bool = option(True, "fill FaceMesh.vertices (m): 12 bytes per vertex")
     publish_image_vertices: bool = option(
-        True,
-        "fill FaceMesh.vertices_image (px): 12 bytes per vertex",
+        True, "fill FaceMesh.vertices_image (px): 12 bytes per vertex"
     )
-    publish_tf: bool = option(
-        True,
-        "broadcast the head pose of every face on /tf",
-    )
-    fallback_frame_id: str = option(
-        "camera_optical_frame",
-        "frame_id used for images without one",
-    )
+    publish_tf: bool = option(True, "broadcast the head pose of every face on /tf")
+    fallback_frame_id: str = option("camera_optical_frame", "frame_id used for images without one")
 
 
 @dataclass(frozen=True)
@@ -117,12 +98,10 @@ class FaceNodeOptions(PublishOptions):
         runtime=False,
     )
     raw_vertices: bool = option(
-        False,
-        "fill the vertices of face_mesh_raw, not only its parameters",
+        False, "fill the vertices of face_mesh_raw, not only its parameters"
     )
     lazy: bool = option(
-        True,
-        "skip processing while no output has a subscriber (a TF listener counts)",
+        True, "skip processing while no output has a subscriber (a TF listener counts)"
     )
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     regression: RegressionConfig = field(default_factory=RegressionConfig)
@@ -182,16 +161,10 @@ class VisualizationNodeOptions(MeshOptions):
         maximum=1000.0,
     )
     marker_lifetime: float = option(
-        0.5,
-        "lifetime of a marker in RViz, seconds",
-        minimum=0.0,
-        maximum=60.0,
+        0.5, "lifetime of a marker in RViz, seconds", minimum=0.0, maximum=60.0
     )
     image_buffer: int = option(
-        8,
-        "images buffered until the meshes with the same stamp arrive",
-        minimum=1,
-        maximum=100,
+        8, "images buffered until the meshes with the same stamp arrive", minimum=1, maximum=100
     )
     overlay: OverlayOptions = field(default_factory=OverlayOptions)
 
@@ -216,21 +189,11 @@ class AvatarNodeOptions(MeshOptions):
         runtime=False,
     )
     subject: str = option(
-        "",
-        "subject name in Live Link Face packets; empty = the track ID",
-        runtime=False,
+        "", "subject name in Live Link Face packets; empty = the track ID", runtime=False
     )
-    web: bool = option(
-        False,
-        "serve a web page with a head animated by the face",
-        runtime=False,
-    )
+    web: bool = option(False, "serve a web page with a head animated by the face", runtime=False)
     web_port: int = option(
-        8077,
-        "port of the web page; 0 = any free port",
-        minimum=0,
-        maximum=65535,
-        runtime=False,
+        8077, "port of the web page; 0 = any free port", minimum=0, maximum=65535, runtime=False
     )
     web_host: str = option(
         "127.0.0.1",
@@ -255,16 +218,10 @@ class HriNodeOptions(MeshOptions):
         runtime=False,
     )
     image_buffer: int = option(
-        8,
-        "images buffered until the faces with the same stamp arrive",
-        minimum=1,
-        maximum=100,
+        8, "images buffered until the faces with the same stamp arrive", minimum=1, maximum=100
     )
     crop_size: int = option(
-        128,
-        "width and height of the cropped and aligned images, px",
-        minimum=16,
-        maximum=1024,
+        128, "width and height of the cropped and aligned images, px", minimum=16, maximum=1024
     )
     timeout: float = option(
         0.5,
@@ -273,21 +230,13 @@ class HriNodeOptions(MeshOptions):
         maximum=3600.0,
     )
     attributes: bool = option(
-        False,
-        "estimate age and gender presentation for softbiometrics",
-        runtime=False,
+        False, "estimate age and gender presentation for softbiometrics", runtime=False
     )
     attributes_rate: float = option(
-        1.0,
-        "maximum rate of estimates per face in image stamps, Hz",
-        minimum=0.01,
-        maximum=100.0,
+        1.0, "maximum rate of estimates per face in image stamps, Hz", minimum=0.01, maximum=100.0
     )
     device: str = option(
-        "auto",
-        "compute device of the attribute network",
-        choices=DEVICES,
-        runtime=False,
+        "auto", "compute device of the attribute network", choices=DEVICES, runtime=False
     )
 
 
@@ -328,9 +277,7 @@ class ImageSourceNodeOptions(Validated):
         runtime=False,
     )
     frame_id: str = option(
-        "camera_optical_frame",
-        "frame_id of the images: x right, y down, z forward",
-        runtime=False,
+        "camera_optical_frame", "frame_id of the images: x right, y down, z forward", runtime=False
     )
     image_transport: str = option(
         "raw",
@@ -338,9 +285,4 @@ class ImageSourceNodeOptions(Validated):
         choices=IMAGE_TRANSPORTS,
         runtime=False,
     )
-    jpeg_quality: int = option(
-        90,
-        "JPEG quality",
-        minimum=1,
-        maximum=100,
-    )
+    jpeg_quality: int = option(90, "JPEG quality", minimum=1, maximum=100)

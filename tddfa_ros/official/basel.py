@@ -26,13 +26,13 @@ _PLAUSIBLE_WIDTH = (0.05, 0.5)  # m, of the 68 landmarks
 
 @dataclass(frozen=True, eq=False)
 class Basel:
-    """What the file holds.
+    """Content of the file.
 
     Attributes:
         mean: (N, 3) float32 micrometers.
         shape, expression: (3N, 40) and (3N, 10) float32, micrometers per unit.
         landmarks: (68,) vertices.
-        triangles: (T, 3), or None where the file has none.
+        triangles: (T, 3), or None if the file has none.
     """
 
     mean: FloatArray
@@ -43,10 +43,10 @@ class Basel:
 
     @classmethod
     def parse(cls, content: Any, name: str) -> Basel | None:
-        """Recognize the model by content; None if it is something else.
+        """Parse the content of a file; return None if it is not a Basel Face Model.
 
         Raises:
-            ModelError: it is such a file and its arrays do not fit together.
+            ModelError: the arrays of the model are inconsistent.
         """
         if not isinstance(content, Mapping) or not {"u", "w_shp", "w_exp"} <= set(content):
             return None
@@ -78,7 +78,7 @@ class Basel:
 
 
 def parse_triangles(content: Any) -> IntArray | None:
-    """Triangles (T, 3) from ``tri.pkl``'s (3, T) or its transpose; None if it is something else."""
+    """Parse triangles (T, 3) from ``tri.pkl``'s (3, T) or its transpose; return None for other content."""
     if not isinstance(content, np.ndarray) or content.dtype.kind not in "iu" or content.ndim != 2:
         return None
     if 3 not in content.shape or content.size < 9:
@@ -96,17 +96,17 @@ def to_morphable(
     name: str,
     provenance: str,
 ) -> MorphableModel:
-    """The model in meters, about the mean of its landmarks, with coefficients of unit deviation.
+    """Convert to a model in meters, centered at the mean of its landmarks, with coefficients of unit standard deviation.
 
     Args:
-        basel: the file.
+        basel: parsed file.
         triangles: (T, 3) in either orientation.
-        whitening: of 3DDFA_V2; gives the deviations.
+        whitening: of 3DDFA_V2; provides the standard deviations.
         uv: (N, 2), v up; None for a cylindrical projection.
-        name, provenance: for people.
+        name, provenance: descriptive texts.
 
     Raises:
-        ModelError: the arrays do not fit together, or are not in micrometers.
+        ModelError: the arrays are inconsistent, or not in micrometers.
     """
     points = basel.mean[basel.landmarks].astype(np.float64)
     width = float(np.ptp(points[:, 0]) * METERS)
@@ -151,7 +151,7 @@ def _basis(rows: FloatArray, std: FloatArray) -> FloatArray:
 
 
 def _outward(mean: FloatArray, triangles: IntArray) -> IntArray:
-    """Triangles counter-clockwise seen from outside: their volume over a point behind the face is positive."""
+    """Orient triangles counter-clockwise seen from outside: positive volume over a point behind the face."""
     behind = np.array([*mean[:, :2].mean(axis=0), mean[:, 2].min()], np.float64)
     a, b, c = (mean[triangles[:, i]] - behind for i in range(3))
     volume = np.einsum("ti,ti->", a, np.cross(b, c))

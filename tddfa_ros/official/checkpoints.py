@@ -1,4 +1,4 @@
-"""torch checkpoints of 3DDFA, 3DDFA_V2 and FaceBoxes: read as tensors only, recognized by their layers."""
+"""Reader of torch checkpoints of 3DDFA, 3DDFA_V2 and FaceBoxes: tensors only, identified by their layers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _PARAMETERS, _LANDMARKS = 62, 136
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A network that a checkpoint fits.
+    """A network with the weights of a checkpoint.
 
     Attributes:
-        network: a torch module with the weights, in evaluation mode.
+        network: torch module in evaluation mode.
         name: ``mb1``, ``mb05``, ``resnet22``, ``v1-mb1``, ``faceboxes`` ...
         landmarks: whether it has a second head for landmarks.
     """
@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether the file is of the kind that ``torch.save`` writes, by its first bytes or the names in its archive."""
+    """Return whether ``torch.save`` wrote the file, by its first bytes or the names in its archive."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
@@ -45,10 +45,10 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint and build the network that it belongs to.
+    """Read a checkpoint and build its network.
 
     Raises:
-        ModelError: torch is not installed, the file is truncated or holds more than tensors, or it is of no network known here.
+        ModelError: torch is not installed, the file is truncated or contains more than tensors, or the network is unknown.
     """
     weights = _state_dict(path)
     built = _build(weights)
@@ -94,7 +94,7 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _build(weights: Mapping[str, Tensor]) -> Checkpoint | None:
-    """The network, without its weights, that layers of these names and shapes belong to."""
+    """Build the network, without weights, that has layers of these names and shapes."""
     from tddfa_ros.official.networks import FaceBoxesNet, MobileNetV1, ResNet22
 
     if "inception1.branch1x1.conv.weight" in weights and "loc.0.weight" in weights:
@@ -114,7 +114,7 @@ def _build(weights: Mapping[str, Tensor]) -> Checkpoint | None:
 
 
 def width_label(width: float) -> str:
-    """3DDFA_V2's way to write a width: 1, 05, 075, 025."""
+    """Format a width as 3DDFA_V2 does: 1, 05, 075, 025."""
     return f"{width:g}".replace(".", "")
 
 
@@ -123,7 +123,7 @@ def _outputs(weights: Mapping[str, Tensor], layer: str) -> int:
 
 
 def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """With the head of 3DDFA's first version under the name of the second's; counters of old or new torch versions do not matter."""
+    """Rename the head of 3DDFA version 1 to that of version 2."""
     renamed = {
         name.replace("fc.", "fc_param.", 1) if name.startswith("fc.") else name: value
         for name, value in weights.items()

@@ -1,4 +1,4 @@
-"""A light version of a dense mesh by clustering its vertices (Rossignac and Borrel 1993): NumPy only, for models that a user imports."""
+"""Mesh simplification by vertex clustering (Rossignac and Borrel 1993), in NumPy, for imported models."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _HALVINGS = 14
 def cluster(
     vertices: NDArray[np.floating], triangles: IntArray, limit: int = MAX_TRIANGLES
 ) -> tuple[IntArray, IntArray]:
-    """Replace all vertices of a cell of a cubic grid by the one nearest to their mean; the finest grid that stays within the limit.
+    """Merge the vertices of each cell of a cubic grid into the one nearest to their mean, on the finest grid within the limit.
 
     Args:
         vertices: (N, 3).
         triangles: (T, 3).
-        limit: most triangles.
+        limit: maximum number of triangles.
 
     Returns:
         Indices (M,) into ``vertices`` and triangles (C, 3) into these, oriented as the given ones.

@@ -1,4 +1,4 @@
-"""Writing networks as the ONNX files that this package loads: torch modules from checkpoints, and 3DDFA_V2's own ONNX files."""
+"""Export of original networks to this package's ONNX format: torch modules, and 3DDFA_V2's own ONNX files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPSET = 17
 POSE_ORDER = (0.05, 0.008)
 """Midpoint and width of the confidence's curve; see `tddfa_ros.regression.regressor.pose_disorder`.
 
-Measured with mb05: the disorder of 300 faces of AFLW2000-3D is 0.010 (median; 99 % below 0.031), that of 300 pieces of pictures without
+Measured with mb05: the disorder of 300 faces of AFLW2000-3D is 0.010 (median; 99 % below 0.031), that of 300 crops of images without
 faces 0.24 (95 % above 0.054), of crops shifted by half their width 0.18 (95 % above 0.050). It tells faces from these with an AUC of 0.998 and
 0.999; the disagreement of the checkpoint's two heads with 0.993 and 0.999.
 """
@@ -31,10 +31,10 @@ _TOLERANCE = 1e-4
 
 
 def export_regressor(network: nn.Module, landmarks: bool, whitening: Whitening, path: Path) -> None:
-    """Write a network of `tddfa_ros.official.networks`; its answers are 3DDFA's parameters, no longer whitened.
+    """Write a network of `tddfa_ros.official.networks`; its outputs are 3DDFA's parameters without whitening.
 
     Raises:
-        ModelError: ONNX Runtime's answer differs from torch's.
+        ModelError: the output of ONNX Runtime differs from torch's.
     """
     import onnx
     import torch
@@ -65,7 +65,7 @@ def export_regressor(network: nn.Module, landmarks: bool, whitening: Whitening, 
 
 
 def export_detector(network: nn.Module, path: Path) -> None:
-    """Write a `FaceBoxesNet` with free height and width; ModelError if ONNX Runtime's answer differs from torch's."""
+    """Write a `FaceBoxesNet` with dynamic height and width; raise ModelError if the output of ONNX Runtime differs from torch's."""
     import torch
 
     names = ["offsets", "probabilities"]
@@ -77,10 +77,10 @@ def export_detector(network: nn.Module, path: Path) -> None:
 
 
 def convert_regressor(model: Any, whitening: Whitening, path: Path) -> None:
-    """Turn 3DDFA_V2's own ONNX file (an ``onnx.ModelProto``) into one of this package: any batch size, parameters not whitened.
+    """Convert 3DDFA_V2's own ONNX file (an ``onnx.ModelProto``): dynamic batch size, parameters without whitening.
 
     Raises:
-        ModelError: the result does not answer as the original.
+        ModelError: the outputs differ from those of the original.
     """
     from onnx import helper, numpy_helper
 
@@ -171,7 +171,7 @@ def _free_input(graph: Any) -> Any:
 
 
 def _free_reshapes(graph: Any) -> None:
-    """Let reshapes that were exported for one crop take any number: a first side of 1 becomes "as it comes" (0)."""
+    """Make the batch of reshapes dynamic: a first dimension of 1 becomes 0 (copied from the input)."""
     from onnx import numpy_helper
 
     shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
@@ -205,7 +205,7 @@ def _run(
 
 
 def _compare(path: Path, image: FloatArray, names: list[str], wanted: Sequence[FloatArray]) -> None:
-    """The written file must answer as what it was made from, relative to its largest answer."""
+    """Check that the outputs equal those of the source, relative to the largest value."""
     try:
         found = _run(str(path), {"image": image}, names)
         same = all(
@@ -216,4 +216,4 @@ def _compare(path: Path, image: FloatArray, names: list[str], wanted: Sequence[F
         same = False
     if not same:
         path.unlink(missing_ok=True)
-        raise ModelError("the converted network does not answer as the one that it was made from")
+        raise ModelError("the outputs of the converted network differ from those of the original")

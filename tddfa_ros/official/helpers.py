@@ -1,4 +1,4 @@
-"""Files that are no models but that models are made with; kept between imports beside the user's manifest."""
+"""Auxiliary arrays of an import (whitening, triangles, texture coordinates), cached beside the user's manifest."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tddfa_ros.errors import ModelError
+from tddfa_ros.files import atomic_path
 from tddfa_ros.official.basel import Basel
 from tddfa_ros.official.recognize import Piece, Triangles, UvTable, VertexSubset
 from tddfa_ros.official.whitening import Whitening
@@ -27,7 +28,7 @@ class Helpers:
 
     @classmethod
     def load(cls, folder: Path) -> Helpers:
-        """Those of earlier imports; none if there is no file, or a damaged one."""
+        """Load the arrays of earlier imports; empty if the file is missing or damaged."""
         try:
             with np.load(folder / FILE, allow_pickle=False) as file:
                 return cls({key: file[key] for key in file.files})
@@ -35,27 +36,26 @@ class Helpers:
             return cls()
 
     def save(self, folder: Path) -> None:
-        """Keep them for later; ModelError where that is not possible."""
+        """Save the arrays for later imports; raise ModelError if the file cannot be written."""
         if not self.arrays:
             return
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / FILE).open("wb") as stream:
-                np.savez_compressed(stream, **dict[str, Any](self.arrays))
+            with atomic_path(folder / FILE) as path:
+                np.savez_compressed(path, **dict[str, Any](self.arrays))
         except OSError as error:
             raise ModelError(f"{folder / FILE} cannot be written: {error.strerror}") from error
 
     def add(self, piece: Piece) -> None:
-        """Take what a piece has; models are left alone."""
+        """Add the arrays of a piece; ignore models."""
         self.arrays |= _arrays(piece)
 
     def add_missing(self, pieces: Iterable[Piece]) -> None:
-        """Take of pieces only what is not there yet."""
+        """Add those arrays of pieces that are not known yet."""
         for piece in pieces:
             self.arrays = {**_arrays(piece), **self.arrays}
 
     def whitening(self, version: int, needed_by: str) -> Whitening:
-        """Of 3DDFA ``version``; ModelError that names the file."""
+        """Return the whitening of 3DDFA ``version``; raise ModelError naming the missing file."""
         if f"mean{version}" not in self.arrays:
             raise ModelError(
                 f"{needed_by} needs {_WHITENING_FILES[version]}, which lies in the repository of 3DDFA{'_V2' * (version - 1)}: import it "
@@ -64,7 +64,7 @@ class Helpers:
         return Whitening(self.arrays[f"mean{version}"], self.arrays[f"std{version}"], version)
 
     def triangles_of(self, basel: Basel, needed_by: str) -> IntArray:
-        """``tri.pkl``'s if they are this mesh's, for 3DDFA_V2 mended them; else those of the file itself."""
+        """Return the triangles of ``tri.pkl``, which 3DDFA_V2 corrected, if they fit the mesh; else those of the model file."""
         count = len(basel.mean)
         for triangles in (self.arrays.get("triangles"), basel.triangles):
             if triangles is None:
@@ -77,7 +77,7 @@ class Helpers:
         )
 
     def uv_of(self, count: int) -> FloatArray | None:
-        """Texture coordinates of a mesh of so many vertices, where both files for it are there."""
+        """Return the texture coordinates of a mesh with ``count`` vertices; None if a file for them is missing."""
         uv, subset = self.arrays.get("uv"), self.arrays.get(f"subset{count}")
         if uv is None:
             return None

@@ -1,15 +1,14 @@
-"""``tddfa models import``: from a user's files of 3DDFA_V2 to models in the user's cache and manifest."""
+"""Import of a user's 3DDFA_V2 files: conversion to models in the user's cache and manifest (``tddfa models import``)."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tddfa_ros.errors import ConfigError, ModelError
-from tddfa_ros.files import sha256_of
+from tddfa_ros.files import atomic_path, sha256_of
 from tddfa_ros.model_store.manifest import ImportedSource, ModelEntry, add_model
 from tddfa_ros.model_store.store import ModelStore
 from tddfa_ros.official.basel import LICENSE as BASEL_LICENSE
@@ -36,18 +35,18 @@ _LICENSES = {
 }
 _FULL_BFM_VERTICES = 38365
 _NEIGHBORS = (".", "../configs", "../train.configs")
-"""Where 3DDFA's repositories keep what belongs to a single file."""
+"""Folders, relative to a file, in which 3DDFA's repositories keep its auxiliary files."""
 
 Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
 
 @dataclass
 class Imported:
-    """What came of an import.
+    """Result of an import.
 
     Attributes:
-        entries: the models that were made, as the user's manifest has them.
-        notes: one sentence for each thing that a user should know.
+        entries: manifest entries of the imported models.
+        notes: messages to the user, one sentence each.
     """
 
     entries: list[ModelEntry] = field(default_factory=list)
@@ -62,21 +61,21 @@ def import_models(
     license: str = "",
     progress: Progress = lambda files: files,
 ) -> Imported:
-    """Recognize files by content, convert them, and register the models in ``store.imported``.
+    """Identify files by content, convert them, and register the models in ``store.imported``.
 
-    Nothing pickled is executed. Files that others need (whitening, triangles, texture coordinates) are kept, so that
-    single files can be imported one after the other.
+    No pickled code is executed. Auxiliary files (whitening, triangles, texture coordinates) are cached, so that files can
+    be imported one at a time.
 
     Args:
         source: a file, or a folder that is searched: a checkout of 3DDFA_V2.
         store: whose user's manifest the models go to.
-        name: of the model, for a single file; empty for the usual one.
-        license: of the models; empty for the one that their authors state.
-        progress: wraps the files as they are read.
+        name: of the model, for a single file; empty for the default name.
+        license: of the models; empty for the license stated by their authors.
+        progress: wraps the iterable of files, for a progress bar.
 
     Raises:
-        ConfigError: a name that cannot be used.
-        ModelError: the file cannot be imported, or the folder holds nothing that can.
+        ConfigError: the name is invalid.
+        ModelError: the file cannot be imported, or the folder contains no file that can.
     """
     source = Path(source).expanduser()
     if not source.exists():
@@ -115,7 +114,7 @@ def import_models(
 
 
 class _Maker:
-    """Turns one piece into a model."""
+    """Converts one piece to a model."""
 
     def __init__(
         self, path: Path, store: ModelStore, helpers: Helpers, name: str, license: str
@@ -135,7 +134,7 @@ class _Maker:
                 lambda path: shutil.copyfile(self._path, path),
                 role="detector",
                 license=_LICENSES[piece.family],
-                input="pictures, BGR",
+                input="images, BGR",
             )
         if isinstance(piece, Checkpoint) and piece.name == "faceboxes":
             return self._register(
@@ -185,25 +184,22 @@ class _Maker:
         )
 
     def _register(self, suffix: str, write: Callable[[Path], object], **values: str) -> ModelEntry:
-        """Write the file beside the user's manifest, whole or not at all, and enter it there."""
+        """Write the file beside the user's manifest, atomically, and add its entry."""
         name, folder = self._name, self._store.imported
-        path, partial = folder / f"{name}{suffix}", folder / f".{name}.{os.getpid()}{suffix}"
+        path = folder / f"{name}{suffix}"
         if self._license:
             values["license"] = self._license
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write(partial)
-            partial.replace(path)
+            with atomic_path(path) as temporary:
+                write(temporary)
             origin = ImportedSource(self._path.name, sha256_of(self._path))
             return add_model(folder / "manifest.yaml", name, path, origin, **values)
         except OSError as error:
             raise ModelError(f"{path} cannot be written: {error.strerror}") from error
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def _model_name(piece: Piece) -> str | None:
-    """The usual name of what a piece becomes; None for one that only helps others."""
+    """Return the default model name of a piece; None for an auxiliary file."""
     if isinstance(piece, OnnxDetector):
         return piece.family
     if isinstance(piece, Basel):
@@ -224,7 +220,7 @@ def _check_name(name: str, source: Path, store: ModelStore) -> None:
 
 
 def _read(source: Path, result: Imported, progress: Progress) -> dict[Path, Piece]:
-    """All pieces by file; of a folder, what cannot be read is noted and what is something else is left."""
+    """Read all pieces by file; in a folder, note unreadable files and skip unrelated ones."""
     if not source.is_dir():
         piece = recognize(source)
         if piece is None:
@@ -259,7 +255,7 @@ def _read(source: Path, result: Imported, progress: Progress) -> dict[Path, Piec
 
 
 def _neighbors(path: Path) -> list[Piece]:
-    """The helping files that lie where 3DDFA's repositories have them; silent about all others."""
+    """Read the auxiliary files next to a file of 3DDFA's repositories; skip all others."""
     found: list[Piece] = []
     for folder in dict.fromkeys((path.parent / part).resolve() for part in _NEIGHBORS):
         for file in sorted(folder.glob("*")) if folder.is_dir() else ():
@@ -275,7 +271,7 @@ def _neighbors(path: Path) -> list[Piece]:
 
 
 def _conclude(source: Path, pieces: dict[Path, Piece], store: ModelStore, result: Imported) -> None:
-    """Say what is still missing, and what works without it."""
+    """Add notes on what is still missing and what works without it."""
     known = {**store.entries, **{entry.name: entry for entry in result.entries}}
     regressors = [entry.name for entry in result.entries if entry.morphable]
     if regressors and not any(name.startswith("official-bfm") for name in known):

@@ -1,4 +1,4 @@
-"""The networks of 3DDFA and 3DDFA_V2 in torch. Their layers have the names of the checkpoints, so that a state dict fits strictly or not at all."""
+"""Networks of 3DDFA and 3DDFA_V2 in torch, with the layer names of the checkpoints, so that state dicts load strictly."""
 
 from __future__ import annotations
 

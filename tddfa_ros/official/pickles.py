@@ -1,7 +1,7 @@
-"""Reading pickled NumPy arrays without running what a pickle may ask for.
+"""Reader of pickled NumPy arrays that never executes code of the pickle.
 
-A pickle is a program: its opcodes import any callable and call it. The only ones needed for arrays of numbers are those in
-:data:`ALLOWED`; everything else is refused before it is looked up.
+A pickle can import and call any callable. Numeric arrays need only the names in :data:`ALLOWED`; all others are refused
+before they are looked up.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import numpy as np
 from tddfa_ros.errors import ModelError
 
 ALLOWED: dict[tuple[str, str], Any] = {}
-"""What a pickle may name -> what it gets. ``numpy.core`` is NumPy 1's name of ``numpy._core``."""
+"""Allowed names in a pickle -> their replacement. ``numpy.core`` is NumPy 1's name of ``numpy._core``."""
 
 
 def read_pickle(path: Path) -> Any:
-    """Load a pickle that holds nothing but NumPy arrays of numbers, numbers, texts and builtin containers.
+    """Load a pickle of numeric NumPy arrays, numbers, strings and builtin containers.
 
     Raises:
-        ModelError: it cannot be read, is truncated, or asks for anything else; nothing of it has been executed then.
+        ModelError: the file cannot be read, is truncated, or refers to anything else; none of it has been executed then.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        # latin1 is how arrays that Python 2 pickled keep their bytes.
+        # latin1 preserves the bytes of arrays pickled by Python 2.
         value = _NumbersOnly(io.BytesIO(content), encoding="latin1").load()
     except _RefusedError as error:
         raise ModelError(
@@ -48,7 +48,7 @@ _NDARRAY = object()
 
 
 class _RefusedError(pickle.UnpicklingError):
-    """Its text is the name that the pickle asked for."""
+    """A pickle refers to a forbidden name, which is the message."""
 
 
 class _NumbersOnly(pickle.Unpickler):
@@ -114,7 +114,7 @@ ALLOWED |= {
 
 
 def _check(path: Path, value: Any) -> None:
-    """Refuse what no opcode above should have been able to build."""
+    """Refuse objects that the allowed names cannot build."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return
     if isinstance(value, (bool, int, float, str, bytes, np.number, np.bool_)) or value is None:

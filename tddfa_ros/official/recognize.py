@@ -1,4 +1,4 @@
-"""What a file of 3DDFA, 3DDFA_V2 or a detector is, told by its content and never by its name."""
+"""Identification of files of 3DDFA, 3DDFA_V2 and detectors by content, independent of their names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BFM_VERTICES = 53215
 """Of the Basel Face Model as 300W-LP and ``BFM_UV.mat`` use it."""
 
 SUFFIXES = (".pth", ".tar", ".pt", ".pkl", ".npy", ".mat", ".onnx")
-"""What is looked at in a folder."""
+"""Suffixes of the files read in a folder."""
 
 _PICKLE_START = 0x80
 
@@ -41,7 +41,7 @@ class UvTable:
 
 @dataclass(frozen=True, eq=False)
 class VertexSubset:
-    """``indices.npy``: which of the 53215 vertices a smaller mesh keeps, (N,)."""
+    """``indices.npy``: indices (N,) of the 53215 vertices that a smaller mesh keeps."""
 
     indices: IntArray
 
@@ -74,10 +74,10 @@ Piece = (
 
 
 def recognize(path: Path) -> Piece | None:
-    """Read one file; None if it is readable and nothing that can be imported.
+    """Read one file; return None if it is readable but not importable.
 
     Raises:
-        ModelError: the file is missing, truncated, not safe to read, or one of these files with something wrong in it.
+        ModelError: the file is missing, truncated, unsafe to read, or has inconsistent content.
     """
     try:
         with path.open("rb") as stream:
@@ -150,7 +150,7 @@ def _onnx(path: Path) -> Piece | None:
 
 
 def _regressor_name(graph: Any) -> str:
-    """By the last layer: a matrix on 1024 * width features, or 1x1 convolutions in the ResNet."""
+    """Name the network by its last layer: a matrix on 1024 * width features, or 1x1 convolutions in the ResNet."""
     shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Gemm":

@@ -1,4 +1,4 @@
-"""Regions of a face whose only names are its 68 landmarks: what lies inside their outlines, seen from the front."""
+"""Region labels of a mesh from the outlines of its 68 landmarks in the frontal view."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The parameter space of 3DDFA and 3DDFA_V2, and how it becomes that of a morphable model of this package.
+"""Parameter space of 3DDFA and 3DDFA_V2, and its linear map to the space of this package's morphable model.
 
 3DDFA's 62 numbers are ``[s*R | t]`` in px per micrometer about the Basel Face Model's own origin, 40 identity coefficients in units whose
 standard deviations go up to 10^6, and 10 expression coefficients. Here a model is in meters, its origin is the mean of its landmarks, and a
-coefficient of 1 is one standard deviation. The step between the two is linear.
+coefficient of 1 is one standard deviation.
 """
 
 from __future__ import annotations

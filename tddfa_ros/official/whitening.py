@@ -1,4 +1,4 @@
-"""The mean and deviation by which 3DDFA's networks see their 62 parameters."""
+"""Mean and standard deviation that whiten the 62 parameters of 3DDFA's networks."""
 
 from __future__ import annotations
 

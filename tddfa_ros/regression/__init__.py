@@ -1,1 +1,1 @@
-"""From crops of faces to the coefficients of the morphable model."""
+"""Regression of morphable model parameters from face crops."""

@@ -1,1 +1,1 @@
-"""Where models come from and how they are run."""
+"""Inference with ONNX Runtime: sessions, execution providers, IO binding, TensorRT engines."""

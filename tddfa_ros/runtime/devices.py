@@ -1,4 +1,4 @@
-"""Compute devices: the execution providers that this package uses, and what keeps them from being used."""
+"""Compute devices: execution providers of ONNX Runtime, their availability, and usable processor cores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 
 SHORT_NAMES = {CPU: "CPU", CUDA: "CUDA", TENSORRT: "TensorRT"}
-"""For sentences."""
+"""Provider names for messages."""
 
 CUDA_OPTIONS: dict[str, Any] = {
     # The default, EXHAUSTIVE, benchmarks every convolution again for each new batch size.
@@ -49,7 +49,7 @@ def require_onnxruntime() -> None:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether ONNX Runtime, CUDA, cuDNN or cuBLAS failed for lack of memory: they all say it in words only."""
+    """Return whether ONNX Runtime, CUDA, cuDNN or cuBLAS ran out of memory, which only their messages tell."""
     return _OUT_OF_MEMORY.search(str(error)) is not None
 
 
@@ -60,9 +60,9 @@ def sentence(error: BaseException) -> str:
 
 
 def preload_cuda() -> None:
-    """Load CUDA and cuDNN where pip put them (``nvidia-*`` wheels), which otherwise only an import of torch would do.
+    """Load CUDA and cuDNN from pip's ``nvidia-*`` wheels, as importing torch does.
 
-    Does nothing where there are no such wheels, or where ONNX Runtime is older than 1.21.
+    Does nothing without such wheels or with ONNX Runtime before 1.21.
     """
     import onnxruntime as ort
 
@@ -74,7 +74,7 @@ def preload_cuda() -> None:
 
 @contextlib.contextmanager
 def quiet_logger() -> Iterator[None]:
-    """Keep ONNX Runtime from printing which libraries are missing: this package says it itself, once."""
+    """Suppress ONNX Runtime's messages about missing libraries, which this package reports itself."""
     import onnxruntime as ort
 
     ort.set_default_logger_severity(_LOG_FATAL)
@@ -85,7 +85,7 @@ def quiet_logger() -> Iterator[None]:
 
 
 def cuda_absence() -> str | None:
-    """Why CUDA cannot be used, as far as that shows before a session is made; None where nothing speaks against it."""
+    """Return why CUDA is unavailable, as far as known before a session is created; None if nothing is missing."""
     if find_spec("onnxruntime") is None:
         return _NOT_INSTALLED
     import onnxruntime as ort
@@ -96,7 +96,7 @@ def cuda_absence() -> str | None:
 
 
 def tensorrt_absence() -> str | None:
-    """Why TensorRT cannot be used, as a clause that names the remedy; None where nothing speaks against it."""
+    """Return why TensorRT is unavailable, with a fix; None if nothing is missing."""
     if find_spec("onnxruntime") is None:
         return _NOT_INSTALLED
     import onnxruntime as ort
@@ -112,7 +112,7 @@ def tensorrt_absence() -> str | None:
 
 
 def _library(name: str) -> str:
-    """The library's file in the wheel ``tensorrt-*-libs`` if that is installed, else its name, for the system to find."""
+    """Return the path of the library in the wheel ``tensorrt-*-libs``, or its name for the system loader."""
     wheel = find_spec("tensorrt_libs")
     for folder in (wheel.submodule_search_locations or []) if wheel else []:
         if (Path(folder) / name).is_file():
@@ -121,7 +121,7 @@ def _library(name: str) -> str:
 
 
 def usable_cores() -> int:
-    """How many processor cores this process may use: its affinity, within the quota of its control group."""
+    """Return the number of processor cores available to this process: CPU affinity limited by the cgroup quota."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )

@@ -1,4 +1,4 @@
-"""Runs a session with inputs that stay in a device's memory, through ONNX Runtime's own arrays: no torch, no CuPy."""
+"""IO binding: inputs in device memory through ONNX Runtime's own arrays, without torch or CuPy."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ _TYPES = {
 class BoundSession:
     """A session with IO binding: inputs go to buffers on the device, outputs come back as NumPy arrays.
 
-    The buffer of an input is written again as long as shape and type stay, so that a stream of equal batches allocates
-    nothing on the device.
+    Buffers are reused while shape and type stay the same, so that a stream of equal batches allocates no device memory.
 
     Args:
         session: an ``onnxruntime.InferenceSession``.
-        place: where the inputs lie, in ONNX Runtime's words: ``cuda`` or ``cpu``.
+        place: device of the inputs, as ONNX Runtime names it: ``cuda`` or ``cpu``.
     """
 
     def __init__(self, session: Any, place: str) -> None:
@@ -46,7 +45,7 @@ class BoundSession:
             options: an ``onnxruntime.RunOptions``.
 
         Raises:
-            ValueError: an input is missing, unknown or of another type or shape. What ONNX Runtime raises comes through.
+            ValueError: an input is missing, unknown or of another type or shape. Errors of ONNX Runtime are passed on.
         """
         self._check(feeds)
         binding = self._session.io_binding()
@@ -60,7 +59,7 @@ class BoundSession:
         return list(binding.copy_outputs_to_cpu())
 
     def _check(self, feeds: Mapping[str, NDArray[Any]]) -> None:
-        """With IO binding ONNX Runtime raises the same error for a wrong input as for a GPU that fails."""
+        """Check inputs: with IO binding, ONNX Runtime raises the same error for wrong inputs as for a failing GPU."""
         if set(feeds) != set(self._inputs):
             raise ValueError(f"the inputs are {sorted(self._inputs)}, not {sorted(feeds)}")
         for name, array in feeds.items():
@@ -90,7 +89,7 @@ class BoundSession:
 
 
 def can_hold_inputs(place: str) -> bool:
-    """Whether ONNX Runtime gives out memory there: not every build that runs models on a GPU does."""
+    """Return whether ONNX Runtime can allocate memory there, which not every GPU build supports."""
     import onnxruntime as ort
 
     try:

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions that pick a device honestly and leave the processor alone while they wait."""
+"""ONNX Runtime sessions with device selection, fallback to the CPU, and threads that do not spin while waiting."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ _LOG_ERROR, _LOG_FATAL = 3, 4
 
 
 class OnnxSession:
-    """One model, loaded on the best device that really works.
+    """One model on the best usable device.
 
     Args:
-        path: an ``.onnx`` file; one in a folder of `EngineFolder` runs on TensorRT where that can be had.
-        device: ``auto`` and ``cuda`` use the GPU when a session can be created on it, else the CPU; ``cpu`` never looks.
+        path: an ``.onnx`` file; one in a folder of `EngineFolder` runs on TensorRT if available.
+        device: ``auto`` and ``cuda`` use the GPU if a session can be created on it, else the CPU; ``cpu`` uses the CPU.
         threads: intra-op threads on the CPU; 0 lets ONNX Runtime choose (all cores).
 
     Attributes:
         provider: the execution provider in use, as the session itself reports it.
-        batch_limit: larger batches are run in parts of this size; None = any batch at once.
-        fallback_reason: one sentence that says why a GPU is not used as ``device`` allows, or not for whole batches; else None.
+        batch_limit: larger batches are split into parts of this size; None = no limit.
+        fallback_reason: why a GPU is not used although ``device`` allows it, or not for whole batches, one sentence; else None.
         metadata: the model file's custom metadata.
         input_names, output_names: in the model file's order.
 
@@ -93,12 +93,12 @@ class OnnxSession:
     ) -> list[NDArray[np.float32]]:
         """Run the model.
 
-        A GPU that runs out of memory gets half the batch at a time from then on; one that fails with a single item, or in
-        another way, is left for the CPU, once and for good.
+        If a GPU runs out of memory, the batch limit is halved; if it fails with a single item or in another way, the session
+        switches to the CPU permanently.
 
         Args:
-            feeds: one array per model input; the first axis is the batch, and so it is of every output.
-            outputs: names of the outputs to compute, and nothing that only others need; None for all.
+            feeds: one array per model input; the first axis is the batch, also of every output.
+            outputs: names of the outputs to compute; None for all.
 
         Raises:
             ModelError: the arrays do not fit the model.
@@ -140,13 +140,13 @@ class OnnxSession:
 
         options = ort.RunOptions()
         options.only_execute_path_to_fetches = outputs is not None
-        options.log_severity_level = _LOG_FATAL  # what goes wrong is raised, and told once
+        options.log_severity_level = _LOG_FATAL  # errors are raised and reported once
         if self._bound is not None:
             return self._bound.run(feeds, outputs, options)
         return list(self._session.run(outputs, dict(feeds), options))
 
     def _recover(self, error: Exception, at_once: int) -> None:
-        """Make ready for another try with what remains: a smaller batch, a new engine, or the CPU; else DeviceError."""
+        """Prepare a retry with a smaller batch, a new engine or the CPU; raise DeviceError if none is left."""
         name, device = self.path.name, SHORT_NAMES.get(self.provider, self.provider)
         if self.provider == CPU:
             raise DeviceError(f"{name} failed on the CPU: {sentence(error)}") from error
@@ -186,7 +186,7 @@ class OnnxSession:
         try:
             session = self._create([(CUDA, CUDA_OPTIONS), CPU])
         except ModelError as error:
-            session = self._create([CPU])  # the file's own fault is raised again here
+            session = self._create([CPU])  # an error in the file itself is raised again here
             self._note(
                 f"CUDA could not be used ({sentence(error.__cause__ or error)}), so models run on the CPU"
             )
@@ -196,7 +196,7 @@ class OnnxSession:
         return session
 
     def _open_tensorrt(self) -> Any | None:
-        """A session on TensorRT, whose engine is built where there is none; None where that cannot be had."""
+        """Create a session on TensorRT, building the engine if there is none; return None if TensorRT is unavailable."""
         assert self._engine is not None
         preload_cuda()
         absence = tensorrt_absence()
@@ -215,9 +215,9 @@ class OnnxSession:
             return session
 
     def _rebuild(self, error: Exception) -> Any | None:
-        """A session on a new engine in place of the one that failed; None where none was kept, or the new one fails too.
+        """Create a session on a new engine in place of a failed one; return None if there was none or the new one fails too.
 
-        An engine that this session built itself is not built again.
+        An engine built by this session is not rebuilt.
         """
         engine, reason = self._engine, sentence(error.__cause__ or error)
         if engine is None or self._rebuilt or not engine.clear():
@@ -263,6 +263,6 @@ class OnnxSession:
 
 
 def _batch_size(feeds: Mapping[str, NDArray[Any]]) -> int:
-    """The common length of all inputs' first axis; 1 where they differ or there is none, which keeps them whole."""
+    """Return the common length of the first axis of all inputs; 1 if they differ, so that they are not split."""
     lengths = {len(array) if np.ndim(array) else 1 for array in feeds.values()}
     return lengths.pop() if len(lengths) == 1 else 1

@@ -1,4 +1,4 @@
-"""TensorRT engines: a folder that holds a network and what ONNX Runtime's TensorRT provider compiled from it."""
+"""TensorRT engine folders: a network and the files that ONNX Runtime's TensorRT provider compiled from it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _COMPILED = ("*.engine", "*.profile", "*.timing", "*.cache")
 class EngineFolder:
     """A folder made by `build_engine`: ``model.onnx``, ``engine.json`` and the files that TensorRT compiled.
 
-    The network in it is the whole one, so that it also runs where there is no TensorRT. The compiled files belong to one
-    GPU and one version of TensorRT.
+    The network is complete, so that it also runs without TensorRT. Compiled files are valid for one GPU model and one
+    TensorRT version.
 
     Attributes:
         folder: where it is.
@@ -89,7 +89,7 @@ class EngineFolder:
         }
 
     def compiled_files(self) -> list[Path]:
-        """What TensorRT compiled so far."""
+        """Return the files compiled by TensorRT."""
         return sorted({path for pattern in _COMPILED for path in self.folder.glob(pattern)})
 
     def is_stale(self) -> bool:

@@ -1,1 +1,1 @@
-"""Measure and choose: devices, precision, TensorRT engines."""
+"""Diagnosis, timing, quantization and TensorRT engines."""

@@ -1,4 +1,4 @@
-"""A network against the one it was made from: size, answers, speed, and accuracy on AFLW2000-3D."""
+"""Comparison of a quantized network with the original: size, outputs, speed, and accuracy on AFLW2000-3D."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WARM_UP = 5
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the answers of two networks to the same faces differ.
+    """Difference of the outputs of two networks on the same faces.
 
     Attributes:
         faces: how many there were.
@@ -69,15 +69,15 @@ class Comparison:
 
 
 def calibration_crops(folder: Path, config: PipelineConfig, limit: int = 200) -> Crops:
-    """Find faces in a folder's pictures and cut them out as the network sees them: (n, S, S, 3) uint8 BGR.
+    """Detect faces in the images of a folder and crop them to the network input: (n, S, S, 3) uint8 BGR.
 
     Args:
-        folder: of pictures; of more than ``limit``, as many evenly spread.
+        folder: of images; at most ``limit`` of them are used, evenly spread.
         config: of the pipeline that finds them.
 
     Raises:
         ConfigError: no face is found.
-        SourceError: there are no pictures.
+        SourceError: there are no images.
     """
     import cv2
     from tqdm import tqdm
@@ -95,7 +95,7 @@ def calibration_crops(folder: Path, config: PipelineConfig, limit: int = 200) ->
     metadata = OnnxSession(network, "cpu").metadata
     size = RegressorMetadata.parse(metadata, network.name).input_size
     crops = []
-    for index in tqdm(spread, desc="faces", unit="picture"):
+    for index in tqdm(spread, desc="faces", unit="image"):
         read = cv2.imread(str(files[index]), cv2.IMREAD_COLOR)
         if read is None:
             continue
@@ -105,7 +105,7 @@ def calibration_crops(folder: Path, config: PipelineConfig, limit: int = 200) ->
         if rois:
             crops.append(crop_batch(image, np.stack(rois), size))
     if not crops:
-        raise ConfigError(f"there is no face in the {len(spread)} pictures of {folder}")
+        raise ConfigError(f"there is no face in the {len(spread)} images of {folder}")
     return np.concatenate(crops)
 
 

@@ -1,4 +1,4 @@
-"""What this machine can use, and why not the rest."""
+"""Diagnosis of the machine: software, execution providers, libraries, programs and models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tddfa_ros.model_store.store import ModelStore
 from tddfa_ros.runtime import devices
 
 OK, ABSENT, BROKEN = "ok", "absent", "broken"
-"""States of a finding; what is absent is optional, or is fetched at need."""
+"""States of a finding; absent items are optional or fetched on demand."""
 
 _GPU_LIBRARIES = {
     "CUDA driver": "cuda",
@@ -33,13 +33,13 @@ _ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
         group: heading it belongs to.
         name: what it is.
         state: :data:`OK`, :data:`ABSENT` or :data:`BROKEN`.
-        detail: version or place; where it is not ok, why, and what would mend it.
+        detail: version or place; where it is not ok, the reason and a fix.
     """
 
     group: str
@@ -49,7 +49,7 @@ class Finding:
 
 
 def examine(store: ModelStore) -> Iterator[Finding]:
-    """Look at the machine, the software and the models of a store. Loads no network and fetches nothing."""
+    """Check the machine, the software and the models of a store, without loading networks or downloading."""
     yield from _machine()
     yield from _packages()
     yield from _providers()
@@ -151,7 +151,7 @@ def _providers() -> Iterator[Finding]:
     }
     for provider, absence in absences.items():
         state = OK if absence is None else ABSENT
-        detail = absence or "offered; whether it works, its timings tell"
+        detail = absence or "offered; the timings below show whether it works"
         yield Finding("ONNX Runtime", devices.SHORT_NAMES[provider], state, detail)
     for provider in available:
         if provider not in absences:

@@ -1,4 +1,4 @@
-"""How fast each provider of this machine runs the default networks."""
+"""Timing of the default networks on every execution provider of this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Timing:
     Attributes:
         network: its name in the model list.
         provider: where it ran, or should have run: ``CPU, 1 thread``, ``CUDA`` ...
-        batch: pictures or faces at once.
+        batch: images or faces per run.
         milliseconds: median wall-clock time of one of them; None where it could not be measured.
         problem: one sentence that says why; else None.
     """
@@ -45,7 +45,7 @@ class Timing:
 def measure(
     store: ModelStore, config: PipelineConfig | None = None, repeats: int = 30
 ) -> Iterator[Timing]:
-    """Time the configured regression network (one face and eight) and detector (one picture of 4 : 3) on all that is usable.
+    """Time the configured regression network (one face and eight) and detector (one 4:3 image) on all usable providers.
 
     Args:
         store: where the networks come from; what is not there is not fetched.

@@ -1,4 +1,4 @@
-"""Smaller networks: int8 with or without calibration, and float16 (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html)."""
+"""Quantization of networks: static and dynamic int8, and float16 (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.files import write_atomically
 from tddfa_ros.runtime.devices import sentence
 
 if TYPE_CHECKING:
     from tddfa_ros.types import FloatArray
 
 MODES = ("dynamic", "static", "float16")
-"""``dynamic``: int8 weights, activations scaled as they come. ``static``: int8 both, with ranges from calibration. ``float16``."""
+"""``dynamic``: int8 weights, activation ranges at run time; ``static``: int8 weights and activations, ranges from calibration; ``float16``."""
 
 LAYERS = ("heads", "stem", "depthwise", "convolutions")
-"""What can be left in float: all that comes after the last convolution; the first two convolutions; depthwise ones; all of them."""
+"""Layer groups that can stay in float: everything after the last convolution; the first two, the depthwise, or all convolutions."""
 
 DEFAULT_FLOAT_LAYERS: dict[str, tuple[str, ...]] = {
     "dynamic": ("convolutions",),
@@ -42,17 +43,17 @@ def quantize(
     crops: FloatArray | None = None,
     float_layers: Sequence[str] | None = None,
 ) -> None:
-    """Write a smaller network that takes and gives the same arrays, with the same metadata.
+    """Quantize a network; inputs, outputs and metadata stay the same.
 
     Args:
         model: ONNX file with one image input.
-        output: the file to write; it may not be ``model``.
+        output: file to write; must differ from ``model``.
         mode: one of :data:`MODES`.
-        crops: (n, 3, S, S) float32 as the network takes them; ``static`` needs them.
+        crops: (n, 3, S, S) float32 network input for calibration; required by ``static``.
         float_layers: names of :data:`LAYERS`; None for :data:`DEFAULT_FLOAT_LAYERS`.
 
     Raises:
-        ConfigError: an unknown mode or layer, no crops, or both paths are one.
+        ConfigError: the mode or a layer group is unknown, crops are missing, or ``output`` is ``model``.
         ModelError: the network cannot be read or quantized.
     """
     if mode not in MODES:
@@ -65,18 +66,17 @@ def quantize(
     if not model.is_file():
         raise ModelError(f"the model file {model} does not exist")
     if output.exists() and output.samefile(model):
-        raise ConfigError(f"{output} would replace the network that it is made from")
+        raise ConfigError(f"{output} is the network to quantize; choose another output file")
     with tempfile.TemporaryDirectory() as folder:
         try:
             made = _quantized(model, Path(folder), mode, crops, kept)
         except Exception as error:
             raise ModelError(f"{model} cannot be quantized: {sentence(error)}") from error
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(made)
+    write_atomically(output, made)
 
 
 def layer_nodes(graph: Any, layers: Collection[str]) -> list[str]:
-    """Names of the nodes of an ``onnx.GraphProto`` that belong to the named :data:`LAYERS`."""
+    """Return the node names of an ``onnx.GraphProto`` that belong to the named :data:`LAYERS`."""
     makers = {output: node for node in graph.node for output in node.output}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     backbone = {node.name for node in _upstream(convolutions, makers)}
@@ -94,7 +94,7 @@ def layer_nodes(graph: Any, layers: Collection[str]) -> list[str]:
 
 
 def _upstream(nodes: Sequence[Any], makers: dict[str, Any]) -> Iterator[Any]:
-    """The nodes and everything that they depend on."""
+    """Yield the nodes and all nodes they depend on."""
     waiting, seen = list(nodes), set()
     while waiting:
         node = waiting.pop()
@@ -132,7 +132,7 @@ def _quantized(
 
 
 def _prepare(model: Path, prepared: Path) -> None:
-    """Fold constants and name every node, as the quantizer wants it."""
+    """Fold constants and name every node, as the quantizer requires."""
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

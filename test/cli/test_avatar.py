@@ -67,7 +67,7 @@ def test_packets_of_a_video(clip: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["demo"], "say who is to be driven"),
+        (["demo"], "no receiver is given"),
         (["nowhere.mp4", "--jsonl", "-"], "there is no camera, video, image or folder"),
         (["demo", "--osc", "here"], "HOST:PORT"),
         (["demo", "--livelink", "no.such.host.invalid:1"], "there is no host"),

@@ -67,7 +67,10 @@ def test_without_a_confidence_head(
     folder: Path, model: MorphableModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(folder, "plain", "--cache", str(folder / "cache")) == 0
-    assert "agree (the network has no head for it)" in capsys.readouterr().out
+    assert (
+        "agreement of both sets of landmarks (the network has no confidence head)"
+        in capsys.readouterr().out
+    )
     assert Regressor(folder / "net.onnx", model).metadata.agreement is not None
 
 

@@ -90,13 +90,13 @@ def test_doctor_for_people() -> None:
         "software",
         "  absent  PyAV: not installed",
         "",
-        "median ms of one face or picture",
+        "median ms of one face or image",
         f"  {'net, 8 at once':<26} {'CPU, 1 thread':<16} 1.23",
         f"  {'net, 1 at once':<26} {'CUDA':<16} no",
     ]
 
 
-def test_batch_reads_pictures_and_bags_in_their_order(
+def test_batch_reads_images_and_bags_in_their_order(
     pictures: Path, tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("rosbags.highlevel", reason="the extra [bags] (rosbags) is not installed")
@@ -115,10 +115,10 @@ def test_batch_reads_pictures_and_bags_in_their_order(
     assert set(last) == {"picture", "faces"}
     assert first["faces"] == last["faces"], "the same pixels"
     assert len(first["faces"]) == 1
-    assert capsys.readouterr().out == f"{output}: 2 faces in 3 pictures\n"
+    assert capsys.readouterr().out == f"{output}: 2 faces in 3 images\n"
 
 
-def test_batch_writes_a_line_per_picture_and_names_what_failed(
+def test_batch_writes_a_line_per_image_and_names_what_failed(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (pictures / "broken.png").write_bytes(b"broken")
@@ -128,5 +128,5 @@ def test_batch_writes_a_line_per_picture_and_names_what_failed(
     assert [Path(record["picture"]).name for record in records] == ["astronaut.png", "broken.png"]
     assert [len(record["faces"]) for record in records] == [1, 0]
     captured = capsys.readouterr()
-    assert captured.out == f"{output}: 1 face in 1 picture\n"
+    assert captured.out == f"{output}: 1 face in 1 image\n"
     assert f"{pictures / 'broken.png'} cannot be read as an image\n" in captured.err

@@ -119,7 +119,7 @@ def test_quality_of_service_is_what_the_source_says() -> None:
         )
 
     assert said == {
-        "images in": profile("subscriptions", "SENSOR_QOS = "),
+        "images in": profile("image_input", "SENSOR_QOS = "),
         "faces, markers, points, overlay out": profile("face_publisher", "OUTPUT_QOS = "),
         "face_mesh/topology": profile("face_publisher", "LATCHED_QOS = "),
         "/tf": profile("face_publisher", "TF_QOS = "),

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from tddfa_ros.fitting.fit import PointBasis
 from tddfa_ros.model_builder.slide import Seen
-from tddfa_ros.model_builder.warp import Warp, left_over
+from tddfa_ros.model_builder.warp import Warp, mean_residuals
 
 PLACES = np.array([[0.0, 0, 0], [0.02, 0, 0], [0, 0.015, 0.005]])
 MOVES = np.array([[0.0, 0, 0.003], [0, 0, 0], [0.001, 0, 0]])
@@ -86,13 +86,13 @@ def seen(basis: PointBasis, params: np.ndarray, moves: np.ndarray) -> Seen:
 
 def test_depth_too_is_found_from_faces_that_look_aside(basis: PointBasis) -> None:
     moves = np.array([[0, 0.001, 0.003], [0.001, 0, -0.002], [-0.001, 0, -0.002], [0, 0, 0]])
-    found = left_over(seen(basis, faces(), moves), basis, MIRROR)
+    found = mean_residuals(seen(basis, faces(), moves), basis, MIRROR)
     np.testing.assert_allclose(found, moves, atol=2e-6)
 
 
 def test_what_is_seen_left_and_right_is_shared(basis: PointBasis) -> None:
     moves = np.array([[0.001, 0, 0], [0.002, 0, 0], [0, 0, 0], [0, 0, 0]])
-    found = left_over(seen(basis, faces(), moves), basis, MIRROR)
+    found = mean_residuals(seen(basis, faces(), moves), basis, MIRROR)
     np.testing.assert_allclose(
         1000 * found, [[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 0, 0]], atol=2e-3
     )
@@ -105,6 +105,6 @@ def test_slips_count_little_and_the_unseen_nothing(basis: PointBasis) -> None:
     shown.points[::6] += 25
     shown.points[:, 3] = np.nan
     shown.weight[:, 3] = 0
-    found = left_over(shown, basis, MIRROR)
+    found = mean_residuals(shown, basis, MIRROR)
     assert 1000 * found[0, 2] == pytest.approx(3, abs=0.7)
     np.testing.assert_array_equal(found[3], 0)

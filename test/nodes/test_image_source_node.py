@@ -140,7 +140,7 @@ def test_rate(graph: Any, folder: Path) -> None:
     [
         ({"source": "97"}, "there is no camera /dev/video97"),
         ({"source": "nowhere.mp4"}, "there is no camera, video, image or folder 'nowhere.mp4'"),
-        ({"rate": -1.0}, "from 0.0 to 240.0"),
+        ({"rate": -1.0}, "between 0.0 and 240.0"),
         ({"image_transport": "theora"}, "one of raw, compressed"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -13,6 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tddfa_ros.config import DEVICES, SMOOTHING_METHODS
+from tddfa_ros.nodes.options import IMAGE_TRANSPORTS
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE = ROOT / "launch" / "face.launch.py"
@@ -36,6 +40,19 @@ def test_launch_arguments() -> None:
     names = declared_names()
     assert len(names) == len(set(names))
     assert set(names) == CONTRACT | EXTRA
+
+
+def test_launch_choices_match_options() -> None:
+    declared = {
+        "image_transport": IMAGE_TRANSPORTS,
+        "device": DEVICES,
+        "smoothing": SMOOTHING_METHODS,
+    }
+    text = LAUNCH_FILE.read_text(encoding="utf-8")
+    for name, choices in declared.items():
+        found = re.search(rf'"{name}",\s*default_value="",\s*choices=(\[.*?\])', text, re.S)
+        assert found is not None, name
+        assert ast.literal_eval(found[1]) == ["", *choices]
 
 
 def test_launch_page_lists_every_argument() -> None:

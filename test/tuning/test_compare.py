@@ -99,9 +99,9 @@ def test_calibration_faces_are_found_and_cut_out(tmp_path: Path, astronaut: np.n
     np.testing.assert_allclose(crops[0, 50:70, 50:70].mean(axis=(0, 1)), middle, atol=20)
 
 
-def test_pictures_without_faces_cannot_calibrate(tmp_path: Path) -> None:
+def test_images_without_faces_cannot_calibrate(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "gray.png"), np.full((64, 64, 3), 128, np.uint8))
-    with pytest.raises(ConfigError, match="there is no face in the 1 pictures"):
+    with pytest.raises(ConfigError, match="there is no face in the 1 images"):
         calibration_crops(tmp_path, PipelineConfig())
 
 

@@ -110,7 +110,7 @@ def test_mistakes_are_one_sentence(network: Path, tmp_path: Path) -> None:
         quantize(network, output, "static")
     with pytest.raises(ConfigError, match="not 'arms'"):
         quantize(network, output, "dynamic", float_layers=["arms"])
-    with pytest.raises(ConfigError, match="would replace"):
+    with pytest.raises(ConfigError, match="is the network to quantize"):
         quantize(network, network, "dynamic")
     with pytest.raises(ModelError, match="does not exist"):
         quantize(tmp_path / "none.onnx", output, "dynamic")

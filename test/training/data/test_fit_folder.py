@@ -14,6 +14,7 @@ from support.user_dataset import ROI, gradient
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.pose import to_image
 from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.training.cache import CACHE_SIDE
 from tddfa_ros.training.data.fit_folder import fit_source, landmark_source, mat_source
 from tddfa_ros.training.data.items import FolderDataset, read_items
 from tddfa_ros.training.data.layout import read_list
@@ -61,7 +62,9 @@ def test_landmarks_become_a_dataset(
         assert np.linalg.norm((found - points[i])[:, :2], axis=1).mean() < 1.0
         assert sample.params.dtype == np.float32 and roi.dtype == np.float32
         # the middle of the crop shows the middle of the ROI
-        assert abs(int(sample.image[80, 80, 0]) - (roi[0] + roi[2]) / 2) < 2
+        assert (
+            abs(int(sample.image[CACHE_SIDE // 2, CACHE_SIDE // 2, 0]) - (roi[0] + roi[2]) / 2) < 2
+        )
     rows = list(csv.DictReader(done.table.open()))
     assert [row["name"] for row in rows] == ["s/0", "s/1", "s/2"]
     errors = [float(row["error_percent"]) for row in rows]
