@@ -52,7 +52,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
             again = roi_from_landmarks(first[-1])
             second.append(predictor.regress(image, again[None])[0].landmarks[:, :2])
         figures = {
-            name: float(np.mean(yaw_bins(nme(np.stack(found), points), truth["yaw_deg"])))
+            name: float(np.nanmean(yaw_bins(nme(np.stack(found), points), truth["yaw_deg"])))
             for name, found in (("one pass", first), ("two passes", second))
         }
         rows.append(Row(f"shift {shift:g}, scale {scale:g}", len(points), figures))

@@ -44,7 +44,7 @@ def test_an_unknown_suite_is_refused_before_anything_runs(
 def test_a_suite_is_available_when_all_its_folders_are(tmp_path: Path) -> None:
     for folder in ("eval/helen", "eval/aflw2000", "faces"):
         (tmp_path / folder).mkdir(parents=True)
-    expected = ["aflw2000", "pose", "helen", "aflw21", "expression"]
+    expected = ["aflw2000", "framing", "pose", "helen", "lp", "cfp", "aflw21", "expression"]
     assert available(Sets(tmp_path)) == expected
     assert available(Sets(tmp_path / "eval")) == expected
 
@@ -122,6 +122,9 @@ PLAUSIBLE = {
     "helen": ("true ROI, mesh", "NME51", 0.5, 6.0),
     "ytf": ("detector, mesh", "recall", 0.7, 1.0),
     "aflw21": ("mesh", "NME", 0.5, 12.0),
+    "framing": ("shift 0.1, scale 1", "two passes", 1.0, 9.0),
+    "lp": ("mesh", "NME68", 1.0, 6.0),
+    "cfp": ("mesh", "NME", 1.0, 8.0),
     "expression": ("yawning against not: jawOpen", "AUC", 0.8, 1.0),
     "confidence": ("all faces", "AUC", 0.7, 1.0),
     "stability": ("still: tracked, smoothed", "std", 0.0, 2.0),
