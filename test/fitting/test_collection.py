@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tddfa_ros.training.faces import counted_from_zero, grid_spacing, load_source, to_crop_frame
+from tddfa_ros.fitting.collection import counted_from_zero, grid_spacing, load_source, to_crop_frame
 
 ROI = np.array([36, 36, 156, 156], np.float32)
 
