@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
-from tddfa_ros.evaluation.sets import Sets, arrays, picture
+from tddfa_ros.evaluation.sets import Sets, arrays, read_image
 from tddfa_ros.geometry.metrics import nme, yaw_bins
 from tddfa_ros.geometry.roi import roi_from_landmarks
 from tddfa_ros.types import DoubleArray, RealArray
@@ -43,7 +43,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     few = min(MOST_FACES, sets.limit or MOST_FACES)
     truth = Sets(sets.root, few).some(truth)
     points = truth["pts68"].transpose(0, 2, 1)[..., :2]
-    images = [picture(folder / "photo" / str(name)) for name in truth["name"]]
+    images = [read_image(folder / "photo" / str(name)) for name in truth["name"]]
     rows = []
     for shift, scale in tqdm(CHANGES, desc="framing"):
         first, second = [], []

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, landmark_figures
-from tddfa_ros.evaluation.sets import Sets, arrays, chosen, picture
+from tddfa_ros.evaluation.sets import Sets, arrays, chosen, read_image
 from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.types import FloatArray
 
@@ -24,7 +24,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     rows = sets.some(chosen(labels, labels["split"] == "val"))
     found: dict[str, list[FloatArray]] = {"mesh": [], "direct": []}
     for name, roi in zip(tqdm(rows["name"], desc="300W-LP"), rows["roi"], strict=True):
-        image = picture(folder / "img" / str(name))
+        image = read_image(folder / "img" / str(name))
         found["mesh"].append(predictor.regress(image, roi[None])[0].landmarks[:, :2])
         direct = predictor.direct(image, roi[None])
         if direct is not None:

@@ -118,7 +118,7 @@ class Predictions(NamedTuple):
 class FaceNet(nn.Module):
     """A backbone with heads for parameters and direct landmarks, and for what else ``heads`` names (:data:`OPTIONAL_HEADS`).
 
-    Called with crops (n, 3, S, S) normalised as (bgr - 127.5) / 128. Parameters and landmarks do not depend on S: both are in the frame of
+    Called with crops (n, 3, S, S) normalized as (bgr - 127.5) / 128. Parameters and landmarks do not depend on S: both are in the frame of
     a 120-px crop. Targets are whitened inside (``mean``, ``std`` (P,)), so the heads start at the mean face.
     """
 

@@ -75,7 +75,7 @@ def estimate_normalization(network: FaceNet, images: Iterable[Tensor]) -> None:
     The scale of a normalization becomes the deviation of its channel, as it was before folding, and filters get unit norm.
 
     Args:
-        images: batches (n, 3, S, S), normalised as the network takes them.
+        images: batches (n, 3, S, S), normalized as the network takes them.
     """
     layers = [(c, n) for c, n in _normalized(network) if isinstance(n, nn.BatchNorm2d)]
     sums = [torch.zeros(3, norm.num_features, dtype=torch.float64) for _, norm in layers]

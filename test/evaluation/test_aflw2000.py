@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fake_predictor import FakePredictor, box_area_root, numbered_picture, random_points
+from support.fake_predictor import FakePredictor, box_area_root, numbered_image, random_points
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation.aflw2000 import evaluate
@@ -22,7 +22,7 @@ def truth(tmp_path: Path) -> np.ndarray:
     crops = random_points(COUNT, 10, 110)
     photo = 2 * crops + np.array([7, 11], np.float32)
     for i in range(COUNT):
-        numbered_picture(folder / "crop120" / f"{i}.png", i)
+        numbered_image(folder / "crop120" / f"{i}.png", i)
     np.savez(
         folder / "gt.npz",
         name=np.array([f"{i}.png" for i in range(COUNT)]),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fake_predictor import FakePredictor, box_area_root, numbered_picture, random_points
+from support.fake_predictor import FakePredictor, box_area_root, numbered_image, random_points
 
 from tddfa_ros.evaluation.aflw21 import POINTS, evaluate, held_out, point_errors
 from tddfa_ros.evaluation.prediction import Prediction
@@ -50,7 +50,7 @@ def test_only_held_out_rows_are_measured(tmp_path: Path) -> None:
     points = random_points(count, 10, 110)
     folder = tmp_path / "faces"
     for i in range(count):
-        numbered_picture(folder / "img" / f"{i}.png", i)
+        numbered_image(folder / "img" / f"{i}.png", i)
     np.savez(
         folder / "aflw.npz",
         name=np.array([f"{i}.png" for i in range(count)]),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fake_predictor import FakePredictor, numbered_picture
+from support.fake_predictor import FakePredictor, numbered_image
 
 from tddfa_ros.evaluation.detection import evaluate
 from tddfa_ros.evaluation.sets import Sets
@@ -16,7 +16,7 @@ NEAR, FAR = [10.0, 10, 50, 50], [100.0, 100, 180, 180]
 def test_each_detection_finds_one_face_if_it_overlaps_it_by_half(tmp_path: Path) -> None:
     folder = tmp_path / "eval" / "detection"
     for i in range(3):
-        numbered_picture(folder / f"{i}.png", i)
+        numbered_image(folder / f"{i}.png", i)
     (folder / "boxes.json").write_text(
         json.dumps({"0.png": [NEAR, FAR], "1.png": [NEAR], "2.png": []})
     )
@@ -33,7 +33,7 @@ def test_each_detection_finds_one_face_if_it_overlaps_it_by_half(tmp_path: Path)
 
 def test_without_detections_there_is_no_precision(tmp_path: Path) -> None:
     folder = tmp_path / "detection"
-    numbered_picture(folder / "0.png", 0)
+    numbered_image(folder / "0.png", 0)
     (folder / "boxes.json").write_text(json.dumps({"0.png": [NEAR]}))
     result = evaluate(FakePredictor(boxes=[np.zeros((0, 5))]), Sets(tmp_path))
     assert result.figure("all faces", "recall") == 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fake_predictor import FakePredictor, numbered_picture, random_points
+from support.fake_predictor import FakePredictor, numbered_image, random_points
 
 from tddfa_ros.evaluation.expression import (
     Scores,
@@ -49,7 +49,7 @@ def write_group(root: Path, source: str, paths: list[str], splits: list[str], fi
     names = []
     for i in range(len(paths)):
         names.append(f"{source}/{i}.png")
-        numbered_picture(root / "faces" / "img" / names[-1], first + i, (192, 192))
+        numbered_image(root / "faces" / "img" / names[-1], first + i, (192, 192))
     np.savez(
         root / "faces" / f"{source}.npz",
         name=np.array(names),

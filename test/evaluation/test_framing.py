@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fake_predictor import FakePredictor, box_area_root, numbered_picture, random_points
+from support.fake_predictor import FakePredictor, box_area_root, numbered_image, random_points
 
 from tddfa_ros.evaluation import cfp, framing, lp
 from tddfa_ros.evaluation.prediction import Prediction
@@ -30,7 +30,7 @@ def test_framing_asks_in_the_changed_roi_and_then_in_that_of_the_landmarks(tmp_p
     folder = tmp_path / "eval" / "aflw2000"
     names = [f"{i}.png" for i in range(15)]
     for i, name in enumerate(names):
-        numbered_picture(folder / "photo" / name, i, (200, 200))
+        numbered_image(folder / "photo" / name, i, (200, 200))
     rois = np.tile([10.0, 10, 190, 190], (15, 1))
     np.savez(
         folder / "gt.npz",
@@ -63,7 +63,7 @@ def faces(tmp_path: Path) -> tuple[Path, np.ndarray]:
     for source, truth in (("lp", points), ("cfp", visible)):
         names = [f"{source}/{i}.png" for i in range(12)]
         for i, name in enumerate(names):
-            numbered_picture(tmp_path / "faces" / "img" / name, i, (192, 192))
+            numbered_image(tmp_path / "faces" / "img" / name, i, (192, 192))
         np.savez(
             tmp_path / "faces" / f"{source}.npz",
             name=np.array(names),

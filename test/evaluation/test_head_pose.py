@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fake_predictor import FakePredictor, numbered_picture, random_points
+from support.fake_predictor import FakePredictor, numbered_image, random_points
 
 from tddfa_ros.evaluation.head_pose import compare, evaluate
 from tddfa_ros.evaluation.prediction import Prediction
@@ -48,7 +48,7 @@ def test_labels_are_read_in_their_order_and_extreme_ones_left_out(tmp_path: Path
     folder = tmp_path / "aflw2000"
     yaw_pitch_roll = np.array([[10.0, 20, 30], [-50, 5, 101], [70, -99, 0]])
     for i in range(3):
-        numbered_picture(folder / "crop120" / f"{i}.png", i)
+        numbered_image(folder / "crop120" / f"{i}.png", i)
     names = np.array(["0.png", "1.png", "2.png"])
     radians = np.radians(yaw_pitch_roll[:, [1, 0, 2]])
     np.savez(folder / "gt.npz", name=names, pitch_yaw_roll_rad=radians)
@@ -61,7 +61,7 @@ def test_labels_are_read_in_their_order_and_extreme_ones_left_out(tmp_path: Path
 
 def test_a_method_without_rotation_has_no_figures(tmp_path: Path) -> None:
     folder = tmp_path / "aflw2000"
-    numbered_picture(folder / "crop120" / "0.png", 0)
+    numbered_image(folder / "crop120" / "0.png", 0)
     np.savez(folder / "gt.npz", name=np.array(["0.png"]), pitch_yaw_roll_rad=np.zeros((1, 3)))
     result = evaluate(FakePredictor([Prediction(random_points(1)[0])]), Sets(tmp_path))
     assert result.rows[0].count == 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fake_predictor import FakePredictor, box_area_root, numbered_picture, random_points
+from support.fake_predictor import FakePredictor, box_area_root, numbered_image, random_points
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation.photos import evaluate, nearest, points_of, yaw_of
@@ -20,7 +20,7 @@ from tddfa_ros.morphable.model import MorphableModel
 def folder(tmp_path: Path) -> Path:
     """Three photographs with random points; `truth` of the tests below repeats them."""
     for i in range(3):
-        numbered_picture(tmp_path / f"{i}.png", i, (200, 200))
+        numbered_image(tmp_path / f"{i}.png", i, (200, 200))
     np.savez(
         tmp_path / "gt.npz", name=np.array(["0.png", "1.png", "2.png"]), pts68=random_points(3)
     )

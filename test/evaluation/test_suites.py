@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fake_predictor import FakePredictor, numbered_picture, random_points
+from support.fake_predictor import FakePredictor, numbered_image, random_points
 
 from tddfa_ros.cli import main
 from tddfa_ros.errors import ConfigError
@@ -17,7 +17,7 @@ from tddfa_ros.evaluation.suites import SUITES, available, find, run
 @pytest.fixture
 def users_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "holiday"
-    numbered_picture(folder / "photo" / "0.png", 0, (200, 200))
+    numbered_image(folder / "photo" / "0.png", 0, (200, 200))
     np.savez(folder / "gt.npz", name=np.array(["0.png"]), pts68=random_points(1))
     return folder
 

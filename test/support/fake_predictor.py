@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tddfa_ros.evaluation.prediction import Follower, Prediction
 
 
-def numbered_picture(path: Path, number: int, size: tuple[int, int] = (120, 120)) -> None:
+def numbered_image(path: Path, number: int, size: tuple[int, int] = (120, 120)) -> None:
     """Write a picture (height, width) that a `FakePredictor` recognizes; ``path`` must end in .png, which keeps gray levels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((*size, 3), number, np.uint8))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tddfa_ros.training.networks import FaceNet, normalise
+from tddfa_ros.training.networks import FaceNet, normalize
 
 
 def textures(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -25,7 +25,7 @@ def textures(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
 
 def as_input(crops: NDArray[np.uint8]) -> torch.Tensor:
     """What the network takes."""
-    return normalise(torch.from_numpy(crops).permute(0, 3, 1, 2))
+    return normalize(torch.from_numpy(crops).permute(0, 3, 1, 2))
 
 
 def settled(network: FaceNet, size: int = 96) -> FaceNet:

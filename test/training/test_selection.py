@@ -51,7 +51,7 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(
     heads = ("param_head.", "landmark_head.", "confidence_head.", "uv_head.")
     learnt = {name for name, _ in trainer.network.named_parameters() if name.startswith(heads)}
     assert learnt <= moved
-    assert any("running_mean" in name for name in moved), "the UV head normalises too, and learns"
+    assert any("running_mean" in name for name in moved), "the UV head normalizes too, and learns"
     averaged = trainer.averaged().state_dict()
     assert not [n for n in changed(before, averaged) if n.startswith("backbone.")]
 
