@@ -22,7 +22,9 @@ def options_of(command: str) -> set[str]:
 def test_every_option_is_described(command: str, repo_root: Path) -> None:
     guide = repo_root / "docs" / "guide"
     text = (guide / PAGES[command]).read_text(encoding="utf-8")
-    if "(images.md#networks-and-detection)" in text:  # the section that describes the options of all pipeline commands
+    if (
+        "(images.md#networks-and-detection)" in text
+    ):  # the section that describes the options of all pipeline commands
         images = (guide / "images.md").read_text(encoding="utf-8")
         text += images.partition("## Networks and detection\n")[2].partition("\n## ")[0]
     described = set(re.findall(r"--[a-z][a-z-]+", text))
