@@ -1,4 +1,4 @@
-"""What faces look like, estimated: age, gender presentation, basic expression. Nothing here runs unless it is asked for."""
+"""Optional estimates of perceived age, gender presentation and basic expression; off by default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimated attributes written beside the faces of an image."""
+"""Draw estimated attributes beside faces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tddfa_ros.types import ImageBGR
 
 
 def caption_lines(attributes: Attributes) -> list[str]:
-    """What is written about one face: estimates with their probability or interval."""
+    """Return the caption of one face: estimates with probability or interval."""
     low, high = attributes.age_interval()
     presentation, probability = attributes.gender_presentation
     lines = [
@@ -27,7 +27,7 @@ def caption_lines(attributes: Attributes) -> list[str]:
 def draw_attributes(
     image: ImageBGR, faces: Sequence[Face], attributes: Sequence[Attributes]
 ) -> ImageBGR:
-    """A copy of an (H, W, 3) uint8 BGR image with a plate below each face, moved into the image where it would leave it."""
+    """Return a copy of an (H, W, 3) uint8 BGR image with a caption below each face, shifted into the image."""
     canvas = image.copy()
     scale = line_scale(canvas)
     for number, (face, found) in enumerate(zip(faces, attributes, strict=True), start=1):

@@ -1,4 +1,4 @@
-"""Estimates of age, gender presentation and expression for faces of one image. Off unless it is asked for: see docs/guide/attributes.md."""
+"""Estimate perceived age, gender presentation and expression of faces; off by default, see docs/guide/attributes.md."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tddfa_ros.runtime.session import OnnxSession
 from tddfa_ros.types import FloatArray, ImageBGR, RealArray, check_image
 
 DEFAULT_MODEL = "tddfa-attributes"
-"""Name in the manifest."""
+"""Name of the network in the manifest."""
 
 TASK = "attributes"
-"""What the network's metadata say under ``tddfa.task``."""
+"""Value of the network's metadata key ``tddfa.task``."""
 
 _ZOOMS = (1.0, 0.9)
-"""Sides of the squares that are looked at, each as it is and mirrored; a small network changes its mind between them."""
+"""Relative sides of the crops for test-time augmentation, each also mirrored; a small network varies between them."""
 
 _OUTPUTS = ("age", "feminine")
 _SMILING = "smiling"
@@ -34,13 +34,13 @@ _SMILING = "smiling"
 
 @dataclass(frozen=True, eq=False)
 class Attributes:
-    """What a face looks like, as a guess with its uncertainty; not what a person is.
+    """Perceived attributes of a face with their uncertainty; not facts about a person.
 
     Attributes:
-        age_probabilities: (101,) float32, of 0, 1, ... 100 years (the last: or more); sums to 1.
+        age_probabilities: (101,) float32, probabilities of 0, 1, ... 100 years (the last: or more); sum 1.
         feminine: 0..1, the probability that people would label the face female rather than male.
-        expression: None where the morphable model has no ARKit coefficients.
-        smiling: 0..1, None where the network was not trained for it.
+        expression: basic expression; None if the morphable model has no ARKit coefficients.
+        smiling: 0..1; None if the network was not trained for it.
     """
 
     age_probabilities: FloatArray
@@ -59,7 +59,7 @@ class Attributes:
         return float(np.sqrt(self.age_probabilities @ (self._years - self.age) ** 2))
 
     def age_interval(self, share: float = 0.8) -> tuple[int, int]:
-        """The ages, years, between which this share of the distribution lies, half of the rest on either side."""
+        """Return the central interval of ages, years, with this share of the distribution."""
         cumulated = np.cumsum(self.age_probabilities)
         tail = (1 - share) / 2
         low, high = np.searchsorted(cumulated, (tail, 1 - tail))
@@ -67,7 +67,7 @@ class Attributes:
 
     @property
     def gender_presentation(self) -> tuple[str, float]:
-        """("feminine" or "masculine", its probability)."""
+        """Most probable gender presentation, "feminine" or "masculine", and its probability."""
         if self.feminine >= 0.5:
             return "feminine", self.feminine
         return "masculine", 1 - self.feminine
@@ -78,14 +78,15 @@ class Attributes:
 
 
 class AttributeEstimator:
-    """A small network beside the face network, on the same part of the image.
+    """A small network for crops around faces.
 
     Args:
-        model: a name in the manifest, or an ONNX file as ``tddfa train-attributes`` writes it.
-        device, threads: see `OnnxSession`.
+        model: a name in the manifest, or an ONNX file of ``tddfa train-attributes``.
+        device: see :class:`OnnxSession`.
+        threads: see :class:`OnnxSession`.
 
     Raises:
-        ModelError: the model is missing, or is no such network.
+        ModelError: the model is missing, or is not an attribute network.
     """
 
     def __init__(
@@ -98,21 +99,21 @@ class AttributeEstimator:
         self._names = (*_OUTPUTS, _SMILING) if _SMILING in found else _OUTPUTS
 
     def estimate(self, image: ImageBGR, face: Face) -> Attributes:
-        """The attributes of one face; see :meth:`estimate_all`."""
+        """Estimate the attributes of one face; see :meth:`estimate_all`."""
         return self.estimate_all(image, [face])[0]
 
     def estimate_all(self, image: ImageBGR, faces: Sequence[Face]) -> list[Attributes]:
-        """The attributes of faces of one image, in their order.
+        """Estimate the attributes of faces of one image, in their order.
 
-        The network sees the square around the landmarks, which does not depend on how the face was found or tracked, four times: as it is and
-        nearer, and both mirrored. Their mean is given.
+        The network runs on the square around the landmarks, which does not depend on detection or tracking, at two scales, each also
+        mirrored; the results are averaged.
 
         Args:
-            image: (H, W, 3) uint8 BGR, in which the faces were found.
-            faces: any number.
+            image: (H, W, 3) uint8 BGR.
+            faces: faces of the image.
 
         Raises:
-            ImageError: the image cannot be used, or the landmarks of a face are not finite.
+            ImageError: the image is invalid, or the landmarks of a face are not finite.
         """
         check_image(image)
         if not faces:
@@ -130,7 +131,7 @@ class AttributeEstimator:
         ]
 
     def estimate_rois(self, image: ImageBGR, rois: RealArray) -> dict[str, FloatArray]:
-        """Mean over the views of squares (n, 4) ``x0, y0, x1, y1``, image px; as :meth:`estimate_crops`."""
+        """Return the mean over the augmented crops of squares (n, 4) ``x0, y0, x1, y1``, image px; see :meth:`estimate_crops`."""
         middle, half = (rois[:, :2] + rois[:, 2:]) / 2, (rois[:, 2:] - rois[:, :2]) / 2
         seen = []
         for zoom in _ZOOMS:
@@ -140,7 +141,7 @@ class AttributeEstimator:
         return {name: np.mean([views[name] for views in seen], axis=0) for name in self._names}
 
     def estimate_crops(self, crops: NDArray[np.uint8]) -> dict[str, FloatArray]:
-        """What the network says about crops (n, S, S, 3) uint8 BGR: ``age`` (n, 101), ``feminine`` (n,), perhaps ``smiling`` (n,)."""
+        """Run the network on crops (n, S, S, 3) uint8 BGR: ``age`` (n, 101), ``feminine`` (n,), and ``smiling`` (n,) if trained."""
         tensor = np.ascontiguousarray(crops.transpose(0, 3, 1, 2)).astype(np.float32)
         values = self.session.run({"image": (tensor - 127.5) / 128}, self._names)
         return dict(zip(self._names, values, strict=True))
@@ -148,12 +149,12 @@ class AttributeEstimator:
 
 @cache
 def default_estimator(device: str = "auto") -> AttributeEstimator:
-    """The estimator that outputs and layers share, one for each device, loaded when the first of them needs it."""
+    """Return the estimator shared by outputs and layers, one per device, loaded on first use."""
     return AttributeEstimator(device=device)
 
 
 def attributes_record(attributes: Attributes) -> dict[str, Any]:
-    """Plain numbers and names for JSON; ages in years."""
+    """Return a JSON record; ages in years."""
     low, high = attributes.age_interval()
     presentation, probability = attributes.gender_presentation
     expression = attributes.expression
@@ -181,8 +182,8 @@ def _expression(face: Face) -> Expression | None:
 def _input_size(session: OnnxSession, name: str) -> int:
     missing = {"image", *_OUTPUTS} - {*session.input_names, *session.output_names}
     if missing or session.metadata.get("tddfa.task") != TASK:
-        raise ModelError(f"{name} is no network for attributes: 'tddfa train-attributes' makes one")
+        raise ModelError(f"{name} is not an attribute network; 'tddfa train-attributes' trains one")
     try:
         return int(session.metadata["tddfa.input_size"])
     except (KeyError, ValueError) as error:
-        raise ModelError(f"{name} does not say how large its crops are") from error
+        raise ModelError(f"{name} has no crop size in its metadata") from error

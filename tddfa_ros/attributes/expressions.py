@@ -1,8 +1,8 @@
-"""The seven basic expressions from ARKit's coefficients, by the prototypes of the Facial Action Coding System.
+"""Basic expressions from ARKit coefficients, by prototypes of the Facial Action Coding System (FACS).
 
-Nothing is trained here. A face is a vector of intensities of action units; each expression is the direction that the literature names for it.
+Nothing is trained. A face is a vector of action-unit intensities; each expression is a direction from the literature.
 With independent errors of equal size in all intensities, the logarithm of the likelihood of an expression of unknown strength is the squared
-projection on its direction over twice the variance; a soft-max of these is what :func:`basic_expression` returns.
+projection on its direction over twice the variance; the softmax of these is the result of :func:`basic_expression` returns.
 
 Prototypes: P. Ekman, W. Friesen, "EMFACS-7" (1983), and P. Lucey et al., "The Extended Cohn-Kanade Dataset (CK+)", CVPR Workshops 2010, table 1.
 """
@@ -24,12 +24,13 @@ NEUTRAL = "neutral"
 
 @dataclass(frozen=True)
 class ActionUnit:
-    """A unit of FACS as ARKit coefficients tell it.
+    """An action unit of FACS, measured by ARKit coefficients.
 
     Attributes:
         coefficients: ARKit names; both sides of the face count the same.
-        rest, full: values that are intensity 0 and 1: median and 98th percentile over many faces. The default network is timid about
-            some actions (a wide eye is 0.02), which this makes up for, at the price of more noise.
+        rest: coefficient at intensity 0, the median over many faces.
+        full: coefficient at intensity 1, the 98th percentile. The default network underestimates
+            some actions (a wide eye gives 0.02); this scaling compensates, with more noise.
     """
 
     coefficients: tuple[str, ...]
@@ -62,7 +63,7 @@ ACTION_UNITS: Mapping[int, ActionUnit] = MappingProxyType(
         26: _unit("jawOpen"),
     }
 )
-"""By number."""
+"""Action units by number."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ class Prototype:
     """An expression as action units.
 
     Attributes:
-        units: weights of what shows it; half for what it shares with others or with speech.
-        required: units without which it is another expression (CK+'s criteria); the weakest decides.
-        against: units that contradict it, with weight -1. A smile pulls the corners' and the lips' other coefficients along, so it speaks
-            against all that is told by these.
+        units: weights of its units; half for units shared with other expressions or speech.
+        required: units without which it is another expression (CK+ criteria); the weakest counts.
+        against: units that contradict it, with weight -1. A smile also moves other coefficients of the lips and their corners, so it counts
+            against units measured by these.
     """
 
     units: Mapping[int, float]
@@ -104,7 +105,7 @@ _PRESENT = 0.5
 """Intensity from which a required unit counts as present; below it, the projection falls in proportion."""
 
 _MOST = 1.5
-"""Intensities end here, so that no single coefficient decides by being far too large."""
+"""Upper limit of intensities, so that no single coefficient dominates."""
 
 _UNITS = tuple(ACTION_UNITS)
 
@@ -115,7 +116,7 @@ class Expression:
 
     Attributes:
         name: the most probable one, in :data:`EXPRESSIONS`.
-        probabilities: of all seven; they sum to 1.
+        probabilities: probabilities of all seven, sum 1.
     """
 
     name: str
@@ -123,17 +124,17 @@ class Expression:
 
     @property
     def probability(self) -> float:
-        """Of :attr:`name`."""
+        """Probability of :attr:`name`."""
         return self.probabilities[self.name]
 
 
 def has_action_units(coefficients: Mapping[str, float]) -> bool:
-    """Whether these are ARKit's coefficients; those of other morphable models have no meaning of their own."""
+    """Return whether these are ARKit coefficients; those of other morphable models have no semantics."""
     return all(name in coefficients for u in ACTION_UNITS.values() for name in u.coefficients)
 
 
 def intensities(coefficients: Mapping[str, float]) -> DoubleArray:
-    """Intensity 0..1.5 of each of :data:`ACTION_UNITS`, in their order.
+    """Return the intensity 0..1.5 of each of :data:`ACTION_UNITS`, in their order.
 
     Raises:
         ModelError: a coefficient is missing, or is not finite.
@@ -152,7 +153,7 @@ def intensities(coefficients: Mapping[str, float]) -> DoubleArray:
 
 
 def basic_expression(coefficients: Mapping[str, float]) -> Expression:
-    """The basic expression that ARKit coefficients, such as ``face.expression``, show most.
+    """Classify ARKit coefficients, such as ``face.expression``, as a basic expression.
 
     Raises:
         ModelError: see :func:`intensities`.
@@ -167,7 +168,7 @@ def basic_expression(coefficients: Mapping[str, float]) -> Expression:
 
 
 def _presence(found: DoubleArray) -> DoubleArray:
-    """(6,) 0..1: how far the required units of each expression are there."""
+    """Return the presence (6,) 0..1 of the required units of each expression."""
     weakest = [
         min(found[_UNITS.index(unit)] for unit in prototype.required)
         for prototype in PROTOTYPES.values()
@@ -176,7 +177,7 @@ def _presence(found: DoubleArray) -> DoubleArray:
 
 
 def _directions() -> DoubleArray:
-    """(6, U) unit vectors."""
+    """Return the unit vectors (6, U) of the prototypes."""
     rows = np.zeros((len(PROTOTYPES), len(_UNITS)))
     for row, prototype in zip(rows, PROTOTYPES.values(), strict=True):
         for unit, weight in {**prototype.units, **dict.fromkeys(prototype.against, -1.0)}.items():

@@ -1,4 +1,4 @@
-"""Driving avatars: ARKit's 52 blend shapes and the head's pose as JSON lines, OSC, Live Link Face packets, and a web page."""
+"""Drive avatars with ARKit's 52 blend shapes and the head pose: JSON lines, OSC (VMC), Live Link Face, and a web page."""
 
 from tddfa_ros.arkit import ARKIT_NAMES
 from tddfa_ros.avatar.blend_shapes import BlendShapes

@@ -1,4 +1,4 @@
-"""From a model's expression coefficients to ARKit's blend shapes, as an avatar wants them."""
+"""Convert expression coefficients to ARKit blend shapes, with the range that avatars expect."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _AS_THEY_ARE = frozenset(
         "tongueOut",
     }
 )
-"""Actions, without sides, of which the network says so little that stretching them would show its noise."""
+"""Actions, without sides, whose signal is too weak to be stretched without amplifying noise."""
 
 _MOST = 2.5
-"""The same goes for larger factors."""
+"""Larger factors would amplify noise."""
 
 
 class BlendShapes:
-    """From a model's expression coefficients to ARKit's blend shapes.
+    """Convert expression coefficients of a model to ARKit blend shapes.
 
-    The network is timid: of a closed eye it says 0.5, not 1. An avatar wants the whole way, so ``stretch`` maps what is usual at rest to 0 and
-    what is seldom surpassed to 1, by a factor of at most 2.5.
+    The network underestimates expressions: a closed eye gives 0.5, not 1. ``stretch`` maps the usual value at rest to 0 and a rarely exceeded
+    value to 1, by a factor of at most 2.5.
 
     Args:
-        names: of the model's expressions; all of ARKit's must be there.
-        stretch: False gives the coefficients as they are, within 0..1.
+        names: expression names of the model; must include all of ARKit's.
+        stretch: False = coefficients unchanged, clipped to 0..1.
 
     Raises:
-        ConfigError: the model has other expressions, as the official one.
+        ConfigError: the model lacks ARKit expressions, as the official one does.
     """
 
     def __init__(self, names: Sequence[str], stretch: bool = True) -> None:
@@ -50,13 +50,13 @@ class BlendShapes:
         self._factor: DoubleArray = np.array(factor) if stretch else np.ones(len(ARKIT_NAMES))
 
     def __call__(self, coefficients: FloatArray) -> FloatArray:
-        """(52,) float32 within 0..1, in the order of :data:`ARKIT_NAMES`, of coefficients (E,)."""
+        """Convert coefficients (E,) to (52,) float32 in 0..1, in the order of :data:`ARKIT_NAMES`."""
         chosen = np.asarray(coefficients, dtype=np.float64)[self._order]
         return np.clip((chosen - self._rest) * self._factor, 0, 1).astype(np.float32)
 
 
 def _line(name: str) -> tuple[float, float]:
-    """What is subtracted, and the factor."""
+    """Return offset and factor."""
     if without_side(name) in _AS_THEY_ARE:
         return 0.0, 1.0
     reach = COEFFICIENT_RANGES[without_side(name)]

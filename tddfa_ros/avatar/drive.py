@@ -1,4 +1,4 @@
-"""From images to receivers: track, smooth, translate, send."""
+"""Track and smooth the faces of an image source, and send them to avatar receivers."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def drive(
     stretch: bool = True,
     real_time: bool = True,
 ) -> Iterator[list[AvatarFrame]]:
-    """Send the faces of every image to all receivers; yields what was sent of each image.
+    """Send the faces of every image to all receivers, and yield the sent frames of each image.
 
-    It ends with the source, or with Ctrl-C; the source is closed then, the receivers are not.
+    Ends with the source or on Ctrl-C; closes the source, but not the receivers.
 
     Args:
-        smoothing: None for the defaults.
+        smoothing: temporal filter; None = defaults.
         stretch: see `BlendShapes`.
-        real_time: show a file at its own pace, as a receiver of a live performance expects, leaving out what there is no time for; False: as fast as it can be read.
+        real_time: play a file at its own rate, dropping late frames; False = as fast as possible.
 
     Raises:
-        ConfigError: the pipeline's morphable model has other expressions than ARKit's. SourceError: no image will ever come.
+        ConfigError: the pipeline's morphable model has other expressions than ARKit's. SourceError: the source has no readable image.
     """
     shapes = BlendShapes(pipeline.model.expression_names, stretch)
     tracker, smoother = FaceTracker(pipeline), FaceSmoother(smoothing or SmoothingConfig())
@@ -55,15 +55,15 @@ def drive(
 
 
 def _images(source: ImageSource, real_time: bool) -> Iterator[tuple[ImageBGR, float]]:
-    """Images and their times, s: a camera's when they come; a file's own, and in real time those that are over already are left out."""
+    """Yield images and timestamps, s: arrival time for a camera, own time for a file; in real time late frames are dropped."""
     begin = time.monotonic()
-    laps = last = 0.0  # a file that begins anew counts from 0 again
+    laps = last = 0.0  # a looping file restarts at 0
     for count in itertools.count():
         now = time.monotonic() - begin
         due = now if source.rate == 0 else count / source.rate
         try:
             frame = source.read(due)
-        except ImageError:  # this one only
+        except ImageError:  # skip this image
             continue
         if frame is None:
             return

@@ -1,4 +1,4 @@
-"""What an avatar is told about one face at one moment."""
+"""One frame of an avatar: blend shapes and head pose of a face."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tddfa_ros.types import DoubleArray, FloatArray
 
 @dataclass(frozen=True, eq=False)
 class AvatarFrame:
-    """One face at one moment.
+    """Blend shapes and head pose of one face at one time.
 
     Attributes:
-        stamp: of the image, s.
-        id: of the track, "f1", "f2" ...
+        stamp: timestamp of the image, s.
+        id: track ID, "f1", "f2" ...
         blendshapes: (52,) float32, 0..1, in the order of ``ARKIT_NAMES``.
-        rotation: (4,) quaternion x, y, z, w of the head: glTF's axes (x to the right in the image, y up, z to the viewer), identity = it looks
-            straight into the camera.
-        position: (3,) m, the root of the nose in those axes, seen from the camera: z is negative.
+        rotation: (4,) quaternion x, y, z, w of the head: glTF's axes (x to the right in the image, y up, z to the viewer), identity = facing
+            the camera.
+        position: (3,) m, sellion in those axes relative to the camera: z is negative.
         yaw_pitch_roll: (3,) degrees of that rotation; see :func:`tddfa_ros.geometry.pose.yaw_pitch_roll`.
     """
 
@@ -36,7 +36,7 @@ class AvatarFrame:
 
     @classmethod
     def from_face(cls, face: TrackedFace, shapes: BlendShapes) -> AvatarFrame:
-        """What an avatar is told about a face.
+        """Build a frame from a face.
 
         Raises:
             CameraError: the face has no intrinsics.
@@ -54,7 +54,7 @@ class AvatarFrame:
         rotation: DoubleArray,
         position: DoubleArray,
     ) -> AvatarFrame:
-        """What an avatar is told, given the pose of the REP-155 face frame: rotation (3, 3) and position (3,) m, camera optical frame."""
+        """Build a frame from the pose of the REP-155 face frame: rotation (3, 3) and position (3,) m, camera optical frame."""
         turn = CAMERA_FROM_CROP @ rotation @ FACE_FROM_MODEL
         place = np.asarray(CAMERA_FROM_CROP @ position)
         return cls(stamp, name, blendshapes, quaternion(turn), place, yaw_pitch_roll(turn))

@@ -1,4 +1,4 @@
-"""The head on the page: the mean of the morphable model, with its expressions, in plain colors."""
+"""The avatar's head: the mean of the morphable model with its expressions, as GLB."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _IRIS_ANGLE, _PUPIL_ANGLE = 0.42, 0.17
 
 
 def head_glb(model: MorphableModel) -> bytes:
-    """The mean head as GLB, one morph target per expression, colored by its regions where it has any.
+    """Build the mean head as GLB, one morph target per expression, colored by region.
 
     Raises:
         TddfaError: pygltflib is not installed.
@@ -57,7 +57,7 @@ def _texture(model: MorphableModel) -> ImageBGR:
 
 
 def vertex_colors(model: MorphableModel) -> FloatArray:
-    """BGR, 0..1, (N, 3) float32: by region, and irises on the eyeballs, which look along +z."""
+    """Return BGR colors (N, 3) float32 0..1: by region, with irises on the eyeballs towards +z."""
     if not model.region_names:
         return np.tile(np.array(_GRAY, dtype=np.float32), (len(model.mean), 1))
     table = np.array([_COLORS.get(name, _SKIN) for name in model.region_names], dtype=np.float32)

@@ -20,7 +20,7 @@ from tddfa_ros.errors import ConfigError, TddfaError
 
 
 def to_line(frame: AvatarFrame) -> str:
-    """A frame as JSON without a line break."""
+    """Convert a frame to JSON without a line break."""
     shapes = frame.blendshapes.astype(float).round(4).tolist()
     record = {
         "stamp": round(frame.stamp, 6),
@@ -34,10 +34,10 @@ def to_line(frame: AvatarFrame) -> str:
 
 
 def from_line(line: str) -> AvatarFrame:
-    """The frame that a line was made of.
+    """Parse a line of :func:`to_line`.
 
     Raises:
-        ConfigError: the line is something else.
+        ConfigError: the line is not an avatar frame.
     """
     try:
         record = json.loads(line)
@@ -50,11 +50,11 @@ def from_line(line: str) -> AvatarFrame:
             np.array(record["yaw_pitch_roll"], dtype=np.float64),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"this is no avatar frame: {line[:60]!r}") from error
+        raise ConfigError(f"not an avatar frame: {line[:60]!r}") from error
 
 
 class JsonLines:
-    """Writes frames to a file; ``-`` is the standard output.
+    """Write frames to a file; ``-`` = standard output.
 
     Raises:
         TddfaError: the file cannot be written.
@@ -70,14 +70,14 @@ class JsonLines:
                 raise TddfaError(f"cannot write {path}: {error.strerror}") from error
 
     def send(self, frames: Sequence[AvatarFrame]) -> None:
-        """See `Receiver`."""
+        """See :class:`Receiver`."""
         try:
             self._stream.writelines(to_line(frame) + "\n" for frame in frames)
-            self._stream.flush()  # whoever reads a pipe wants the face of now
+            self._stream.flush()  # readers of a pipe need the current frame
         except OSError as error:
             raise TddfaError(f"cannot write {self._path}: {error.strerror}") from error
 
     def close(self) -> None:
-        """See `Receiver`."""
+        """See :class:`Receiver`."""
         if self._stream is not sys.stdout:
             self._stream.close()

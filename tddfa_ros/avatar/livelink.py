@@ -1,4 +1,4 @@
-"""The UDP packets of the app Live Link Face, which Unreal Engine's ARKit source and many other programs receive (port 11111).
+"""Live Link Face: UDP packets for Unreal Engine's ARKit source and other programs (port 11111).
 
 One packet per frame, big-endian, as Unreal's AppleARKitFaceSupport reads it: version (uint8, 6), device (length as int32, UTF-8), subject (the same), frame
 time (int32 frame, float32 part of a frame, int32 numerator and int32 denominator of the rate), count (uint8, 61) and as many float32: ARKit's 52
@@ -24,12 +24,12 @@ from tddfa_ros.types import DoubleArray, FloatArray
 
 VERSION = 6
 RATE = 60
-"""Frames per second that the frame time counts in."""
+"""Frame rate of the frame time, Hz."""
 
 _ANGLES = 9
 _VALUES = len(ARKIT_NAMES) + _ANGLES
 _DAY = 24 * 60 * 60
-# An eye that looks as far to the side, up or down as a blend shape of 1 means, radians.
+# Rotation of an eye at a blend shape of 1, radians.
 _EYE_REACH = np.radians(30.0)
 
 
@@ -38,7 +38,8 @@ class Packet:
     """One decoded packet.
 
     Attributes:
-        device, subject: names.
+        device: name of the sender.
+        subject: name of the subject.
         seconds: since midnight.
         blendshapes: (52,) float32 in the order of ``ARKIT_NAMES``.
         angles: (9,) float32 radians: yaw, pitch, roll of the head, the left and the right eye.
@@ -52,7 +53,7 @@ class Packet:
 
 
 def encode(frame: AvatarFrame, subject: str = "", device: str = "tddfa_ros") -> bytes:
-    """The packet of a frame; its subject is the track's id where none is given."""
+    """Encode a frame as a packet; the subject defaults to the track ID."""
     whole, part = divmod((frame.stamp % _DAY) * RATE, 1.0)
     values = [*frame.blendshapes.tolist(), *_angles(frame).tolist()]
     return b"".join(
@@ -67,14 +68,14 @@ def encode(frame: AvatarFrame, subject: str = "", device: str = "tddfa_ros") -> 
 
 
 def decode(packet: bytes) -> Packet:
-    """Read a packet.
+    """Decode a packet.
 
     Raises:
-        ConfigError: it is none, or of a version that has other contents.
+        ConfigError: not a packet, or of another version.
     """
     try:
         if packet[0] != VERSION:
-            raise ConfigError(f"this is no Live Link Face packet of version {VERSION}")
+            raise ConfigError(f"not a Live Link Face packet of version {VERSION}")
         device, offset = _read_text(packet, 1)
         subject, offset = _read_text(packet, offset)
         whole, part, rate, per, count = struct.unpack_from(">ifiiB", packet, offset)
@@ -83,20 +84,20 @@ def decode(packet: bytes) -> Packet:
         if count != _VALUES or len(packet) != offset + 17 + 4 * _VALUES:
             raise ConfigError(f"a Live Link Face packet has {_VALUES} values, not {count}")
     except (struct.error, IndexError, UnicodeDecodeError, ZeroDivisionError) as error:
-        raise ConfigError("this is no Live Link Face packet, or a part of one") from error
+        raise ConfigError("not a complete Live Link Face packet") from error
     numbers = np.array(values, dtype=np.float32)
     return Packet(device, subject, seconds, numbers[:-_ANGLES], numbers[-_ANGLES:])
 
 
 class LiveLinkSender:
-    """Sends frames to a receiver of Live Link Face.
+    """Send frames to a Live Link Face receiver.
 
     Args:
         target: ``HOST:PORT``; Unreal listens on 11111.
-        subject: name that the receiver shows, of the oldest track; empty: the id of each, so that every person is a subject.
+        subject: name of the oldest track at the receiver; empty = every track is a subject named by its ID.
 
     Raises:
-        ConfigError: that is no address, or the host is unknown.
+        ConfigError: the address is invalid, or the host is unknown.
     """
 
     def __init__(self, target: str, subject: str = "") -> None:
@@ -104,7 +105,7 @@ class LiveLinkSender:
         try:
             known = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         except (socket.gaierror, UnicodeError) as error:
-            raise ConfigError(f"there is no host '{host}'") from error
+            raise ConfigError(f"unknown host '{host}'") from error
         family, kind, _, _, place = known[0]
         self._target: Any = place
         self._subject = subject
@@ -112,19 +113,19 @@ class LiveLinkSender:
         self._socket.setblocking(False)
 
     def send(self, frames: Sequence[AvatarFrame]) -> None:
-        """See `Receiver`; a frame that the network does not take is lost."""
+        """See :class:`Receiver`; frames that cannot be sent are dropped."""
         for frame in frames[:1] if self._subject else frames:
-            # Nobody listens there, or the network is down: UDP promises nothing.
+            # No receiver, or the network is down: UDP is best effort.
             with contextlib.suppress(OSError):
                 self._socket.sendto(encode(frame, self._subject), self._target)
 
     def close(self) -> None:
-        """See `Receiver`."""
+        """See :class:`Receiver`."""
         self._socket.close()
 
 
 def _angles(frame: AvatarFrame) -> DoubleArray:
-    """Head as ``yaw_pitch_roll``; eyes from how far their blend shapes say they look, out and down positive as for a left eye."""
+    """Return the angles of the head, and of the eyes from their blend shapes, outward and down positive as for a left eye."""
     shape = dict(zip(ARKIT_NAMES, frame.blendshapes.astype(float), strict=True))
     eyes = []
     for side, left in (("Left", 1.0), ("Right", -1.0)):
@@ -143,5 +144,5 @@ def _read_text(packet: bytes, offset: int) -> tuple[str, int]:
     (length,) = struct.unpack_from(">i", packet, offset)
     end = offset + 4 + length
     if length < 0 or end > len(packet):
-        raise ConfigError("this is no Live Link Face packet, or a part of one")
+        raise ConfigError("not a complete Live Link Face packet")
     return packet[offset + 4 : end].decode(), end

@@ -1,4 +1,4 @@
-"""OSC over UDP in the Virtual Motion Capture protocol, which VSeeFace, Warudo, Unity, Godot and Blender add-ons receive.
+"""OSC over UDP in the Virtual Motion Capture (VMC) protocol: VSeeFace, Warudo, Unity, Godot, Blender add-ons.
 
 Messages of https://protocol.vmc.info: ``/VMC/Ext/Blend/Val`` name value (52 times), ``/VMC/Ext/Blend/Apply``, ``/VMC/Ext/Bone/Pos`` "Head" with position
 and quaternion, ``/VMC/Ext/OK`` 1 and ``/VMC/Ext/T`` seconds; all of a frame in one bundle. Blend shapes are named as VRM models for "perfect sync"
@@ -19,13 +19,13 @@ _NAMES = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES)
 
 
 class VmcSender:
-    """Sends the oldest track to a receiver of the VMC protocol, which knows one person.
+    """Send the oldest track to a VMC receiver; the protocol has one person.
 
     Args:
         target: ``HOST:PORT``; receivers of faces listen on 39540 or 39539 by default.
 
     Raises:
-        ConfigError: that is no address. TddfaError: python-osc is not installed, or the host is unknown.
+        ConfigError: the address is invalid. TddfaError: python-osc is not installed, or the host is unknown.
     """
 
     def __init__(self, target: str) -> None:
@@ -39,20 +39,20 @@ class VmcSender:
         try:
             self._client = UDPClient(host, port)
         except (socket.gaierror, UnicodeError) as error:
-            raise ConfigError(f"there is no host '{host}'") from error
+            raise ConfigError(f"unknown host '{host}'") from error
 
     def send(self, frames: Sequence[AvatarFrame]) -> None:
-        """See `Receiver`; a frame that the network does not take is lost."""
+        """See :class:`Receiver`; frames that cannot be sent are dropped."""
         if not frames:
             return
         bundle = _bundle(frames[0])
         try:
             self._client.send(bundle)
-        except OSError:  # nobody listens there, or the network is down: UDP promises nothing
+        except OSError:  # no receiver, or the network is down: UDP is best effort
             return
 
     def close(self) -> None:
-        """See `Receiver`."""
+        """See :class:`Receiver`."""
         self._client._sock.close()
 
 
@@ -79,7 +79,7 @@ def _message(path: str, *values: str | float):  # type: ignore[no-untyped-def]
 
 
 def _unity(frame: AvatarFrame) -> tuple[float, ...]:
-    """Position and quaternion in Unity's left-handed axes: glTF's with x turned round."""
+    """Convert position and quaternion to Unity's left-handed axes: glTF's with x negated."""
     x, y, z = frame.position.tolist()
     qx, qy, qz, qw = frame.rotation.tolist()
     return (-x, y, z, qx, -qy, -qz, qw)

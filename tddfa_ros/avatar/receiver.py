@@ -1,4 +1,4 @@
-"""Who is told about faces: one protocol for files, sockets and pages."""
+"""Protocol of avatar receivers: files, sockets and web pages."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ _LARGEST_PORT = 65535
 
 
 class Receiver(Protocol):
-    """Takes the faces of image after image."""
+    """A consumer of avatar frames."""
 
     def send(self, frames: Sequence[AvatarFrame]) -> None:
-        """Pass on all faces of an image, the oldest track first; returns soon, also where nobody listens."""
+        """Send all faces of an image, the oldest track first; does not block."""
         ...
 
     def close(self) -> None:
-        """End; nothing is sent afterwards."""
+        """Close the receiver; no frame is sent afterwards."""
         ...
 
 
 def address(text: str) -> tuple[str, int]:
-    """Host and port of ``HOST:PORT``, or of ``PORT`` alone on this machine.
+    """Parse ``HOST:PORT``, or ``PORT`` on this machine.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it is not an address.
     """
     host, _, port = text.rpartition(":")
     if not port.isdigit() or not 0 < int(port) <= _LARGEST_PORT:
-        raise ConfigError(f"an address is HOST:PORT, such as 192.168.0.20:39539, not '{text}'")
+        raise ConfigError(f"an address must be HOST:PORT, such as 192.168.0.20:39539, not '{text}'")
     return host.strip("[]") or "127.0.0.1", int(port)

@@ -1,4 +1,4 @@
-"""A web page on which a head mirrors a face: a small server that sends frames over web sockets."""
+"""Web server with a page that shows the avatar; frames are sent over web sockets."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class AvatarServer:
     """Serves the page, a head with ARKit's 52 morph targets (``/head.glb``), and the faces of each
     image as a JSON array (``/frames``, a web socket for this page alone).
 
-    It lives in a thread of its own. A browser that is slower than the camera misses frames; it never delays the others, nor the caller.
+    Runs in its own thread. A slow browser drops frames and delays neither other browsers nor the caller.
 
     Args:
-        model: whose mean head is shown.
-        port: 0 = any that is free.
-        host: who may connect: this machine by default, ``0.0.0.0`` for everybody.
+        model: morphable model whose mean head is shown.
+        port: TCP port; 0 = any free one.
+        host: interface; this machine only by default, ``0.0.0.0`` for all.
         three: folder of three.js; see :func:`find_three`.
 
     Attributes:
-        url: of the page.
+        url: URL of the page.
 
     Raises:
-        TddfaError: aiohttp or pygltflib is not installed, or three.js is not there.
+        TddfaError: aiohttp or pygltflib is not installed, or three.js is missing.
         ConfigError: the port cannot be used.
     """
 
@@ -69,23 +69,23 @@ class AvatarServer:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """URL of the page."""
         return f"http://{self._host}:{self._port}/"
 
     @property
     def clients(self) -> int:
-        """How many pages are connected."""
+        """Number of connected pages."""
         return len(self._clients)
 
     def send(self, frames: Sequence[AvatarFrame]) -> None:
-        """See `Receiver`."""
+        """See :class:`Receiver`."""
         if not self._clients:
             return
         text = f"[{', '.join(map(to_line, frames))}]"
         self._loop.call_soon_threadsafe(self._spread, text)
 
     def close(self) -> None:
-        """See `Receiver`."""
+        """See :class:`Receiver`."""
         if self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(_SECONDS_TO_START)
             self._end_thread()
@@ -133,7 +133,7 @@ class AvatarServer:
 
         origin = request.headers.get("Origin", "")
         if origin and urlsplit(origin).netloc != request.host:
-            # A browser asks on behalf of any page that is open in it; faces are for our own page only.
+            # Any page open in a browser can send requests; faces are only for pages of this server.
             raise web.HTTPForbidden
         socket = web.WebSocketResponse(heartbeat=20.0)
         await socket.prepare(request)
@@ -141,7 +141,7 @@ class AvatarServer:
         self._clients.add(client)
         sending = asyncio.ensure_future(client.run())
         try:
-            async for _ in socket:  # until the page goes away
+            async for _ in socket:  # until the page disconnects
                 pass
         finally:
             self._clients.discard(client)
@@ -150,7 +150,7 @@ class AvatarServer:
 
 
 class _Client:
-    """One page: the newest faces that it has not been sent."""
+    """One connected page: the newest faces not sent yet."""
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket
@@ -167,7 +167,7 @@ class _Client:
             self._fresh.clear()
             try:
                 await self._socket.send_str(self._newest)
-            except (ConnectionError, RuntimeError):  # it went away meanwhile
+            except (ConnectionError, RuntimeError):  # disconnected meanwhile
                 return
 
     async def close(self) -> None:
@@ -175,10 +175,10 @@ class _Client:
 
 
 def find_three(folder: Path | None = None) -> Path:
-    """The folder of three.js, as ``npm install three`` makes it: the given one, in ``$TDDFA_NODE_MODULES``, or in ``node_modules`` here.
+    """Find the folder of three.js from ``npm install three``: the given one, in ``$TDDFA_NODE_MODULES``, or in ``node_modules`` here.
 
     Raises:
-        TddfaError: it is not there.
+        TddfaError: it is not found.
     """
     modules = Path(os.environ.get("TDDFA_NODE_MODULES", "node_modules"))
     chosen = folder if folder is not None else modules / "three"

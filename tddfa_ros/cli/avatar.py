@@ -49,7 +49,7 @@ def command(
 
     from tddfa_ros.avatar import JsonLines
     from tddfa_ros.avatar.drive import drive
-    from tddfa_ros.avatar.receivers import Targets, open_receivers
+    from tddfa_ros.avatar.targets import Targets, open_receivers
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.sources import create_source
 

@@ -32,7 +32,7 @@ class _Triple(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--anchor", metavar="NAME", help="Where the object's origin goes; nose_bridge by default."
 )
-@click.option("--offset", type=_Triple(), default=(0.0, 0.0, 0.0), help="mm to the wearer's left, up, forward.")  # fmt: skip
+@click.option("--offset", type=_Triple(), default=(0.0, 0.0, 0.0), help="mm to the person's left, up, forward.")  # fmt: skip
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on its own size.")
 @click.option("--rotate", type=_Triple(), default=(0.0, 0.0, 0.0), metavar="R,P,Y", help="Roll, pitch, yaw, degrees.")  # fmt: skip
 @click.option("--shadow", type=float, default=0.3, show_default=True, help="On the skin, 0..1.")
@@ -68,5 +68,5 @@ def command(
     default = sample_anchor(glb) if is_sample else "nose_bridge"
     placement = Placement(anchor or default, offset, scale, rotate, shadow)
     check_place(placement.anchor)
-    worn = sample_object(glb) if is_sample else read_object(Path(glb))
-    return run_painting(inputs, target, lambda model: tryon_effect(model, worn, placement), **given)
+    item = sample_object(glb) if is_sample else read_object(Path(glb))
+    return run_painting(inputs, target, lambda model: tryon_effect(model, item, placement), **given)

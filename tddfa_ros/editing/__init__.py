@@ -1,4 +1,4 @@
-"""Edit faces: attributes of the person, expressions of their own or of others, and the source image redrawn to match."""
+"""Edit faces: shape attributes, expressions, expression transfer, and re-rendering of the image."""
 
 from __future__ import annotations
 

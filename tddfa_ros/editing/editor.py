@@ -1,4 +1,4 @@
-"""Edit parameters by name: attributes of the person, and expressions."""
+"""Edit model parameters by name: shape attributes and expressions."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import FloatArray
 
 ARKIT_COUNT = 52
-"""A model with so many expressions, ``jawOpen`` among them, has ARKit's, whose range is known."""
+"""A model with this many expressions, including ``jawOpen``, has ARKit's expressions with a known range."""
 
 _ARKIT_RANGE = (0.0, 1.2)
 
 
 @dataclass(frozen=True)
 class Control:
-    """Something that can be set.
+    """An editable attribute or expression.
 
     Attributes:
-        name: of an attribute or an expression. kind: ``attribute`` or ``expression``.
-        low, high: accepted range. unit, description: for people.
-        explained: share of the generator's change that the identity basis shows; 1 for expressions.
+        name: name of the attribute or expression.
+        kind: ``attribute`` or ``expression``.
+        low: smallest accepted value.
+        high: largest accepted value.
+        unit: unit of the value.
+        description: one line.
+        explained: share of the generator's change that the identity basis can represent; 1 for expressions.
     """
 
     name: str
@@ -39,11 +43,11 @@ class Control:
 
 
 class AttributeEditor:
-    """Changes parameters of one morphable model by name.
+    """Edit parameters of one morphable model by name.
 
     Args:
         model: the morphable model.
-        attributes: directions that belong to it; None takes those of this package, if they do, else expressions only.
+        attributes: directions of this model; None = those of the package if they belong to the model, else expressions only.
 
     Raises:
         ModelError: ``attributes`` belong to another model.
@@ -57,13 +61,13 @@ class AttributeEditor:
 
     @property
     def controls(self) -> Mapping[str, Control]:
-        """All that can be set, attributes first."""
+        """Editable attributes and expressions, attributes first."""
         return {control.name: control for control in self._controls()}
 
     def edit(self, params: FloatArray, changes: Mapping[str, float]) -> FloatArray:
-        """Parameters (..., P) with changes; a new array.
+        """Return a changed copy of parameters (..., P).
 
-        An attribute is added to what the person has (``jaw_width=3`` is 3 mm wider than now); an expression is set.
+        Attributes are relative (``jaw_width=3`` is 3 mm wider than before); expressions are absolute.
 
         Raises:
             ConfigError: a name is unknown, or a value is outside its range. ModelError: ``params`` do not fit the model.
@@ -87,7 +91,7 @@ class AttributeEditor:
         return params
 
     def measure(self, params: FloatArray) -> dict[str, float]:
-        """Lengths of the face (mm) that parameters (P,) describe, without their expression; see ``MEASURES``."""
+        """Measure lengths of the neutral face of parameters (P,), mm; see ``MEASURES``."""
         params = np.array(params, dtype=np.float32)
         params[..., self.model.layout.expression_slice] = 0
         return measure_face(self.model.head_landmarks(params))
@@ -109,15 +113,15 @@ def edit_params(
     model: MorphableModel,
     attributes: AttributeSet | None = None,
 ) -> FloatArray:
-    """:meth:`AttributeEditor.edit` in one call: ``edit_params(face.params, {"age": 1, "jawOpen": 0.6}, face.model)``."""
+    """Call :meth:`AttributeEditor.edit` once: ``edit_params(face.params, {"age": 1, "jawOpen": 0.6}, face.model)``."""
     return AttributeEditor(model, attributes).edit(params, changes)
 
 
 def parse_changes(texts: tuple[str, ...]) -> dict[str, float]:
-    """``("age=+1", "jawOpen=.5")`` as a mapping.
+    """Parse ``("age=+1", "jawOpen=.5")`` to a mapping.
 
     Raises:
-        ConfigError: a text is not ``name=number``, or a name comes twice.
+        ConfigError: a text is not ``name=number``, or a name is repeated.
     """
     changes: dict[str, float] = {}
     for text in texts:
@@ -150,7 +154,7 @@ def _check(name: str, value: float, controls: Mapping[str, Control], model: Morp
 
 
 def default_attributes(model: MorphableModel) -> AttributeSet | None:
-    """The directions that come with this package when they belong to ``model``, else None.
+    """Return the directions of the package if they belong to ``model``, else None.
 
     Raises:
         ModelError: the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""What closed and opening eyes need: an eyeball to show, and to know where the lids meet."""
+"""Eyes in edited images: color of the eyeball, and contour of the upper lid."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ def eye_colors(
     covered: FloatArray,
     skin: FloatArray,
 ) -> FloatArray:
-    """Draw an eyeball of no particular color, (h, w, 3) BGR 0..255, for eyes that are closed in the source image.
+    """Render a generic eyeball, (h, w, 3) BGR 0..255, for eyes that are closed in the source image.
 
     Args:
-        vertices: (N, 3) the head in image px. covered: (h, w) how much of each pixel shows the eyeball.
-        skin: (3,) BGR of the skin around, to which the light is fitted.
+        vertices: (N, 3) the head in image px.
+        covered: (h, w) coverage of each pixel by the eyeball, 0..1.
+        skin: (3,) BGR of the surrounding skin, to adapt the illumination.
     """
     center = model.mean[opening.inside].mean(axis=0)
     triangles = model.triangles[opening.inside[model.triangles].all(axis=1)]
-    # Interpolated positions at rest, not colors: the mesh is coarser than a pupil.
+    # Interpolate rest positions, not colors: the mesh is coarser than a pupil.
     at_rest = patch.draw(vertices, triangles, model.mean - center)
     radius = np.hypot(at_rest[..., 0], at_rest[..., 1])
     iris = _disc(radius, _IRIS_RADIUS)[..., None]
@@ -49,7 +50,7 @@ def _disc(radius: FloatArray, size: float) -> FloatArray:
 
 
 def upper_lid(model: MorphableModel, opening: Opening) -> IntArray:
-    """Vertices (k,) of the rim of the upper lid, along it: where the skin ends in front of the eyeball."""
+    """Return the vertices (k,) of the upper lid margin, in order: where the skin ends in front of the eyeball."""
     _, joined = np.unique(np.round(model.mean * 1e6), axis=0, return_inverse=True)
     sides = model.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     key = np.sort(joined.ravel()[sides], axis=1)

@@ -1,4 +1,4 @@
-"""From a moved mesh to a moved image: where every pixel of the new image lies in the old one."""
+"""Dense backward warp of an image from the displacement of a mesh."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ from tddfa_ros.rendering.window import box_in_image, scaled
 from tddfa_ros.types import FloatArray, IntArray
 
 MARGIN = 0.7
-"""How far beside the head the image may follow it, in units of the face size."""
+"""Width of the band around the head that is warped, in face sizes."""
 
 _LONGEST = 360  # px, the longer side of the grid on which the field is found
 _FINEST = 1.5  # grid px per image px, at most
 _SLACK = 0.04  # of the face size: a vertex this far behind the nearest surface still counts as seen
-_FACING = 0.03  # smallest cosine between normal and view of skin whose place is worth having
+_FACING = 0.03  # smallest cosine between normal and view of usable skin
 _MOSTLY = 0.6  # of a pixel's mesh is skin that the source image shows
-_STEEPEST = 0.6  # px of displacement per px; beyond it the image would tear or fold
+_STEEPEST = 0.6  # px of displacement per px; above, the image tears or folds
 _HEALING = 5  # rounds
-_BEHIND = 0.05  # of the face size: what lies so far behind the front of a step gives way
+_BEHIND = (
+    0.05  # of the face size: distance behind the front of a step from which the field is discarded
+)
 
 
 @dataclass(frozen=True)
 class Window:
-    """The part of an image that an edit may change, and the grid over it.
+    """The part of an image that an edit may change, and a grid over it.
 
     Attributes:
-        x, y, width, height: px of the image. scale: grid px per image px.
+        x: left column, image px.
+        y: top row, image px.
+        width: image px.
+        height: image px.
+        scale: grid px per image px.
     """
 
     x: int
@@ -44,7 +50,7 @@ class Window:
 
     @classmethod
     def around(cls, vertices: FloatArray, face_size: float, shape: tuple[int, ...]) -> Window:
-        """The window around a head (N, 3), px, in an image of this shape; empty when the head lies outside."""
+        """Return the window around a head (N, 3), px, in an image of this shape; empty if the head is outside."""
         margin = MARGIN * face_size
         x, y, width, height = box_in_image(vertices, margin, margin, shape)
         longest = max(width, height, 1)
@@ -52,23 +58,23 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the image."""
+        """Row and column slices of the image."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of the grid."""
+        """Number of rows and columns of the grid."""
         return max(round(self.height * self.scale), 1), max(round(self.width * self.scale), 1)
 
     def to_grid(self, vertices: FloatArray) -> FloatArray:
-        """Image px (N, 3) to grid px; pixel centers at integers in both."""
+        """Convert image px (N, 3) to grid px; pixel centers are at integers in both."""
         return scaled(vertices, (self.x, self.y), self.scale)
 
 
 def seen_vertices(
     vertices: FloatArray, triangles: IntArray, window: Window, face_size: float
 ) -> NDArray[np.bool_]:
-    """Which vertices (N,) of a head in px the source image shows."""
+    """Return a bool mask (N,) of the vertices visible in the source image."""
     local = window.to_grid(vertices)
     rows, columns = window.grid
     depth = rasterize(local, triangles, local, (rows, columns)).depth
@@ -91,14 +97,15 @@ def displacement(
     window: Window,
     face_size: float,
 ) -> FloatArray:
-    """Where in the old image each pixel of the window of the new one is, relative to itself, px (h, w, 2).
+    """Compute the backward displacement field of a window, px (h, w, 2): source position minus target position.
 
-    Exact on skin that both show; beside the head the image follows its outline and comes to rest within
-    :data:`MARGIN`; between, and where one part of the face slides over another, the field is continued smoothly.
+    Exact on skin visible in both images; beside the head it fades to 0 within :data:`MARGIN`; elsewhere, and where one part of the face
+    slides over another, it is extrapolated smoothly.
 
     Args:
-        before, after: (N, 3) the head in image px, old and new.
-        known_vertices: (N,) whose old places the source image shows.
+        before: (N, 3) the head in the source image, px.
+        after: (N, 3) the head in the new image, px.
+        known_vertices: (N,) vertices visible in the source image.
     """
     values = np.concatenate([(before - after)[:, :2], known_vertices[:, None]], axis=1)
     raster = rasterize(window.to_grid(after), triangles, values.astype(np.float32), window.grid)
@@ -123,9 +130,9 @@ def _healed(
     scale: float,
     face_size: float,
 ) -> NDArray[np.bool_]:
-    """Forget the field beside steps, where a part of the face hides another, until it can bridge them without a tear.
+    """Discard the field next to steps at occlusions until it can be interpolated over them without tears.
 
-    What lies behind gives way: the neck below a chin that drops, not the chin.
+    The surface behind is discarded: the neck below a dropping chin, not the chin.
     """
     kernel = np.ones((3, 3), np.uint8)
     steepest = _STEEPEST / scale

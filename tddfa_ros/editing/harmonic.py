@@ -1,4 +1,4 @@
-"""The smoothest continuation of a field into where it is not known: Laplace's equation, coarse to fine."""
+"""Harmonic extrapolation of a field to unknown pixels: Laplace's equation, coarse to fine."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _NEIGHBORS: Any = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
 
 
 def fill_harmonic(values: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
-    """Keep ``values`` where they are known and continue them harmonically elsewhere; no flow across the border.
+    """Fill unknown pixels of ``values`` harmonically, with zero flux across the border.
 
     Args:
-        values: (h, w, c) float32; what is not known plays no part.
-        known: (h, w).
+        values: (h, w, c) float32; unknown pixels are ignored.
+        known: (h, w) bool.
 
     Returns:
-        (h, w, c) float32; zeros when nothing is known. An approximation: a cascade of Jacobi sweeps on halved grids,
-        right to a tenth of the range of the values, and to 2 % on average.
+        (h, w, c) float32; zeros if nothing is known. An approximation by Jacobi sweeps on a cascade of halved grids, with
+        errors up to a tenth of the range of the values, 2 % on average.
     """
     height, width = known.shape
     if not known.any():
@@ -41,7 +41,7 @@ def fill_harmonic(values: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
     small_share = cv2.resize(share, size, interpolation=cv2.INTER_AREA)
     small = _planes(cv2.resize(kept, size, interpolation=cv2.INTER_AREA), values.shape[2])
     small = (small / np.maximum(small_share, 1e-6)[..., None]).astype(np.float32)
-    # A lone known pixel must not vanish on the coarse grid when it is all there is.
+    # A single known pixel must not vanish on the coarse grid.
     threshold = min(_SOME, float(small_share.max()))
     coarse = fill_harmonic(small, small_share >= threshold)
     start = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -60,5 +60,5 @@ def _relax(start: Any, kept: FloatArray, known: NDArray[np.bool_], sweeps: int) 
 
 
 def _planes(array: Any, count: int) -> FloatArray:
-    """OpenCV drops the last axis of one channel."""
+    """Restore the channel axis, which OpenCV drops for one channel."""
     return np.asarray(array, dtype=np.float32).reshape(*array.shape[:2], count)

@@ -1,4 +1,4 @@
-"""What lies behind an opening, put into an image."""
+"""Compositing of the inside of mouth and eyes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tddfa_ros.editing.openings import Patch
 from tddfa_ros.types import FloatArray, ImageBGR
 
 _SKIN = np.array([128, 152, 192], np.float32)  # BGR of skin under which drawn colors look right
-_COLORFUL = 0.22  # difference of red and blue over red, of skin in a color source image
+_COLORFUL = 0.22  # difference of red and blue over red, of skin in a color image
 _DIM, _BRIGHT = 0.2, 1.15
 
 
 def relit(colors: FloatArray, skin: FloatArray) -> FloatArray:
-    """Colors (..., 3) BGR 0..255 as they would look where skin has the color ``skin`` (3,); gray in a gray image."""
+    """Adapt colors (..., 3) BGR 0..255 to the illumination of skin of color ``skin`` (3,); gray in a gray image."""
     brightness = np.clip(skin.mean() / _SKIN.mean(), _DIM, _BRIGHT)
     colorful = np.clip((skin[2] - skin[0]) / max(float(skin[2]), 1.0) / _COLORFUL, 0, 1)
     tint = (skin / max(float(skin.mean()), 1.0)) / (_SKIN / _SKIN.mean())
@@ -27,12 +27,15 @@ def relit(colors: FloatArray, skin: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class OpeningState:
-    """How far an opening is open.
+    """State of an opening before and after the edit.
 
     Attributes:
-        patch: the image around it. old, new: (h, w) 0..1, where the source image and the new image show its inside.
-        before, after: mean height of these, in face sizes.
-        unchanged: height that ``after`` would be if the expression had not changed.
+        patch: window around it.
+        old: (h, w) 0..1, visible inside in the source image.
+        new: (h, w) 0..1, visible inside in the new image.
+        before: mean height of ``old``, in face sizes.
+        after: mean height of ``new``, in face sizes.
+        unchanged: ``after`` with the expression of the source image.
     """
 
     patch: Patch
@@ -45,12 +48,15 @@ class OpeningState:
 
 @dataclass(frozen=True, eq=False)
 class Inside:
-    """What an opening shows in the new image.
+    """The visible inside of an opening in the new image.
 
     Attributes:
-        patch: where. weight: 0..1, how much of the change is made by layers and not by warping alone.
-        zone: (h, w) what has to go from the source image's skin. image: (h, w, 3) float32 BGR of the inside.
-        covered: (h, w) where the inside shows. line: (h, w) darkness of a line on top.
+        patch: window around it.
+        weight: 0..1, share of compositing against warping alone.
+        zone: (h, w) part of the source image to be replaced by skin.
+        image: (h, w, 3) float32 BGR of the inside.
+        covered: (h, w) visible inside.
+        line: (h, w) darkness of a line on top; None = no line.
     """
 
     patch: Patch
@@ -62,7 +68,7 @@ class Inside:
 
 
 def shifted(images: tuple[FloatArray, ...], shift: FloatArray) -> tuple[FloatArray, ...]:
-    """Images moved by ``shift`` (2,) px, their edges continued."""
+    """Translate images by ``shift`` (2,) px, replicating borders."""
     move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], dtype=np.float64)
     return tuple(
         np.asarray(
@@ -74,7 +80,7 @@ def shifted(images: tuple[FloatArray, ...], shift: FloatArray) -> tuple[FloatArr
 
 
 def compose(out: ImageBGR, inside: Inside, shadow: FloatArray) -> None:
-    """Draw the inside of an opening into an image, in place; ``shadow`` (3,) is the BGR of its line."""
+    """Composite the inside of an opening into an image in place; ``shadow`` (3,) is the BGR of the line."""
     here = inside.patch.slices
     alpha = (inside.weight * inside.covered)[..., None]
     mixed = out[here] * (1 - alpha) + inside.image * alpha
@@ -85,5 +91,5 @@ def compose(out: ImageBGR, inside: Inside, shadow: FloatArray) -> None:
 
 
 def to_bytes(image: FloatArray) -> ImageBGR:
-    """Rounded and cut off at 0 and 255."""
+    """Round and clip to uint8."""
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

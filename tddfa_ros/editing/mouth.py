@@ -1,4 +1,4 @@
-"""A plausible inside of a mouth: dark cavity, tongue, and two rows of teeth that the morphable model does not have."""
+"""Inside of the mouth in edited images: cavity, tongue, and two rows of teeth, which the morphable model lacks."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ def mouth_colors(
     covered: FloatArray,
     skin: FloatArray,
 ) -> FloatArray:
-    """Draw the inside of a mouth, (h, w, 3) BGR 0..255; what is hidden by the lips is left to the caller.
+    """Render the inside of a mouth, (h, w, 3) BGR 0..255, without occlusion by the lips.
 
     Args:
-        rest, head: (N, 3) the head without and with its expression, m, model frame.
-        vertices: (N, 3) the latter in image px; to_pixels: (3, 4) from the model frame to these.
-        covered: (h, w) how much of each pixel of the patch shows the inside.
-        skin: (3,) BGR of the skin around, to which the light is fitted.
+        rest: (N, 3) the neutral head, m, model frame.
+        head: (N, 3) the head with its expression, m, model frame.
+        vertices: (N, 3) ``head`` in image px.
+        to_pixels: (3, 4) affine map from the model frame to image px.
+        covered: (h, w) coverage of each pixel of the patch by the inside, 0..1.
+        skin: (3,) BGR of the surrounding skin, to adapt the illumination.
     """
     front = float(model.landmarks_of(head)[[_UPPER, _LOWER], 2].mean())
     lit = np.exp(np.minimum(head[:, 2] - front, 0) / _REACH)
@@ -55,14 +57,14 @@ def mouth_colors(
     image = patch.draw(vertices, inside, color.astype(np.float32))
     teeth, rows, ivory = _teeth(model, rest, head)
     placed = (teeth @ to_pixels[:, :3].T + to_pixels[:, 3]).astype(np.float32)
-    # The lining of the lips would hide them, so they are drawn over it.
+    # The inner lips of the mesh would occlude the teeth, so these are drawn on top.
     solid = patch.covered(placed, rows, np.ones(len(placed), dtype=np.bool_))[..., None]
     image = image * (1 - solid) + patch.draw(placed, rows, ivory)
     return relit(image * _shade_of_lips(covered, patch)[..., None], skin)
 
 
 def _shade_of_lips(covered: FloatArray, patch: Patch) -> FloatArray:
-    """Lips keep light out: darker at the edge of the opening."""
+    """Return the shadow of the lips: darker at the edge of the opening."""
     solid = (covered > 0.5).astype(np.uint8)
     inward = cv2.distanceTransform(solid, cv2.DIST_L2, 3)
     reach = max(0.04 * patch.width, 1.0)
@@ -72,7 +74,7 @@ def _shade_of_lips(covered: FloatArray, patch: Patch) -> FloatArray:
 def _teeth(
     model: MorphableModel, rest: FloatArray, head: FloatArray
 ) -> tuple[DoubleArray, IntArray, FloatArray]:
-    """Vertices (n, 3) m, model frame, triangles (t, 3) and colors (n, 3) of both rows.
+    """Return vertices (n, 3) m, model frame, triangles (t, 3) and colors (n, 3) of both rows.
 
     The upper row is fixed to the skull, the lower one follows the chin.
     """
@@ -93,7 +95,7 @@ def _teeth(
 
 
 def _row(edge: DoubleArray, half: float, height: float) -> DoubleArray:
-    """Cutting edge, then gum line, of one row: (2 * columns, 3)."""
+    """Return incisal edge, then gum line, of one row: (2 * columns, 3)."""
     angle = np.linspace(-_ANGLE, _ANGLE, _COLUMNS)
     x = _HALF_WIDTH * half * np.sin(angle)
     z = -_DEPTH * half * (1 - np.cos(angle))
@@ -108,7 +110,7 @@ def _strip() -> IntArray:
 
 
 def _ivory() -> FloatArray:
-    """Colors of one row: bright in the middle, dark lines between teeth, redder at the gums."""
+    """Return the colors of one row: bright in the middle, dark lines between teeth, redder at the gums."""
     angle = np.linspace(-1, 1, _COLUMNS)
     place = np.abs(angle) ** 1.1 * _TEETH
     between: NDArray[np.bool_] = np.abs(place - np.round(place)) < 0.09

@@ -1,4 +1,4 @@
-"""Mouth and eyes: places where a face opens and shows what skin cannot be warped into."""
+"""Openings of the face (mouth and eyes), and soft masks and patches to redraw them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Opening:
 
     Attributes:
         name: ``mouth``, ``left_eye`` or ``right_eye`` (the person's own).
-        inside: (N,) vertices that only show through it.
+        inside: (N,) vertices visible only through it.
         around: (N,) vertices of its lips or lids.
     """
 
@@ -44,7 +44,7 @@ class Opening:
 
 
 def openings_of(model: MorphableModel) -> tuple[Opening, ...]:
-    """The openings that the regions of a model know; none for a model that is a mask."""
+    """Return the openings named by the regions of a model; none for a mask model."""
     found = []
     for name, regions in _INSIDE.items():
         inside = in_regions(model, regions)
@@ -72,21 +72,21 @@ class Patch:
 
     @classmethod
     def around(cls, points: FloatArray, margin: float, shape: tuple[int, ...]) -> Patch | None:
-        """The part of an image of this shape around points (N, 2 or more), px; None when it is empty."""
+        """Return the patch around points (N, 2 or more), px, clipped to an image of this shape; None if empty."""
         x, y, width, height = box_in_image(points, margin, margin, shape)
         return cls(x, y, width, height) if width > 2 and height > 2 else None
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the image."""
+        """Row and column slices of the image."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     def fine(self) -> float:
-        """How many times finer than the image a mesh is drawn before it is averaged."""
+        """Supersampling factor of rendered meshes."""
         return min(_SUPERSAMPLING, max(_LARGEST / max(self.width, self.height), 0.25))
 
     def draw(self, vertices: FloatArray, triangles: IntArray, values: FloatArray) -> FloatArray:
-        """Per-vertex values of a mesh in image px, averaged over each pixel: (h, w, 3), 0 where there is no mesh."""
+        """Render per-vertex values of a mesh in image px with anti-aliasing: (h, w, 3), 0 outside the mesh."""
         fine = self.fine()
         shape = self._fine_shape(fine)
         local = scaled(vertices, (self.x, self.y), fine)
@@ -96,7 +96,7 @@ class Patch:
     def covered(
         self, vertices: FloatArray, triangles: IntArray, inside: NDArray[np.bool_]
     ) -> FloatArray:
-        """Share (h, w) 0..1 of each pixel in which vertices ``inside`` are in front."""
+        """Return the share (h, w) 0..1 of each pixel in which vertices ``inside`` are visible."""
         fine = self.fine()
         shape = self._fine_shape(fine)
         local = scaled(vertices, (self.x, self.y), fine)
@@ -105,7 +105,7 @@ class Patch:
         return self.shrink((raster.values[..., 0] > 0.5).astype(np.float32))
 
     def line(self, points: FloatArray, thickness: float) -> FloatArray:
-        """Coverage (h, w) 0..1 of a soft line through points (k, 2 or more), image px, evened out along itself."""
+        """Return the coverage (h, w) 0..1 of a soft, smoothed line through points (k, 2 or more), image px."""
         ends = points[[0, -1], :2]
         smooth = np.asarray(points[:, :2], dtype=np.float32)
         for _ in range(_EVENED):
@@ -124,13 +124,13 @@ class Patch:
         return max(round(self.height * fine), 1), max(round(self.width * fine), 1)
 
     def shrink(self, image: FloatArray) -> FloatArray:
-        """A supersampled image at the resolution of the patch."""
+        """Downsample a supersampled image to the patch."""
         size = (self.width, self.height)
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def grown(mask: FloatArray, radius: float) -> FloatArray:
-    """A soft mask (h, w) made larger by ``radius`` px, with an edge as soft."""
+    """Dilate a soft mask (h, w) by ``radius`` px, with an equally soft edge."""
     reach = max(round(radius), 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     larger = cv2.dilate(mask, kernel)
@@ -139,20 +139,20 @@ def grown(mask: FloatArray, radius: float) -> FloatArray:
 
 
 def without(image: ImageBGR, zone: FloatArray) -> FloatArray:
-    """The image (h, w, 3) with a soft zone (h, w) replaced by what is around it."""
+    """Replace a soft zone (h, w) of an image (h, w, 3) by its surroundings."""
     outside = np.where(zone < 0.02, 1.0, 0.0).astype(np.float32)
     filled = fill_gaps(image.astype(np.float32), outside)
     return np.asarray(image * (1 - zone[..., None]) + filled * zone[..., None], np.float32)
 
 
 def only(image: ImageBGR, zone: FloatArray) -> FloatArray:
-    """What is in a soft zone (h, w) of the image, continued beyond it."""
+    """Return the content of a soft zone (h, w) of an image, extrapolated beyond it."""
     trust = np.where(zone > 0.95, 1.0, 0.0).astype(np.float32)
     return fill_gaps(image.astype(np.float32), trust)
 
 
 def fading(mask: FloatArray, radius: float) -> FloatArray:
-    """1 in the mask (h, w), falling off beyond it within about ``radius`` px."""
+    """Return 1 in the mask (h, w), falling to 0 within about ``radius`` px."""
     outside: Any = (mask < 0.5).astype(np.uint8)
     if outside.all():
         return np.zeros_like(mask)
@@ -161,6 +161,6 @@ def fading(mask: FloatArray, radius: float) -> FloatArray:
 
 
 def ramp(value: float, low: float, high: float) -> float:
-    """0 below ``low``, 1 above ``high``, smooth between."""
+    """Return a smooth step from 0 at ``low`` to 1 at ``high``."""
     x = min(max((value - low) / (high - low), 0.0), 1.0)
     return x * x * (3 - 2 * x)

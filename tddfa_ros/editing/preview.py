@@ -1,4 +1,4 @@
-"""One image of all attributes, at both ends of their ranges."""
+"""Draw all shape attributes at both ends of their ranges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CAPTION = 20
 _COLUMNS = 4  # attributes in a row
 _GAP = 10
 _PAPER, _INK = (250, 248, 246), (60, 50, 45)
-_YAW = 25.0  # degrees the mean head is turned: profile and front show at once
+_YAW = 25.0  # degrees of the mean head
 _FIELD = 1.15  # of the height of the head in a cell
 _AROUND = 1.05  # face sizes on each side of the face in a cell of a photo
 
@@ -29,7 +29,11 @@ Draw = Callable[[FloatArray], ImageBGR]
 
 
 def mean_preview(editor: AttributeEditor) -> ImageBGR:
-    """All attributes of a model on its mean head, (H, W, 3) uint8 BGR. ModelError when it has none."""
+    """Draw all attributes of a model on its mean head, (H, W, 3) uint8 BGR.
+
+    Raises:
+        ModelError: the model has no attributes.
+    """
     model = editor.model
     colors = region_colors(model)
     meters = _FIELD * float(np.ptp(model.mean[:, 1]))
@@ -45,7 +49,11 @@ def mean_preview(editor: AttributeEditor) -> ImageBGR:
 
 
 def photo_preview(editor: AttributeEditor, image: ImageBGR, face: Face) -> ImageBGR:
-    """All attributes on a face of an image, (H, W, 3) uint8 BGR. ModelError when its model has none."""
+    """Draw all attributes on a face of an image, (H, W, 3) uint8 BGR.
+
+    Raises:
+        ModelError: the model of the face has no attributes.
+    """
     rerender = Rerenderer(image, face)
     middle = face.landmarks68[:, :2].mean(axis=0)
     reach = _AROUND * face.face_size

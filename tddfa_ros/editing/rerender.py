@@ -1,4 +1,4 @@
-"""A source image with another expression or another face shape: its own pixels, moved by the mesh."""
+"""Re-render a face of an image with other parameters by warping its pixels with the mesh."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _LEFT_OPEN = (
     0.55,
     0.85,
 )  # share of the source image's opening: lids slide over the eyeball below, squeeze it above
-_MOUTH_EDGE, _EYE_EDGE = 0.022, 0.036  # so far around an opening skin has its colors
+_MOUTH_EDGE, _EYE_EDGE = 0.022, 0.036  # margin around an opening with its colors
 _SLIT_SHADE = 0.6  # how much darker the inside is that shows between lips that nearly meet
-_TEETH_REACH = 0.015  # so far beyond the source image's opening its teeth go on
+_TEETH_REACH = 0.015  # extrapolation of visible teeth beyond the opening
 _LIDS = ("eyeBlink", "eyeSquint", "eyeLookDown")
 _LASHES, _LIP_LINE = (
     0.012,
@@ -50,14 +50,14 @@ _INNER_UPPER_LIP = slice(60, 65)  # of the 68 landmarks, corner to corner
 
 
 class Rerenderer:
-    """Draws one face of one source image with other parameters, any number of times.
+    """Re-render one face of one image with other parameters, any number of times.
 
     Args:
-        image: (H, W, 3) uint8 BGR, the source image.
-        face: found in it.
+        image: (H, W, 3) uint8 BGR.
+        face: the face in the image.
 
     Raises:
-        ImageError: the image cannot be used, or the face lies outside it.
+        ImageError: the image is invalid, or the face is outside it.
     """
 
     def __init__(self, image: ImageBGR, face: Face) -> None:
@@ -68,17 +68,17 @@ class Rerenderer:
         self._size = face.face_size
         self._window = Window.around(self._before, self._size, image.shape)
         if min(self._window.width, self._window.height) < 4:
-            raise ImageError("the face lies outside the image, so it cannot be drawn anew")
+            raise ImageError("the face is outside the image, so it cannot be re-rendered")
         self._openings = openings_of(face.model)
         self._seen = seen_vertices(self._before, face.model.triangles, self._window, self._size)
 
     def __call__(self, params: FloatArray) -> ImageBGR:
-        """The source image with the face as ``params`` (P,) describe it, in the frame of ``face.roi``; a new array.
+        """Return a copy of the image with the face re-rendered with ``params`` (P,), in the frame of ``face.roi``.
 
-        Parameters equal to the face's give the source image itself, pixel for pixel.
+        Unchanged parameters give the unchanged image.
 
         Raises:
-            ModelError: ``params`` do not fit the model, or hold NaN.
+            ModelError: ``params`` have the wrong size for the model, or are not finite.
         """
         params = _checked(params, self._model)
         after = self._pixels(params)
@@ -111,7 +111,7 @@ class Rerenderer:
 
     @cached_property
     def _skin(self) -> FloatArray:
-        """Median color (3,) BGR of the skin that the source image shows."""
+        """Median BGR (3,) of visible skin."""
         rows, columns = self._image.shape[:2]
         named = [i for i, n in enumerate(self._model.region_names) if n in ("skin", "nose")]
         chosen = self._seen & (np.isin(self._model.regions, named) if named else True)
@@ -143,7 +143,7 @@ class Rerenderer:
         return np.asarray(moved, dtype=np.uint8)
 
     def _inside(self, opening: Opening, params: FloatArray, after: FloatArray) -> Inside | None:
-        """What an opening shows; None where warping alone does: the expression opens and closes it hardly."""
+        """Return the inside of an opening; None where warping alone suffices, as the opening hardly changes."""
         around, triangles = opening.around, self._model.triangles
         both = np.concatenate([self._before[around], after[around]])
         patch = Patch.around(both, 0.06 * self._size, self._image.shape)
@@ -180,7 +180,7 @@ class Rerenderer:
             _affine(pose, self._face.roi), state.patch, state.new, self._skin,
         )  # fmt: skip
         own = ramp(state.before, *_OPEN_MOUTH)
-        if own > 0:  # teeth of the source image stay where the skull is
+        if own > 0:  # visible teeth follow the skull
             shown = only(self._image[state.patch.slices], state.old)
             trust = own * fading(state.old, _TEETH_REACH * self._size)
             shift = self._pixels(rest) - self._pixels(_at_rest(self._face.params, model))
@@ -226,7 +226,7 @@ class Rerenderer:
 
     @cached_property
     def _eyes_open(self) -> FloatArray:
-        """(N, 3) px, the face with open eyes: lids of the fit may lie lower than those of the source image."""
+        """Vertices (N, 3), px, of the face with open eyes: fitted lids may be lower than those in the image."""
         params = self._face.params.copy()
         start = self._model.layout.expression_slice.start
         for index, name in enumerate(self._model.expression_names):
@@ -236,10 +236,12 @@ class Rerenderer:
 
 
 def rerender(image: ImageBGR, face: Face, params: FloatArray) -> ImageBGR:
-    """Draw one face of an image with other parameters; see :class:`Rerenderer`.
+    """Re-render one face of an image with other parameters; see :class:`Rerenderer`.
 
     Args:
-        image: (H, W, 3) uint8 BGR. face: found in it. params: (P,) float32, in the frame of ``face.roi``.
+        image: (H, W, 3) uint8 BGR.
+        face: the face in the image.
+        params: (P,) float32, in the frame of ``face.roi``.
     """
     return Rerenderer(image, face)(params)
 
@@ -251,7 +253,7 @@ def _checked(params: FloatArray, model: MorphableModel) -> FloatArray:
             f"{model.name} takes {model.layout.size} parameters, got an array of shape {params.shape}"
         )
     if not np.isfinite(params).all():
-        raise ModelError("parameters hold NaN or infinity")
+        raise ModelError("parameters must be finite")
     return params
 
 
@@ -262,7 +264,7 @@ def _at_rest(params: FloatArray, model: MorphableModel) -> FloatArray:
 
 
 def _affine(pose: FloatArray, roi: NDArray[np.floating]) -> DoubleArray:
-    """(3, 4) from meters in the model frame to image px."""
+    """Return the affine map (3, 4) from the model frame, m, to image px."""
     placed = to_image(np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32), pose, roi)
     placed = placed.astype(np.float64)
     return np.column_stack([(placed[1:] - placed[0]).T, placed[0]])

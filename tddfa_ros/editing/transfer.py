@@ -1,4 +1,4 @@
-"""Give a face the expression of another one: parameters first, then the mesh and the image follow."""
+"""Transfer the expression of one face to the parameters of another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REGIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mouth": ("mouth", "tongue"),
     }
 )
-"""Parts of a face -> how the names of their expressions begin."""
+"""Region of the face -> prefixes of its expression names."""
 
 
 def transfer_expression(
@@ -32,17 +32,17 @@ def transfer_expression(
     neutral: Face | FloatArray | None = None,
     regions: Collection[str] | None = None,
 ) -> FloatArray:
-    """Parameters (P,) of the target with the expression of the source; identity and pose stay the target's.
+    """Return the parameters (P,) of the target with the expression of the source; identity and pose are kept.
 
     Args:
         source: a face, or parameters (P,) of the target's model.
-        target: the face that gets the expression.
-        strength: 0 leaves the target as it is, 1 takes over all; above 1 exaggerates.
-        neutral: the source person at rest. When given, what the source does beyond it is added to what the target does,
-            so that a person whose mouth turns up at rest does not make the target smile.
-        regions: names of :data:`REGIONS`; None takes the whole face.
+        target: the face to change.
+        strength: 0 = target unchanged, 1 = full expression of the source, above 1 = exaggerated.
+        neutral: the source person at rest. If given, the difference from it is added to the target's expression, so that the
+            resting face of the source does not appear on the target.
+        regions: names of :data:`REGIONS`; None = the whole face.
 
-    Coefficients stay in 0..1.2 where the model's expressions are ARKit's.
+    ARKit coefficients are clipped to 0..1.2.
 
     Raises:
         ConfigError: strength is not a number or negative, a region is unknown or not in the model.
@@ -73,9 +73,7 @@ def _chosen(model: MorphableModel, regions: Collection[str] | None) -> np.ndarra
         return np.ones(len(names), dtype=np.bool_)
     unknown = sorted(set(regions) - set(REGIONS))
     if unknown:
-        raise ConfigError(
-            f"there is no region {', '.join(unknown)}; known are {', '.join(REGIONS)}"
-        )
+        raise ConfigError(f"unknown region {', '.join(unknown)}; known are {', '.join(REGIONS)}")
     starts = tuple(start for region in regions for start in REGIONS[region])
     chosen = np.array([name.startswith(starts) for name in names], dtype=np.bool_)
     if not chosen.any():
@@ -84,7 +82,7 @@ def _chosen(model: MorphableModel, regions: Collection[str] | None) -> np.ndarra
 
 
 def _coefficients(face: Face | FloatArray, model: MorphableModel) -> tuple[FloatArray, np.ndarray]:
-    """Expression coefficients (E,) in the order of ``model``, and which of them the face has."""
+    """Return expression coefficients (E,) in the order of ``model``, and a mask of those the face has."""
     if not isinstance(face, Face):
         params = np.asarray(face, dtype=np.float32)
         if params.shape != (model.layout.size,):

@@ -1,4 +1,4 @@
-"""Faces as files that other programs read."""
+"""Export faces as OBJ, PLY and GLB, with textures, morph targets and animation."""
 
 from __future__ import annotations
 

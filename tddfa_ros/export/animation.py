@@ -1,4 +1,4 @@
-"""A tracked face over time, as an animation of one mesh."""
+"""Animation of one mesh from a tracked face."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ class FaceAnimation:
     Attributes:
         times: (n,) float32 s, rising from 0.
         weights: (n, E) float32 expression coefficients in the model's order.
-        rotations: (n, 4) float32 quaternions x, y, z, w; translations: (n, 3) float32 m. They take the model frame to a frame with the camera at the
-            origin, y up, looking along -z. None = the head keeps still.
+        rotations: (n, 4) float32 quaternions x, y, z, w, from the model frame to a frame with the camera at the origin, y up, looking along
+            -z; None = static head.
+        translations: (n, 3) float32 m, to the same frame; None = static head.
 
     Raises:
-        ConfigError: there is no key frame, times do not rise, or lengths differ.
+        ConfigError: there is no key frame, times do not increase, or lengths differ.
     """
 
     times: FloatArray
@@ -41,7 +42,7 @@ class FaceAnimation:
         if n == 0:
             raise ConfigError("an animation needs at least one face")
         if not (np.isfinite(self.times).all() and (np.diff(self.times) > 0).all()):
-            raise ConfigError("the times of an animation must rise from face to face")
+            raise ConfigError("the times of an animation must increase")
         lengths = {"weights": (n, np.shape(self.weights)[-1])}
         lengths |= {"rotations": (n, 4), "translations": (n, 3)}
         for name, shape in lengths.items():
@@ -51,14 +52,14 @@ class FaceAnimation:
 
     @classmethod
     def from_faces(cls, faces: Sequence[TrackedFace], *, pose: bool = True) -> FaceAnimation:
-        """The animation of one face that was tracked through a video.
+        """Build an animation from one tracked face.
 
         Args:
-            faces: of one id, in the order of their stamps.
-            pose: whether the head moves, too, as the camera saw it; needs faces with intrinsics.
+            faces: faces of one track in order of time.
+            pose: whether to animate the head pose; needs faces with intrinsics.
 
         Raises:
-            ConfigError: there are none, or stamps do not rise. CameraError: the head shall move and a face has no intrinsics.
+            ConfigError: there is no face, or stamps do not increase. CameraError: ``pose`` is set and a face has no intrinsics.
         """
         if not faces:
             raise ConfigError("an animation needs at least one face")
@@ -76,7 +77,7 @@ class FaceAnimation:
 
 
 def shortest_way(quaternions: np.ndarray) -> np.ndarray:
-    """Give consecutive quaternions (n, 4) signs so that a player that interpolates them turns the shorter way."""
+    """Choose the signs of consecutive quaternions (n, 4) so that interpolation takes the shorter arc."""
     flips = np.einsum("ni,ni->n", quaternions[1:], quaternions[:-1]) < 0
     signs = np.cumprod(np.where(flips, -1.0, 1.0))
     return np.concatenate([quaternions[:1], quaternions[1:] * signs[:, None]])

@@ -1,4 +1,4 @@
-"""glTF 2.0 in one binary file: a textured face with its expressions as morph targets, and perhaps a video's motion."""
+"""Write GLB (binary glTF 2.0): a textured face with expressions as morph targets, optionally animated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLAMP, _LINEAR, _MIPMAPS = 33071, 9729, 9987
 
 @runtime_checkable
 class MorphableFace(Protocol):
-    """What the export needs from a ``Face``."""
+    """The part of a ``Face`` that is exported."""
 
     @property
     def params(self) -> FloatArray: ...
@@ -37,18 +37,18 @@ def write_glb(
 ) -> list[Path]:
     """Write a face as GLB.
 
-    A face is written as its neutral head in the model frame (meters, y up, looking along +z, as glTF wants it) with one morph target per
+    A face is written as its neutral head in the model frame (meters, y up, looking along +z, as in glTF) with one morph target per
     expression, named in ``mesh.extras.targetNames`` as Blender, Unity and three.js read them; the weights at rest are the face's own expression. Only
     vertices that an expression moves are stored (sparse accessors). An animation moves the weights, and the node in front of a camera at the
-    origin. A mesh is written as it is.
+    origin. A mesh is written unchanged.
 
     Args:
-        path: of the ``.glb``; its folder is made when it is missing.
-        texture: of the model's uv map, BGR, row 0 at v = 1; None = light gray.
-        animation: of the same model.
+        path: the ``.glb`` file; its folder is created.
+        texture: UV texture, BGR, row 0 at v = 1; None = light gray.
+        animation: animation of the same model; None = static.
 
     Returns:
-        The file written.
+        The written file.
 
     Raises:
         ModelError: mesh and texture do not fit together. ConfigError: the animation does not fit the model.
@@ -84,7 +84,7 @@ def write_glb(
 
 
 def neutral_mesh(face: MorphableFace) -> Mesh:
-    """The head of a face without pose and expression, m, model frame."""
+    """Return the head of a face without pose and expression, m, model frame."""
     model = face.model
     params = np.array(face.params, dtype=np.float32)
     params[model.layout.expression_slice] = 0
@@ -106,7 +106,7 @@ def _primitive(lib: Any, buffer: GltfBuffer, mesh: Mesh) -> Any:
 
 
 def _unit_normals(mesh: Mesh) -> FloatArray:
-    """Normals of length 1, as the format demands, at vertices that no triangle uses, too."""
+    """Return unit normals, as the format requires, including unused vertices."""
     normals = vertex_normals(mesh.vertices, mesh.triangles)
     normals[~normals.any(axis=1)] = (0, 0, 1)
     return normals
@@ -135,7 +135,7 @@ def _material(lib: Any, textured: bool) -> Any:
 
 
 def _animation(lib: Any, buffer: GltfBuffer, animation: FaceAnimation, targets: int) -> Any:
-    """Channels of the weights and, where there are any, of rotation and translation."""
+    """Add channels of the weights and, if present, of rotation and translation."""
     if animation.weights.shape[1] != targets:
         raise ConfigError(
             f"an animation with {animation.weights.shape[1]} weights does not fit {targets} expressions"
@@ -157,7 +157,7 @@ def _animation(lib: Any, buffer: GltfBuffer, animation: FaceAnimation, targets: 
 
 
 def _rest(node: Any, animation: FaceAnimation) -> None:
-    """Put the head where the animation begins, for programs that frame the scene before they play."""
+    """Move the head to the start of the animation, for viewers that fit the view before playing."""
     if animation.rotations is not None:
         node.rotation = animation.rotations[0].astype(float).tolist()
     if animation.translations is not None:

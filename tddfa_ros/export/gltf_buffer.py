@@ -1,4 +1,4 @@
-"""The binary part of a glTF file, and the accessors that say what its bytes are."""
+"""Binary buffer of a glTF file and its accessors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _KIND = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
 class GltfBuffer:
-    """Collects arrays; each method returns the index of a new accessor (:meth:`add`: of a buffer view).
+    """Collect arrays; each method returns the index of a new accessor (:meth:`add`: of a buffer view).
 
     Args:
-        lib: the module pygltflib.
+        lib: module pygltflib.
     """
 
     def __init__(self, lib: Any) -> None:
@@ -28,7 +28,7 @@ class GltfBuffer:
         self._accessors: list[Any] = []
 
     def add(self, content: bytes, target: int | None = None) -> int:
-        """Append bytes, aligned to four as the format demands."""
+        """Append bytes with the 4-byte alignment of the format."""
         self._bytes.extend(b"\0" * (-len(self._bytes) % 4))
         view = self._lib.BufferView(
             buffer=0, byteOffset=len(self._bytes), byteLength=len(content), target=target
@@ -38,16 +38,16 @@ class GltfBuffer:
         return len(self._views) - 1
 
     def vectors(self, values: FloatArray, *, bounds: bool = False) -> int:
-        """Vectors (n, 2 to 4) float32."""
+        """Add vectors (n, 2 to 4) float32."""
         target = _VERTICES if values.shape[1] < 4 else None
         return self._accessor(values, _KIND[values.shape[1]], bounds, target)
 
     def scalars(self, values: FloatArray, *, bounds: bool = False) -> int:
-        """Numbers (n,) float32."""
+        """Add numbers (n,) float32."""
         return self._accessor(values[:, None], "SCALAR", bounds, None)
 
     def triangles(self, triangles: IntArray) -> int:
-        """Indices (t, 3)."""
+        """Add triangle indices (t, 3)."""
         content = np.ascontiguousarray(triangles.ravel(), dtype="<u4").tobytes()
         view = self.add(content, _INDICES)
         return self._append(
@@ -55,10 +55,10 @@ class GltfBuffer:
         )
 
     def sparse_vectors(self, values: FloatArray) -> int:
-        """Vectors (n, 3) of which most are zero: only the others are stored."""
+        """Add vectors (n, 3) of which only non-zero ones are stored."""
         moved = np.flatnonzero(values.any(axis=1))
         if len(moved) == 0:
-            moved = np.zeros(1, dtype=np.intp)  # the format wants at least one
+            moved = np.zeros(1, dtype=np.intp)  # the format requires at least one
         small = len(values) <= 1 << 16
         index = self.add(moved.astype("<u2" if small else "<u4").tobytes())
         content = self.add(_little_endian(values[moved]).tobytes())
@@ -79,7 +79,7 @@ class GltfBuffer:
         )
 
     def finish(self, gltf: Any) -> None:
-        """Hand everything over to the file."""
+        """Write all into the file."""
         self._bytes.extend(b"\0" * (-len(self._bytes) % 4))
         gltf.buffers = [self._lib.Buffer(byteLength=len(self._bytes))]
         gltf.bufferViews, gltf.accessors = self._views, self._accessors

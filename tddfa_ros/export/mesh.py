@@ -1,4 +1,4 @@
-"""What is written into mesh files: vertices, triangles, texture coordinates, and where they come from in a face."""
+"""Meshes for export: vertices, triangles and texture coordinates of a face."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def package(name: str, purpose: str) -> Any:
     """Import a package of the extra ``export``.
 
     Raises:
-        TddfaError: it is not installed.
+        TddfaError: the package is not installed.
     """
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise TddfaError(
-            f"{purpose} need the package {name}: pip install 'tddfa_ros[export]'"
+            f"{purpose} require the package {name}: pip install 'tddfa_ros[export]'"
         ) from error
 
 
@@ -35,7 +35,7 @@ Units = Literal["m", "px"]
 
 
 class ExportableFace(Protocol):
-    """What the export needs from a ``Face``."""
+    """The part of a ``Face`` that is exported."""
 
     @property
     def vertices(self) -> FloatArray: ...
@@ -49,15 +49,15 @@ class ExportableFace(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A triangle mesh to write.
+    """A triangle mesh.
 
     Attributes:
-        vertices: (N, 3), written as they are; file formats for the web and Blender expect y up.
+        vertices: (N, 3), written unchanged; web formats and Blender expect y up.
         triangles: (T, 3) indices from 0, counter-clockwise seen from outside.
         uv: (N, 2) texture coordinates, v up; None = none.
 
     Raises:
-        ModelError: the shapes do not fit together, vertices are not finite, or triangles point at no vertex.
+        ModelError: the shapes do not fit together, vertices are not finite, or triangle indices are out of range.
     """
 
     vertices: FloatArray
@@ -85,14 +85,14 @@ class Mesh:
 
 
 def face_mesh(face: ExportableFace, units: Units = "m", height: int | None = None) -> Mesh:
-    """The mesh of a face, right-handed with y up, as OpenGL, glTF and Blender have it.
+    """Return the mesh of a face, right-handed with y up, as in OpenGL, glTF and Blender.
 
     Args:
         units: ``m``: meters, camera at the origin looking along -z; ``px``: image pixels, z as in ``face.vertices``.
-        height: of the image in px, which puts the origin of ``px`` into its lower left corner; without it y is negative.
+        height: image height, px, to move the origin of ``px`` to the lower left corner; None = y is negative.
 
     Raises:
-        ConfigError: the units are unknown. CameraError: meters of a face without intrinsics.
+        ConfigError: the units are unknown. CameraError: the units are meters and the face has no intrinsics.
     """
     if units == "m":
         vertices = face.vertices_metric * np.array([1, -1, -1], dtype=np.float32)
@@ -105,15 +105,15 @@ def face_mesh(face: ExportableFace, units: Units = "m", height: int | None = Non
 
 
 def as_mesh(face_or_mesh: ExportableFace | Mesh) -> Mesh:
-    """A mesh as it is; that of a face in meters."""
+    """Return a mesh unchanged, or the mesh of a face in meters."""
     return face_or_mesh if isinstance(face_or_mesh, Mesh) else face_mesh(face_or_mesh)
 
 
 def texture_image(mesh: Mesh, texture: Texture | ImageBGR | None) -> ImageBGR | None:
-    """The image of a texture, checked.
+    """Return the checked image of a texture.
 
     Raises:
-        ImageError: it is not (H, W, 3) uint8. ModelError: the mesh has no texture coordinates.
+        ImageError: the image is not (H, W, 3) uint8. ModelError: the mesh has no texture coordinates.
     """
     if texture is None:
         return None
@@ -125,7 +125,7 @@ def texture_image(mesh: Mesh, texture: Texture | ImageBGR | None) -> ImageBGR | 
 
 
 def png(image: ImageBGR) -> bytes:
-    """An image as the content of a PNG file."""
+    """Encode an image as PNG."""
     done, encoded = cv2.imencode(".png", image)
     if not done:
         raise TddfaError("cannot encode the texture as PNG")
@@ -134,7 +134,7 @@ def png(image: ImageBGR) -> bytes:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Make the folder of a file; failures of the system become one sentence."""
+    """Create the folder of a file, and convert OSError to TddfaError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield

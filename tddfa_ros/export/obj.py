@@ -1,4 +1,4 @@
-"""Wavefront OBJ with material and texture: the mesh format every 3D program opens."""
+"""Write Wavefront OBJ with material and texture."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def write_face_obj(
     units: Units = "m",
     texture_size: int = 512,
 ) -> list[Path]:
-    """Write a face as OBJ, with the image it was found in as texture.
+    """Write a face as OBJ, textured from its image.
 
     Args:
-        path: where the ``.obj`` goes; ``.mtl`` and ``.png`` get the same stem.
+        path: the ``.obj`` file; ``.mtl`` and ``.png`` get the same stem.
         face: the face.
-        image_bgr: (H, W, 3) uint8, the image it was found in; None = no texture.
+        image_bgr: (H, W, 3) uint8, image of the face; None = no texture.
         units: see :func:`tddfa_ros.export.mesh.face_mesh`.
         texture_size: side of the texture, px.
 
     Returns:
-        The files written.
+        The written files.
     """
     mesh = face_mesh(face, units, None if image_bgr is None else image_bgr.shape[0])
     texture = None if image_bgr is None else uv_texture(face, image_bgr, texture_size)
@@ -55,12 +55,12 @@ def write_obj(
     """Write a mesh as OBJ with smooth normals, and its material and texture beside it.
 
     Args:
-        path: of the ``.obj``; its folder is made when it is missing.
-        face_or_mesh: a mesh as it is, or a face in meters, camera at the origin looking along -z, y up.
-        texture: of its uv map, BGR, row 0 at v = 1; None = none.
+        path: the ``.obj`` file; its folder is created.
+        face_or_mesh: a mesh, or a face, which is written in meters, camera at the origin looking along -z, y up.
+        texture: UV texture, BGR, row 0 at v = 1; None = no texture.
 
     Returns:
-        The files written: the ``.obj``, and with a texture the ``.mtl`` and ``.png``.
+        The written files: the ``.obj``, and with a texture the ``.mtl`` and ``.png``.
 
     Raises:
         ModelError: the mesh and the texture do not fit together. TddfaError: a file cannot be written.
@@ -71,7 +71,7 @@ def write_obj(
     if image is not None:
         parts.append(f"mtllib {path.stem}.mtl\n")
     parts.append(f"o {path.stem}\n")
-    # 9 significant digits keep float32 whole whatever the unit.
+    # 9 significant digits represent float32 exactly.
     parts.append(_rows("v %.9g %.9g %.9g\n", mesh.vertices))
     if mesh.uv is not None:
         parts.append(_rows("vt %.9g %.9g\n", mesh.uv))

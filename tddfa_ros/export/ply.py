@@ -1,4 +1,4 @@
-"""Stanford PLY, binary: vertices with normals, colors and texture coordinates in one small file."""
+"""Write binary Stanford PLY: vertices with normals, colors and texture coordinates."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def write_ply(
     the vertex properties ``s`` and ``t``.
 
     Args:
-        path: of the ``.ply``; its folder is made when it is missing.
-        face_or_mesh: a mesh as it is, or a face in meters, camera at the origin looking along -z, y up.
-        texture: of its uv map, BGR, row 0 at v = 1; None = no colors.
+        path: the ``.ply`` file; its folder is created.
+        face_or_mesh: a mesh, or a face, which is written in meters, camera at the origin looking along -z, y up.
+        texture: UV texture, BGR, row 0 at v = 1; None = no colors.
 
     Returns:
-        The file written.
+        The written file.
 
     Raises:
         ModelError: the mesh and the texture do not fit together. TddfaError: the file cannot be written, or trimesh is not installed.
@@ -57,7 +57,7 @@ def write_ply(
 
 
 def vertex_colors(mesh: Mesh, texture: ImageBGR) -> NDArray[np.uint8]:
-    """The texture's color at every vertex, (N, 3) uint8 BGR, bilinear."""
+    """Sample the texture at every vertex, (N, 3) uint8 BGR, bilinear."""
     height, width = texture.shape[:2]
     assert mesh.uv is not None
     x = np.ascontiguousarray(uv_pixels(mesh.uv, width)[:, :1])

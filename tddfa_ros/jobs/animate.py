@@ -1,4 +1,4 @@
-"""A source image that does what a video does."""
+"""Animate a face image with the expressions of a video."""
 
 from __future__ import annotations
 
@@ -26,18 +26,23 @@ def animate(
     relative: bool = False,
     regions: Collection[str] | None = None,
 ) -> Iterator[ImageBGR]:
-    """The photo with the smoothed expression of the largest face of each frame; the photo's pose stays.
+    """Yield the photo with the smoothed expression of the largest face of each frame; its pose is unchanged.
 
     Args:
-        photo: (H, W, 3) uint8 BGR. target: the face in it.
-        frames: images of the source; rate: of them, per second.
-        strength, neutral, regions: see :func:`transfer_expression`.
-        relative: take the source in the first frame with a face as ``neutral``.
+        photo: (H, W, 3) uint8 BGR.
+        target: the face in the photo.
+        frames: frames of the source.
+        rate: frames per second.
+        pipeline: detects and regresses the faces of the frames.
+        strength: see :func:`transfer_expression`.
+        neutral: see :func:`transfer_expression`.
+        relative: use the first face of the source as ``neutral``.
+        regions: see :func:`transfer_expression`.
 
-    Where a frame shows no face the last expression stays.
+    Frames without a face keep the last expression.
 
     Raises:
-        ImageError: no frame shows a face (after the last one).
+        ImageError: no frame has a face (raised after the last one).
     """
     tracker, smoother = FaceTracker(pipeline), FaceSmoother()
     draw = Rerenderer(photo, target)
@@ -53,4 +58,4 @@ def animate(
             shown = draw(transfer_expression(source, target, strength, neutral, regions))
         yield shown
     if not seen:
-        raise ImageError("no frame of the source shows a face")
+        raise ImageError("no frame of the source has a face")

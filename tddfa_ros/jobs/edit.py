@@ -1,4 +1,4 @@
-"""The face in an image that a command is about, and the video that comes of it."""
+"""Select a face of an image, and write frames as a video."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tddfa_ros.video.encoder import VideoEncoder, even_size
 
 
 def write_video(path: Path, frames: Iterable[ImageBGR], rate: float) -> int:
-    """Write frames of one size as an MP4 and return their number; an odd last row or column is cut off.
+    """Write frames of one size as MP4 and return their number; an odd last row or column is cut off.
 
     Raises:
-        TddfaError: that fails, or there are none.
+        TddfaError: there is no frame, or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     encoder: VideoEncoder | None = None
@@ -34,7 +34,11 @@ def write_video(path: Path, frames: Iterable[ImageBGR], rate: float) -> int:
 
 
 def face_of(pipeline: FacePipeline, image: ImageBGR, what: str, number: int = 1) -> Face:
-    """The ``number``-th largest face of an image. ImageError, naming ``what``, when there are fewer."""
+    """Return the ``number``-th largest face of an image.
+
+    Raises:
+        ImageError: the image, called ``what``, has fewer faces.
+    """
     faces = pipeline(image)
     if len(faces) < number:
         count = "no face" if not faces else f"only {len(faces)} face{'s' * (len(faces) > 1)}"

@@ -1,4 +1,4 @@
-"""Pictures and videos in, the same with an effect on their faces out."""
+"""Apply an effect, such as virtual makeup, to the faces of images and videos."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tddfa_ros.outputs.files import find_images, output_names
 from tddfa_ros.outputs.image_io import write_image
 from tddfa_ros.outputs.layers import Layer
 from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.schema import Validated, option
 from tddfa_ros.sources.folder import SUFFIXES
 from tddfa_ros.types import ImageBGR
 from tddfa_ros.video import VideoOptions, annotate_video
@@ -38,21 +39,21 @@ def makeup_effect(model: MorphableModel, preset: MakeupPreset) -> Layer:
     def paint(image: ImageBGR, faces: Sequence[Face], _: MorphableModel) -> ImageBGR:
         return artist.apply(image, faces)
 
-    return Layer(f"makeup-{digest.hexdigest()[:16]}", "make-up", paint)
+    return Layer(f"makeup-{digest.hexdigest()[:16]}", "virtual makeup", paint)
 
 
-def tryon_effect(model: MorphableModel, worn: TryOnObject, placement: Placement) -> Layer:
-    """A worn object as a layer; what differs has names that differ. Raises as :class:`TryOn` does."""
-    fitted = TryOn(model, worn, placement)
+def tryon_effect(model: MorphableModel, item: TryOnObject, placement: Placement) -> Layer:
+    """A try-on object as a layer; different objects or placements have different names. Raises as :class:`TryOn` does."""
+    fitted = TryOn(model, item, placement)
     digest = hashlib.sha256(repr(placement).encode())
-    for part in worn.parts:
+    for part in item.parts:
         for array in (part.vertices, part.triangles, part.colors, part.uv, part.texture):
             digest.update(b"-" if array is None else array.tobytes())
 
     def paint(image: ImageBGR, faces: Sequence[Face], _: MorphableModel) -> ImageBGR:
         return fitted.apply(image, faces)
 
-    return Layer(f"tryon-{digest.hexdigest()[:16]}", "a worn object", paint)
+    return Layer(f"tryon-{digest.hexdigest()[:16]}", "a try-on object", paint)
 
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
@@ -60,20 +61,22 @@ _WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
-class FileOptions:
-    """How files are processed.
+class FileOptions(Validated):
+    """Options of :func:`paint_files`.
 
     Attributes:
-        min_confidence: faces of pictures below it are left alone, 0..1.
-        overwrite: replace files that exist.
-        video: of videos; ``layers`` and ``effects`` are set by :func:`paint_files`.
-        threads: how many pictures are decoded at once, ahead of the network.
+        min_confidence: faces of images with a lower confidence are skipped, 0..1.
+        overwrite: replace existing files.
+        video: options of videos; ``layers`` and ``effects`` are set by :func:`paint_files`.
+        threads: number of threads that decode images ahead of the network.
     """
 
-    min_confidence: float = 0.4
+    min_confidence: float = option(
+        0.4, "faces of images with a lower confidence are skipped, 0..1", minimum=0.0, maximum=1.0
+    )
     overwrite: bool = False
     video: VideoOptions = field(default_factory=VideoOptions)
-    threads: int = 2
+    threads: int = option(2, "threads that decode images", minimum=1, maximum=64)
 
 
 @dataclass(frozen=True)
@@ -91,18 +94,18 @@ def paint_files(
     options: FileOptions | None = None,
     on_message: Callable[[str], None] = lambda _: None,
 ) -> JobSummary:
-    """Paint the faces of pictures and videos.
+    """Apply an effect to the faces of images and videos.
 
     Args:
-        inputs: pictures, folders, patterns, videos.
-        output: a file when there is one input and it has a suffix, else a folder; videos become ``.mp4``.
-        pipeline: finds the faces.
-        effect: see :mod:`tddfa_ros.jobs.effects`.
-        options: see there.
-        on_message: called with one sentence for every input that cannot be used or shows no face.
+        inputs: images, folders, patterns, videos.
+        output: a file if it has a suffix and there is one input, else a folder; videos become ``.mp4``.
+        pipeline: detects and regresses faces.
+        effect: the effect; see :func:`makeup_effect` and :func:`tryon_effect`.
+        options: options of files.
+        on_message: called with one sentence for every input that cannot be read or has no face.
 
     Raises:
-        SourceError: an input is not there. ConfigError: an output exists, or is of the wrong kind. TddfaError: a file cannot be written.
+        SourceError: an input does not exist. ConfigError: an output exists, or has the wrong type. TddfaError: a file cannot be written.
     """
     options = options or FileOptions()
     jobs = _jobs(inputs, output, options)
@@ -154,7 +157,7 @@ def _video(
 
 
 def _jobs(inputs: Sequence[str], output: Path, options: FileOptions) -> list[_Job]:
-    """What is made of what; refuses before anything is computed what would overwrite files."""
+    """Pair inputs and outputs; raise before processing if a file would be overwritten."""
     sources: list[Path] = []
     for text in inputs:
         is_video = text.lower().endswith(VIDEO_SUFFIXES) and Path(text).is_file()
@@ -162,7 +165,7 @@ def _jobs(inputs: Sequence[str], output: Path, options: FileOptions) -> list[_Jo
     sources = list({path.resolve(): path for path in sources}.values())
     if output.suffix.lower() in (*_WRITABLE, *VIDEO_SUFFIXES):
         if len(sources) > 1:
-            raise ConfigError(f"{len(sources)} inputs need a folder to go to, not {output}")
+            raise ConfigError(f"the output of {len(sources)} inputs must be a folder, not {output}")
         targets = [output]
     else:
         pairs = zip(output_names(sources), sources, strict=True)
@@ -178,14 +181,14 @@ def _jobs(inputs: Sequence[str], output: Path, options: FileOptions) -> list[_Jo
 def _check(source: Path, target: Path, kind: str, options: FileOptions) -> None:
     if kind == "image" and target.suffix.lower() not in _WRITABLE:
         raise ConfigError(
-            f"{source} is a picture, so the output must be one too, not {target.name}"
+            f"{source} is an image, so the output must be an image, not {target.name}"
         )
     if kind == "video" and target.suffix.lower() != ".mp4":
         raise ConfigError(f"{source} is a video, so the output must end in .mp4, not {target.name}")
     if target.resolve() == source.resolve():
-        raise ConfigError(f"{target} is read; choose another name")
+        raise ConfigError(f"{target} is an input; choose another output name")
     if kind == "image" and target.exists() and not options.overwrite:
-        raise ConfigError(f"{target} exists already; --overwrite replaces it")
+        raise ConfigError(f"{target} exists; --overwrite replaces it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -203,5 +206,5 @@ def _ending(path: Path) -> str:
 
 
 def to_stderr(sentence: str) -> None:
-    """Say a sentence beside a progress bar."""
+    """Print a sentence to stderr without breaking a progress bar."""
     tqdm.write(sentence, file=sys.stderr)

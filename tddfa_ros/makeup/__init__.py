@@ -1,4 +1,4 @@
-"""Makeup on faces and objects on heads: lipstick, blush, eye shadow, brows, stickers, glasses and hats."""
+"""Virtual makeup and try-on: lipstick, blush, eye shadow, brows, stickers, glasses and hats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makeup on faces in images."""
+"""Apply makeup presets to faces."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tddfa_ros.types import FloatArray, ImageBGR, check_image
 
 _LIPS, _MOUTH, _BROWS, _LID, _LID_SHARE, _LID_SIDES, _CHEEKS, _SKIN = range(8)
 _FIRST_STICKER = 8
-_SEEN_PAINT = 1 / 255  # weights below it change no pixel
-_LIP_MARGIN, _BROW_MARGIN = 9.0, 6.0  # mm around lips and brows that matting looks at
+_SEEN_PAINT = 1 / 255  # smaller weights change no pixel
+_LIP_MARGIN, _BROW_MARGIN = 9.0, 6.0  # mm around lips and brows used by matting
 _UNDER_BROW = (
     0.40,
     0.60,
@@ -37,11 +37,11 @@ class Makeup:
     """Apply a makeup preset to faces; construct once, call per image.
 
     Args:
-        model: of the faces.
+        model: morphable model of the faces.
         preset: the makeup to apply.
 
     Raises:
-        ConfigError, ImageError: a sticker has no place, or no image. ModelError: it needs what the model does not have.
+        ConfigError: the place of a sticker is unknown. ImageError: its image cannot be read. ModelError: the model lacks regions or UV coordinates.
     """
 
     def __init__(self, model: MorphableModel, preset: MakeupPreset) -> None:
@@ -59,10 +59,11 @@ class Makeup:
         """Return a copy of the image with the preset applied to the faces; all other pixels are unchanged.
 
         Args:
-            image: (H, W, 3) uint8 BGR. faces: found in it, of this model.
+            image: (H, W, 3) uint8 BGR.
+            faces: faces of the image, of this model.
 
         Raises:
-            ImageError: the image is of another kind.
+            ImageError: the image is not (H, W, 3) uint8.
         """
         check_image(image, "the image for virtual makeup")
         out = image.copy()
@@ -71,10 +72,11 @@ class Makeup:
         return out
 
     def coverage(self, face: Face, shape: Sequence[int]) -> dict[str, FloatArray]:
-        """Where the mesh says that each part goes, (H, W) 0..1 each, before colors of an image decide about edges.
+        """Render the coverage of each part from the mesh alone, (H, W) 0..1 each, without matting.
 
         Args:
-            shape: of the image, (height, width) or more.
+            face: a face of this model.
+            shape: shape of the image, (height, width) or more.
 
         Returns:
             ``lipstick``, ``blush``, ``eye_shadow``, ``brow_tint``.
@@ -110,7 +112,7 @@ class Makeup:
             before[painted] = np.rint(from_lab(lab)[painted])
 
     def _normals(self, vertices: FloatArray) -> FloatArray:
-        """Normals (N, 3) where they are needed, 0 elsewhere: most of a head is never painted."""
+        """Return normals (N, 3) of paintable vertices, 0 elsewhere."""
         return image_normals(vertices, self._near)
 
     def _look_at(self, face: Face, normals: FloatArray, shape: tuple[int, ...]) -> FaceView | None:
@@ -125,7 +127,7 @@ class Makeup:
         )
 
     def _on_grid(self, view: FaceView) -> dict[str, FloatArray]:
-        """Coverage (gh, gw) 0..1 of each part of the preset, from the mesh alone."""
+        """Return the coverage (gh, gw) 0..1 of each part of the preset, from the mesh alone."""
         return {
             part: cover(view.fields, getattr(self.preset, part).softness) * view.seen
             for part, cover in _PARTS.items()
@@ -133,7 +135,7 @@ class Makeup:
         }
 
     def _decided(self, part: str, lab: FloatArray, view: FaceView, prior: FloatArray) -> FloatArray:
-        """Coverage (h, w) after the image was asked."""
+        """Return the coverage (h, w) after matting."""
         if part == "lipstick":
             distances = np.clip(view.fields[..., [_LIPS, _MOUTH]], -10, 10)
             distances[view.seen == 0] = -10
@@ -149,7 +151,7 @@ class Makeup:
         return prior
 
     def _used(self, paintable: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Vertices (N,) that the preset may change, and the margin around them that matting needs."""
+        """Return a mask (N,) of vertices that the preset may change, with the margin that matting needs."""
         f, preset = self._fields, self.preset
         used = np.zeros(len(f), dtype=bool)
         if preset.lipstick.opacity > 0:
@@ -172,7 +174,7 @@ def _stick(
     coordinates: FloatArray,
     light: SkinLight,
 ) -> NDArray[np.bool_]:
-    """Paint a sticker in place; where it is, (h, w)."""
+    """Paint a sticker in place; return its mask (h, w)."""
     skin = view.seen * (view.fields[..., _SKIN] > 0.99)
     here = _bounds((np.abs(coordinates - 0.5) < 0.6).all(axis=2) & (skin > 0))
     layer = np.zeros((*skin.shape, 4), np.float32)
@@ -190,7 +192,7 @@ def _stick(
 
 
 def _lay(lab: FloatArray, weight: FloatArray, pigment: FloatArray, light: SkinLight) -> None:
-    """Paint in place where there is any weight (h, w)."""
+    """Paint in place where the weight (h, w) is not 0."""
     here = _bounds(weight > _SEEN_PAINT)
     if weight[here].size:
         shown = light.on_skin(pigment if pigment.ndim == 1 else pigment[here])
@@ -198,7 +200,7 @@ def _lay(lab: FloatArray, weight: FloatArray, pigment: FloatArray, light: SkinLi
 
 
 def _bounds(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Rows and columns of the rectangle around what is True in a mask (h, w)."""
+    """Return row and column slices of the bounding box of a mask (h, w)."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         return slice(0, 0), slice(0, 0)
@@ -222,7 +224,7 @@ def _eye_shadow(fields: FloatArray, softness: float) -> FloatArray:
 
 
 def _brow_tint(fields: FloatArray, softness: float) -> FloatArray:
-    """Where hairs of brows are looked for: wider than the brows, but not at the lashes."""
+    """Return the zone searched for hairs of brows: wider than the brows, without the lashes."""
     share = fields[..., _LID_SHARE]
     below = np.where(share < 0, 1.0, smoothstep(share, *_UNDER_BROW))
     below *= 1 - smoothstep(share, *_OVER_BROW)
@@ -240,4 +242,4 @@ _PARTS = {
     "brow_tint": _brow_tint,
     "lipstick": _lipstick,
 }
-"""In the order in which they are put on."""
+"""Parts of a preset in the order of application."""

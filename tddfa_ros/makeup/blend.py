@@ -1,21 +1,21 @@
-"""Paint over an image in CIELAB, so that the light on the skin stays.
+"""Blend pigments in CIELAB, preserving the shading of the skin.
 
-A pigment changes how much light the skin throws back, by about the same factor wherever it is applied. L* goes with the cube root of luminance, so
-a factor of luminance is one of L* too:
+A pigment scales the reflectance of skin by about the same factor everywhere. L* follows the cube root of luminance, so a factor of
+luminance is a factor of L*:
 
     L' = L (L_t / L_r) ^ w
 
-with L_t the lightness of the pigment, L_r that of the region as the image shows it, and w = opacity x coverage of the pixel. Lightness changes by a
-factor, so shadows stay shadows, wrinkles stay wrinkles, and what is lighter than its neighbor remains so. The color goes from that of the pixel
-towards that of the pigment at the new lightness:
+with L_t the lightness of the pigment, L_r that of the region as the image shows it, and w = opacity x coverage of the pixel. Lightness is scaled,
+so shadows, wrinkles and the order of lightness are preserved. The chroma moves from that of the pixel towards that of the pigment at the new
+lightness:
 
     (a', b') = (1 - w) (a, b) + w (a_p, b_p)
     (a_p, b_p) = (a_t, b_t) L' / L_t                     where it is darker than the pigment: towards black
     (a_p, b_p) = s (a_t, b_t) + (1 - s) (a, b)           where it is lighter, s = (100 - L') / (100 - L_t)
 
-so highlights, which show the lamp and not the paint, keep their own color.
-Layers of lightness and color treated apart are the idea of Guo and Sim, "Digital Face Makeup by Example" (CVPR 2009), section 3.4; the factor in
-place of their sum, and the path of colors, are this module's own.
+so specular highlights, which have the color of the light source, are preserved.
+Separate lightness and color layers follow Guo and Sim, "Digital Face Makeup by Example" (CVPR 2009), section 3.4; the factor instead of their sum,
+and the chroma path, are original.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def paint(lab: FloatArray, weight: FloatArray, pigment: FloatArray, reference: f
     """Paint in place.
 
     Args:
-        lab: (h, w, 3) float32 CIELAB, changed.
+        lab: (h, w, 3) float32 CIELAB, modified.
         weight: (h, w) 0..1.
-        pigment: (3,) or (h, w, 3) CIELAB, as it would look in the light of the image.
-        reference: L* of the region before, 0..100.
+        pigment: (3,) or (h, w, 3) CIELAB, under the illumination of the image.
+        reference: L* of the unpainted region, 0..100.
     """
     target = np.clip(pigment[..., 0], 2, 98)
     factor = np.clip(target / max(reference, 2.0), _DARKEST, _LIGHTEST)
@@ -50,10 +50,13 @@ def paint(lab: FloatArray, weight: FloatArray, pigment: FloatArray, reference: f
 
 
 def add_gloss(lab: FloatArray, weight: FloatArray, gloss: float, reach: float) -> None:
-    """Strengthen in place what is lighter than its surroundings within ``reach`` px: highlights, and nothing else.
+    """Amplify highlights in place: pixels lighter than their surroundings within ``reach`` px.
 
     Args:
-        lab: (h, w, 3) CIELAB. weight: (h, w) 0..1, where. gloss: 0..1.
+        lab: (h, w, 3) CIELAB, modified.
+        weight: (h, w) 0..1.
+        gloss: 0..1.
+        reach: px.
     """
     import cv2
 
@@ -67,6 +70,6 @@ def add_gloss(lab: FloatArray, weight: FloatArray, gloss: float, reach: float) -
 
 
 def level_of(lab: FloatArray, weight: FloatArray, otherwise: float) -> float:
-    """Mean L* of the pixels with a weight (h, w); ``otherwise`` where there are none."""
+    """Return the weighted mean of L*, weight (h, w); ``otherwise`` if all weights are 0."""
     total = float(weight.sum())
     return float((lab[..., 0] * weight).sum()) / total if total > 1 else otherwise

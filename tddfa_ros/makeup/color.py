@@ -1,4 +1,4 @@
-"""Colors of makeup: from their names to CIELAB and back to pixels."""
+"""Colors of makeup: hexadecimal notation, sRGB and CIELAB."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _HEX = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
 
 
 def parse_color(text: object, where: str = "a color") -> tuple[int, int, int]:
-    """B, G, R 0..255 of ``#rrggbb`` or ``#rgb``, as web pages write colors.
+    """Parse ``#rrggbb`` or ``#rgb`` to B, G, R 0..255.
 
     Raises:
-        ConfigError: it is something else; ``where`` begins the sentence.
+        ConfigError: not a color; ``where`` starts the message.
     """
     match = _HEX.fullmatch(text) if isinstance(text, str) else None
     if match is None:
@@ -32,17 +32,17 @@ def parse_color(text: object, where: str = "a color") -> tuple[int, int, int]:
 
 
 def to_lab(bgr: RealArray | ImageBGR) -> FloatArray:
-    """CIELAB (D65; L 0..100) of sRGB colors (h, w, 3) BGR 0..255, float32."""
+    """Convert sRGB colors (h, w, 3) BGR 0..255, float32, to CIELAB (D65; L 0..100)."""
     scaled = np.multiply(bgr, np.float32(1 / 255), dtype=np.float32)
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2LAB), dtype=np.float32)
 
 
 def from_lab(lab: FloatArray) -> FloatArray:
-    """Inverse of :func:`to_lab`; colors that no screen has are cut off at 0 and 255."""
+    """Convert CIELAB to sRGB, the inverse of :func:`to_lab`; out-of-gamut colors are clipped."""
     bgr = cv2.cvtColor(lab, cv2.COLOR_LAB2BGR)
     return np.asarray(np.clip(bgr, 0, 1) * np.float32(255), dtype=np.float32)
 
 
 def lab_of(color: tuple[int, int, int]) -> FloatArray:
-    """CIELAB (3,) of one B, G, R color."""
+    """Convert one B, G, R color to CIELAB (3,)."""
     return to_lab(np.array(color, np.float32).reshape(1, 1, 3))[0, 0]

@@ -1,4 +1,4 @@
-"""What the skin says about the light of an image: how bright it is, and whether it shows colors at all."""
+"""Estimate the illumination of a face from its skin: exposure and saturation."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SKIN = ("skin", "nose")
 
 @dataclass(frozen=True)
 class SkinLight:
-    """The light of one face.
+    """Illumination of one face.
 
     Attributes:
-        level: median L* of its skin, 0..100.
-        exposure: factor of a pigment's CIELAB in this light. Bright skin in dim light and dark skin in bright light look the same;
-            the square root of the lightness is a compromise between them.
+        level: median L* of the skin, 0..100.
+        exposure: factor on a pigment's CIELAB. Skin tone and illumination cannot be separated; the square root of the lightness is a
+            compromise.
         colorful: 0..1, 0 in a gray image.
     """
 
@@ -36,16 +36,17 @@ class SkinLight:
     colorful: float
 
     def on_skin(self, lab: FloatArray) -> FloatArray:
-        """CIELAB (..., 3) of a pigment as this light shows it."""
+        """Return the CIELAB (..., 3) of a pigment under this illumination."""
         chroma = self.exposure * self.colorful
         return np.asarray(lab * np.array([self.exposure, chroma, chroma]), dtype=np.float32)
 
 
 def skin_light(image: ImageBGR, model: MorphableModel, vertices: FloatArray) -> SkinLight:
-    """Measure the light of a face on skin that faces the viewer.
+    """Measure the illumination on skin that faces the viewer.
 
     Args:
-        image: (H, W, 3) uint8 BGR. vertices: (N, 3) px.
+        image: (H, W, 3) uint8 BGR.
+        vertices: (N, 3) px.
     """
     chosen, around = _skin_samples(model)
     chosen = chosen[image_normals(vertices, around)[chosen, 2] > 0.5]
@@ -61,7 +62,7 @@ def skin_light(image: ImageBGR, model: MorphableModel, vertices: FloatArray) -> 
 
 @lru_cache(maxsize=4)
 def _skin_samples(model: MorphableModel) -> tuple[IntArray, IntArray]:
-    """Some hundred vertices spread over the front of the face, and the triangles around them."""
+    """Return some hundred vertices spread over the front of the face, and adjacent triangles."""
     front = model.mean[:, 2] > np.median(model.landmarks_of(model.mean)[:, 2]) - 0.03
     skin = np.flatnonzero(in_regions(model, _SKIN) & front)
     chosen = skin[:: max(len(skin) // _SAMPLES, 1)].astype(np.int32)

@@ -1,8 +1,7 @@
-"""Lips and brows where the image shows them.
+"""Matting of lips and brows by color.
 
-A mesh that was regressed lies a millimeter or two beside the face. So it gives a trimap (surely lip, surely not, and a band between), and in the band
-the colors decide; teeth that the mesh takes for lips are left alone in the same way. Where lips and skin hardly differ, the mesh alone
-decides.
+A regressed mesh is off by one or two millimeters. It provides a trimap (foreground, background, unknown band); colors decide in the band, which
+also excludes teeth. Where the contrast of lips and skin is low, the mesh alone decides.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from tddfa_ros.types import FloatArray
 _REACH = 3.0  # mm beyond the outline of the mesh where lips may still be
 _CORE = 1.0  # mm inside it, where their color is measured
 _RING = (-8.0, -3.5)  # mm, where the skin's color is measured
-# Millimeters inside, away from the mouth's opening, where all is lip whatever its color: highlights are white.
+# mm inside, away from the opening of the mouth, that are lip regardless of color, as highlights are white.
 _SURE = (1.5, 3.5)
-# Lightness says less than color: it is the lamp's too.
+# Lightness is weighted less than chroma: it depends on the illumination.
 _SCALE = np.array([0.35, 1.0, 1.0], np.float32)
 _CONTRAST = (3.0, 8.0)  # of lips and skin: where colors begin to count, and count fully
 _FEWEST = 12  # px
@@ -31,12 +30,14 @@ _BROW_REACH = 6.0  # mm
 def lip_matte(
     lab: FloatArray, lips: FloatArray, mouth: FloatArray, prior: FloatArray, seen: FloatArray
 ) -> FloatArray:
-    """Coverage (h, w) 0..1 of lips.
+    """Return the coverage (h, w) 0..1 of lips.
 
     Args:
         lab: (h, w, 3) CIELAB of the image.
-        lips, mouth: (h, w) mm inside the lips' outline, and outside of the inside of the mouth, as the mesh says.
-        prior: (h, w) coverage as the mesh says. seen: (h, w) 0..1, how much of a face a pixel shows.
+        lips: (h, w) signed distance to the lip contour of the mesh, mm, positive inside.
+        mouth: (h, w) signed distance to the inside of the mouth, mm, positive outside.
+        prior: (h, w) coverage by the mesh.
+        seen: (h, w) 0..1, visibility of the face.
     """
     here = seen > 0.5
     core = here & (lips > _CORE) & (mouth > _CORE)
@@ -61,12 +62,15 @@ def lip_matte(
 def brow_matte(
     lab: FloatArray, brows: FloatArray, prior: FloatArray, fill: float, px_per_mm: float
 ) -> FloatArray:
-    """Coverage (h, w) 0..1 of brows: 1 on hairs, ``fill`` on the skin between them.
+    """Return the coverage (h, w) 0..1 of brows: 1 on hairs, ``fill`` on the skin between them.
 
-    Brows move more than a mesh follows, so hairs are looked for some millimeters around; what is dark is hair.
+    Brows move more than the mesh, so dark pixels within some millimeters count as hair.
 
     Args:
-        lab: (h, w, 3) CIELAB. brows: (h, w) mm inside the brows, as the mesh says. prior: (h, w) where they may be, 0..1.
+        lab: (h, w, 3) CIELAB.
+        brows: (h, w) signed distance to the brows of the mesh, mm, positive inside.
+        prior: (h, w) 0..1, zone of possible hairs.
+        fill: 0..1, coverage of skin between hairs.
     """
     here = prior > 0.5
     if here.sum() < _FEWEST:
@@ -83,7 +87,7 @@ def brow_matte(
 
 
 def _around(values: FloatArray, weight: FloatArray, sigma: float) -> FloatArray:
-    """Mean (h, w) of what is around each pixel, by weight (h, w)."""
+    """Return the weighted mean (h, w) around each pixel, weight (h, w)."""
     total = cv2.GaussianBlur(weight, (0, 0), sigma)
     mean = cv2.GaussianBlur(values * weight, (0, 0), sigma) / np.maximum(total, 1e-4)
     return np.asarray(mean, dtype=np.float32)

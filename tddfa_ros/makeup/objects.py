@@ -1,4 +1,4 @@
-"""Objects to wear: the triangles and colors of a GLB file, as a rasterizer needs them."""
+"""Read try-on objects: triangles and colors of a GLB file."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ class Part:
     """A mesh of one material.
 
     Attributes:
-        vertices: (N, 3) m; x to the wearer's left, y up, z forward, as glTF has it.
+        vertices: (N, 3) m; x to the person's left, y up, z forward, as in glTF.
         triangles: (T, 3) int32.
         colors: (N, 4) R, G, B, opacity 0..1, multiplied with the texture.
-        uv: (N, 2) v up, and texture: (h, w, 4) R, G, B, opacity 0..1; both None where there is none.
-        transparent: something can be seen through it.
+        uv: (N, 2), v up; None without texture.
+        texture: (h, w, 4) R, G, B, opacity 0..1; None without texture.
+        transparent: whether any opacity is below 1.
     """
 
     vertices: FloatArray
@@ -41,13 +42,13 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class TryOnObject:
-    """An object of one or more parts."""
+    """A try-on object of one or more parts."""
 
     parts: tuple[Part, ...]
 
     @property
     def size(self) -> FloatArray:
-        """(3,) width, height, depth, mm."""
+        """Width, height and depth (3,), mm."""
         vertices = np.concatenate([part.vertices for part in self.parts])
         return np.asarray(1000 * np.ptp(vertices, axis=0), dtype=np.float32)
 
@@ -56,34 +57,34 @@ def read_object(path: Path) -> TryOnObject:
     """Read a GLB or glTF file: geometry in meters, base colors, vertex colors, base color textures.
 
     Raises:
-        ModelError: the file is missing, is no such file, or holds no triangles. TddfaError: trimesh is not installed.
+        ModelError: the file is missing, is not glTF, or has no triangles. TddfaError: trimesh is not installed.
     """
     if path.suffix.lower() not in _SUFFIXES:
-        raise ModelError(f"an object is a .glb or .gltf file, not {path.name}")
+        raise ModelError(f"an object must be a .glb or .gltf file, not {path.name}")
     if not path.is_file():
         raise ModelError(f"the object {path} does not exist")
     trimesh = package("trimesh", PURPOSE)
     try:
         scene = trimesh.load(path, force="scene", process=False)
-    except Exception as error:  # every reader has its own
+    except Exception as error:  # readers raise different types
         raise ModelError(f"{path} is not a GLB file that can be read: {error}") from error
     return object_of_scene(scene, str(path))
 
 
 def object_of_scene(scene: Any, name: str) -> TryOnObject:
-    """An object out of a ``trimesh.Scene``, its transforms applied.
+    """Convert a ``trimesh.Scene`` with its transforms to an object.
 
     Raises:
-        ModelError: it holds no triangles, or too many, or numbers that are none; ``name`` begins the sentence.
+        ModelError: no triangles, too many, or vertices that are not finite; ``name`` starts the message.
     """
     meshes = [mesh for mesh in scene.dump() if len(getattr(mesh, "faces", ())) > 0]
     if not meshes:
-        raise ModelError(f"{name} holds no triangles")
+        raise ModelError(f"{name} has no triangles")
     if sum(len(mesh.faces) for mesh in meshes) > _MOST:
         raise ModelError(f"{name} has more than {_MOST:,} triangles")
     parts = tuple(_part(mesh) for mesh in meshes)
     if not all(np.isfinite(part.vertices).all() for part in parts):
-        raise ModelError(f"{name} holds vertices that are NaN or infinite")
+        raise ModelError(f"{name} has vertices that are not finite")
     return TryOnObject(parts)
 
 
@@ -127,7 +128,7 @@ def _part(mesh: Any) -> Part:
 
 
 def _factor(material: Any) -> NDArray[np.float32]:
-    """Base color (4,) 0..1 of a PBR or a simple material."""
+    """Return the base color (4,) 0..1 of a PBR or simple material."""
     factor = getattr(material, "baseColorFactor", None)
     if factor is None and not hasattr(material, "baseColorTexture"):
         factor = getattr(material, "diffuse", None)

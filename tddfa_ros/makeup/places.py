@@ -1,4 +1,4 @@
-"""Named places on a head: where stickers are put and objects are anchored."""
+"""Named places on a head for stickers and try-on objects."""
 
 from __future__ import annotations
 
@@ -21,47 +21,47 @@ _EAR_ROOT = 0.006  # m, from an ear's top down to where the temples of glasses r
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A point that moves with the surface: (3,) vertices and (3,) weights, sum 1."""
+    """A point on the surface: (3,) vertices and (3,) barycentric weights."""
 
     corners: NDArray[np.int32]
     weights: FloatArray
 
     def on(self, values: FloatArray) -> FloatArray:
-        """The values (C,) that the vertices' values (N, C) have at this place, such as its position."""
+        """Interpolate vertex values (N, C), such as positions, at this place: (C,)."""
         return np.asarray(self.weights @ values[self.corners], dtype=np.float32)
 
 
 def place_names() -> tuple[str, ...]:
-    """All places; left and right are the person's own."""
+    """Return all places; left and right are the person's own."""
     return tuple(_PLACES)
 
 
 def check_place(name: str) -> None:
-    """Raise ConfigError unless there is a place of that name."""
+    """Raise ConfigError if the place is unknown."""
     if name not in _PLACES:
-        raise ConfigError(f"there is no place '{name}' on a head: known are {', '.join(_PLACES)}")
+        raise ConfigError(f"unknown place '{name}' on a head: known are {', '.join(_PLACES)}")
 
 
 @lru_cache(maxsize=64)
 def find_place(model: MorphableModel, name: str) -> Place:
-    """A place by its name.
+    """Find a place by name.
 
     Raises:
-        ConfigError: there is no such place. ModelError: this model does not reach as far as there.
+        ConfigError: the place is unknown. ModelError: the model does not include it.
     """
     check_place(name)
     return nearest_place(model, _PLACES[name](model, model.landmarks_of(model.mean)))
 
 
 def nearest_place(model: MorphableModel, point: FloatArray) -> Place:
-    """The point of the mean head's skin that is about nearest to a point (3,), m, model frame."""
+    """Return the approximately nearest point on the skin of the mean head to a point (3,), m, model frame."""
     skin = ~in_regions(model, _HIDDEN)
     away = np.where(skin, np.linalg.norm(model.mean - point, axis=1), np.inf)
     near = np.argpartition(away, _NEIGHBORS)[:_NEIGHBORS]
     triangles = model.triangles[np.isin(model.triangles, near).any(axis=1)]
     triangles = triangles[skin[triangles].all(axis=1)]
     if len(triangles) == 0:
-        raise ModelError(f"{model.name} has no skin to put anything on")
+        raise ModelError(f"{model.name} has no skin to place anything on")
     a, b, c = (model.mean[triangles[:, i]].astype(np.float64) for i in range(3))
     weights = _barycentric(point.astype(np.float64), a, b, c)
     found = np.einsum("tc,tcx->tx", weights, np.stack([a, b, c], axis=1))
@@ -75,7 +75,7 @@ def _barycentric(
     b: NDArray[np.float64],
     c: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Weights (t, 3) of p's projection to the planes of triangles, cut off at their borders."""
+    """Return barycentric weights (t, 3) of the projection of p to the planes of triangles, clipped to them."""
     ab, ac, ap = b - a, c - a, p - a
     d00, d01, d11 = (np.einsum("tx,tx->t", u, v) for u, v in ((ab, ab), (ab, ac), (ac, ac)))
     d20, d21 = (np.einsum("tx,tx->t", ap, v) for v in (ab, ac))
@@ -89,7 +89,7 @@ _Target = Callable[[MorphableModel, FloatArray], FloatArray]
 
 
 def _mix(*shares: tuple[int, float]) -> _Target:
-    """A mixture of landmarks."""
+    """Return a place as a mixture of landmarks."""
 
     def target(_: MorphableModel, landmarks: FloatArray) -> FloatArray:
         return np.asarray(sum(share * landmarks[i] for i, share in shares), dtype=np.float32)
@@ -102,7 +102,7 @@ def _mean(first: int, last: int) -> _Target:
 
 
 def _forehead(model: MorphableModel, landmarks: FloatArray) -> FloatArray:
-    """On the middle line, as far above the brows as the nose's tip is below the sellion."""
+    """Return the place on the midline as far above the brows as the tip of the nose is below the sellion."""
     y = (landmarks[21, 1] + landmarks[22, 1]) / 2 + landmarks[27, 1] - landmarks[30, 1]
     return _foremost(model, 0.0, float(y))
 
@@ -119,7 +119,7 @@ def _cheek(side: int) -> _Target:
 
 
 def _foremost(model: MorphableModel, x: float, y: float) -> FloatArray:
-    """The point of the front of the face at (x, y), m."""
+    """Return the foremost point of the face at (x, y), m."""
     front = (model.mean[:, 2] > np.median(model.mean[:, 2])) & ~in_regions(model, _HIDDEN)
     away = np.hypot(model.mean[:, 0] - x, model.mean[:, 1] - y)
     z = model.mean[np.where(front, away, np.inf).argmin(), 2]
@@ -142,7 +142,7 @@ def _ear(side: int) -> _Target:
 
 def _head_top(model: MorphableModel, _: FloatArray) -> FloatArray:
     if not in_regions(model, ("scalp",)).any():
-        raise ModelError(f"{model.name} has no scalp, so nothing can be put on the top of its head")
+        raise ModelError(f"{model.name} has no scalp, so nothing can be placed on top of the head")
     middle = np.abs(model.mean[:, 0]) < 0.01
     return model.mean[np.where(middle, model.mean[:, 1], -np.inf).argmax()] * np.array(
         [0, 1, 1], np.float32

@@ -11,19 +11,19 @@ from tddfa_ros.makeup.color import parse_color
 from tddfa_ros.schema import option
 
 UV_SQUARE = "uv"
-"""The place of a sticker that is a texture of the whole model: its image fills the UV square."""
+"""Place of a sticker whose image is a texture of the whole UV square."""
 
 _LARGEST_STICKER = 500.0  # mm
 
 
 @dataclass(frozen=True)
 class Pigment:
-    """One kind of makeup. ``opacity`` 0 = none.
+    """One kind of makeup; ``opacity`` 0 = not applied.
 
     Attributes:
-        color: ``#rrggbb``, as it looks on a well lit face.
+        color: ``#rrggbb``, on a well lit face.
         opacity: 0..1, at the middle of its region.
-        softness: 0..1, how wide the edge of the region is.
+        softness: 0..1, width of the region's edge.
     """
 
     color: str = option("#000000", "sRGB, #rrggbb")
@@ -45,7 +45,7 @@ class Pigment:
 
 @dataclass(frozen=True)
 class Lipstick(Pigment):
-    """On both lips. ``gloss`` 0..1 strengthens the highlights that the image shows on them."""
+    """On both lips. ``gloss`` 0..1 amplifies highlights in the image."""
 
     color: str = option("#b5394a", "sRGB, #rrggbb")
     softness: float = option(0.3, "of the edge, 0..1", minimum=0.0, maximum=1.0)
@@ -54,7 +54,7 @@ class Lipstick(Pigment):
 
 @dataclass(frozen=True)
 class Blush(Pigment):
-    """On the cheeks, from their apples towards the ears."""
+    """On the cheeks, from their centers towards the ears."""
 
     color: str = option("#d9606a", "sRGB, #rrggbb")
 
@@ -76,13 +76,14 @@ class BrowTint(Pigment):
 
 @dataclass(frozen=True)
 class Sticker:
-    """An image with transparency on the skin.
+    """An image on the skin.
 
     Attributes:
-        image: file; its alpha channel says where it is transparent, without one it is opaque.
+        image: image file, opaque unless it has an alpha channel.
         place: a named place (``tddfa_ros.makeup.places``), ``u,v`` of the model's texture coordinates (0..1, v up), or ``uv``: the
-            image is a texture of the whole UV square, and ``size`` and ``rotate`` mean nothing.
-        size: width, mm. rotate: degrees, counter-clockwise as the viewer of the face sees it.
+            image is a texture of the whole UV square, and ``size`` and ``rotate`` are ignored.
+        size: width, mm.
+        rotate: degrees, counter-clockwise for the viewer.
         opacity: 0..1.
     """
 
@@ -110,7 +111,7 @@ class MakeupPreset:
 
 
 def check_range(name: str, value: object, low: float, high: float) -> None:
-    """Raise ConfigError unless ``value`` is a number from ``low`` to ``high``."""
+    """Raise ConfigError if ``value`` is not a number from ``low`` to ``high``."""
     number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
     if not low <= number <= high:
         raise ConfigError(f"{name} must be {low:g} to {high:g}, not {value!r}")

@@ -14,7 +14,7 @@ from tddfa_ros.schema import from_dict, read_yaml
 
 _STICKER_KEYS = ("image", "place", "size", "rotate", "opacity")
 _SUFFIXES = (".yaml", ".yml")
-_OPACITY = 0.6  # of a part that is named without one
+_OPACITY = 0.6  # default of a part in a file
 
 
 def presets_folder() -> Path:
@@ -32,10 +32,10 @@ def load_preset(name_or_file: str | Path, changes: Sequence[str] = ()) -> Makeup
 
     Args:
         name_or_file: one of :func:`preset_names`, or a YAML file. Images of stickers are searched beside the file.
-        changes: texts such as ``lipstick.color=#b0303a``, which replace what the file says.
+        changes: changed values, such as ``lipstick.color=#b0303a``.
 
     Raises:
-        ConfigError: there is no such preset, the file holds an unknown or impossible value, or an image is missing.
+        ConfigError: the preset is unknown, the file has an unknown key or invalid value, or an image is missing.
     """
     path = _file_of(name_or_file)
     return preset_from_dict(read_yaml(path), path.parent, changes)
@@ -47,7 +47,7 @@ def preset_from_dict(
     """Build a preset from mappings as in a YAML file; ``folder`` holds the images of stickers.
 
     Raises:
-        ConfigError: an unknown key, an impossible value, or a missing image.
+        ConfigError: unknown key, invalid value, or missing image.
     """
     merged = _with_changes(values, changes)
     listed = merged.pop("stickers", None) or ()
@@ -89,7 +89,7 @@ def _with_changes(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str
             )
         stage = merged.get(part) or {}
         if part == "stickers" or not isinstance(stage, Mapping):
-            raise ConfigError(f"'{text}' cannot be set: {part} is changed in a file only")
+            raise ConfigError(f"'{text}' cannot be set: {part} can only be changed in a file")
         try:
             parsed = value if key == "color" else yaml.safe_load(value)
         except yaml.YAMLError as error:

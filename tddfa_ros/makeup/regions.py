@@ -1,8 +1,7 @@
-"""Where makeup goes, on the mesh: fields at the vertices of a model, computed once, interpolated over pixels when it is drawn.
+"""Regions of makeup as fields at the vertices of a model, computed once and interpolated over pixels.
 
-Left and right are alike. All that is needed are the 68 landmarks of the mean head and, of the model's regions, those that are never painted
-(inside of the mouth, eyeballs), so models of other makers work too. Lips are what lies inside the outline of their landmarks: the regions of a
-model end at its vertices, an outline runs between them."""
+Fields are symmetric. They need the 68 landmarks of the mean head and the regions that are never painted (inside of the mouth, eyeballs), so other
+morphable models work too. Lips are bounded by the contour of their landmarks, which is finer than the vertices of a region."""
 
 from __future__ import annotations
 
@@ -24,10 +23,10 @@ _SAMPLES = 9  # points along the border in one triangle
 
 
 def signed_distance(model: SurfaceModel, inside: NDArray[np.bool_]) -> FloatArray:
-    """Distance (N,) mm on the mean head of each vertex from the border of ``inside`` (N,); negative outside.
+    """Return the signed distance (N,), mm on the mean head, of each vertex to the border of ``inside`` (N,); negative outside.
 
-    The border runs through the middle of the edges between a vertex inside and one outside. Interpolated over triangles the distance is
-    smooth, so that a threshold of it draws a finer line than the vertices alone could.
+    The border passes through the midpoints of edges between inside and outside. Interpolated over triangles the distance is smooth, so that
+    thresholds of it give finer lines than the vertices alone.
     """
     border = _border(model, inside)
     sign = np.where(inside, 1.0, -1.0)
@@ -38,13 +37,13 @@ def signed_distance(model: SurfaceModel, inside: NDArray[np.bool_]) -> FloatArra
 
 
 def _border(model: SurfaceModel, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Points (k, 3) mm, close together, on the lines that cut triangles with corners on both sides."""
+    """Return dense points (k, 3), mm, on the lines that cut triangles with vertices on both sides."""
     count = inside[model.triangles].sum(axis=1)
     cut = model.triangles[(count == 1) | (count == 2)]
     if len(cut) == 0:
         return np.zeros((0, 3))
     flags = inside[cut]
-    # The corner that is alone on its side, and the two others.
+    # The single corner on one side, and the two others.
     alone = np.where(flags.sum(axis=1) == 1, flags.argmax(axis=1), (~flags).argmax(axis=1))
     rows = np.arange(len(cut))
     a, b, c = (1000 * model.mean[cut[rows, (alone + i) % 3]].astype(np.float64) for i in range(3))
@@ -54,7 +53,7 @@ def _border(model: SurfaceModel, inside: NDArray[np.bool_]) -> NDArray[np.float6
 
 
 def smoothstep(values: RealArray, low: float, high: float) -> FloatArray:
-    """0 below ``low``, 1 above ``high``, with a smooth slope between; float32."""
+    """Return a smooth step from 0 at ``low`` to 1 at ``high``, float32."""
     x = np.subtract(values, low, dtype=np.float32)
     x *= np.float32(1 / max(high - low, 1e-6))
     x = np.clip(x, 0, 1)
@@ -65,7 +64,7 @@ _STEPS = 24  # points between two landmarks
 
 
 def inside_outline(points: FloatArray, corners: RealArray) -> FloatArray:
-    """Distance (k,) of points (k, 2) from a closed smooth line through ``corners`` (n, 2), in their unit; negative outside."""
+    """Return the signed distance (k,) of points (k, 2) to a closed smooth curve through ``corners`` (n, 2); negative outside."""
     line = _spline(np.concatenate([corners, corners[:1]]), closed=True)
     away, _ = cKDTree(line).query(points)
     contour = line.astype(np.float32).reshape(-1, 1, 2)
@@ -80,10 +79,12 @@ def inside_outline(points: FloatArray, corners: RealArray) -> FloatArray:
 def inside_stroke(
     points: FloatArray, middle: FloatArray, half_widths: tuple[float, ...]
 ) -> FloatArray:
-    """Distance (k,) of points (k, 3) from the border of a stroke, negative outside.
+    """Return the signed distance (k,) of points (k, 3) to the border of a stroke; negative outside.
 
     Args:
-        middle: (n, 3), a line through its middle. half_widths: n of them.
+        points: (k, 3).
+        middle: (n, 3) center line.
+        half_widths: half width at each of the n points.
     """
     line = _spline(np.column_stack([middle, half_widths]), closed=False)
     away, nearest = cKDTree(line[:, :3]).query(points)
@@ -91,9 +92,9 @@ def inside_stroke(
 
 
 def _spline(points: RealArray, closed: bool) -> DoubleArray:
-    """Points close together on the curve through points (n, d), its parameter the length of their chords to the power of 1/2.
+    """Sample a centripetal cubic spline through points (n, d) densely.
 
-    Such "centripetal" parameters keep a cubic from forming loops: Yuksel et al., "Parameterization and Applications of Catmull-Rom
+    The centripetal parametrization avoids loops: Yuksel et al., "Parameterization and Applications of Catmull-Rom
     Curves" (Computer-Aided Design 43, 2011).
     """
     points = np.asarray(points, dtype=np.float64)
@@ -110,14 +111,14 @@ _FAR = 100.0
 # Landmarks of the two sides: the person's right, then left; each from the outer end inwards.
 _LIP_OUTLINE = tuple(range(48, 60))
 _LOWER_LIP = np.array([0, 0, 0, 0, 0, 0, 0, 0.8, 1.6, 2.0, 1.6, 0.8], np.float32)
-"""Millimeters that the lower lip reaches below its landmarks, which iBUG's annotators set on the full of it."""
+"""Extent of the lower lip below its landmarks, mm: iBUG annotations are inside the lip."""
 _UPPER_LIDS = ((36, 37, 38, 39), (45, 44, 43, 42))
 _BROW_LINES = ((17, 18, 19, 20, 21), (26, 25, 24, 23, 22))
 _JAW_ENDS = (0, 16)
 _NOSE_TIP = 30
 
 _BROW_HALF_WIDTHS = (2.2, 3.6, 4.4, 4.8, 4.2)  # mm, along its landmarks, from the outer end
-_FRONT = 45.0  # mm; what lies farther behind the nose's tip than the eyes by this is not the face
+_FRONT = 45.0  # mm; depth behind the eyes up to which vertices are face
 _LID_EDGE = (-0.5, 1.0)  # mm above the rim of the lid: where eye shadow begins
 _WING = (
     9.0,
@@ -133,13 +134,13 @@ class FaceFields:
     """Fields at the N vertices of a model.
 
     Attributes:
-        lips: mm inside the outer border of the lips and what lies between them, negative on skin.
-        mouth: mm outside of the inside of the mouth, negative in it.
-        brows: mm inside the border of the brows, negative outside.
-        lids: (N, 2) mm above the rim of the upper lid, and the share of the way from there to the brow; -1 where there is none.
-        lid_sides: 0..1, falls off beyond both corners of the eye.
-        cheeks: distance from the middle of the blush, 1 = its end.
-        paintable: bool, skin: not the inside of the mouth, not an eyeball.
+        lips: signed distance to the outer lip contour, mm, positive inside.
+        mouth: signed distance to the inside of the mouth, mm, positive outside.
+        brows: signed distance to the brows, mm, positive inside.
+        lids: (N, 2) height above the upper lid margin, mm, and relative to the brow; -1 = undefined.
+        lid_sides: 0..1, falling off beyond both corners of the eye.
+        cheeks: distance to the center of the blush, 1 = its end.
+        paintable: bool, skin without the inside of the mouth and eyeballs.
     """
 
     lips: FloatArray
@@ -152,14 +153,14 @@ class FaceFields:
 
     @property
     def stacked(self) -> FloatArray:
-        """(N, 7) in the order of the attributes, but ``paintable``."""
+        """Fields (N, 7) in the order of the attributes, without ``paintable``."""
         columns = (self.lips, self.mouth, self.brows, self.lids, self.lid_sides, self.cheeks)
         return np.ascontiguousarray(np.column_stack(columns), dtype=np.float32)
 
 
 @lru_cache(maxsize=4)
 def face_fields(model: MorphableModel) -> FaceFields:
-    """The fields of a model, computed once."""
+    """Return the fields of a model, cached."""
     inside = in_regions(model, INSIDE_MOUTH)
     points = 1000 * model.mean
     landmarks = 1000 * model.landmarks_of(model.mean)
@@ -184,7 +185,7 @@ def face_fields(model: MorphableModel) -> FaceFields:
 def _above_lid(
     points: FloatArray, landmarks: FloatArray, side: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Height above the upper lid, mm and relative to the brow (k, 2), and the fall-off at the corners (k,), seen from the front."""
+    """Return the height above the upper lid, mm and relative to the brow (k, 2), and the fall-off at the corners (k,), in frontal view."""
     outward = np.abs(points[:, 0])
     lid = landmarks[list(_UPPER_LIDS[side])]
     reach, rise = _WING
@@ -204,7 +205,7 @@ def _above_lid(
 
 
 def _from_cheek(points: FloatArray, landmarks: FloatArray, side: int) -> FloatArray:
-    """Distance (k,) from the middle of the blush, in units of its half axes: longer towards the ear than towards the nose."""
+    """Return the distance (k,) to the center of the blush in its half axes, which are longer towards the ear."""
     eye, jaw = landmarks[_UPPER_LIDS[side][0]], landmarks[_JAW_ENDS[side]]
     target = np.array([eye[0], (landmarks[_NOSE_TIP, 1] + eye[1]) / 2 - 11])
     near = points[:, 2] > eye[2] - 30
@@ -219,7 +220,7 @@ def _from_cheek(points: FloatArray, landmarks: FloatArray, side: int) -> FloatAr
 
 
 def _smooth_curve(x: FloatArray, y: FloatArray, at: FloatArray) -> FloatArray:
-    """A curve without overshoot through points with rising x, evaluated; constant beyond the ends."""
+    """Evaluate a monotone curve through points with increasing x; constant beyond the ends."""
     from scipy.interpolate import PchipInterpolator
 
     curve = PchipInterpolator(x, y)

@@ -1,6 +1,6 @@
-"""Objects made by a few lines of geometry: a pair of glasses and a hat, to try things with.
+"""Sample try-on objects from procedural geometry: glasses and a hat.
 
-Their sizes are those of an adult's head; the origin of the glasses lies on the bridge of the nose, that of the hat on the top of the head.
+Sizes fit an adult head; the origin of the glasses is the bridge of the nose, that of the hat the top of the head.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ _RIM = 1.6  # mm, radius of the frame
 
 
 def sample_names() -> tuple[str, ...]:
-    """Names of the sample objects."""
+    """Return the names of the sample objects."""
     return tuple(_SAMPLES)
 
 
 def sample_anchor(name: str) -> str:
-    """The place on the head that a sample is made for."""
+    """Return the place on the head of a sample."""
     return _SAMPLES[name][1]
 
 
 def sample_object(name: str) -> TryOnObject:
-    """A sample object. ConfigError when there is none of that name, TddfaError when trimesh is not installed."""
+    """Build a sample object.
+
+    Raises:
+        ConfigError: the sample is unknown. TddfaError: trimesh is not installed.
+    """
     return object_of_scene(_scene(name), name)
 
 
@@ -41,7 +45,7 @@ def write_sample(name: str, path: Path) -> Path:
     """Write a sample object as a GLB file.
 
     Raises:
-        ConfigError: there is no such sample. TddfaError: the file cannot be written, or trimesh is not installed.
+        ConfigError: the sample is unknown. TddfaError: the file cannot be written, or trimesh is not installed.
     """
     content = _scene(name).export(file_type="glb")
     with writing(path):
@@ -51,12 +55,12 @@ def write_sample(name: str, path: Path) -> Path:
 
 def _scene(name: str) -> Any:
     if name not in _SAMPLES:
-        raise ConfigError(f"there is no sample '{name}': known are {', '.join(_SAMPLES)}")
+        raise ConfigError(f"unknown sample '{name}': known are {', '.join(_SAMPLES)}")
     return _SAMPLES[name][0](package("trimesh", PURPOSE))
 
 
 def _glasses(trimesh: Any) -> Any:
-    """140 mm wide: two rims with lenses, a bridge, and temples that bend down behind the ears. Millimeters until the end."""
+    """Build glasses 140 mm wide: two rims with lenses, a bridge, and temples that bend behind the ears."""
     scene = trimesh.Scene()
     frame = []
     for side in (-1.0, 1.0):
@@ -78,7 +82,7 @@ def _glasses(trimesh: Any) -> Any:
 
 
 def _rim(side: float) -> DoubleArray:
-    """Points (k, 3) of one rim: a superellipse, a little wider above, wrapped around the face."""
+    """Return points (k, 3) of one rim: a superellipse, slightly wider at the top, curved around the face."""
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     c, s = np.cos(angle), np.sin(angle)
     x = 25.5 * np.sign(c) * np.abs(c) ** 0.72
@@ -89,7 +93,7 @@ def _rim(side: float) -> DoubleArray:
 
 
 def _hat(trimesh: Any) -> Any:
-    """A felt hat with a band: a profile turned about an ellipse that goes around a head of 58 cm and its hair."""
+    """Build a felt hat with a band: a profile revolved around an ellipse for a head circumference of 58 cm and hair."""
     profile = [
         *((0.97, 0.0, _FELT), (1.25, 0.5, _FELT), (1.46, 6.0, _FELT), (1.48, 8.0, _FELT)),
         *((1.45, 9.0, _FELT), (1.25, 4.0, _FELT), (1.02, 3.5, _FELT), (1.025, 4.0, _BAND)),
@@ -112,11 +116,11 @@ def _hat(trimesh: Any) -> Any:
 
 
 def _tube(path: DoubleArray, radius: float, closed: bool) -> tuple[DoubleArray, IntArray]:
-    """A tube around a path (k, 3): vertices and triangles, open at its ends."""
+    """Return vertices and triangles of an open tube around a path (k, 3)."""
     around = np.roll(path, -1, axis=0) - np.roll(path, 1, axis=0)
     ahead = around if closed else np.gradient(path, axis=0)
     ahead = ahead / np.linalg.norm(ahead, axis=1, keepdims=True)
-    # Perpendiculars that turn as little as the path does: each is the one before, made perpendicular again.
+    # Rotation-minimizing normals: each is the previous one, orthogonalized.
     side = np.zeros_like(path)
     last = np.cross(ahead[0], [0.3, 0.9, 0.32])
     for i, direction in enumerate(ahead):
@@ -133,7 +137,7 @@ def _tube(path: DoubleArray, radius: float, closed: bool) -> tuple[DoubleArray, 
 
 
 def _grid(rings: int, sides: int) -> IntArray:
-    """Triangles between neighboring rings of ``sides`` vertices."""
+    """Return triangles between adjacent rings of ``sides`` vertices."""
     j, i = np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing="ij")
     a, b = (j * sides + i).ravel(), (j * sides + (i + 1) % sides).ravel()
     c, d = a + sides, b + sides
@@ -141,7 +145,7 @@ def _grid(rings: int, sides: int) -> IntArray:
 
 
 def _resampled(path: DoubleArray, steps: int = 8) -> DoubleArray:
-    """A smooth curve through points (k, 3)."""
+    """Resample a smooth curve through points (k, 3)."""
     from scipy.interpolate import PchipInterpolator
 
     at = np.arange(len(path))
@@ -156,7 +160,7 @@ def _add(
     color: tuple[int, ...],
     name: str,
 ) -> None:
-    """Add millimeters as meters, of one color."""
+    """Add a mesh in mm, of one color, to a scene in m."""
     material = trimesh.visual.material.PBRMaterial(
         baseColorFactor=color,
         alphaMode="BLEND" if color[3] < 255 else "OPAQUE",

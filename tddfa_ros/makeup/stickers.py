@@ -1,4 +1,4 @@
-"""Images on the skin: where each point of a face lies in a sticker, through the model's texture coordinates."""
+"""Stickers: images mapped to the skin through the UV coordinates of the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlacedSticker:
     """A sticker on a model.
 
     Attributes:
-        coordinates: (N, 2) of each vertex in the sticker: 0..1 from its left to its right, and from its top to its bottom.
+        coordinates: (N, 2) position of each vertex in the sticker: 0..1 from left to right and from top to bottom.
         image: (h, w, 4) float32: B, G, R 0..255 times alpha, and alpha 0..1.
         opacity: 0..1.
     """
@@ -33,7 +33,7 @@ class PlacedSticker:
     opacity: float
 
     def sample(self, coordinates: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Colors (h, w, 3) BGR and opacity (h, w) at interpolated ``coordinates`` (h, w, 2)."""
+        """Sample colors (h, w, 3) BGR and opacity (h, w) at ``coordinates`` (h, w, 2)."""
         image = self._of_size(coordinates)
         height, width = image.shape[:2]
         x = coordinates[..., 0] * np.float32(width) - np.float32(0.5)
@@ -44,7 +44,7 @@ class PlacedSticker:
         return color.astype(np.float32), np.asarray(alpha * self.opacity, dtype=np.float32)
 
     def _of_size(self, coordinates: FloatArray) -> FloatArray:
-        """The image, shrunk to about the resolution at which it is drawn, so that its details do not flicker."""
+        """Return the image downscaled to about the drawn resolution, against aliasing."""
         steps = [np.abs(np.diff(coordinates, axis=axis)).max(axis=2) for axis in (0, 1)]
         inside = (np.abs(coordinates - 0.5) < 0.5).all(axis=2)
         used = np.concatenate([steps[0][inside[1:]], steps[1][inside[:, 1:]]])
@@ -59,10 +59,10 @@ class PlacedSticker:
 
 
 def place_sticker(model: MorphableModel, sticker: Sticker) -> PlacedSticker:
-    """Put a sticker on a model.
+    """Place a sticker on a model.
 
     Raises:
-        ConfigError: its place is unknown. ImageError: its image cannot be read. ModelError: the model has no texture coordinates.
+        ConfigError: the place is unknown. ImageError: the image cannot be read. ModelError: the model has no texture coordinates.
     """
     if len(model.uv) != model.vertex_count:
         raise ModelError(f"{model.name} has no texture coordinates, which stickers need")
@@ -78,14 +78,18 @@ def place_sticker(model: MorphableModel, sticker: Sticker) -> PlacedSticker:
 
 
 def read_with_alpha(sticker: Sticker) -> FloatArray:
-    """The image of a sticker; see :class:`PlacedSticker`. ImageError when it cannot be read."""
+    """Read the image of a sticker; see :class:`PlacedSticker`.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
     try:
         content = np.frombuffer(sticker.image.read_bytes(), np.uint8)
     except OSError as error:
         raise ImageError(f"{sticker.image} cannot be read: {error.strerror}") from error
     read = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
     if read is None or read.dtype != np.uint8:
-        raise ImageError(f"{sticker.image} is not an image of 8 bits that can be read")
+        raise ImageError(f"{sticker.image} is not a readable 8-bit image")
     if max(read.shape[:2]) > _LARGEST:
         raise ImageError(f"{sticker.image} is larger than {_LARGEST} px")
     if read.ndim == 2:
@@ -105,7 +109,7 @@ def _place(model: MorphableModel, text: str) -> Place:
     except ValueError:
         known = ", ".join((*place_names(), UV_SQUARE))
         raise ConfigError(
-            f"a sticker's place is a name ({known}) or u,v in the UV square, not '{text}'"
+            f"the place of a sticker must be a name ({known}) or u,v in the UV square, not '{text}'"
         ) from None
     corners = model.uv[model.triangles].astype(np.float64)
     point = np.broadcast_to(np.array([u, v]), corners[:, 0].shape)
@@ -119,24 +123,24 @@ def _place(model: MorphableModel, text: str) -> Place:
         weights = np.stack(parts, axis=1) / whole[:, None]
     inside = np.flatnonzero((weights >= -1e-9).all(axis=1))
     if len(inside) == 0:
-        raise ConfigError(f"there is no surface at u,v = {text} of {model.name}")
+        raise ConfigError(f"{model.name} has no surface at u,v = {text}")
     return Place(model.triangles[inside[0]], weights[inside[0]].astype(np.float32))
 
 
 def _area(corners: DoubleArray) -> DoubleArray:
-    """Signed area (t,), doubled, of triangles with corners (t, 3, 2)."""
+    """Return twice the signed area (t,) of triangles (t, 3, 2)."""
     (ax, ay), (bx, by) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
     return np.asarray(ax * by - ay * bx)
 
 
 def _millimeters(model: MorphableModel, place: Place, rotate: float) -> FloatArray:
-    """Place (N, 2) of each vertex in the texture, right and up from ``place``, in mm as the skin has them there.
+    """Return the UV position (N, 2) of each vertex relative to ``place``, right and up, scaled to mm on the skin there.
 
-    Near the place the texture coordinates are an affine function of the position in the tangent plane; its inverse is used everywhere.
+    Near the place, UV coordinates are an affine function of the position in the tangent plane; its inverse is used everywhere.
     """
     middle, uv = place.on(model.mean), place.on(model.uv)
     near = np.linalg.norm(model.mean - middle, axis=1) < _PATCH
-    near &= np.linalg.norm(model.uv - uv, axis=1) < 0.15  # not the back of another island
+    near &= np.linalg.norm(model.uv - uv, axis=1) < 0.15  # not on another UV island
     a, b, c = model.mean[place.corners]
     normal = np.cross(b - a, c - a)
     normal /= np.linalg.norm(normal)

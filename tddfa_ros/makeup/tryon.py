@@ -1,4 +1,4 @@
-"""Virtual try-on: an object fixed to a place on the head, drawn where the head does not hide it."""
+"""Virtual try-on: draw an object fixed to the head, with occlusion by the head."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _SHADOW_ABOVE = 0.02  # m that the window is larger than the object, for its sha
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an object sits.
+    """Placement of an object on the head.
 
     Attributes:
-        anchor: a place of ``tddfa_ros.makeup.places``; the object's origin is put there.
-        offset: mm to the wearer's left, up, forward.
+        anchor: place of the object's origin; see ``tddfa_ros.makeup.places``.
+        offset: mm to the person's left, up, forward.
         scale: factor on the object's own size (glTF's unit is the meter).
-        rotation: roll, pitch, yaw in degrees, relative to the head and with the signs of a head's own angles.
+        rotation: roll, pitch, yaw in degrees, relative to the head, with the sign convention of head angles.
         shadow: 0..1, darkness of the soft shadow on the skin.
 
     Raises:
@@ -61,19 +61,19 @@ class Placement:
 
 
 class TryOn:
-    """Puts an object on heads; made once, used for every image.
+    """Draw an object on heads; construct once, call per image.
 
     Args:
-        model: of the faces.
-        worn: the object.
-        placement: where it sits.
+        model: morphable model of the faces.
+        item: the object.
+        placement: its placement.
 
     Raises:
-        ConfigError: there is no such place. ModelError: the model does not reach as far as there.
+        ConfigError: the place is unknown. ModelError: the model does not include it.
     """
 
     def __init__(
-        self, model: MorphableModel, worn: TryOnObject, placement: Placement | None = None
+        self, model: MorphableModel, item: TryOnObject, placement: Placement | None = None
     ) -> None:
         self.model = model
         self.placement = placement or Placement()
@@ -81,8 +81,8 @@ class TryOn:
         roll, pitch, yaw = self.placement.rotation
         turn = rotation_from_yaw_pitch_roll(np.array([yaw, pitch, roll])) * self.placement.scale
         shift = np.array(self.placement.offset) / 1000
-        solid = [part for part in worn.parts if not part.transparent]
-        clear = [part for part in worn.parts if part.transparent]
+        solid = [part for part in item.parts if not part.transparent]
+        clear = [part for part in item.parts if part.transparent]
         self._parts = (*solid, *clear)
         placed = [part.vertices.astype(np.float64) @ turn.T + shift for part in self._parts]
         self._vertices = np.concatenate(placed).astype(np.float32)
@@ -94,22 +94,23 @@ class TryOn:
         self._triangles: IntArray = np.concatenate(triangles).astype(np.int32)
         counts = [len(part.triangles) for part in self._parts]
         self._first_triangle = np.cumsum([0, *counts[:-1]])
-        self._looks = np.concatenate([_looks_of(part) for part in self._parts])
+        self._appearance = np.concatenate([_appearance_of(part) for part in self._parts])
         self._solid_count = sum(counts[: len(solid)])
         self._normals = vertex_normals(self._vertices, self._triangles)
 
     def points(self, face: Face) -> FloatArray:
-        """(N, 3) image px of the object's vertices on a face, solid parts first; z in px as of ``face.vertices``."""
+        """Return the object's vertices on a face (N, 3), image px, opaque parts first; z as in ``face.vertices``."""
         return to_image(self._vertices + self._anchor.on(face.head), face.pose, face.roi)
 
     def apply(self, image: ImageBGR, faces: Face | Sequence[Face]) -> ImageBGR:
-        """A copy of the image in which the faces wear the object.
+        """Return a copy of the image with the object on every face.
 
         Args:
-            image: (H, W, 3) uint8 BGR. faces: found in it, of this model; a smaller one counts as farther away.
+            image: (H, W, 3) uint8 BGR.
+            faces: faces of the image, of this model; smaller ones count as farther away.
 
         Raises:
-            ImageError: the image is of another kind.
+            ImageError: the image is not (H, W, 3) uint8.
         """
         check_image(image, "the image for virtual try-on")
         out = image.copy()
@@ -146,17 +147,17 @@ class TryOn:
         out[window.slices] = np.clip(np.rint(here), 0, 255).astype(np.uint8)
 
     def _shade(self, face: Face) -> FloatArray:
-        """Brightness (N,) of each vertex; both sides of a surface are lit alike."""
+        """Return the brightness (N,) of each vertex, with two-sided lighting."""
         rotation = face.image_pose.rotation
         normals = (self._normals @ rotation.T).astype(np.float32)
         normals *= np.where(normals[:, 2:] < 0, np.float32(-1), np.float32(1))
         return lambert(normals, ambient=_AMBIENT, specular=_SPECULAR)
 
     def _colors(self, surface: Surface, first: int, shade: FloatArray) -> FloatArray:
-        """B, G, R times opacity (0..255), and opacity 0..1: (gh, gw, 4) where the object is in front, 0 elsewhere."""
+        """Return premultiplied B, G, R (0..255) and opacity 0..1 of the visible object: (gh, gw, 4)."""
         values = np.zeros((len(surface.vertices), 7), np.float32)
-        values[-len(self._looks) :, :6] = self._looks
-        values[-len(self._looks) :, 6] = shade
+        values[-len(self._appearance) :, :6] = self._appearance
+        values[-len(self._appearance) :, 6] = shade
         drawn = surface.interpolate(values)
         own = surface.triangle >= first
         rgba = drawn[..., :4]
@@ -171,7 +172,7 @@ class TryOn:
         return np.concatenate([color, opacity[..., None]], axis=2).astype(np.float32)
 
     def _shadow(self, cover: FloatArray, on_head: FloatArray, px_per_m: float) -> FloatArray:
-        """Darkness (gh, gw) that the object casts on the head in front of which it is."""
+        """Return the darkness (gh, gw) of the object's shadow on the head."""
         x, y = (px_per_m * shift for shift in _SHADOW_SHIFT)
         move = np.array([[1, 0, x], [0, 1, y]], np.float64)
         cast = cv2.warpAffine(cover, move, cover.shape[1::-1])
@@ -181,7 +182,7 @@ class TryOn:
 
 @dataclass(frozen=True)
 class _Window:
-    """A rectangle of the image, px, and the finer grid on which the object is drawn."""
+    """A window of the image, px, and the finer grid of the drawing."""
 
     x: int
     y: int
@@ -213,13 +214,13 @@ class _Window:
 
 
 def _lay_over(image: FloatArray, layer: FloatArray) -> None:
-    """Colors times opacity over an image (h, w, 3), in place."""
+    """Composite premultiplied colors over an image (h, w, 3), in place."""
     image *= 1 - layer[..., 3:]
     image += layer[..., :3]
 
 
 def _sample(texture: FloatArray, uv: FloatArray) -> FloatArray:
-    """R, G, B, opacity (h, w, 4) 0..1 at texture coordinates (h, w, 2), v up; the texture repeats."""
+    """Sample R, G, B, opacity (h, w, 4) 0..1 at UV coordinates (h, w, 2), v up, with repeat."""
     height, width = texture.shape[:2]
     x = uv[..., 0] % 1 * np.float32(width) - np.float32(0.5)
     y = (1 - uv[..., 1]) % 1 * np.float32(height) - np.float32(0.5)
@@ -227,7 +228,7 @@ def _sample(texture: FloatArray, uv: FloatArray) -> FloatArray:
     return np.asarray(drawn, dtype=np.float32)
 
 
-def _looks_of(part: Part) -> FloatArray:
-    """R, G, B, opacity, u, v (N, 6) at the vertices of a part."""
+def _appearance_of(part: Part) -> FloatArray:
+    """Return R, G, B, opacity, u, v (N, 6) at the vertices of a part."""
     uv = np.zeros((len(part.vertices), 2), np.float32) if part.uv is None else part.uv
     return np.concatenate([part.colors, uv], axis=1).astype(np.float32)

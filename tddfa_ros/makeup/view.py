@@ -1,4 +1,4 @@
-"""One face in one image: which part of it is seen where, and how the fields of its model look there."""
+"""Render vertex fields and visibility of a face in a window of the image."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ _GRAZING = (0.12, 0.42)  # cosine between normal and view where paint begins, an
 
 @dataclass(frozen=True, eq=False)
 class FaceView:
-    """A window of the image, and what of a face is seen in it.
+    """A window of the image with rendered fields of a face.
 
     Attributes:
-        x, y, width, height: of the window, px of the image. px_per_mm: about, of the face.
-        fields: (gh, gw, C) of the nearest surface, on a grid over the window.
-        seen: (gh, gw) 0..1: 0 where there is no face, or only skin that is turned away; between, at a grazing angle.
+        x: left column of the window, px.
+        y: top row of the window, px.
+        width: px.
+        height: px.
+        px_per_mm: approximate scale of the face.
+        fields: (gh, gw, C) fields of the nearest surface, on a grid over the window.
+        seen: (gh, gw) 0..1 visibility: 0 outside the face and for skin facing away, in between at grazing angles.
     """
 
     x: int
@@ -41,11 +45,11 @@ class FaceView:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the image."""
+        """Row and column slices of the image."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     def to_pixels(self, grid: FloatArray) -> FloatArray:
-        """A map (gh, gw) or (gh, gw, C) on the grid at the resolution of the image."""
+        """Resample a map (gh, gw) or (gh, gw, C) from the grid to image resolution."""
         size = (self.width, self.height)
         if grid.shape[:2] == (self.height, self.width):
             return grid
@@ -63,17 +67,21 @@ def view_face(
     shape: tuple[int, ...],
     px_per_mm: float,
 ) -> FaceView | None:
-    """Look at the wanted part of a face.
+    """Render the fields of a part of a face.
 
-    The whole head hides: what lies behind a nose or beyond a cheek is not seen. Skin that is turned away fades out before it ends.
+    The whole head occludes. Skin fades out at grazing angles.
 
     Args:
-        vertices: (N, 3) px. normals: (N, 3) unit, z towards the viewer. triangles: (T, 3).
-        fields: (N, C). wanted: (N,), the vertices that the window has to hold.
-        shape: of the image. px_per_mm: about, of the face.
+        vertices: (N, 3) px.
+        normals: (N, 3) unit, z towards the viewer.
+        triangles: (T, 3).
+        fields: (N, C).
+        wanted: (N,) vertices that the window must include.
+        shape: shape of the image.
+        px_per_mm: approximate scale of the face.
 
     Returns:
-        None when nothing of it is in the image.
+        The view; None if the part is outside the image.
     """
     points = vertices[wanted & (normals[:, 2] > 0), :2]
     if len(points) == 0 or not np.isfinite(vertices).all():
@@ -90,5 +98,5 @@ def view_face(
 
 
 def _grid_scale(longest: int) -> float:
-    """Grid px per image px: fields are smooth, so large faces need no more of them."""
+    """Return the grid px per image px: fields are smooth, so the grid is bounded."""
     return 2.0 if longest < _FINE_BELOW else min(1.0, _COARSE_ABOVE / longest)

@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 
 from tddfa_msgs.msg import FaceLandmarks, FaceLandmarksArray
 from tddfa_ros.avatar import ARKIT_NAMES, AvatarFrame, BlendShapes
-from tddfa_ros.avatar.receivers import Targets, open_receivers
+from tddfa_ros.avatar.targets import Targets, open_receivers
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel

@@ -1,4 +1,4 @@
-"""What people look at: overlays on images, rasterized meshes, derived maps, textures and images of the morphable model."""
+"""Draw faces: overlays, rasterized meshes, depth, PNCC and parsing maps, UV textures, model sheets."""
 
 from __future__ import annotations
 

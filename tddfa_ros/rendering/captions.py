@@ -1,4 +1,4 @@
-"""Text on images: plates that stay in the image and off each other."""
+"""Draw captions: text on plates inside the image that do not overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tddfa_ros.types import FloatArray, ImageBGR
 
 
 def face_size(landmarks: FloatArray) -> float:
-    """Square root of the area of the landmarks' bounding box, px; at least 1."""
+    """Return the square root of the area of the landmarks' bounding box, px; at least 1."""
     extent = landmarks[:, :2].max(0) - landmarks[:, :2].min(0)
     return float(math.sqrt(max(float(extent[0] * extent[1]), 1.0)))
 
@@ -25,7 +25,7 @@ def draw_caption(
     scale: float,
     placed: list[tuple[int, int, int, int]],
 ) -> None:
-    """Id, confidence, distance and angles on a dark plate beside the face, in the image, off other plates."""
+    """Draw ID, confidence, distance and angles on a dark plate beside the face, off the plates in ``placed``."""
     head = f"{getattr(face, 'id', '')} {face.confidence:.2f}".strip()
     distance = getattr(face, "distance", None)
     if distance is not None and math.isfinite(distance):
@@ -47,7 +47,7 @@ def _plate_corner(
     plate: tuple[int, int],
     placed: Sequence[tuple[int, int, int, int]],
 ) -> tuple[int, int]:
-    """Where a plate goes: right of the face, left, below or above, whichever is first free of other plates."""
+    """Return the upper left corner of a plate: right, left, below or above the face, the first without overlap."""
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     gap = 0.35 * face_size(landmarks)
     width, height = plate
@@ -63,7 +63,7 @@ def _plate_corner(
         top = round(min(max(y, 4), max(canvas.shape[0] - height - 4, 4)))
         cost = 0.5 * (
             abs(left - x) + abs(top - y)
-        )  # being pushed back into the image hides the face
+        )  # a plate moved back into the image covers the face
         for x0, y0, x1, y1 in placed:
             overlap_x = min(left + width, x1) - max(left, x0)
             overlap_y = min(top + height, y1) - max(top, y0)
@@ -74,7 +74,7 @@ def _plate_corner(
 
 
 def text_extent(lines: Sequence[str], scale: float) -> tuple[int, int]:
-    """Width and height in px of a plate that holds these lines."""
+    """Return width and height of the plate of these lines, px."""
     widths = [
         cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * scale, 1)[0][0] for line in lines
     ]
@@ -88,7 +88,7 @@ def draw_text(
     scale: float,
     accent: tuple[int, int, int],
 ) -> None:
-    """Write lines on a dark plate with an accent of color; ``corner`` is its upper left, px."""
+    """Draw lines on a dark plate with an accent color; ``corner`` is its upper left, px."""
     x, y = corner
     width, height = text_extent(lines, scale)
     plate = canvas[max(y, 0) : y + height, max(x, 0) : x + width]

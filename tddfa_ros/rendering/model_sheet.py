@@ -1,4 +1,4 @@
-"""One image that explains a morphable model: its mean, its first identity components, all its expressions."""
+"""Draw an overview of a morphable model: mean, first identity components, all expressions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CAPTION = 22
 
 
 class SheetModel(Protocol):
-    """What the image needs from a ``MorphableModel``."""
+    """The part of a ``MorphableModel`` that is drawn."""
 
     @property
     def name(self) -> str: ...
@@ -70,10 +70,10 @@ class SheetModel(Protocol):
 
 
 def write_model_sheet(model: SheetModel, path: str | Path) -> Path:
-    """Draw :func:`model_sheet` into a file; the suffix chooses the format.
+    """Write :func:`model_sheet` as an image file; the suffix selects the format.
 
     Raises:
-        TddfaError: the file cannot be written or its suffix is no image format.
+        TddfaError: the file cannot be written or its suffix is not an image format.
     """
     path = Path(path)
     sheet = model_sheet(model)
@@ -83,17 +83,17 @@ def write_model_sheet(model: SheetModel, path: str | Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded.tobytes())
     except (cv2.error, OSError) as error:
-        raise TddfaError(f"cannot write the image {path}: {error}") from error
+        raise TddfaError(f"cannot write {path}: {error}") from error
     if not done:
-        raise TddfaError(f"cannot encode the image {path}")
+        raise TddfaError(f"cannot write {path}: its suffix is not an image format")
     return path
 
 
 def model_sheet(model: SheetModel) -> ImageBGR:
-    """The image of a model, (H, W, 3) uint8 BGR.
+    """Draw the overview of a model, (H, W, 3) uint8 BGR.
 
-    Above: the mean from three sides, and the first five identity components at -2 and +2 standard deviations.
-    Below: every expression at 1.0 on the mean head, the surface it moves in orange.
+    Top: the mean from three sides, and the first five identity components at -2 and +2 standard deviations.
+    Bottom: every expression at 1.0 on the mean head, with the moved surface in orange.
     """
     colors = region_colors(model)
     header = np.hstack([_mean_views(model, colors), _component_grid(model, colors)])
@@ -110,7 +110,7 @@ def model_sheet(model: SheetModel) -> ImageBGR:
 
 
 def region_colors(model: SheetModel) -> FloatArray:
-    """A BGR color per vertex from the names of the regions, with soft borders, (N, 3) float32 0..1."""
+    """Return a BGR color per vertex by region, with soft borders, (N, 3) float32 0..1."""
     table = np.tile(np.asarray(_SKIN, dtype=np.float32), (max(len(model.region_names), 1), 1))
     for index, name in enumerate(model.region_names):
         for word, color in _REGION_COLORS:
@@ -130,13 +130,16 @@ def render_head(
     center: FloatArray,
     yaw_deg: float = 0.0,
 ) -> ImageBGR:
-    """Render a head in model coordinates (meters, x to its left, y up, z out of the face), smoothly shaded.
+    """Render a smoothly shaded head in the model frame (meters, x to its left, y up, z out of the face).
 
     Args:
-        vertices: (N, 3). triangles: (T, 3). colors: (N, 3) BGR 0..1.
+        vertices: (N, 3).
+        triangles: (T, 3).
+        colors: (N, 3) BGR 0..1.
         size: (height, width) of the image, px.
-        meters: height of the visible field. center: (3,) the model point in the middle of the image.
-        yaw_deg: turns the head to its own left.
+        meters: height of the field of view.
+        center: (3,) point in the middle of the image.
+        yaw_deg: rotation to the head's own left, degrees.
     """
     yaw = math.radians(yaw_deg)
     turn = np.array(
@@ -157,14 +160,14 @@ def render_head(
 
 
 def _framing(model: SheetModel) -> tuple[float, FloatArray]:
-    """Height of the field in meters and the point in its middle, the same for every cell."""
+    """Return the height of the field of view in meters and its center, equal for all cells."""
     low, high = model.mean.min(0), model.mean.max(0)
     span = float(max(high[1] - low[1], 1.0 * (high[0] - low[0]), 0.9 * (high[2] - low[2])))
     return span * 1.12, ((low + high) / 2).astype(np.float32)
 
 
 def _face_framing(model: SheetModel) -> tuple[float, FloatArray]:
-    """The same for the part of the head that expressions move: ears and crown would only make it small."""
+    """Return the same for the part of the head that expressions move."""
     strength = np.linalg.norm(model.expression_basis, axis=1).max(axis=1, initial=0.0)
     moved = model.mean[strength > 0.1 * max(float(strength.max()), 1e-9)]
     if len(moved) == 0:

@@ -1,4 +1,4 @@
-"""Faces drawn on the image they were found in: translucent mesh, 68 landmarks, pose and a caption."""
+"""Draw faces on their image: translucent mesh, 68 landmarks, pose box, axes and caption."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LIGHT_RESOLUTION = 240
 
 
 class MeshTopology(Protocol):
-    """What the overlay needs to know about the morphable model; a ``MorphableModel`` fits."""
+    """The part of a ``MorphableModel`` that the overlay uses."""
 
     @property
     def triangles(self) -> IntArray: ...
@@ -48,7 +48,7 @@ class MeshTopology(Protocol):
 
 
 class DrawableFace(Protocol):
-    """What the overlay needs to know about a face; ``Face``, ``TrackedFace`` and ``OverlayFace`` fit."""
+    """The part of a face that the overlay uses; ``Face``, ``TrackedFace`` and ``OverlayFace`` implement it."""
 
     @property
     def confidence(self) -> float: ...
@@ -68,12 +68,14 @@ class DrawableFace(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class OverlayFace:
-    """A face to draw, from wherever its numbers come (a message, a file).
+    """A face to draw from plain arrays, such as those of a message or file.
 
     Attributes:
-        landmarks68: (68, 3) image px. vertices: (N, 3) image px; empty = no dense mesh at hand.
-        coarse_vertices: (M, 3) image px; empty = no mesh is drawn. yaw_pitch_roll: (3,) degrees.
-        distance: of the sellion from the camera in meters; None = not shown.
+        landmarks68: (68, 3) image px.
+        vertices: (N, 3) image px; empty = no dense mesh.
+        coarse_vertices: (M, 3) image px; empty = no mesh.
+        yaw_pitch_roll: (3,) degrees.
+        distance: distance of the sellion from the camera, m; None = not shown.
     """
 
     id: str
@@ -87,7 +89,7 @@ class OverlayFace:
 
 @dataclass(frozen=True)
 class OverlayOptions:
-    """What to draw. ``opacity`` is that of the mesh, 0..1; ``fps`` is shown in the corner when it is given."""
+    """Elements to draw; ``opacity`` of the mesh, 0..1; ``fps`` is shown in the corner unless None."""
 
     mesh: Literal["coarse", "dense", "none"] = "coarse"
     opacity: float = 0.5
@@ -109,9 +111,9 @@ def draw_overlay(
 
     Args:
         image_bgr: (H, W, 3) uint8.
-        faces: drawn from the smallest (farthest) to the largest, so near faces cover far ones.
-        model: gives the triangles; without it no mesh is drawn.
-        options: what to draw.
+        faces: drawn from the smallest (farthest) to the largest, so that near faces occlude far ones.
+        model: provides the triangles; None = no mesh.
+        options: elements to draw.
 
     Raises:
         ImageError: the image is not (H, W, 3) uint8.
@@ -184,7 +186,7 @@ def _draw_mesh(
 def _blend(
     region: NDArray[np.uint8], light: FloatArray, tint: tuple[int, int, int], opacity: float
 ) -> None:
-    """Mix the tint into the image; colors come from a table of 256 brightnesses, which saves float images."""
+    """Blend the tint into the image; a table of 256 brightnesses avoids float images."""
     level = (light[..., 0] * 255).astype(np.uint8)
     ramp = np.arange(256, dtype=np.float32)[:, None] / 255
     bright = np.clip((ramp - 0.7) / 0.3, 0, 1)

@@ -1,6 +1,6 @@
-"""Classes of face parsing: which region of the morphable model is which class, their ids, names and colors.
+"""Face parsing: classes of the regions of the morphable model, and maps of them.
 
-The ids are written into files and trained into networks: never change one, only add behind the last.
+Class indices are stored in files and trained into networks: never change one, only append.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tddfa_ros.types import FloatArray
 
 @dataclass(frozen=True)
 class ParsingClass:
-    """One class: its name, the model's regions that belong to it, and the color it is drawn in (B, G, R)."""
+    """A class: name, regions of the model, and color (B, G, R)."""
 
     name: str
     regions: tuple[str, ...]
@@ -30,7 +30,7 @@ class ParsingClass:
 
 
 CLASSES: tuple[ParsingClass, ...] = (
-    # Hair hides the scalp in most source images, so the scalp hides what is behind it but is no class of its own.
+    # Hair covers the scalp in most photographs, so the scalp occludes other surfaces but has no class.
     ParsingClass("background", ("scalp",), (0, 0, 0)),
     ParsingClass("skin", ("skin",), (152, 190, 236)),
     ParsingClass("brows", ("left_brow", "right_brow"), (34, 72, 120)),
@@ -41,17 +41,17 @@ CLASSES: tuple[ParsingClass, ...] = (
     ParsingClass("ears", ("left_ear", "right_ear"), (110, 180, 90)),
     ParsingClass("neck", ("neck",), (190, 130, 170)),
 )
-"""The position is the id: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck."""
+"""Classes by index: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck."""
 
 CLASS_NAMES = tuple(kind.name for kind in CLASSES)
 _CLASS_OF = {region: index for index, kind in enumerate(CLASSES) for region in kind.regions}
 
 
 def vertex_classes(model: SurfaceModel) -> NDArray[np.uint8]:
-    """Class id (N,) of each vertex.
+    """Return the class index (N,) of each vertex.
 
     Raises:
-        ConfigError: the model has a region that belongs to no class.
+        ConfigError: a region of the model belongs to no class.
     """
     unknown = [name for name in model.region_names if name not in _CLASS_OF]
     if unknown:
@@ -63,9 +63,9 @@ def vertex_classes(model: SurfaceModel) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=4)
 def class_shares(model: SurfaceModel) -> FloatArray:
-    """How much of each class there is at each vertex, (N, C) float32 with sum 1: its own class, evened out with its neighbors.
+    """Return the share of each class at each vertex, (N, C) float32 with sum 1, smoothed over neighbors.
 
-    Linear over the triangles, so the line along which the greatest of them changes is smooth.
+    Shares are interpolated over the triangles, so class borders are smooth.
     """
     of_vertex = np.eye(len(CLASSES), dtype=np.float32)[vertex_classes(model)]
     return evened(of_vertex, model.triangles)
@@ -77,15 +77,15 @@ def render_parsing(
     shape: tuple[int, int],
     shares: FloatArray | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw the class of the nearest surface at every pixel.
+    """Render the class of the nearest surface.
 
     Args:
         vertices: (N, 3) px of the image, x right, y down, z nearer = larger.
         shape: (height, width).
-        shares: of the classes at the vertices (N, C), if they are not :func:`class_shares`.
+        shares: shares of the classes at the vertices (N, C); None = :func:`class_shares`.
 
     Returns:
-        (height, width) uint8 class ids; background where there is no face.
+        (height, width) uint8 class indices; background outside the face.
     """
     out = np.zeros(shape, dtype=np.uint8)
     _draw(model, vertices, class_shares(model) if shares is None else shares, out)
@@ -93,18 +93,19 @@ def render_parsing(
 
 
 def parsing_map(faces: Sequence[MeshFace], shape: Sequence[int]) -> NDArray[np.uint8]:
-    """Region of the face at every pixel, as the meshes say.
+    """Render the parsing map of all faces.
 
-    Hair, beards, glasses and hands are not in the model, so they count as what is behind them.
+    Hair, beards, glasses and hands are not in the model and get the class of the surface behind them.
 
     Args:
-        faces: in one image; near (large) faces hide far ones. shape: of the image, (height, width) or more.
+        faces: faces of one image; near (large) faces occlude far ones.
+        shape: shape of the image, (height, width) or more.
 
     Returns:
-        (height, width) uint8 class ids, positions in :data:`CLASSES`; 0 where there is no face.
+        (height, width) uint8 indices of :data:`CLASSES`; 0 outside the faces.
 
     Raises:
-        ConfigError: a model has a region that belongs to no class, or the shape is impossible.
+        ConfigError: a region of a model belongs to no class, or the shape has no height or width of at least 1.
     """
     out = np.zeros(check_shape(shape), dtype=np.uint8)
     for face in far_to_near(faces):
@@ -129,7 +130,7 @@ def _draw(
 
 
 def colorize(parsing: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Class ids (h, w) as an image (h, w, 3) BGR; ids that are no class are gray."""
+    """Color-code class indices (h, w) as (h, w, 3) BGR; unknown indices are gray."""
     palette = np.full((256, 3), 128, dtype=np.uint8)
     palette[: len(CLASSES)] = [kind.color for kind in CLASSES]
     return palette[parsing]

@@ -1,4 +1,4 @@
-"""The pose box: a wire cube around the head that turns with it, the quickest way to read a pose."""
+"""Draw the pose box: a wireframe cube aligned with the head."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, check_image
 
 
 class PosedFace(Protocol):
-    """What the box needs to know about a face."""
+    """The part of a face that the pose box uses."""
 
     @property
     def landmarks68(self) -> FloatArray: ...
@@ -30,8 +30,8 @@ def draw_pose_box(
 
     Args:
         image: (H, W, 3) uint8 BGR.
-        face: nothing is drawn for one whose pose is NaN.
-        tint: BGR; None = the color that the overlay gives to the face's id.
+        face: the face; nothing is drawn if its pose is NaN.
+        tint: BGR; None = the overlay's color for the face's ID.
 
     Raises:
         ImageError: the image is not (H, W, 3) uint8.
@@ -44,7 +44,7 @@ def draw_pose_box(
 
 
 def head_axes(yaw_pitch_roll: Any) -> DoubleArray:
-    """Image directions of the face frame's axes, (3, 3): row i = axis i as (right, down, towards the viewer).
+    """Return the axes of the face frame in the image, (3, 3): row i = axis i as (right, down, towards the viewer).
 
     The face frame is that of TF: x out of the face, y to the person's left, z up.
     """
@@ -54,7 +54,7 @@ def head_axes(yaw_pitch_roll: Any) -> DoubleArray:
 
 
 def pose_box_corners(face: PosedFace) -> DoubleArray:
-    """Corners (8, 2) image px: four of the back, then four of the front, each round from the lower right of the face (its own)."""
+    """Return the corners (8, 2), image px: four of the back, then four of the front, each in order from the lower right of the face (its own)."""
     landmarks = face.landmarks68
     out, left, up = head_axes(face.yaw_pitch_roll)[:, :2]
     half = 0.42 * face_size(landmarks)
@@ -71,7 +71,7 @@ def pose_box_corners(face: PosedFace) -> DoubleArray:
 def outline_pose_box(
     canvas: ImageBGR, face: PosedFace, tint: tuple[int, int, int], scale: float
 ) -> None:
-    """Draw the box into ``canvas``; ``scale`` is that of the lines."""
+    """Draw the box into ``canvas`` with lines of ``scale``."""
     if not np.isfinite(face.yaw_pitch_roll).all():
         return
     corners = np.round(pose_box_corners(face) * (1 << SUBPIXEL_DIGITS))

@@ -1,4 +1,4 @@
-"""What drawing needs to know about a model and a face; ``MorphableModel`` and ``Face`` fit, and so do simpler things."""
+"""Protocols of the meshes and faces to draw; ``MorphableModel`` and ``Face`` implement them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.types import FloatArray, IntArray
 
 INSIDE_MOUTH = ("inner_mouth", "tongue")
-"""Regions that only show through an open mouth."""
+"""Regions visible only through an open mouth."""
 
 
 class SurfaceModel(Protocol):
-    """A mesh with texture coordinates and named regions; what follows from it is computed once and kept by its hash."""
+    """A mesh with texture coordinates and named regions; hashable, as derived values are cached."""
 
     def __hash__(self) -> int: ...
 
@@ -53,22 +53,22 @@ DrawnFace = TypeVar("DrawnFace", bound=MeshFace)
 
 
 def far_to_near(faces: Sequence[DrawnFace]) -> list[DrawnFace]:
-    """Faces in the order to draw them: a smaller face is farther away. Those that are not finite are left out."""
+    """Return finite faces in drawing order: smaller faces count as farther away."""
     drawable = [face for face in faces if np.isfinite(face.vertices).all()]
     return sorted(drawable, key=lambda face: float(np.prod(np.ptp(face.vertices[:, :2], axis=0))))
 
 
 def in_regions(model: SurfaceModel, names: Collection[str]) -> NDArray[np.bool_]:
-    """Which vertices (N,) belong to one of the named regions."""
+    """Return a bool mask (N,) of the vertices in the named regions."""
     wanted = [i for i, name in enumerate(model.region_names) if name in names]
     return np.isin(model.regions, wanted)
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """Height and width of an image to draw, from its shape.
+    """Return height and width of an image shape.
 
     Raises:
-        ConfigError: it has none.
+        ConfigError: a side is missing or below 1 px.
     """
     if len(shape) < 2 or shape[0] < 1 or shape[1] < 1:
         raise ConfigError(f"a map needs a height and a width of at least 1 px, not {tuple(shape)}")

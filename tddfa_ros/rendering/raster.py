@@ -1,8 +1,8 @@
-"""A z-buffer rasterizer: triangles and per-vertex values in, an image of interpolated values and a depth map out.
+"""A z-buffer rasterizer: interpolate per-vertex values over triangles, with a depth map.
 
-Pixel centers lie at integers, y points down, z nearer = larger. A pixel belongs to every triangle that its center is in or on the edge of; the
-nearest of them is seen, and of equally near ones the first of the list. Two programs draw exactly this: loops that Numba compiles, where it is
-installed (``pip install numba``), and NumPy. Neighbors compute the same numbers for the edge they share, so a closed surface has no holes.
+Pixel centers lie at integers, y points down, z nearer = larger. A pixel is covered by every triangle whose interior or edge holds its center; the
+nearest one is visible, at equal depth the first of the list. Two backends with equal results: loops compiled by Numba, where it is installed
+(``pip install numba``), and NumPy. Adjacent triangles compute equal numbers for their shared edge, so a closed surface has no holes.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ Backend = Literal["auto", "numba", "numpy"]
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Which point of a mesh is seen at each pixel.
+    """The visible point of a mesh at each pixel.
 
     Attributes:
-        vertices: (N, 3) float32 px and triangles: (T, 3) int32 that were drawn.
-        depth: (h, w) float32, z of the nearest surface; -inf where there is no mesh.
-        triangle: (h, w) int32, its triangle; -1 where there is no mesh.
-        backend: the program that drew it, ``numba`` or ``numpy``.
+        vertices: (N, 3) float32 px.
+        triangles: (T, 3) int32.
+        depth: (h, w) float32, z of the nearest surface; -inf outside the mesh.
+        triangle: (h, w) int32, its triangle; -1 outside the mesh.
+        backend: ``numba`` or ``numpy``.
     """
 
     vertices: FloatArray
@@ -41,18 +42,18 @@ class Surface:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """(h, w) bool: where the mesh is."""
+        """Coverage by the mesh, (h, w) bool."""
         return self.triangle >= 0
 
     @cached_property
     def weights(self) -> FloatArray:
-        """(k, 3) float32 barycentric coordinates at the k pixels of ``mask``, row by row; each 0..1, sum 1."""
+        """Barycentric coordinates (k, 3) float32 at the k pixels of ``mask``, row by row; each 0..1, sum 1."""
         rows, columns = np.nonzero(self.mask)
         corners = self.triangles[self.triangle[rows, columns]]
         return weights_numpy(self.vertices, corners, rows, columns)
 
     def interpolate(self, values: FloatArray) -> FloatArray:
-        """Values at the vertices (N, C), linear between them: (h, w, C) float32, 0 where there is no mesh."""
+        """Interpolate values at the vertices (N, C) linearly: (h, w, C) float32, 0 outside the mesh."""
         values = np.ascontiguousarray(values, dtype=np.float32)
         draw = compiled_kernels().interpolate if self.backend == "numba" else interpolate_numpy
         return draw(self.vertices, self.triangles, values, self.triangle)
@@ -60,11 +61,11 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """What a mesh looks like from the camera.
+    """A rasterized mesh.
 
     Attributes:
-        values: (h, w, C) float32, the interpolated per-vertex values; 0 where there is no mesh.
-        depth: (h, w) float32, z of the nearest surface; -inf where there is no mesh.
+        values: (h, w, C) float32, interpolated per-vertex values; 0 outside the mesh.
+        depth: (h, w) float32, z of the nearest surface; -inf outside the mesh.
     """
 
     values: FloatArray
@@ -72,7 +73,7 @@ class Raster:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """(h, w) bool: where the mesh is."""
+        """Coverage by the mesh, (h, w) bool."""
         return np.isfinite(self.depth)
 
 
@@ -87,14 +88,14 @@ def visible_surface(
     """Find the nearest triangle at each pixel, under parallel projection along z.
 
     Args:
-        vertices: (N, 3) px, image frame; only differences of z matter. Triangles with NaN or infinity are left out.
+        vertices: (N, 3) px, image frame; only differences of z matter. Triangles with NaN or infinity are skipped.
         triangles: (T, 3) int32. Counter-clockwise seen from outside in the model frame (y up).
         shape: (height, width) of the image, px.
-        cull_backfaces: leave out triangles that turn their back on the viewer.
-        backend: the program that draws; ``auto``: Numba where it is installed.
+        cull_backfaces: skip triangles that face away from the viewer.
+        backend: ``auto`` selects Numba where it is installed.
 
     Raises:
-        ConfigError: Numba is asked for and not installed.
+        ConfigError: the backend is unknown, or Numba is selected but not installed.
     """
     vertices = np.ascontiguousarray(vertices, dtype=np.float32)
     triangles = np.ascontiguousarray(triangles, dtype=np.int32)
@@ -113,10 +114,7 @@ def rasterize(
     cull_backfaces: bool = False,
     backend: Backend = "auto",
 ) -> Raster:
-    """Draw a mesh: :func:`visible_surface`, with values (N, C) at the vertices interpolated over it.
-
-    ``values`` are float32 and anything: colors, texture coordinates, normals.
-    """
+    """Rasterize a mesh: :func:`visible_surface` with interpolated per-vertex ``values`` (N, C) float32, such as colors or normals."""
     surface = visible_surface(
         vertices, triangles, shape, cull_backfaces=cull_backfaces, backend=backend
     )
@@ -125,7 +123,7 @@ def rasterize(
 
 def _chosen(backend: Backend) -> str:
     if backend not in ("auto", "numba", "numpy"):
-        raise ConfigError(f"a raster backend is auto, numba or numpy, not {backend!r}")
+        raise ConfigError(f"the raster backend must be auto, numba or numpy, not {backend!r}")
     available = has_compiler()
     if backend == "numba" and not available:
         raise ConfigError("the raster backend numba needs the package numba: pip install numba")

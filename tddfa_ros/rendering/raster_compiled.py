@@ -1,4 +1,4 @@
-"""The rasterizer as loops, in the part of Python that Numba compiles; without a compiler they run too, a thousand times slower."""
+"""Rasterizer backend for Numba: loops in the Python subset that Numba compiles."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tddfa_ros.types import FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Kernels:
-    """The two loops: which triangle is nearest at each pixel, and what values it has there."""
+    """The two loops: nearest triangle per pixel, and interpolation."""
 
     draw: Any
     interpolate: Any
 
 
 def has_compiler() -> bool:
-    """Whether Numba is installed and works with this NumPy."""
+    """Return whether Numba is installed and supports this NumPy."""
     return _numba() is not None
 
 
 @functools.lru_cache(maxsize=1)
 def compiled_kernels() -> Kernels:
-    """The loops as machine code: compiled once, in some seconds, and kept on disk by Numba where it can write.
+    """Compile the loops, once, in some seconds; Numba caches the result on disk where it can write.
 
     Raises:
         ModuleNotFoundError: Numba is not installed.
@@ -37,7 +37,7 @@ def compiled_kernels() -> Kernels:
     if numba is None:
         raise ModuleNotFoundError("numba")
     types = numba.types
-    # Arrays that may be read only take all others, too; so there is one signature to compile.
+    # A signature of read-only arrays accepts all arrays, so one is enough.
     floats = types.Array(types.float32, 2, "C", readonly=True)
     indices = types.Array(types.int32, 2, "C", readonly=True)
     options = {"nogil": True, "error_model": "numpy"}
@@ -45,7 +45,7 @@ def compiled_kernels() -> Kernels:
     def compiled(signature: tuple[Any, ...], loops: Any) -> Any:
         try:
             return numba.njit(signature, cache=True, **options)(loops)
-        except RuntimeError:  # no folder that may be written to
+        except RuntimeError:  # no writable cache folder
             return numba.njit(signature, **options)(loops)
 
     return Kernels(
@@ -56,7 +56,7 @@ def compiled_kernels() -> Kernels:
 
 @functools.lru_cache(maxsize=1)
 def _numba() -> Any:
-    """The module; None where it is not installed, or refuses this NumPy."""
+    """Import Numba; None where it is not installed or does not support this NumPy."""
     try:
         return importlib.import_module("numba")
     except ImportError:
@@ -66,9 +66,9 @@ def _numba() -> Any:
 def draw(
     vertices: FloatArray, triangles: IntArray, height: int, width: int, cull: bool
 ) -> tuple[FloatArray, IntArray]:
-    """Depth (height, width) float32, -inf = nothing, and triangle (height, width) int32, -1 = nothing.
+    """Return depth (height, width) float32, -inf outside, and triangle (height, width) int32, -1 outside.
 
-    Row by row from one edge to the other. The corners are sorted by y, so an edge is evaluated from the same end in both of its triangles.
+    Scanline order. Corners are sorted by y, so that both triangles of an edge evaluate it from the same end.
     """
     depth = np.full((height, width), -np.inf, dtype=np.float32)
     owner = np.full((height, width), -1, dtype=np.int32)
@@ -123,7 +123,7 @@ def draw(
 def interpolate(
     vertices: FloatArray, triangles: IntArray, values: FloatArray, owner: IntArray
 ) -> FloatArray:
-    """Values (N, C) at the pixels (height, width) of the triangles that own them: (height, width, C) float32."""
+    """Interpolate values (N, C) at the pixels (height, width) of the visible triangles: (height, width, C) float32."""
     height, width = owner.shape
     channels = values.shape[1]
     out = np.zeros((height, width, channels), dtype=np.float32)

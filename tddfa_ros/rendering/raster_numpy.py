@@ -1,4 +1,4 @@
-"""The rasterizer with NumPy alone: the same pixels as the loops of ``raster_compiled``, all rows of all triangles at once."""
+"""Rasterizer backend for NumPy: equal to ``raster_compiled``, vectorized over the rows of all triangles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK = 1 << 20  # rows of triangles, and pixels, that are held in memory at on
 def draw_numpy(
     vertices: FloatArray, triangles: IntArray, height: int, width: int, cull: bool
 ) -> tuple[FloatArray, IntArray]:
-    """Depth (height, width) float32, -inf = nothing, and triangle (height, width) int32, -1 = nothing."""
+    """Return depth (height, width) float32, -inf outside, and triangle (height, width) int32, -1 outside."""
     depth = np.full(height * width, -np.inf, dtype=np.float32)
     owner = np.full(height * width, -1, dtype=np.int32)
     corners = vertices[triangles].astype(np.float64)
@@ -43,7 +43,7 @@ def draw_numpy(
 def weights_numpy(
     vertices: FloatArray, corners: IntArray, rows: _Index, columns: _Index
 ) -> FloatArray:
-    """Barycentric coordinates (k, 3) float32 of pixels (k,) in triangles with these corners (k, 3)."""
+    """Return barycentric coordinates (k, 3) float32 of pixels (k,) in triangles with corners (k, 3)."""
     x, y = vertices[:, 0].astype(np.float64), vertices[:, 1].astype(np.float64)
     a, b, c = corners.T
     ax, ay = x[a], y[a]
@@ -58,7 +58,7 @@ def weights_numpy(
 def interpolate_numpy(
     vertices: FloatArray, triangles: IntArray, values: FloatArray, owner: IntArray
 ) -> FloatArray:
-    """Values (N, C) at the pixels (height, width) of the triangles that own them: (height, width, C) float32."""
+    """Interpolate values (N, C) at the pixels (height, width) of the visible triangles: (height, width, C) float32."""
     out = np.zeros((*owner.shape, values.shape[1]), dtype=np.float32)
     rows, columns = np.nonzero(owner >= 0)
     corners = triangles[owner[rows, columns]]
@@ -71,13 +71,13 @@ def interpolate_numpy(
 
 
 def _area(corners: DoubleArray) -> DoubleArray:
-    """Twice the signed area (T,) of triangles (T, 3, 3) in the image; negative = facing the viewer, as y points down."""
+    """Return twice the signed area (T,) of triangles (T, 3, 3) in the image; negative = facing the viewer, as y points down."""
     ab, ac = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return np.asarray(ab[:, 0] * ac[:, 1] - ac[:, 0] * ab[:, 1])
 
 
 def _parts(count: _Index) -> list[slice]:
-    """Slices of a list whose entries take so much memory, so that each takes a chunk or is one entry."""
+    """Yield slices of a list so that each slice fits into a memory chunk or is one entry."""
     if len(count) == 0:
         return []
     chunk = np.cumsum(count) // _CHUNK
@@ -123,7 +123,7 @@ def _draw_rows(
 
 
 def _spans(corners: DoubleArray, of: _Index, row: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-    """First and last column, as float, of each row of a triangle."""
+    """Return the first and last column, as float, of each row of a triangle."""
     order = np.argsort(corners[..., 1], axis=1, kind="stable")[..., None]
     (ax, ay), (bx, by), (cx, cy) = np.moveaxis(
         np.take_along_axis(corners[..., :2], order, axis=1), 0, 2
@@ -144,7 +144,7 @@ def _spans(corners: DoubleArray, of: _Index, row: DoubleArray) -> tuple[DoubleAr
 def _keep_nearest(
     pixel: _Index, z: FloatArray, name: _Index, depth: FloatArray, owner: IntArray
 ) -> None:
-    """Write what is nearer than the image so far; of equally near ones the first of the list.
+    """Write the pixels nearer than the current depth; at equal depth the first of the list.
 
     NumPy keeps the last of several writes to one place, whichever that is. So write all, look which are nearer than what was kept, and write
     those again: as many rounds as there are surfaces behind each other.

@@ -1,4 +1,4 @@
-"""Vertex normals and soft light: what turns a mesh into an image a person can read."""
+"""Vertex normals, shading and smoothing of per-vertex values."""
 
 from __future__ import annotations
 

@@ -30,5 +30,5 @@ def tint_of(face_id: str) -> tuple[int, int, int]:
 
 
 def line_scale(canvas: ImageBGR) -> float:
-    """1 at 640x480; lines and letters grow with the image."""
+    """Return the scale of lines and text: 1 at 640x480, growing with the image."""
     return float(np.clip(min(canvas.shape[0] / 480, canvas.shape[1] / 640), 0.75, 4))

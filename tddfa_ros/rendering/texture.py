@@ -1,4 +1,4 @@
-"""The image of a face unrolled into its UV map; what the image does not show is mirrored, inpainted or left out."""
+"""Unwrap the image of a face to a UV texture; occluded parts are mirrored, inpainted or left black."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ FILLS: tuple[Fill, ...] = ("mirror", "inpaint", "none")
 
 _SMALLEST = 16  # px
 _GAIN = 2.0  # the mirrored half is made at most this much brighter or darker
-_BLACK = (
-    8.0  # gray levels added to both sides of a ratio, which would mean nothing where it is dark
-)
+_BLACK = 8.0  # gray levels added to both sides of a ratio, which is noise where it is dark
 _LIPS = ("upper_lip", "lower_lip")
 _INSIDE_COLORS = {  # shares of the mean color of the lips, blue, green, red
     "inner_mouth": (0.35, 0.35, 0.45),
@@ -65,11 +63,11 @@ _UNSEEN_LIPS = (120.0, 120.0, 180.0)  # BGR
 
 @dataclass(frozen=True, eq=False)
 class Texture:
-    """A texture of a model.
+    """A UV texture.
 
     Attributes:
         image: (s, s, 3) uint8 BGR; row 0 is v = 1, as OBJ viewers expect.
-        known: (s, s) bool, where the image shows the surface, at least at a grazing angle.
+        known: (s, s) bool, texels visible in the image.
     """
 
     image: ImageBGR
@@ -77,14 +75,14 @@ class Texture:
 
 
 def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "mirror") -> Texture:
-    """Unroll the image of a face into the UV map of its model.
+    """Unwrap the image of a face to the UV map of its model.
 
-    A texel takes the image's color where its surface point is seen: not behind another part of the head (z-buffer), not turned away (normal),
-    not beyond the border. Where it is seen at a grazing angle, that color fades into what ``fill`` puts in its place.
+    A texel has the color of the image where its surface point is visible: not occluded (z-buffer), not facing away (normal), not outside
+    the image. At grazing angles that color fades into the one of ``fill``.
 
     Args:
-        face: its ``vertices`` are px of the image; ``face.model`` gives triangles, uv and the mean head.
-        image: (H, W, 3) uint8 BGR, the image that the face was found in.
+        face: a face whose ``vertices`` are in px of the image.
+        image: (H, W, 3) uint8 BGR.
         size: side of the square texture, px; at least 16.
         fill: ``mirror``: the same point of the other half of the head, where that is seen, in the light of this half, and else as ``inpaint``;
             ``inpaint``: a smooth continuation, but dark lips for what lies inside the mouth, so that a mesh whose mouth is opened later shows no
@@ -95,9 +93,9 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
     """
     check_image(image, "the image for a texture")
     if size < _SMALLEST:
-        raise ImageError(f"a texture of {size} px is too small, {_SMALLEST} is the least")
+        raise ImageError(f"the side of a texture must be at least {_SMALLEST} px, not {size}")
     if fill not in FILLS:
-        raise ConfigError(f"a texture is filled by {', '.join(FILLS)}, not {fill!r}")
+        raise ConfigError(f"fill must be one of {', '.join(FILLS)}, not {fill!r}")
     model = face.model
     surface = uv_surface(model, size)
     vertices = np.asarray(face.vertices, dtype=np.float32)
@@ -121,12 +119,12 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
 
 
 def sample_texture(image_bgr: ImageBGR, face: MeshFace, size: int = 512) -> ImageBGR:
-    """The image alone of :func:`uv_texture`, mirrored: (size, size, 3) uint8 BGR."""
+    """Return the image of :func:`uv_texture`, (size, size, 3) uint8 BGR, with occluded parts mirrored."""
     return uv_texture(face, image_bgr, size).image
 
 
 def mirror_vertices(mean: FloatArray) -> IntArray:
-    """For each vertex of the mean head (model frame, x to the left) the vertex nearest to its mirror image, (N,)."""
+    """Return for each vertex of the mean head (model frame, x to the left) the vertex nearest to its mirror image, (N,)."""
     reflected = mean * np.array([-1, 1, 1], dtype=np.float32)
     index = cKDTree(mean).query(reflected)[1]
     return np.asarray(index, dtype=np.int32)
@@ -145,7 +143,7 @@ def _unroll(
     model: SurfaceModel,
     instead: IntArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Colors (s, s, 3) that the texels have in the image, and how well they are seen (s, s); vertices are replaced by those ``instead``."""
+    """Return the image color (s, s, 3) and visibility (s, s) of texels; ``instead`` replaces vertices, as for mirroring."""
     chosen = slice(None) if instead is None else instead
     points = surface.interpolate(model, vertices[chosen])
     normals = surface.interpolate(model, buffer.normals[chosen])
@@ -160,7 +158,7 @@ def _unroll(
 def _with_inside_of_mouth(
     color: FloatArray, trust: FloatArray, model: SurfaceModel, surface: UvSurface
 ) -> tuple[FloatArray, FloatArray]:
-    """Texels inside the mouth that nothing is known about take a color from the lips, so that they are neither skin nor continued into skin."""
+    """Give unknown texels inside the mouth a color derived from the lips, so that inpainting does not spread skin into the mouth."""
     lips = trust * surface.unroll(model, _membership(model, _LIPS))[..., 0]
     total = float(lips.sum())
     mean = np.tensordot(lips, color, 2) / total if total > 1 else np.array(_UNSEEN_LIPS)
@@ -174,14 +172,14 @@ def _with_inside_of_mouth(
 
 
 def _membership(model: SurfaceModel, regions: Collection[str]) -> FloatArray:
-    """1 at the vertices of the regions, 0 at the others, (N, 1)."""
+    """Return 1 at the vertices of the regions, 0 elsewhere, (N, 1)."""
     return in_regions(model, regions).astype(np.float32)[:, None]
 
 
 def _in_light_of(own: FloatArray, other: FloatArray, both: FloatArray) -> FloatArray:
-    """Colors of the mirrored half in the light of this half.
+    """Adapt the colors of the mirrored half to the illumination of this half.
 
-    Where both are seen, their ratio, blurred, says how the light differs; it is continued to where only the mirrored half is.
+    The gain is the blurred ratio where both halves are visible, extrapolated to where only the mirrored half is.
     """
     if not both.any():
         return other

@@ -1,4 +1,4 @@
-"""The texture's square as an image of the surface: which point of the mesh each texel is."""
+"""Map texels of a UV texture to points of the mesh surface."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from tddfa_ros.rendering.raster import visible_surface
 from tddfa_ros.types import FloatArray, IntArray
 
 SIDES = (8, 8192)
-"""Smallest and largest side of a texture, px."""
+"""Range of the side of a texture, px."""
 
 
 @dataclass(frozen=True, eq=False)
 class UvSurface:
-    """Which point of the surface each texel is, for one model and one size.
+    """The surface point of each texel, for one model and size.
 
     Attributes:
-        mask: (u, u) bool, where there is a surface; row 0 is at v = 1.
-        triangles: (k,) of the k covered texels, row by row; weights: (k, 3) barycentric.
+        mask: (u, u) bool, covered texels; row 0 is at v = 1.
+        triangles: (k,) triangles of the k covered texels, row by row.
+        weights: (k, 3) barycentric coordinates in these.
     """
 
     mask: NDArray[np.bool_]
@@ -31,7 +32,7 @@ class UvSurface:
     weights: FloatArray
 
     def interpolate(self, model: SurfaceModel, values: FloatArray) -> FloatArray:
-        """Values at the vertices (N, C) at the covered texels, (k, C) float32."""
+        """Interpolate values at the vertices (N, C) at the covered texels, (k, C) float32."""
         corners = model.triangles[self.triangles]
         mixed = np.take(values, corners[:, 0], axis=0) * self.weights[:, :1]
         for corner in (1, 2):
@@ -39,14 +40,14 @@ class UvSurface:
         return np.asarray(mixed, dtype=np.float32)
 
     def unroll(self, model: SurfaceModel, values: FloatArray) -> FloatArray:
-        """Map (u, u, C) of values at the vertices (N, C); 0 at texels without a surface."""
+        """Return a map (u, u, C) of values at the vertices (N, C); 0 at uncovered texels."""
         out = np.zeros((*self.mask.shape, values.shape[1]), dtype=np.float32)
         out[self.mask] = self.interpolate(model, values)
         return out
 
 
 def uv_pixels(uv: FloatArray, size: int) -> FloatArray:
-    """UV coordinates (v up, 0..1) as (N, 3) texture pixels (y down, z = 0)."""
+    """Convert UV coordinates (v up, 0..1) to (N, 3) texture px (y down, z = 0)."""
     flat = np.zeros((len(uv), 3), dtype=np.float32)
     flat[:, 0] = uv[:, 0] * size - 0.5
     flat[:, 1] = (1 - uv[:, 1]) * size - 0.5
@@ -55,13 +56,13 @@ def uv_pixels(uv: FloatArray, size: int) -> FloatArray:
 
 @lru_cache(maxsize=4)
 def uv_surface(model: SurfaceModel, size: int) -> UvSurface:
-    """Find the surface point of each texel of a texture of ``size`` px; computed once for a model and a size.
+    """Find the surface point of each texel of a texture of ``size`` px; cached by model and size.
 
     Raises:
-        ConfigError: the size is impossible. ModelError: the model has no texture coordinates.
+        ConfigError: the size is out of range. ModelError: the model has no texture coordinates.
     """
     if not SIDES[0] <= size <= SIDES[1]:
-        raise ConfigError(f"a texture has {SIDES[0]} to {SIDES[1]} px, not {size}")
+        raise ConfigError(f"the side of a texture must be {SIDES[0]} to {SIDES[1]} px, not {size}")
     if len(model.uv) != len(model.mean):
         raise ModelError(
             f"{model.name} has {len(model.uv)} uv coordinates for {len(model.mean)} vertices"
@@ -71,12 +72,12 @@ def uv_surface(model: SurfaceModel, size: int) -> UvSurface:
 
 
 def uv_position_map(face: MeshFace, size: int = 256) -> FloatArray:
-    """Where in the image each texel lies, (size, size, 3) float32 x, y, z px; row 0 is at v = 1.
+    """Return the UV position map: image position of each texel, (size, size, 3) float32 x, y, z px; row 0 is at v = 1.
 
     As the position map of Feng et al., "Joint 3D Face Reconstruction and Dense Alignment with Position Map Regression Network" (ECCV 2018):
-    0 at texels that belong to no triangle.
+    texels outside the mesh are 0.
 
     Raises:
-        ConfigError: the size is impossible. ModelError: the model has no texture coordinates.
+        ConfigError: the size is out of range. ModelError: the model has no texture coordinates.
     """
     return uv_surface(face.model, size).unroll(face.model, face.vertices)

@@ -1,4 +1,4 @@
-"""How well points of a mesh are seen in the image: a z-buffer, the angle of the surface, and the border of the image."""
+"""Visibility of mesh points: occlusion (z-buffer), viewing angle and image border."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ from tddfa_ros.types import FloatArray, IntArray
 
 _BUFFER = 384  # px, longest side of the z-buffer
 _TOLERANCE = 0.015  # of the mesh's extent: coarser than a triangle, finer than a nose
-_GRAZING = (0.15, 0.40)  # cosine to the line of sight where trust begins, and where it is full
+_GRAZING = (0.15, 0.40)  # cosines to the line of sight between which visibility rises from 0 to 1
 
 
 class DepthBuffer:
-    """The z-buffer of one mesh in its image.
+    """The z-buffer of one mesh.
 
     Args:
-        vertices: (N, 3) px. triangles: (T, 3). image_shape: (height, width) or more; beyond it nothing is seen.
+        vertices: (N, 3) px.
+        triangles: (T, 3).
+        image_shape: (height, width) or more; points outside are not visible.
     """
 
     def __init__(
         self, vertices: FloatArray, triangles: IntArray, image_shape: tuple[int, ...]
     ) -> None:
         self.normals: FloatArray = image_normals(vertices, triangles)
-        """(N, 3) of the vertices, y up, z towards the viewer."""
+        """Vertex normals (N, 3), y up, z towards the viewer."""
         self._image_shape = image_shape
         low, extent = vertices[:, :2].min(0), np.ptp(vertices[:, :2], axis=0)
         self._scale = _BUFFER / max(float(extent.max()), 1e-6)
         self._origin = np.append(low, 0).astype(np.float32)
         shape = (int(extent[1] * self._scale) + 3, int(extent[0] * self._scale) + 3)
         surface = visible_surface(self._local(vertices), triangles, shape)
-        # At a silhouette one pixel holds several surfaces; the farthest of its neighbors decides in favor of "seen".
+        # At a silhouette one pixel holds several surfaces; the farthest of its neighbors counts.
         solid = np.where(surface.mask, surface.depth, np.float32(1e9))
         self._farthest = cv2.erode(solid, np.ones((3, 3), np.uint8))
 
     def seen(self, points: FloatArray, normals: FloatArray) -> FloatArray:
-        """How well points (k, 3) px of the surface are seen, given their normals (k, 3), (k,) float32 0..1.
+        """Return the visibility (k,) float32 0..1 of surface points (k, 3) px with normals (k, 3).
 
-        0 hidden, turned away or outside the image; between, what is seen at a grazing angle.
+        0 = occluded, facing away or outside the image; grazing angles are in between.
         """
         local = self._local(points)
         height, width = self._farthest.shape
@@ -56,7 +58,7 @@ class DepthBuffer:
         return (open_view * facing * inside).astype(np.float32)
 
     def _local(self, points: FloatArray) -> FloatArray:
-        """Image px as px of the buffer, with a margin of one."""
+        """Convert image px to px of the buffer, with a margin of 1 px."""
         margin = np.array([1, 1, 0], np.float32)
         return ((points - self._origin) * np.float32(self._scale) + margin).astype(np.float32)
 
@@ -64,6 +66,6 @@ class DepthBuffer:
 def vertex_visibility(
     vertices: FloatArray, triangles: IntArray, image_shape: tuple[int, ...]
 ) -> FloatArray:
-    """How well each vertex is seen, (N,) float32 in 0..1: 0 hidden, outside the image or turned away."""
+    """Return the visibility of each vertex, (N,) float32 0..1; see :meth:`DepthBuffer.seen`."""
     buffer = DepthBuffer(vertices, triangles, image_shape)
     return buffer.seen(vertices, buffer.normals)

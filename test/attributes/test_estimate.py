@@ -154,7 +154,7 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     with pytest.raises(ImageError, match="must be a non-empty BGR array of shape"):
         estimator.estimate(portrait[0][..., 0], portrait[1])
-    with pytest.raises(ModelError, match=r"tddfa_mb05.onnx is no network for attributes"):
+    with pytest.raises(ModelError, match=r"tddfa_mb05.onnx is not an attribute network"):
         AttributeEstimator("tddfa-mb05")
     with pytest.raises(ModelError, match="there is no model 'nix'"):
         AttributeEstimator("nix")

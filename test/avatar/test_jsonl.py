@@ -40,7 +40,7 @@ def test_standard_output_stays_open(frame: AvatarFrame, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("line", ["", "[]", '{"stamp": 1}', '{"stamp": "x", "id": 1}'])
 def test_other_lines_are_refused(line: str) -> None:
-    with pytest.raises(ConfigError, match="no avatar frame"):
+    with pytest.raises(ConfigError, match="not an avatar frame"):
         from_line(line)
 
 

@@ -61,7 +61,7 @@ def test_what_is_no_packet_is_refused(frame: AvatarFrame) -> None:
     for broken in (b"", whole[:1], whole[:20], whole[:-1], whole + b"x", b"\x05" + whole[1:]):
         with pytest.raises(ConfigError, match="Live Link Face packet"):
             decode(broken)
-    with pytest.raises(ConfigError, match="no Live Link Face packet"):
+    with pytest.raises(ConfigError, match="not a complete Live Link Face packet"):
         decode(whole[:1] + b"\xff\xff\xff\xff" + whole[5:])
 
 

@@ -70,7 +70,7 @@ def test_packets_of_a_video(clip: Path) -> None:
         (["demo"], "no receiver is given"),
         (["nowhere.mp4", "--jsonl", "-"], "there is no camera, video, image or folder"),
         (["demo", "--osc", "here"], "HOST:PORT"),
-        (["demo", "--livelink", "no.such.host.invalid:1"], "there is no host"),
+        (["demo", "--livelink", "no.such.host.invalid:1"], "unknown host"),
     ],
 )
 def test_what_cannot_be_ends_in_one_sentence(

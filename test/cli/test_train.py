@@ -160,7 +160,7 @@ def test_lists_are_cached_validated_on_and_exported(
     export = ["export", "--checkpoint", str(run / "checkpoint.pt"), "-o", str(path), *options]
     assert main([*export, "--head", "parsing"]) == 0
     out = capsys.readouterr().out
-    assert "both sets of landmarks agree (no crops without a face)" in out
+    assert "agreement of both sets of landmarks (no crops without a face)" in out
     assert f"{path}: {path.stat().st_size} bytes" in out
     from tddfa_ros.regression.regressor import Regressor
 

@@ -144,7 +144,7 @@ def test_closed_lids_cover_the_eyes(editor: AttributeEditor, face: Face) -> None
 
 def test_what_cannot_be_drawn_is_named(face: Face) -> None:
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
-    with pytest.raises(ModelError, match="NaN"):
+    with pytest.raises(ModelError, match="parameters must be finite"):
         rerender(image, face, np.full_like(face.params, np.nan))
     with pytest.raises(ModelError, match="takes 104"):
         rerender(image, face, face.params[:62])

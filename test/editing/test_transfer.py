@@ -75,7 +75,7 @@ def test_bad_input_is_named(model: MorphableModel) -> None:
     target = face(model, 0)
     with pytest.raises(ConfigError, match="strength"):
         transfer_expression(target, target, -1)
-    with pytest.raises(ConfigError, match="no region hair"):
+    with pytest.raises(ConfigError, match="unknown region hair"):
         transfer_expression(target, target, regions=("hair",))
     with pytest.raises(ModelError, match="takes 104"):
         transfer_expression(np.zeros(62, np.float32), target)

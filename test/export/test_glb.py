@@ -152,7 +152,7 @@ def test_a_mesh_is_written_as_it_is(tmp_path):
 def test_wrong_animations_are_named(tmp_path):
     with pytest.raises(ConfigError, match="at least one"):
         FaceAnimation.from_faces([])
-    with pytest.raises(ConfigError, match="rise"):
+    with pytest.raises(ConfigError, match="times of an animation must increase"):
         FaceAnimation.from_faces([export_face(stamp=1.0), export_face(stamp=1.0)], pose=False)
     with pytest.raises(ConfigError, match="finite rotations"):
         FaceAnimation(np.zeros(1, np.float32), np.zeros((1, 52)), np.zeros((2, 4)))

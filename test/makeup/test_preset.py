@@ -69,7 +69,7 @@ def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, sentence: str) 
         ("nightly", [], "there is no makeup preset 'nightly': known are "),
         ("none.yaml", [], "cannot read the configuration"),
         ("natural", ["lipstick=red"], "is not of the form part.key=value"),
-        ("natural", ["stickers.size=3"], "is changed in a file only"),
+        ("natural", ["stickers.size=3"], "can only be changed in a file"),
         ("natural", ["lipstick.opacity=much"], "lipstick.opacity must be a finite number"),
         ("natural", ["lipstick.color=12"], "must be written '#rrggbb'"),
     ],

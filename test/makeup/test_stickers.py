@@ -23,14 +23,14 @@ def two_colors(tmp_path: Path) -> Path:
     return tmp_path / "two.png"
 
 
-def worn(sticker: Sticker, **pose: float) -> tuple[np.ndarray, np.ndarray]:
+def with_sticker(sticker: Sticker, **pose: float) -> tuple[np.ndarray, np.ndarray]:
     face = face_at(**pose)
     before = portrait(face)
     return before, Makeup(face.model, MakeupPreset(stickers=(sticker,))).apply(before, face)
 
 
 def test_a_sticker_has_its_size_and_its_sides(two_colors: Path) -> None:
-    before, after = worn(Sticker(two_colors, "forehead", size=30))
+    before, after = with_sticker(Sticker(two_colors, "forehead", size=30))
     rows, columns = np.nonzero(changed(before, after))
     # 30 mm wide; of the height of 30 mm the upper quarter is transparent, and the forehead slopes back.
     assert np.ptp(columns) == pytest.approx(30 * PX_PER_MM, rel=0.08)
@@ -45,22 +45,22 @@ def test_a_sticker_has_its_size_and_its_sides(two_colors: Path) -> None:
 
 def test_rotation_and_opacity(two_colors: Path) -> None:
     x, y = find_place(head_model(), "forehead").on(face_at().vertices)[:2]
-    before, after = worn(Sticker(two_colors, "forehead", size=30, rotate=90))
+    before, after = with_sticker(Sticker(two_colors, "forehead", size=30, rotate=90))
     lab = to_lab(after)
     # Counter-clockwise by a quarter: what was on the left is below.
     assert lab[int(y) + 12, int(x) + 8, 1] > 25 and lab[int(y) - 12, int(x) + 8, 1] < -20
-    _, faint = worn(Sticker(two_colors, "forehead", size=30, rotate=90, opacity=0.3))
+    _, faint = with_sticker(Sticker(two_colors, "forehead", size=30, rotate=90, opacity=0.3))
     assert (
         1
         < np.abs(faint.astype(int) - before).max()
         < 0.6 * np.abs(after.astype(int) - before).max()
     )
-    assert (worn(Sticker(two_colors, "forehead", opacity=0))[1] == before).all()
+    assert (with_sticker(Sticker(two_colors, "forehead", opacity=0))[1] == before).all()
 
 
 def test_a_sticker_keeps_the_light_of_the_skin(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "plain.png"), np.full((32, 32, 3), (60, 160, 60), np.uint8))
-    before, after = worn(Sticker(tmp_path / "plain.png", "forehead", size=60))
+    before, after = with_sticker(Sticker(tmp_path / "plain.png", "forehead", size=60))
     touched = cv2.erode(changed(before, after).astype(np.uint8), np.ones((7, 7))) > 0
     old, new = (to_lab(image)[..., 0][touched] for image in (before, after))
     assert touched.sum() > 5000
@@ -69,8 +69,8 @@ def test_a_sticker_keeps_the_light_of_the_skin(tmp_path: Path) -> None:
 
 def test_a_place_by_texture_coordinates(two_colors: Path) -> None:
     u, v = find_place(head_model(), "nose_tip").on(head_model().uv)
-    named = worn(Sticker(two_colors, "nose_tip", size=12))[1]
-    given = worn(Sticker(two_colors, f"{u},{v}", size=12))[1]
+    named = with_sticker(Sticker(two_colors, "nose_tip", size=12))[1]
+    given = with_sticker(Sticker(two_colors, f"{u},{v}", size=12))[1]
     assert np.abs(named.astype(int) - given).mean() < 0.05
 
 
@@ -79,7 +79,7 @@ def test_a_texture_of_the_whole_uv_square(tmp_path: Path) -> None:
     texture = np.zeros((64, 64, 4), np.uint8)
     texture[:, :32] = (220, 60, 40, 255)
     cv2.imwrite(str(tmp_path / "uv.png"), texture)
-    before, after = worn(Sticker(tmp_path / "uv.png", "uv"))
+    before, after = with_sticker(Sticker(tmp_path / "uv.png", "uv"))
     touched = changed(before, after)
     middle = face_at().landmarks68[30, 0]
     left, right = touched[150:300, : int(middle) - 4], touched[150:300, int(middle) + 4 :]
@@ -88,8 +88,8 @@ def test_a_texture_of_the_whole_uv_square(tmp_path: Path) -> None:
 
 
 def test_a_sticker_on_the_far_side_is_not_seen(two_colors: Path) -> None:
-    before, after = worn(Sticker(two_colors, "left_cheek", size=20), yaw=75)
-    near = worn(Sticker(two_colors, "right_cheek", size=20), yaw=75)[1]
+    before, after = with_sticker(Sticker(two_colors, "left_cheek", size=20), yaw=75)
+    near = with_sticker(Sticker(two_colors, "right_cheek", size=20), yaw=75)[1]
     assert changed(before, near).sum() > 400
     assert changed(before, after).sum() < 10
 
@@ -99,7 +99,7 @@ def test_a_fine_image_is_shrunk_before_it_is_drawn(tmp_path: Path) -> None:
     lines = np.zeros((1024, 1024, 3), np.uint8)
     lines[:, ::2] = 255
     cv2.imwrite(str(tmp_path / "lines.png"), lines)
-    _, after = worn(Sticker(tmp_path / "lines.png", "forehead", size=40))
+    _, after = with_sticker(Sticker(tmp_path / "lines.png", "forehead", size=40))
     x, y = find_place(head_model(), "forehead").on(face_at().vertices)[:2]
     part = after[int(y) - 15 : int(y) + 15, int(x) - 15 : int(x) + 15].astype(float)
     assert np.abs(np.diff(part, axis=1)).max() < 20
@@ -108,9 +108,9 @@ def test_a_fine_image_is_shrunk_before_it_is_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "sentence"),
     [
-        ("elbow", "a sticker's place is a name (nose_bridge, "),
+        ("elbow", "the place of a sticker must be a name (nose_bridge, "),
         ("0.5", "or u,v in the UV square, not '0.5'"),
-        ("0.999,0.5", "there is no surface at u,v = 0.999,0.5"),
+        ("0.999,0.5", "has no surface at u,v = 0.999,0.5"),
     ],
 )
 def test_places_that_are_none(two_colors: Path, place: str, sentence: str) -> None:
@@ -122,7 +122,7 @@ def test_places_that_are_none(two_colors: Path, place: str, sentence: str) -> No
 def test_images_that_are_none(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
-    with pytest.raises(ImageError, match="is not an image of 8 bits"):
+    with pytest.raises(ImageError, match="is not a readable 8-bit image"):
         place_sticker(head_model(), Sticker(broken))
     with pytest.raises(ImageError, match="cannot be read"):
         place_sticker(head_model(), Sticker(tmp_path / "none.png"))

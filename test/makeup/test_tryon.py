@@ -39,12 +39,12 @@ def extent(mask: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def test_millimeters_become_pixels(tmp_path: Path) -> None:
-    worn = read_object(box(tmp_path, (40, 24, 10)))
-    np.testing.assert_allclose(worn.size, [40, 24, 10], atol=1e-3)
+    item = read_object(box(tmp_path, (40, 24, 10)))
+    np.testing.assert_allclose(item.size, [40, 24, 10], atol=1e-3)
     face = face_at()
     before = portrait(face)
     on = Placement("nose_bridge", offset=(0, 0, 60), shadow=0)
-    width, height, x, y = extent(changed(before, TryOn(face.model, worn, on).apply(before, face)))
+    width, height, x, y = extent(changed(before, TryOn(face.model, item, on).apply(before, face)))
     assert width == pytest.approx(40 * PX_PER_MM, abs=1.5)
     assert height == pytest.approx(24 * PX_PER_MM, abs=1.5)
     anchor = face.vertices[find_place(face.model, "nose_bridge").corners, :2].mean(axis=0)
@@ -52,13 +52,13 @@ def test_millimeters_become_pixels(tmp_path: Path) -> None:
 
 
 def test_offset_scale_and_rotation(tmp_path: Path) -> None:
-    worn = read_object(box(tmp_path, (40, 24, 10)))
+    item = read_object(box(tmp_path, (40, 24, 10)))
     face = face_at()
     before = portrait(face)
 
     def drawn(**changes: Any) -> tuple[float, float, float, float]:
         placement = Placement("nose_bridge", shadow=0, **{"offset": (0, 0, 60), **changes})
-        return extent(changed(before, TryOn(face.model, worn, placement).apply(before, face)))
+        return extent(changed(before, TryOn(face.model, item, placement).apply(before, face)))
 
     width, height, x, y = drawn()
     moved = drawn(offset=(15, 10, 60))
@@ -71,29 +71,29 @@ def test_offset_scale_and_rotation(tmp_path: Path) -> None:
 
 
 def test_the_object_turns_with_the_head(tmp_path: Path) -> None:
-    worn = read_object(box(tmp_path, (60, 20, 2)))
+    item = read_object(box(tmp_path, (60, 20, 2)))
     for yaw in (0, 60):
         face = face_at(yaw=yaw)
         before = portrait(face)
         placement = Placement("nose_bridge", offset=(0, 0, 80), shadow=0)
-        after = TryOn(face.model, worn, placement).apply(before, face)
+        after = TryOn(face.model, item, placement).apply(before, face)
         width = 60 * np.cos(np.deg2rad(yaw)) + 2 * np.sin(np.deg2rad(yaw))
         assert extent(changed(before, after))[0] == pytest.approx(width * PX_PER_MM, abs=2)
 
 
 def test_what_is_behind_the_head_is_hidden(tmp_path: Path) -> None:
-    worn = read_object(box(tmp_path, (40, 24, 10)))
+    item = read_object(box(tmp_path, (40, 24, 10)))
     face = face_at()
     before = portrait(face)
     for offset, expected in (((0, 0, -80), 0.0), ((0, 0, 60), 1.0), ((85, 0, -120), 0.45)):
         placement = Placement("nose_bridge", offset=offset, shadow=0)
-        after = TryOn(face.model, worn, placement).apply(before, face)
+        after = TryOn(face.model, item, placement).apply(before, face)
         share = changed(before, after).sum() / (40 * 24 * PX_PER_MM**2)
         assert share == pytest.approx(expected, abs=0.12), offset
 
 
 def test_a_bar_beside_the_head_is_hidden_on_the_side_that_is_turned_away(tmp_path: Path) -> None:
-    worn = read_object(
+    item = read_object(
         box(tmp_path, (3, 3, 60))
     )  # as the temples of glasses, from the eye to the ear
     face = face_at(yaw=70)
@@ -101,7 +101,7 @@ def test_a_bar_beside_the_head_is_hidden_on_the_side_that_is_turned_away(tmp_pat
     shares = []
     for x in (-75, 75):
         placement = Placement("nose_bridge", offset=(x, 10, -50), shadow=0)
-        after = TryOn(face.model, worn, placement).apply(before, face)
+        after = TryOn(face.model, item, placement).apply(before, face)
         whole = 3 * (60 * np.sin(np.deg2rad(70)) + 3 * np.cos(np.deg2rad(70))) * PX_PER_MM**2
         shares.append(changed(before, after).sum() / whole)
     assert shares[0] > 0.9, "the person's right is near when the head turns to its left"
@@ -170,10 +170,10 @@ def test_textures_base_colors_and_transforms(tmp_path: Path) -> None:
     quad = trimesh.Trimesh(corners, faces, visual=visual, process=False)
     scene.add_geometry(quad, transform=trimesh.transformations.translation_matrix([0, 0.03, 0]))
     scene.export(tmp_path / "quad.glb")
-    worn = read_object(tmp_path / "quad.glb")
+    item = read_object(tmp_path / "quad.glb")
     face = face_at()
     before = portrait(face)
-    after = TryOn(face.model, worn, Placement(offset=(0, 0, 60), shadow=0)).apply(before, face)
+    after = TryOn(face.model, item, Placement(offset=(0, 0, 60), shadow=0)).apply(before, face)
     x, y = face.vertices[find_place(face.model, "nose_bridge").corners, :2].mean(axis=0)
     middle = y - 30 * PX_PER_MM
     above, below = after[int(middle) - 30, int(x)], after[int(middle) + 30, int(x)]
@@ -184,7 +184,7 @@ def test_textures_base_colors_and_transforms(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.obj", b"", "an object is a .glb or .gltf file, not a.obj"),
+        ("a.obj", b"", "an object must be a .glb or .gltf file, not a.obj"),
         ("none.glb", None, "does not exist"),
         ("a.glb", b"no glTF at all", "is not a GLB file that can be read"),
     ],
@@ -200,16 +200,14 @@ def test_files_that_are_no_objects(
 
 
 def test_places_and_numbers_that_cannot_be(tmp_path: Path) -> None:
-    worn = read_object(box(tmp_path, (10, 10, 10)))
-    with pytest.raises(
-        ConfigError, match="there is no place 'elbow' on a head: known are nose_bridge"
-    ):
-        TryOn(head_model(), worn, Placement("elbow"))
+    item = read_object(box(tmp_path, (10, 10, 10)))
+    with pytest.raises(ConfigError, match="unknown place 'elbow' on a head: known are nose_bridge"):
+        TryOn(head_model(), item, Placement("elbow"))
     with pytest.raises(ConfigError, match="the scale must be"):
         Placement(scale=0)
     with pytest.raises(ConfigError, match="the offset y, mm, must be -1000 to 1000"):
         Placement(offset=(0, 5000, 0))
-    with pytest.raises(ConfigError, match="there is no sample 'wig'"):
+    with pytest.raises(ConfigError, match="unknown sample 'wig'"):
         sample_object("wig")
 
 

@@ -158,5 +158,5 @@ def test_wrong_input_is_named():
             draw((0, 30))
     with pytest.raises(ImageError, match="uint8"):
         draw_pose_box(np.zeros((5, 5)), face)
-    with pytest.raises(ConfigError, match="texture has"):
+    with pytest.raises(ConfigError, match="the side of a texture must be 8 to 8192 px"):
         uv_position_map(face, 2)

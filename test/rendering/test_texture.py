@@ -176,7 +176,7 @@ def test_wrong_input_is_named():
     face, image = posed(0), np.zeros((10, 10, 3), np.uint8)
     with pytest.raises(ImageError, match="uint8"):
         sample_texture(np.zeros((10, 10), np.uint8), face)
-    with pytest.raises(ImageError, match="too small"):
+    with pytest.raises(ImageError, match="the side of a texture must be at least 16 px"):
         uv_texture(face, image, 4)
     with pytest.raises(ConfigError, match="mirror, inpaint, none"):
         uv_texture(face, image, fill="magic")

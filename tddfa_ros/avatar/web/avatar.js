@@ -1,5 +1,5 @@
-// A head that does what a face does: all faces of a picture arrive as JSON over a web socket (see tddfa_ros/avatar/jsonl.py).
-// In the address: ?mirror=0 shows the person as others see them, ?id=f2 follows one face only.
+// Show an avatar: all faces of an image arrive as JSON over a web socket (see tddfa_ros/avatar/jsonl.py).
+// URL parameters: ?mirror=0 disables mirroring, ?id=f2 shows one face only.
 import * as THREE from "three";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
 

@@ -1,4 +1,4 @@
-"""The receivers that a program or a node is asked for, opened."""
+"""Network targets of avatar frames, and opening their receivers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from tddfa_ros.morphable.model import MorphableModel
 
 @dataclass(frozen=True)
 class Targets:
-    """Where faces are sent over the network.
+    """Network targets of avatar frames.
 
     Attributes:
-        osc, livelink: ``HOST:PORT``; empty = none. subject: see `LiveLinkSender`.
-        web_port, web_host, three: see `AvatarServer`; web_port None = no page.
+        osc: VMC receiver, ``HOST:PORT``; empty = none.
+        livelink: Live Link Face receiver, ``HOST:PORT``; empty = none.
+        subject: see :class:`LiveLinkSender`.
+        web_port: port of the web page; None = no page.
+        web_host: interface of the web page.
+        three: folder of three.js; see :class:`AvatarServer`.
     """
 
     osc: str = ""
@@ -31,12 +35,12 @@ class Targets:
 
 
 def open_receivers(
-    targets: Targets, model: MorphableModel, say: Callable[[str], None]
+    targets: Targets, model: MorphableModel, on_message: Callable[[str], None]
 ) -> list[Receiver]:
-    """Open what is asked for; ``say`` is told where the page is.
+    """Open the receivers of all targets; ``on_message`` is called with the URL of the page.
 
     Raises:
-        ConfigError, TddfaError: one of them cannot be opened.
+        ConfigError, TddfaError: a target cannot be opened.
     """
     receivers: list[Receiver] = []
     if targets.osc:
@@ -45,6 +49,6 @@ def open_receivers(
         receivers.append(LiveLinkSender(targets.livelink, targets.subject))
     if targets.web_port is not None:
         server = AvatarServer(model, targets.web_port, targets.web_host, targets.three)
-        say(f"open {server.url} in a browser")
+        on_message(f"open {server.url} in a browser")
         receivers.append(server)
     return receivers
