@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -116,3 +118,12 @@ def test_replace_gives_a_face_whose_values_follow() -> None:
     np.testing.assert_allclose(turned.yaw_pitch_roll, [-40, 0, 0], atol=1e-3)
     assert np.abs(turned.vertices - before).max() > 5
     np.testing.assert_array_equal(tracked.vertices, before)
+
+
+def test_landmark_sigma_is_that_of_the_crop_in_px_of_the_image() -> None:
+    plain = face()
+    assert plain.landmark_sigma is None, "a network that predicts none"
+    told = replace(plain, crop_sigma=np.full(68, 1.5, np.float32))
+    assert told.landmark_sigma is not None
+    np.testing.assert_allclose(told.landmark_sigma, 1.5 * 240 / 120, rtol=1e-6)
+    assert not told.landmark_sigma.flags.writeable

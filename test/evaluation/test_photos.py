@@ -102,3 +102,14 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
     (tmp_path / "gt.npz").write_bytes(b"PK nonsense")
     with pytest.raises(ConfigError, match="cannot be read"):
         evaluate(FakePredictor(), tmp_path, Sets(tmp_path), "mine")
+
+
+def test_coordinates_that_count_pixels_from_one_are_moved(tmp_path: Path) -> None:
+    points = random_points(1)
+    numbered_picture(tmp_path / "0.png", 0, (200, 200))
+    np.savez(tmp_path / "gt.npz", name=np.array(["0.png"]), pts68=points + 1)
+    fake = FakePredictor([Prediction(points[0])], boxes=[np.zeros((0, 5))])
+    counted = evaluate(fake, tmp_path, Sets(tmp_path), "mine", first_pixel=1)
+    assert counted.figure("true ROI, mesh", "NME68") == pytest.approx(0, abs=1e-4)
+    as_is = evaluate(fake, tmp_path, Sets(tmp_path), "mine")
+    assert as_is.figure("true ROI, mesh", "NME68") > 0.5

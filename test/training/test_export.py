@@ -182,3 +182,18 @@ def test_a_file_that_answers_otherwise_is_refused(
     monkeypatch.setattr(export, "_store_half", spoil)
     with pytest.raises(ModelError, match="does not answer as the network"):
         export_onnx(network, tiny_model, tmp_path / "x.onnx", size=96, confidence=CURVE, half=True)
+
+
+def test_the_regressor_tells_the_exported_sigma(
+    network: FaceNet, tiny_model: MorphableModel, crops: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "sigma.onnx"
+    heads = ("confidence", "landmark_sigma")
+    export_onnx(network, tiny_model, path, size=96, confidence=CURVE, heads=heads, sigma_scale=2.0)
+    found = Regressor(path, tiny_model)(crops).landmark_sigma
+    assert found is not None
+    np.testing.assert_allclose(found, 2 * answer(network, crops).landmark_sigma, rtol=1e-3)
+    empty = Regressor(path, tiny_model)(crops[:0]).landmark_sigma
+    assert empty is not None and empty.shape == (0, 68)
+    export_onnx(network, tiny_model, path, size=96, confidence=CURVE)
+    assert Regressor(path, tiny_model)(crops).landmark_sigma is None
