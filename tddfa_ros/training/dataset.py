@@ -110,7 +110,7 @@ class FaceDataset(Dataset[Batch]):
 
 
 class CropSampler(Sampler[Draw]):
-    """CropSampler ``samples`` rows an epoch with replacement; every draw has its own number, the seed of its augmentation.
+    """Sample ``samples`` rows an epoch with replacement; every draw has its own number, the seed of its augmentation.
 
     The order is that of the whole run, whatever the number of processes: each step takes ``batch`` draws for every process. With ``clips``,
     that share of a batch, its beginning, are pairs of frames of one face.

@@ -24,7 +24,7 @@ _MIN_CONTRAST = (
 
 
 class Negatives:
-    """CropSampler crops without a face, in the format of the training cache.
+    """Generate crops without a face, in the format of the training cache.
 
     Args:
         pictures: photographs and drawings without faces; faces: (path, roi (4,) px) of crops with a face.

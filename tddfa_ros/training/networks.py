@@ -132,9 +132,9 @@ class FaceNet(nn.Module):
         self.param_head = nn.Linear(features, len(mean))
         self.landmark_head = nn.Linear(features, 136)
         self.confidence_head = _ConfidenceHead(features) if "confidence" in heads else None
-        self.sigma_head = nn.Linear(features, 68) if "landmark_sigma" in heads else None
         self.parsing_head = _ParsingHead(channels) if "parsing" in heads else None
         self.uv_head = _UvHead(features) if "uv_position" in heads else None
+        self.sigma_head = nn.Linear(features, 68) if "landmark_sigma" in heads else None
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         self.mean: Tensor

@@ -63,7 +63,7 @@ def test_fit_render_check_cache(data: Path, capsys: pytest.CaptureFixture[str]) 
     )
     assert run(data, "cache", *lists, "--out", str(data / "cache")) == 0
     assert f"{data / 'cache'}: 3 faces" in capsys.readouterr().out
-    assert np.load(data / "cache" / "parsing.npy").shape == (3, 160, 160)
+    assert np.load(data / "cache" / "parsing.npy").shape == (3, 192, 192)
 
 
 @pytest.mark.parametrize("command", ["check", "render", "cache"])

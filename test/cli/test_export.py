@@ -51,7 +51,7 @@ def test_a_confidence_head_is_calibrated_and_exported(
     out = capsys.readouterr().out
     assert "confidence: AUC " in out and "net.onnx: " in out
     regressor = Regressor(folder / "net.onnx", model)
-    assert regressor.session.output_names == ("params", "landmarks", "confidence")
+    assert regressor.session.output_names == ("params", "landmarks", "confidence", "landmark_sigma")
     faces = textures(3, 96)
     assert ((regressor(faces).confidence > 0) & (regressor(faces).confidence < 1)).all()
 
@@ -60,7 +60,10 @@ def test_other_heads_on_demand(folder: Path, model: MorphableModel) -> None:
     more = ["--head", "uv_position", "--head", "parsing"]
     assert export(folder, "run", "--cache", str(folder / "cache"), *more) == 0
     names = Regressor(folder / "net.onnx", model).session.output_names
-    assert names == ("params", "landmarks", "confidence", "parsing", "uv_position")
+    assert names == (
+        *("params", "landmarks", "confidence", "landmark_sigma"),
+        *("parsing", "uv_position"),
+    )
 
 
 def test_without_a_confidence_head(

@@ -106,7 +106,7 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
 
 def test_coordinates_that_count_pixels_from_one_are_moved(tmp_path: Path) -> None:
     points = random_points(1)
-    numbered_picture(tmp_path / "0.png", 0, (200, 200))
+    numbered_image(tmp_path / "0.png", 0, (200, 200))
     np.savez(tmp_path / "gt.npz", name=np.array(["0.png"]), pts68=points + 1)
     fake = FakePredictor([Prediction(points[0])], boxes=[np.zeros((0, 5))])
     counted = evaluate(fake, tmp_path, Sets(tmp_path), "mine", first_pixel=1)

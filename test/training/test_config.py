@@ -112,14 +112,14 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
         (
             TrainConfig,
             {"epochs": -4, "batch": "x"},
-            "^epochs must lie between 1 and 10000, not be -4$",
+            "^epochs must be between 1 and 10000, not -4$",
         ),
-        (TrainConfig, {"batch": "x"}, "^batch must be a whole number, not 'x'$"),
+        (TrainConfig, {"batch": "x"}, "^batch must be an integer, not 'x'$"),
         (TrainConfig, {"augment": {"blur": 0.1}}, "^augment must be a AugmentConfig"),
-        (AugmentConfig, {"blur": 2.0}, "^blur must lie between"),
+        (AugmentConfig, {"blur": 2.0}, "^blur must be between"),
         (AugmentConfig, {"wide_scale": (1.0,)}, "^wide_scale must be a list of 2 values"),
-        (LossWeights, {"lmk": -1.0}, "^lmk must lie between"),
-        (LossDecay, {"lmk": 0.0}, "^lmk must lie between"),
+        (LossWeights, {"lmk": -1.0}, "^lmk must be between"),
+        (LossDecay, {"lmk": 0.0}, "^lmk must be between"),
     ],
 )
 def test_configurations_are_checked_on_construction(

@@ -13,7 +13,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.roi import roi_from_landmarks
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.augment import Augment
-from tddfa_ros.training.cache import CACHE_SIDE, FaceCache
+from tddfa_ros.training.cache import CACHE_SIDE, MARGIN, FaceCache
 from tddfa_ros.training.config import AugmentConfig
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
@@ -206,7 +206,7 @@ def test_crops_without_a_face_have_no_parameters(
         item = dataset[row, 3, 0]
         assert item["face"] == 0
         assert not item["params"].any()
-    stored = tiny_cache.images[row][20:-20, 20:-20].transpose(2, 0, 1)
+    stored = tiny_cache.images[row][MARGIN:-MARGIN, MARGIN:-MARGIN].transpose(2, 0, 1)
     np.testing.assert_array_equal(item["image"].numpy(), stored)
     assert FaceDataset(tiny_cache, tiny_model, None, 0)[3]["face"] == 1
 

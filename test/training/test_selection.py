@@ -137,7 +137,10 @@ def test_the_averaged_network_comes_out(
     run = run_of_all_heads
     network, config = load_network(run.checkpoint, tiny_model)
     assert not network.training
-    assert (config.width, config.heads) == (0.125, ("confidence", "parsing", "uv_position"))
+    assert (config.width, config.heads) == (
+        0.125,
+        ("confidence", "landmark_sigma", "parsing", "uv_position"),
+    )
     with torch.no_grad():
         found, wanted = network(crops(tiny_cache)), run.averaged()(crops(tiny_cache))
     for mine, theirs in zip(found, wanted, strict=True):

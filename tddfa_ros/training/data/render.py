@@ -41,7 +41,7 @@ class RenderOptions:
 
 
 class MapRenderer:
-    """CropSampler the maps of one morphable model."""
+    """Render the maps of one morphable model."""
 
     def __init__(self, model: MorphableModel, options: RenderOptions) -> None:
         self.options = options
