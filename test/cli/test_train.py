@@ -200,7 +200,9 @@ def test_flags_reach_the_run(
     assert (config.net_stride, config.input_size, config.warmup_epochs) == (16, 160, 2.0)
     assert config.profile_boost == (1.5, 4.0)
     assert (config.augment.blur, config.augment.noise) == (0.1, 0.6)
-    assert config.heads == ("parsing",) and config.amp and config.freeze == "backbone"
+    assert (
+        config.heads == ("landmark_sigma", "parsing") and config.amp and config.freeze == "backbone"
+    )
     loss = config.loss
     assert (loss.wpdc, loss.vdc, loss.lmk, loss.seg) == (0.5, 0.25, 2.0, 0.25)
     assert loss.decay == LossDecay(*[0.8] * len(TERMS))

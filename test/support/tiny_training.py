@@ -33,8 +33,10 @@ TINY = TrainConfig(
     device="cpu",
     threads=1,
     workers=0,
-    # only what a few dozen steps can learn: upright faces, lightly disturbed
-    augment=AugmentConfig(roll_sigma_deg=0, large_roll=0, mirror=0, occlude=0, colour=0),
+    # only what a few dozen steps can learn: upright faces, weakly augmented
+    augment=AugmentConfig(
+        roll_sigma_deg=0, large_roll=0, mirror=0, occlude=0, colour=0, p_wide=0, p_weak=0.8
+    ),
     loss=LossWeights(gaps=0.5, lids=0.1),
 )
 
