@@ -103,7 +103,7 @@ def test_trains_and_goes_on(
     run = tmp_path / "run"
     assert main([*arguments, "--epochs", "1", "--resume"]) == 2
     error = capsys.readouterr().err
-    assert "no run to go on with" in error and str(run / "checkpoint.pt") in error
+    assert "no run to resume" in error and str(run / "checkpoint.pt") in error
     assert not run.exists()
     assert main([*arguments, "--epochs", "1"]) == 0
     assert "trained for 1 epochs" in capsys.readouterr().out
@@ -166,7 +166,12 @@ def test_lists_are_cached_validated_on_and_exported(
 
     regressor = Regressor(path, model)
     assert regressor.input_size == 96
-    assert regressor.session.output_names == ("params", "landmarks", "parsing")
+    assert regressor.session.output_names == (
+        "params",
+        "landmarks",
+        "landmark_sigma",
+        "parsing",
+    )
     found = regressor(np.zeros((2, 96, 96, 3), np.uint8))
     assert found.params.shape == (2, model.layout.size)
 
@@ -189,7 +194,7 @@ def test_flags_reach_the_run(
         def run(self) -> None:
             pass
 
-    monkeypatch.setattr("tddfa_ros.training.trainer.Trainer", Trainer)
+    monkeypatch.setattr("tddfa_ros.training.stages.Trainer", Trainer)
     flags = ["--config", str(tmp_path / "run.yaml"), "--net-stride", "16", "--input-size", "160"]
     flags += ["--profile-boost", "1.5", "4", "--augment-blur", "0.1", "--no-confidence", "--amp"]
     flags += ["--loss-weights", "wpdc=0.5, vdc=.25,lmk=2", "--loss-decay", "0.8"]
@@ -200,7 +205,9 @@ def test_flags_reach_the_run(
     assert (config.net_stride, config.input_size, config.warmup_epochs) == (16, 160, 2.0)
     assert config.profile_boost == (1.5, 4.0)
     assert (config.augment.blur, config.augment.noise) == (0.1, 0.6)
-    assert config.heads == ("parsing",) and config.amp and config.freeze == "backbone"
+    assert (
+        config.heads == ("landmark_sigma", "parsing") and config.amp and config.freeze == "backbone"
+    )
     loss = config.loss
     assert (loss.wpdc, loss.vdc, loss.lmk, loss.seg) == (0.5, 0.25, 2.0, 0.25)
     assert loss.decay == LossDecay(*[0.8] * len(TERMS))
@@ -241,7 +248,7 @@ def test_interrupt_ends_with_one_sentence_and_saves_where_it_is(
             process.kill()
     assert process.returncode == 130, error
     assert "Traceback" not in error
-    assert error.splitlines()[-1] == f"stopped: the same command goes on from {checkpoint}"
+    assert error.splitlines()[-1] == f"stopped: rerun the same command to resume from {checkpoint}"
     from tddfa_ros.training.checkpoint import load
 
     clock = load(checkpoint)["clock"]
