@@ -30,7 +30,7 @@ from tddfa_ros.training.networks import Predictions  # noqa: E402
 
 WEIGHTS = LossWeights.only(
     **dict(
-        zip(TERMS, (0.7, 1.3, 0.9, 0.2, 0.5, 0.3, 0.6, 0.01, 0.6, 0.8, 1.1, 0.05, 0.4), strict=True)
+        zip(TERMS, (0.7, 1.3, 0.9, 0.2, 0.5, 0.3, 0.6, 0.01, 0.6, 0.8, 1.1, 0.05, 0.4, 0.15), strict=True)
     ),
     depth=0.4,
 )
@@ -55,6 +55,7 @@ def everything(model: MorphableModel, seed: int = 1) -> tuple[Predictions, dict[
         torch.from_numpy(rng.normal(size=COUNT)),
         torch.from_numpy(rng.normal(size=(COUNT, 5, 6, 6))),
         torch.from_numpy(rng.uniform(0, 120, (COUNT, 3, 4, 4))),
+        torch.from_numpy(rng.uniform(0.5, 3, (COUNT, 68))),
     )
     classes = rng.integers(0, 5, (COUNT, 6, 6))
     classes[:, 0] = IGNORE
@@ -133,6 +134,19 @@ def slow_unsteadiness(loss: FaceLoss, found: Predictions, wanted: torch.Tensor) 
     return total
 
 
+def slow_sigma(loss: FaceLoss, found: Predictions, wanted: torch.Tensor) -> float:
+    """Negative log-likelihood of a Laplace distribution, but for a constant, coordinate by coordinate."""
+    mesh, truth = (crop_pixels(loss.points(p)[:, :68]).numpy() for p in (found.params, wanted))
+    total = []
+    for face, sigmas in enumerate(found.landmark_sigma.numpy()):
+        for landmark, sigma in enumerate(sigmas):
+            scale = sigma / np.sqrt(2)
+            for axis in (0, 1):
+                error = abs(mesh[face, landmark, axis] - truth[face, landmark, axis])
+                total.append(error / scale + np.log(2 * scale))
+    return float(np.mean(total)) - np.log(np.sqrt(2))
+
+
 # -- values ----------------------------------------------------------------------------------------------------------
 
 
@@ -166,6 +180,7 @@ def test_total_is_the_scheduled_sum_of_all_terms(progress: float) -> None:
         "seg": segmentation_loss(found.parsing, batch["parsing"]),
         "uv": uv_position_loss(found.uv_position, batch["uv_position"]),
         "confidence": np.log1p(np.exp(-found.confidence.numpy())).mean(),
+        "sigma": slow_sigma(loss, found, batch["params"]),
     }
     assert tuple(terms) == TERMS
     assert {k: float(v) for k, v in terms.items()} == pytest.approx(
@@ -259,7 +274,7 @@ def test_heads_and_targets_that_are_absent_do_not_count() -> None:
     found, batch = everything(model)
     batch["face"] = torch.ones(COUNT)
     plain = Predictions(found.params, found.landmarks)
-    assert set(loss(plain, batch)[1]) == set(FACE_TERMS) - {"seg", "uv"}
+    assert set(loss(plain, batch)[1]) == set(FACE_TERMS) - {"seg", "uv", "sigma"}
     only_params = {"params": batch["params"]}
     assert set(loss(found, only_params)[1]) == set(FACE_TERMS) - {"seg", "uv", "steady"}
 
