@@ -162,8 +162,9 @@ def command(
             )
         except KeyboardInterrupt:
             state = "no checkpoint was saved yet"
-            if any(path.is_file() for path in begun):
-                state = f"rerun the same command to resume from {checkpoint_dir}"
+            saved = [path for path in begun if path.is_file()]
+            if saved:
+                state = f"rerun the same command to resume from {saved[-1]}"
             if first:
                 click.echo(f"\nstopped: {state}", err=True)
             click.get_current_context().exit(_EXIT_INTERRUPTED)

@@ -103,7 +103,7 @@ def check_same_run(path: Path, begun: Mapping[str, Any], ours: Mapping[str, Any]
         elif name not in _MAY_DIFFER and begun.get(name) != value:
             raise ConfigError(
                 f"{path} was begun with {name} {begun.get(name)}, not {value}: "
-                "go on with the same configuration, or begin in another folder"
+                "resume with the same configuration, or use another folder"
             )
 
 

@@ -166,7 +166,12 @@ def test_lists_are_cached_validated_on_and_exported(
 
     regressor = Regressor(path, model)
     assert regressor.input_size == 96
-    assert regressor.session.output_names == ("params", "landmarks", "landmark_sigma", "parsing")
+    assert regressor.session.output_names == (
+        "params",
+        "landmarks",
+        "landmark_sigma",
+        "parsing",
+    )
     found = regressor(np.zeros((2, 96, 96, 3), np.uint8))
     assert found.params.shape == (2, model.layout.size)
 
@@ -243,10 +248,7 @@ def test_interrupt_ends_with_one_sentence_and_saves_where_it_is(
             process.kill()
     assert process.returncode == 130, error
     assert "Traceback" not in error
-    assert (
-        error.splitlines()[-1]
-        == f"stopped: rerun the same command to resume from {checkpoint.parent}"
-    )
+    assert error.splitlines()[-1] == f"stopped: rerun the same command to resume from {checkpoint}"
     from tddfa_ros.training.checkpoint import load
 
     clock = load(checkpoint)["clock"]

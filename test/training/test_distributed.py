@@ -133,9 +133,7 @@ def test_ctrl_c_saves_and_both_go_on_to_the_same_weights(
 ) -> None:
     checkpoint = tmp_path / "run" / "checkpoint.pt"
     out = interrupted_under_torchrun([*arguments, "--epochs", "5000"], until=checkpoint)
-    assert out.count(f"stopped: rerun the same command to resume from {checkpoint.parent}") == 1, (
-        out
-    )
+    assert out.count(f"stopped: rerun the same command to resume from {checkpoint}") == 1, out
     clock = checkpoints.load(checkpoint)["clock"]
     assert clock["epoch"] >= 1
     assert 1 <= clock["step"] <= 6, "in the middle of an epoch of 48 / (2 x 4) steps"

@@ -128,7 +128,7 @@ def test_another_run_is_not_taken_up(tmp_path: Path, cut_off: None) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(faces, BRIEF, work, out)
     for other in (replace(BRIEF, learning_rate=1e-3), replace(BRIEF, epochs=5)):
-        with pytest.raises(ConfigError, match="or begin in another folder"):
+        with pytest.raises(ConfigError, match="or use another folder"):
             run(faces, other, work, out)
     with pytest.raises(ConfigError, match="begun with data"):
         run(faces.take(np.arange(95)), BRIEF, work, out)
