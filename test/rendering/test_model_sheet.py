@@ -62,5 +62,5 @@ def test_regions_are_colored_by_name():
 
 
 def test_rejects_suffix_that_is_no_image(tmp_path):
-    with pytest.raises(TddfaError, match="image"):
+    with pytest.raises(TddfaError, match="is not an image format"):
         write_model_sheet(synthetic_model(), tmp_path / "sheet.nothing")
