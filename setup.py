@@ -118,7 +118,7 @@ setup(
         "fast": ["numba>=0.56"],
         "gpu": ["onnxruntime-gpu>=1.16"],
         "model": ["anny>=0.6.2,<0.7", "fast-simplification>=0.1.7", "torch>=2.13,<3"],
-        "video": ["av>=14"],
+        "video": ["av>=15"],
         "training": ["onnxscript>=0.1", "tensorboard>=2.10", "torch>=2.13,<3"],
         "dev": [
             "import-linter>=2.1,<3",

@@ -1,4 +1,4 @@
-"""Draw the images of docs/guide anew, by the commands that the pages name.
+"""Draw the images of docs/guide with the commands of the pages.
 
     python scripts/draw_guide.py [NAME...]      # writes docs/guide/images/*.jpg; all of them, or images, maps, ...
 

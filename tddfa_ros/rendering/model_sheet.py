@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.files import write_atomically
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import evened, lambert, vertex_normals
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
@@ -76,16 +77,17 @@ def write_model_sheet(model: SheetModel, path: str | Path) -> Path:
         TddfaError: the file cannot be written or its suffix is not an image format.
     """
     path = Path(path)
-    sheet = model_sheet(model)
+    options = [cv2.IMWRITE_JPEG_QUALITY, 90] if path.suffix.lower() in (".jpg", ".jpeg") else []
     try:
-        options = [cv2.IMWRITE_JPEG_QUALITY, 90] if path.suffix.lower() in (".jpg", ".jpeg") else []
-        done, encoded = cv2.imencode(path.suffix or ".png", sheet, options)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded.tobytes())
-    except (cv2.error, OSError) as error:
-        raise TddfaError(f"cannot write {path}: {error}") from error
+        done, encoded = cv2.imencode(path.suffix or ".png", model_sheet(model), options)
+    except cv2.error:
+        done = False
     if not done:
-        raise TddfaError(f"cannot write {path}: its suffix is not an image format")
+        raise TddfaError(f"cannot write {path}: '{path.suffix}' is not an image format")
+    try:
+        write_atomically(path, encoded.tobytes())
+    except OSError as error:
+        raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
     return path
 
 

@@ -26,7 +26,7 @@ from tddfa_ros.video.parts import PartsFolder, PartWriter
 
 _CAMERA_RATE = 30.0
 _WITHOUT_PYAV = (
-    "PyAV is not installed, so the video has a constant frame rate and no audio, and an interrupted run starts over; "
+    "PyAV 15 or later is not installed, so the video has a constant frame rate and no audio, and an interrupted run starts over; "
     "pip install av"
 )
 

@@ -21,6 +21,7 @@ FALLBACK_CODECS = ("avc1", "mp4v")
 """The same for OpenCV, whose wheels cannot write H.264."""
 
 _OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": "2"}}
+_OLDEST_PYAV = 15
 _RATES = (1.0, 240.0)
 
 
@@ -78,12 +79,12 @@ class VideoEncoder:
 
 
 def has_pyav() -> bool:
-    """Return whether PyAV 14 or later is installed; ``python3-av`` of Debian 12 and Ubuntu 24.04 is older."""
+    """Return whether PyAV 15 or later is installed; ``python3-av`` of Debian 12 and Ubuntu 24.04 is older."""
     try:
         import av
     except ImportError:
         return False
-    return hasattr(av.container.OutputContainer, "add_stream_from_template")
+    return int(av.__version__.split(".")[0]) >= _OLDEST_PYAV
 
 
 def even_size(image: ImageBGR) -> ImageBGR:

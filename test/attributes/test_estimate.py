@@ -76,7 +76,7 @@ def test_age_is_a_distribution() -> None:
     assert attributes_record(found)["expression"] is None
 
 
-def test_off_unless_asked_for() -> None:
+def test_attributes_are_off_by_default() -> None:
     assert "attributes" not in ImageOptions().outputs
     script = (
         "import sys, tddfa_ros, tddfa_ros.pipeline;"
@@ -85,7 +85,7 @@ def test_off_unless_asked_for() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_nothing_is_loaded_for_other_outputs(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_network_is_not_loaded_for_other_outputs(tmp_path: Path, astronaut: np.ndarray) -> None:
     from tddfa_ros.cli import main
 
     default_estimator.cache_clear()
@@ -136,7 +136,7 @@ def test_the_network_runs_where_the_pipeline_does(
     assert set(devices) == {"cpu"}
 
 
-def test_a_plate_below_the_chin_and_in_the_image(portrait: tuple[np.ndarray, Face]) -> None:
+def test_caption_is_below_the_chin_inside_the_image(portrait: tuple[np.ndarray, Face]) -> None:
     image, face = portrait
     found = Attributes(np.full(101, 1 / 101, np.float32), 0.7, None)
     before = image.copy()
@@ -149,7 +149,7 @@ def test_a_plate_below_the_chin_and_in_the_image(portrait: tuple[np.ndarray, Fac
     assert (draw_attributes(cut, [face], [found]) != cut).any()
 
 
-def test_bad_input_is_one_sentence(
+def test_rejects_bad_input_in_one_sentence(
     estimator: AttributeEstimator, portrait: tuple[np.ndarray, Face]
 ) -> None:
     with pytest.raises(ImageError, match="must be a non-empty BGR array of shape"):

@@ -58,7 +58,7 @@ def test_the_face_at_rest_is_neutral() -> None:
 
 
 @pytest.mark.parametrize("name", list(PROTOTYPES))
-def test_a_prototype_in_full_is_recognized(name: str) -> None:
+def test_recognizes_full_prototypes(name: str) -> None:
     found = basic_expression(coefficients(dict.fromkeys(PROTOTYPES[name].units, 1.0)))
     assert found.name == name
     assert found.probability > 0.5
@@ -89,19 +89,19 @@ def test_prototypes_under_noise() -> None:
     assert neutral >= 98
 
 
-def test_what_is_no_emotion_stays_neutral() -> None:
+def test_other_expressions_stay_neutral() -> None:
     speech = coefficients({26: 1.0, 16: 0.6, 10: 0.3})
     yawn = coefficients({26: 1.2, 16: 0.8, 10: 0.7, 6: 0.4, 9: 0.3})
     assert basic_expression(speech).name == NEUTRAL
     assert basic_expression(yawn).name == NEUTRAL
 
 
-def test_a_smile_pulls_other_units_along_and_is_still_happiness() -> None:
+def test_smile_is_happiness() -> None:
     smile = coefficients({12: 0.9, 15: 0.7, 20: 0.7, 24: 0.7, 4: 0.4, 7: 0.3, 9: 0.3})
     assert basic_expression(smile).name == "happiness"
 
 
-def test_coefficients_that_cannot_be_used() -> None:
+def test_rejects_invalid_coefficients() -> None:
     with pytest.raises(ModelError, match="need ARKit's 52 coefficients"):
         basic_expression({"expression_1": 0.3})
     with pytest.raises(ModelError, match="NaN or infinite"):

@@ -27,12 +27,12 @@ def test_the_names_are_arkits_in_the_order_of_live_link() -> None:
     assert {name: ARKIT_NAMES.index(name) for name in places} == places
 
 
-def test_they_are_those_of_the_default_model() -> None:
+def test_names_equal_those_of_the_default_model() -> None:
     model = MorphableModel.load(default_store().path("tddfa-head"))
     assert set(model.expression_names) == set(ARKIT_NAMES)
 
 
-def test_every_action_has_a_reach() -> None:
+def test_every_action_unit_has_a_range() -> None:
     assert set(COEFFICIENT_RANGES) == set(map(without_side, ARKIT_NAMES))
     assert all(
         0 <= r.rest <= r.median <= r.strong <= r.full <= 1 for r in COEFFICIENT_RANGES.values()
@@ -47,7 +47,7 @@ def test_order_and_limits() -> None:
     np.testing.assert_allclose(shapes, [wanted[name] for name in ARKIT_NAMES])
 
 
-def test_stretched_a_closed_eye_is_closed_and_a_face_at_rest_does_nothing() -> None:
+def test_stretch_closes_eyes_and_keeps_rest() -> None:
     shapes = BlendShapes(ARKIT_NAMES)
     at = ARKIT_NAMES.index
     rest, closed = np.zeros(52, np.float32), np.zeros(52, np.float32)
@@ -67,7 +67,7 @@ def test_stretched_a_closed_eye_is_closed_and_a_face_at_rest_does_nothing() -> N
     assert shapes(weak)[at("mouthDimpleLeft")] == pytest.approx(0.25)
 
 
-def test_both_sides_of_a_face_are_treated_alike() -> None:
+def test_symmetric_expressions() -> None:
     sides = [n for n in ARKIT_NAMES if re.search("Left$", n) and n.replace("Left", "Right") in ARKIT_NAMES]  # fmt: skip
     assert len(sides) > 15
     values = np.full(52, 0.2, np.float32)
@@ -75,12 +75,12 @@ def test_both_sides_of_a_face_are_treated_alike() -> None:
     assert all(shapes[n] == shapes[n.replace("Left", "Right")] for n in sides)
 
 
-def test_a_model_with_other_expressions_is_refused() -> None:
+def test_rejects_model_with_other_expressions() -> None:
     with pytest.raises(ConfigError, match=r"lacks 52, such as eyeBlinkLeft"):
         BlendShapes([f"expression{i}" for i in range(10)])
 
 
-def test_a_frame_stands_where_the_face_stands() -> None:
+def test_frame_has_the_pose_of_the_face() -> None:
     face = export_face(30, stamp=2.5, expression=(0.4,))
     frame = AvatarFrame.from_face(face, BlendShapes(ARKIT_NAMES, stretch=False))
     assert (frame.id, frame.stamp) == ("f1", 2.5)

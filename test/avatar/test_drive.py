@@ -51,12 +51,12 @@ def show(monkeypatch: pytest.MonkeyPatch, rate: float, work: float, real_time: b
     return shown
 
 
-def test_a_file_keeps_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_plays_at_its_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = show(monkeypatch, rate=10, work=0.03, real_time=True)
     assert shown == [(i, i / 10, i / 10) for i in (0, 1, 2, 4, 5, 6, 7, 8, 9)]
 
 
-def test_what_there_is_no_time_for_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drops_late_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = show(monkeypatch, rate=10, work=0.25, real_time=True)
     assert 3 <= len(shown) <= 5 and shown[0][0] == 0
     assert all(now - seconds <= 0.1 + 1e-6 for _, seconds, now in shown), "it falls behind"
@@ -68,7 +68,7 @@ def test_lines_of_a_file_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [seconds for _, seconds, _ in shown] == [i / 10 for i in (0, 1, 2, 4, 5, 6, 7, 8, 9)]
 
 
-def test_images_of_a_camera_have_the_time_they_come_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_camera_images_have_arrival_times(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = show(monkeypatch, rate=0, work=0.2, real_time=True)
     assert [seconds for _, seconds, _ in shown] == [round(0.2 * i, 3) for i in range(9)]
 
@@ -84,9 +84,7 @@ class Loop(Film):
 
 
 @pytest.mark.parametrize("real_time", [True, False])
-def test_time_goes_on_when_a_file_begins_anew(
-    monkeypatch: pytest.MonkeyPatch, real_time: bool
-) -> None:
+def test_time_increases_when_a_file_loops(monkeypatch: pytest.MonkeyPatch, real_time: bool) -> None:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
     times = [seconds for _, seconds in module._images(Loop(10), real_time)]

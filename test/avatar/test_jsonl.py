@@ -17,7 +17,7 @@ def test_a_line_is_json_with_names(frame: AvatarFrame) -> None:
     assert record["yaw_pitch_roll"] == [20, 10, 5] and record["position"] == [0.1, -0.05, -0.5]
 
 
-def test_a_file_gives_back_what_was_sent(frame: AvatarFrame, tmp_path: Path) -> None:
+def test_file_round_trip(frame: AvatarFrame, tmp_path: Path) -> None:
     lines = JsonLines(tmp_path / "faces.jsonl")
     lines.send([frame])
     assert (tmp_path / "faces.jsonl").read_text().count("\n") == 1, "it must not wait in a buffer"
@@ -39,11 +39,11 @@ def test_standard_output_stays_open(frame: AvatarFrame, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("line", ["", "[]", '{"stamp": 1}', '{"stamp": "x", "id": 1}'])
-def test_other_lines_are_refused(line: str) -> None:
+def test_rejects_other_lines(line: str) -> None:
     with pytest.raises(ConfigError, match="not an avatar frame"):
         from_line(line)
 
 
-def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+def test_rejects_unwritable_file(tmp_path: Path) -> None:
     with pytest.raises(TddfaError, match=r"cannot write .*No such file"):
         JsonLines(tmp_path / "nowhere" / "faces.jsonl")

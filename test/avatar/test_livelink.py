@@ -13,7 +13,7 @@ from tddfa_ros.avatar.livelink import decode, encode
 from tddfa_ros.errors import ConfigError
 
 
-def test_the_bytes_are_those_of_the_app(frame: AvatarFrame) -> None:
+def test_packet_bytes_equal_those_of_the_app(frame: AvatarFrame) -> None:
     packet = encode(frame, subject="Ada", device="dev")
     assert packet[0] == 6
     assert packet[1:8] == b"\x00\x00\x00\x03dev"
@@ -39,7 +39,7 @@ def test_eyes_turn_as_their_blend_shapes_say(frame: AvatarFrame) -> None:
     np.testing.assert_allclose(angles, [0, 0, 0, 15, 30, 0, 15, 0, 0], atol=1e-4)
 
 
-def test_a_socket_receives_what_was_sent(frame: AvatarFrame) -> None:
+def test_socket_receives_packets(frame: AvatarFrame) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(20)
@@ -52,11 +52,11 @@ def test_a_socket_receives_what_was_sent(frame: AvatarFrame) -> None:
     np.testing.assert_array_equal(packet.blendshapes, frame.blendshapes)
 
 
-def test_names_may_be_of_any_script(frame: AvatarFrame) -> None:
+def test_names_in_any_script(frame: AvatarFrame) -> None:
     assert decode(encode(frame, subject="Müller 顔")).subject == "Müller 顔"
 
 
-def test_what_is_no_packet_is_refused(frame: AvatarFrame) -> None:
+def test_rejects_invalid_packets(frame: AvatarFrame) -> None:
     whole = encode(frame)
     for broken in (b"", whole[:1], whole[:20], whole[:-1], whole + b"x", b"\x05" + whole[1:]):
         with pytest.raises(ConfigError, match="Live Link Face packet"):
@@ -65,14 +65,14 @@ def test_what_is_no_packet_is_refused(frame: AvatarFrame) -> None:
         decode(whole[:1] + b"\xff\xff\xff\xff" + whole[5:])
 
 
-def test_nobody_needs_to_listen(frame: AvatarFrame) -> None:
+def test_sends_without_receiver(frame: AvatarFrame) -> None:
     sender = LiveLinkSender("9")
     for _ in range(3):
         sender.send([frame])
     sender.close()
 
 
-def test_two_people_are_two_subjects_and_under_one_name_only_the_first(frame: AvatarFrame) -> None:
+def test_tracks_are_subjects(frame: AvatarFrame) -> None:
     other = AvatarFrame(1.0, "f9", frame.blendshapes, frame.rotation, frame.position, frame.yaw_pitch_roll)  # fmt: skip
     for subject, wanted in (("", ["f3", "f9"]), ("Ada", ["Ada"])):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:

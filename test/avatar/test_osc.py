@@ -18,7 +18,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
 
 
-def test_a_receiver_of_the_vmc_protocol_understands_it(frame: AvatarFrame) -> None:
+def test_vmc_receiver_decodes_messages(frame: AvatarFrame) -> None:
     heard: dict[str, list[tuple]] = defaultdict(list)
     order: list[str] = []
     done = threading.Event()
@@ -54,7 +54,7 @@ def test_a_receiver_of_the_vmc_protocol_understands_it(frame: AvatarFrame) -> No
     np.testing.assert_allclose(rotation_from_quaternion(np.array(bone[4:])), wanted, atol=1e-6)
 
 
-def test_nobody_needs_to_listen(frame: AvatarFrame) -> None:
+def test_sends_without_receiver(frame: AvatarFrame) -> None:
     sender = VmcSender("127.0.0.1:9")
     for _ in range(3):
         sender.send([frame])
@@ -62,6 +62,6 @@ def test_nobody_needs_to_listen(frame: AvatarFrame) -> None:
 
 
 @pytest.mark.parametrize("target", ["here", "127.0.0.1:", "127.0.0.1:port", "127.0.0.1:99999"])
-def test_what_is_no_address(target: str) -> None:
+def test_rejects_invalid_addresses(target: str) -> None:
     with pytest.raises(ConfigError, match="HOST:PORT"):
         VmcSender(target)

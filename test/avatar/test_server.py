@@ -46,7 +46,7 @@ def fetch(url: str) -> tuple[int, str, bytes]:
     return asyncio.run(get())
 
 
-def test_it_serves_the_page_and_what_it_needs(server: AvatarServer) -> None:
+def test_serves_the_page_and_its_files(server: AvatarServer) -> None:
     assert server.url.startswith("http://127.0.0.1:")
     status, kind, page = fetch(server.url)
     assert (status, kind) == (200, "text/html") and b"/avatar.js" in page
@@ -79,7 +79,7 @@ def test_frames_arrive_as_json(server: AvatarServer, frame: AvatarFrame) -> None
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null"])
-def test_other_sites_do_not_see_the_face(server: AvatarServer, origin: str) -> None:
+def test_rejects_other_origins(server: AvatarServer, origin: str) -> None:
     async def listen(name: str) -> None:
         async with aiohttp.ClientSession() as session:
             await session.ws_connect(server.url + "frames", headers={"Origin": name})
@@ -89,9 +89,7 @@ def test_other_sites_do_not_see_the_face(server: AvatarServer, origin: str) -> N
     asyncio.run(listen(server.url.rstrip("/")))
 
 
-def test_a_page_that_does_not_read_misses_frames_and_delays_nobody(
-    server: AvatarServer, frame: AvatarFrame
-) -> None:
+def test_slow_page_drops_frames_without_delay(server: AvatarServer, frame: AvatarFrame) -> None:
     port = int(server.url.rstrip("/").rpartition(":")[2])
     with socket.socket() as lazy:
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -120,7 +118,7 @@ def test_a_page_that_does_not_read_misses_frames_and_delays_nobody(
     server.close()  # although the lazy page is there
 
 
-def test_pages_come_and_go(server: AvatarServer, frame: AvatarFrame) -> None:
+def test_pages_connect_and_disconnect(server: AvatarServer, frame: AvatarFrame) -> None:
     async def visit() -> None:
         async with (
             aiohttp.ClientSession() as session,
@@ -142,22 +140,20 @@ def wait_for(server: AvatarServer, clients: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_port_that_is_taken(three: Path, server: AvatarServer) -> None:
+def test_rejects_port_in_use(three: Path, server: AvatarServer) -> None:
     port = int(server.url.rstrip("/").rpartition(":")[2])
     with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1 cannot be used"):
         AvatarServer(synthetic_model(), port, three=three)
 
 
-def test_without_three_it_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_three_js_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TDDFA_NODE_MODULES", raising=False)
     with pytest.raises(TddfaError, match="npm install three"):
         AvatarServer(synthetic_model())
 
 
-def test_the_head_has_eyes_that_look_forward() -> None:
+def test_head_eyes_face_forward() -> None:
     from tddfa_ros.avatar.head import vertex_colors
     from tddfa_ros.model_store.store import default_store
     from tddfa_ros.morphable import MorphableModel

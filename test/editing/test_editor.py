@@ -26,7 +26,7 @@ def editor() -> AttributeEditor:
     return AttributeEditor(model, AttributeSet(model.topology_id, (wide,)))
 
 
-def test_attributes_are_added_and_expressions_are_set(editor: AttributeEditor) -> None:
+def test_attributes_are_relative_and_expressions_absolute(editor: AttributeEditor) -> None:
     layout = editor.model.layout
     start = frontal_params(editor.model)
     start[layout.shape_slice] = 0.5
@@ -61,19 +61,19 @@ def test_many_rows_at_once(editor: AttributeEditor) -> None:
         ({"xyzzy": 1}, "tddfa edit --list"),
     ],
 )
-def test_what_cannot_be_set_is_named(
+def test_rejects_unknown_names_and_ranges(
     editor: AttributeEditor, changes: dict[str, float], sentence: str
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         editor.edit(frontal_params(editor.model), changes)
 
 
-def test_parameters_of_another_length_are_refused(editor: AttributeEditor) -> None:
+def test_rejects_parameters_of_wrong_size(editor: AttributeEditor) -> None:
     with pytest.raises(ModelError, match="takes 104"):
         editor.edit(np.zeros(62, np.float32), {"wide": 1})
 
 
-def test_a_model_without_arkit_names_takes_any_value() -> None:
+def test_no_limits_without_arkit_expressions() -> None:
     model = synthetic_model(expressions=10)
     editor = AttributeEditor(model)
     name = model.expression_names[0]
@@ -94,7 +94,7 @@ def test_measures_ignore_the_expression_and_follow_the_size() -> None:
     assert neutral["eye_spacing"] == pytest.approx(eyes, abs=1e-3)
 
 
-def test_texts_become_changes() -> None:
+def test_parses_changes() -> None:
     assert parse_changes(("age=+1", "jawOpen=.5", "nose_width = -2e0")) == {
         "age": 1.0,
         "jawOpen": 0.5,

@@ -28,7 +28,7 @@ def direct(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     return spsolve(matrix.tocsr(), right).reshape(height, width)
 
 
-def test_it_solves_laplace_to_a_few_per_cent() -> None:
+def test_solves_laplace_within_tolerance() -> None:
     rng = np.random.default_rng(0)
     values = np.zeros((48, 40, 2), np.float32)
     known = np.zeros((48, 40), bool)
@@ -45,7 +45,7 @@ def test_it_solves_laplace_to_a_few_per_cent() -> None:
     assert np.array_equal(filled[known], values[known])
 
 
-def test_a_constant_is_continued_exactly_and_nothing_gives_zeros() -> None:
+def test_extrapolates_constants_exactly() -> None:
     known = np.zeros((33, 57), bool)
     known[5, 6] = True
     values = np.full((33, 57, 2), 3.0, np.float32)

@@ -32,7 +32,7 @@ def values(model: MorphableModel, params: np.ndarray) -> dict[str, float]:
     return {n: round(float(v), 4) for n, v in zip(model.expression_names, found, strict=True) if v}
 
 
-def test_only_the_expression_comes_over(model: MorphableModel) -> None:
+def test_transfers_only_the_expression(model: MorphableModel) -> None:
     target = face(model, 0.3, browInnerUp=0.4)
     source = face(model, -0.7, jawOpen=0.8, mouthSmileLeft=0.2)
     got = transfer_expression(source, target)
@@ -42,7 +42,7 @@ def test_only_the_expression_comes_over(model: MorphableModel) -> None:
     assert np.array_equal(got, transfer_expression(source.params, target))
 
 
-def test_strength_goes_from_one_to_the_other_and_beyond(model: MorphableModel) -> None:
+def test_strength_interpolates_and_extrapolates(model: MorphableModel) -> None:
     target, source = face(model, 0, jawOpen=0.2), face(model, 0, jawOpen=0.6)
     for strength, jaw in ((0, 0.2), (0.5, 0.4), (1, 0.6), (2, 1.0), (5, 1.2)):
         assert values(model, transfer_expression(source, target, strength))["jawOpen"] == jaw
@@ -56,14 +56,14 @@ def test_relative_to_a_neutral_face_the_target_keeps_its_own(model: MorphableMod
     assert got == {"mouthSmileLeft": 0.3, "jawOpen": 0.7}
 
 
-def test_regions_limit_it(model: MorphableModel) -> None:
+def test_transfer_is_limited_to_regions(model: MorphableModel) -> None:
     target = face(model, 0, eyeBlinkLeft=0.9)
     source = face(model, 0, browInnerUp=1, jawOpen=0.5, mouthPucker=0.4)
     got = values(model, transfer_expression(source, target, regions=("mouth", "jaw")))
     assert got == {"eyeBlinkLeft": 0.9, "jawOpen": 0.5, "mouthPucker": 0.4}
 
 
-def test_models_meet_by_the_names_of_their_expressions(model: MorphableModel) -> None:
+def test_transfer_between_models_by_expression_name(model: MorphableModel) -> None:
     fewer = synthetic_model(expressions=10)
     source = face(fewer, 0, browInnerUp=0.6)
     target = face(model, 0, jawOpen=0.5, browDownLeft=0.2)
@@ -71,7 +71,7 @@ def test_models_meet_by_the_names_of_their_expressions(model: MorphableModel) ->
     assert got == {"browInnerUp": 0.6, "jawOpen": 0.5}
 
 
-def test_bad_input_is_named(model: MorphableModel) -> None:
+def test_rejects_bad_input(model: MorphableModel) -> None:
     target = face(model, 0)
     with pytest.raises(ConfigError, match="strength"):
         transfer_expression(target, target, -1)

@@ -69,7 +69,7 @@ def test_expressions_are_named_morph_targets(tmp_path):
     np.testing.assert_allclose(shown, face.head, atol=1e-6)
 
 
-def test_an_expression_that_moves_nothing_is_still_there(tmp_path):
+def test_keeps_morph_targets_without_displacement(tmp_path):
     from dataclasses import replace
 
     from tddfa_ros.morphable.model import MorphableModel
@@ -86,7 +86,7 @@ def test_an_expression_that_moves_nothing_is_still_there(tmp_path):
     assert not glb.array(glb.primitive["targets"][7]["POSITION"]).any()
 
 
-def test_a_video_is_an_animation(tmp_path):
+def test_tracked_faces_become_an_animation(tmp_path):
     faces = performance()
     animation = FaceAnimation.from_faces(faces)
     glb = Glb(write_glb(tmp_path / "face.glb", faces[0], animation=animation)[0])
@@ -109,7 +109,7 @@ def test_a_video_is_an_animation(tmp_path):
     np.testing.assert_allclose(node["translation"], found["translation"][0], atol=1e-7)
 
 
-def test_a_head_can_keep_still(tmp_path):
+def test_static_head_has_no_motion(tmp_path):
     faces = performance()
     animation = FaceAnimation.from_faces(faces, pose=False)
     glb = Glb(write_glb(tmp_path / "face.glb", faces[0], animation=animation)[0])
@@ -118,7 +118,7 @@ def test_a_head_can_keep_still(tmp_path):
     assert "rotation" not in glb.json["nodes"][0]
 
 
-def test_quaternions_take_the_short_way():
+def test_quaternions_take_the_shorter_arc():
     turns = Rotation.from_rotvec(np.linspace(0, 4 * np.pi, 50)[:, None] * [[0, 1, 0]])
     q = turns.as_quat(canonical=True)
     assert ((q[1:] * q[:-1]).sum(1) < 0).any()
@@ -127,7 +127,7 @@ def test_quaternions_take_the_short_way():
     np.testing.assert_allclose(Rotation.from_quat(short).as_matrix(), turns.as_matrix(), atol=1e-12)
 
 
-def test_trimesh_reads_what_we_write(tmp_path):
+def test_trimesh_reads_the_file(tmp_path):
     trimesh = pytest.importorskip("trimesh", reason="trimesh is not installed")
     pytest.importorskip("PIL", reason="Pillow, with which trimesh reads textures, is not installed")
     face, texture = export_face(), noise(16, 16)
@@ -140,7 +140,7 @@ def test_trimesh_reads_what_we_write(tmp_path):
     np.testing.assert_array_equal(shown[..., ::-1], texture)
 
 
-def test_a_mesh_is_written_as_it_is(tmp_path):
+def test_mesh_is_written_unchanged(tmp_path):
     mesh = Mesh(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]]))
     glb = Glb(write_glb(tmp_path / "a.glb", mesh)[0])
     assert "targets" not in glb.primitive and "images" not in glb.json
@@ -149,7 +149,7 @@ def test_a_mesh_is_written_as_it_is(tmp_path):
         write_glb(tmp_path / "b.glb", mesh, np.zeros((4, 4, 3), np.uint8))
 
 
-def test_wrong_animations_are_named(tmp_path):
+def test_rejects_invalid_animations(tmp_path):
     with pytest.raises(ConfigError, match="at least one"):
         FaceAnimation.from_faces([])
     with pytest.raises(ConfigError, match="times of an animation must increase"):
@@ -166,7 +166,7 @@ def test_wrong_animations_are_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+def test_rejects_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TddfaError, match="cannot write"):
         write_glb(tmp_path / "file" / "a.glb", export_face())

@@ -51,14 +51,14 @@ def test_metric_face_reads_back_with_texture(tmp_path, face, image):
     np.testing.assert_array_equal(cv2.imread(str(files[2])), texture.image)
 
 
-def test_a_face_and_its_image_are_enough(tmp_path, face, image):
+def test_writes_face_with_image_as_texture(tmp_path, face, image):
     one = write_face_obj(tmp_path / "one.obj", face, image, texture_size=64)
     two = write_obj(tmp_path / "two.obj", face, uv_texture(face, image, 64))
     assert one[0].read_text().replace("one", "two") == two[0].read_text()
     assert one[2].read_bytes() == two[2].read_bytes()
 
 
-def test_the_surface_looks_outwards_in_both_units(tmp_path, face, image):
+def test_surface_faces_outwards_in_both_units(tmp_path, face, image):
     for units in ("m", "px"):
         mesh = read(write_face_obj(tmp_path / f"{units}.obj", face, units=units)[0])
         outwards = mesh.v - mesh.v.mean(0)
@@ -75,7 +75,7 @@ def test_pixel_face_stands_upright_on_the_image(tmp_path, face, image):
     np.testing.assert_allclose(mesh.v[:, 1], 479 - face.vertices[:, 1], rtol=1e-5, atol=1e-4)
 
 
-def test_without_uv_and_texture_there_is_one_file(tmp_path):
+def test_writes_one_file_without_texture(tmp_path):
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
     files = write_obj(tmp_path / "a.obj", Mesh(vertices, np.array([[0, 1, 2]], np.int32)))
     mesh = read(files[0])
@@ -84,7 +84,7 @@ def test_without_uv_and_texture_there_is_one_file(tmp_path):
     np.testing.assert_array_equal(mesh.vn, [[0, 0, 1]] * 3)
 
 
-def test_trimesh_reads_what_we_write(tmp_path, face, image):
+def test_trimesh_reads_the_file(tmp_path, face, image):
     trimesh = pytest.importorskip("trimesh", reason="trimesh is not installed")
     path = write_face_obj(tmp_path / "face.obj", face, image, texture_size=64)[0]
     mesh = trimesh.load(path, process=False, force="mesh")
@@ -103,12 +103,12 @@ def test_trimesh_reads_what_we_write(tmp_path, face, image):
         (np.zeros((3, 3)), np.zeros((1, 3), int), np.zeros((2, 2)), "uv"),
     ],
 )
-def test_meshes_that_do_not_fit_together_are_refused(vertices, triangles, uv, words):
+def test_rejects_inconsistent_meshes(vertices, triangles, uv, words):
     with pytest.raises(ModelError, match=words):
         Mesh(vertices, triangles, uv)
 
 
-def test_textures_that_do_not_fit_are_refused(tmp_path, face):
+def test_rejects_textures_that_do_not_fit(tmp_path, face):
     bare = Mesh(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]]))
     with pytest.raises(ModelError, match="uv"):
         write_obj(tmp_path / "a.obj", bare, np.zeros((4, 4, 3), np.uint8))
@@ -117,7 +117,7 @@ def test_textures_that_do_not_fit_are_refused(tmp_path, face):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+def test_rejects_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TddfaError, match="cannot write"):
         write_obj(tmp_path / "file" / "a.obj", Mesh(np.eye(3), np.array([[0, 1, 2]])))

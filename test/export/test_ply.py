@@ -47,7 +47,7 @@ def columns(vertex, *names):
     return np.stack([vertex[name] for name in names], axis=1)
 
 
-def test_a_face_reads_back_with_colors_and_texture_coordinates(tmp_path):
+def test_face_reads_back_with_colors_and_uv(tmp_path):
     face = export_face(20)
     texture = noise(64, 64)
     (path,) = write_ply(tmp_path / "deep" / "face.ply", face, texture)
@@ -70,7 +70,7 @@ def test_a_face_reads_back_with_colors_and_texture_coordinates(tmp_path):
     assert ((normals * outwards).sum(1) > 0).mean() > 0.97
 
 
-def test_a_bare_mesh_has_neither(tmp_path):
+def test_bare_mesh_has_no_colors_and_uv(tmp_path):
     mesh = Mesh(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]]))
     vertex, triangles = read_ply(write_ply(tmp_path / "a.ply", mesh)[0])
     assert {"red", "s"}.isdisjoint(vertex.dtype.names)
@@ -78,7 +78,7 @@ def test_a_bare_mesh_has_neither(tmp_path):
     np.testing.assert_array_equal(columns(vertex, "x", "y", "z"), np.eye(3))
 
 
-def test_failures_are_one_sentence(tmp_path):
+def test_failures_are_reported_in_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TddfaError, match="cannot write"):
         write_ply(tmp_path / "file" / "a.ply", export_face())

@@ -46,7 +46,7 @@ def test_lipstick_stays_on_the_lips() -> None:
     assert np.median(lab[:, 1]) > np.median(to_lab(before)[polygon(outline, -4)][:, 1]) + 20
 
 
-def test_the_light_on_the_lips_is_kept() -> None:
+def test_lips_keep_their_shading() -> None:
     face = face_at()
     before = portrait(face)
     artist = Makeup(face.model, RED_LIPS)
@@ -64,7 +64,7 @@ def test_the_light_on_the_lips_is_kept() -> None:
     assert ratio.std() / ratio.mean() < 0.03
 
 
-def test_an_open_mouth_stays_as_it_is() -> None:
+def test_open_mouth_is_not_painted() -> None:
     face = face_at(jawOpen=0.9)
     before = portrait(face)
     after = Makeup(face.model, RED_LIPS).apply(before, face)
@@ -74,7 +74,7 @@ def test_an_open_mouth_stays_as_it_is() -> None:
     assert changed(before, after).sum() > 2000
 
 
-def test_eyes_stay_as_they_are() -> None:
+def test_eyes_are_not_painted() -> None:
     face = face_at()
     before = portrait(face)
     preset = MakeupPreset(eye_shadow=EyeShadow("#304080", 0.8))
@@ -103,7 +103,7 @@ def test_the_hidden_cheek_is_not_painted(yaw: float) -> None:
     assert cover[~surface.mask].max() == 0, "no paint on the background"
 
 
-def test_paint_fades_before_skin_turns_away() -> None:
+def test_paint_fades_at_grazing_angles() -> None:
     face = face_at(yaw=50.0)
     cover = Makeup(face.model, ALL).coverage(face, (SIDE, SIDE))["blush"]
     surface = visible_surface(face.vertices, face.model.triangles, (SIDE, SIDE))
@@ -111,7 +111,7 @@ def test_paint_fades_before_skin_turns_away() -> None:
     assert cover.max() > 0.95 and cover[rim].max() < 0.2
 
 
-def test_a_nose_hides_the_cheek_behind_it() -> None:
+def test_nose_occludes_cheek() -> None:
     face = face_at(yaw=45.0)
     cover = Makeup(face.model, ALL).coverage(face, (SIDE, SIDE))["blush"]
     surface = visible_surface(face.vertices, face.model.triangles, (SIDE, SIDE))
@@ -122,7 +122,7 @@ def test_a_nose_hides_the_cheek_behind_it() -> None:
     assert shown.sum() > 200 and cover[shown].max() == 0
 
 
-def test_a_gray_image_stays_gray() -> None:
+def test_gray_image_stays_gray() -> None:
     face = face_at()
     gray = cv2.cvtColor(cv2.cvtColor(portrait(face), cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     after = Makeup(face.model, ALL).apply(gray, face)
@@ -130,7 +130,7 @@ def test_a_gray_image_stays_gray() -> None:
     assert np.ptp(after.astype(int), axis=2).max() <= 2
 
 
-def test_a_dark_image_gets_dark_make_up() -> None:
+def test_makeup_is_darker_in_a_dark_image() -> None:
     face = face_at()
     before = portrait(face)
     middle = polygon(face.landmarks68[48:60], -5)
@@ -139,7 +139,7 @@ def test_a_dark_image_gets_dark_make_up() -> None:
     assert dim.mean() < 0.75 * bright.mean()
 
 
-def test_brow_tint_colors_hairs_and_not_the_skin_beside_them() -> None:
+def test_brow_tint_colors_hairs_only() -> None:
     face = face_at()
     before = portrait(face)
     # Hairs are drawn two millimeters below where the mesh has the brow.
@@ -166,7 +166,7 @@ def lip_scene(offset: float) -> tuple[NDArray[np.float32], NDArray[np.float32], 
     return lab, lips, true
 
 
-def test_the_image_corrects_a_mesh_that_lies_beside_the_lips() -> None:
+def test_matting_corrects_a_shifted_mesh() -> None:
     lab, lips, true = lip_scene(offset=6)
     prior = (lips > 0).astype(np.float32)
     far = np.full_like(lips, 10)
@@ -176,7 +176,7 @@ def test_the_image_corrects_a_mesh_that_lies_beside_the_lips() -> None:
     assert np.abs(found - true).sum() < 0.35 * np.abs(prior - true).sum()
 
 
-def test_teeth_that_the_mesh_takes_for_lips_are_left_alone() -> None:
+def test_teeth_are_not_painted() -> None:
     lab, lips, true = lip_scene(offset=0)
     teeth = np.zeros_like(true)
     teeth[56:64, 10:50] = True
@@ -209,7 +209,7 @@ def test_pixels_beside_the_face_and_the_input_do_not_change() -> None:
     assert (Makeup(face.model, ALL).apply(noise, []) == noise).all()
 
 
-def test_faces_at_the_border_beyond_it_and_broken_ones() -> None:
+def test_faces_at_the_border_outside_and_not_finite() -> None:
     face = face_at()
     artist = Makeup(face.model, ALL)
     image = portrait(face)
@@ -221,7 +221,7 @@ def test_faces_at_the_border_beyond_it_and_broken_ones() -> None:
     assert (artist.apply(image, broken) == image).all()
 
 
-def test_an_image_of_another_kind_is_refused() -> None:
+def test_rejects_invalid_image() -> None:
     face = face_at()
     with pytest.raises(ImageError, match="the image for virtual makeup must be"):
         Makeup(face.model, ALL).apply(np.zeros((9, 9), np.uint8), face)

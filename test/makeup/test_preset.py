@@ -56,7 +56,7 @@ def test_preset_from_file_with_changes(tmp_path: Path) -> None:
         ("stickers: [{image: preset.yaml, place: 7}]", "stickers[0].place must be a name"),
     ],
 )
-def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, sentence: str) -> None:
+def test_rejects_invalid_preset_files(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_preset(write(tmp_path, text))
     assert sentence in str(caught.value)
@@ -74,13 +74,13 @@ def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, sentence: str) 
         ("natural", ["lipstick.color=12"], "must be written '#rrggbb'"),
     ],
 )
-def test_mistakes_in_a_command_are_named(name: str, changes: list[str], sentence: str) -> None:
+def test_rejects_invalid_changes(name: str, changes: list[str], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_preset(name, changes)
     assert sentence in str(caught.value)
 
 
-def test_values_made_by_hand_are_checked_too() -> None:
+def test_constructed_values_are_validated() -> None:
     with pytest.raises(ConfigError, match=r"lipstick.gloss must be 0 to 1, not 7"):
         Lipstick(gloss=7)
     with pytest.raises(ConfigError, match="the opacity of a sticker"):

@@ -106,7 +106,7 @@ def test_a_place_moves_with_the_face() -> None:
     assert chin.on(model.head(params))[1] < chin.on(model.mean)[1] - 0.01
 
 
-def test_the_nearest_place_is_not_far() -> None:
+def test_nearest_place_is_near() -> None:
     model = head_model()
     vertex = int(np.flatnonzero(model.regions == 0)[500])
     found = nearest_place(model, model.mean[vertex])

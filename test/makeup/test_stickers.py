@@ -29,7 +29,7 @@ def with_sticker(sticker: Sticker, **pose: float) -> tuple[np.ndarray, np.ndarra
     return before, Makeup(face.model, MakeupPreset(stickers=(sticker,))).apply(before, face)
 
 
-def test_a_sticker_has_its_size_and_its_sides(two_colors: Path) -> None:
+def test_sticker_size_and_orientation(two_colors: Path) -> None:
     before, after = with_sticker(Sticker(two_colors, "forehead", size=30))
     rows, columns = np.nonzero(changed(before, after))
     # 30 mm wide; of the height of 30 mm the upper quarter is transparent, and the forehead slopes back.
@@ -58,7 +58,7 @@ def test_rotation_and_opacity(two_colors: Path) -> None:
     assert (with_sticker(Sticker(two_colors, "forehead", opacity=0))[1] == before).all()
 
 
-def test_a_sticker_keeps_the_light_of_the_skin(tmp_path: Path) -> None:
+def test_sticker_keeps_skin_shading(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "plain.png"), np.full((32, 32, 3), (60, 160, 60), np.uint8))
     before, after = with_sticker(Sticker(tmp_path / "plain.png", "forehead", size=60))
     touched = cv2.erode(changed(before, after).astype(np.uint8), np.ones((7, 7))) > 0
@@ -67,14 +67,14 @@ def test_a_sticker_keeps_the_light_of_the_skin(tmp_path: Path) -> None:
     assert np.corrcoef(old, new)[0, 1] > 0.98
 
 
-def test_a_place_by_texture_coordinates(two_colors: Path) -> None:
+def test_place_by_uv(two_colors: Path) -> None:
     u, v = find_place(head_model(), "nose_tip").on(head_model().uv)
     named = with_sticker(Sticker(two_colors, "nose_tip", size=12))[1]
     given = with_sticker(Sticker(two_colors, f"{u},{v}", size=12))[1]
     assert np.abs(named.astype(int) - given).mean() < 0.05
 
 
-def test_a_texture_of_the_whole_uv_square(tmp_path: Path) -> None:
+def test_sticker_as_uv_texture(tmp_path: Path) -> None:
     """Left of the middle of the texture is the person's right: the left of a frontal image."""
     texture = np.zeros((64, 64, 4), np.uint8)
     texture[:, :32] = (220, 60, 40, 255)
@@ -87,14 +87,14 @@ def test_a_texture_of_the_whole_uv_square(tmp_path: Path) -> None:
     assert right.sum() < 0.02 * left.sum()
 
 
-def test_a_sticker_on_the_far_side_is_not_seen(two_colors: Path) -> None:
+def test_sticker_is_occluded_on_the_far_side(two_colors: Path) -> None:
     before, after = with_sticker(Sticker(two_colors, "left_cheek", size=20), yaw=75)
     near = with_sticker(Sticker(two_colors, "right_cheek", size=20), yaw=75)[1]
     assert changed(before, near).sum() > 400
     assert changed(before, after).sum() < 10
 
 
-def test_a_fine_image_is_shrunk_before_it_is_drawn(tmp_path: Path) -> None:
+def test_sticker_is_downscaled_against_aliasing(tmp_path: Path) -> None:
     """Black and white lines far finer than a pixel come out gray, not as moire."""
     lines = np.zeros((1024, 1024, 3), np.uint8)
     lines[:, ::2] = 255
@@ -113,13 +113,13 @@ def test_a_fine_image_is_shrunk_before_it_is_drawn(tmp_path: Path) -> None:
         ("0.999,0.5", "has no surface at u,v = 0.999,0.5"),
     ],
 )
-def test_places_that_are_none(two_colors: Path, place: str, sentence: str) -> None:
+def test_rejects_unknown_places(two_colors: Path, place: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         place_sticker(head_model(), Sticker(two_colors, place))
     assert sentence in str(caught.value)
 
 
-def test_images_that_are_none(tmp_path: Path) -> None:
+def test_rejects_invalid_sticker_images(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     with pytest.raises(ImageError, match="is not a readable 8-bit image"):

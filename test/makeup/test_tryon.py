@@ -81,7 +81,7 @@ def test_the_object_turns_with_the_head(tmp_path: Path) -> None:
         assert extent(changed(before, after))[0] == pytest.approx(width * PX_PER_MM, abs=2)
 
 
-def test_what_is_behind_the_head_is_hidden(tmp_path: Path) -> None:
+def test_head_occludes_surfaces_behind_it(tmp_path: Path) -> None:
     item = read_object(box(tmp_path, (40, 24, 10)))
     face = face_at()
     before = portrait(face)
@@ -92,7 +92,7 @@ def test_what_is_behind_the_head_is_hidden(tmp_path: Path) -> None:
         assert share == pytest.approx(expected, abs=0.12), offset
 
 
-def test_a_bar_beside_the_head_is_hidden_on_the_side_that_is_turned_away(tmp_path: Path) -> None:
+def test_object_is_occluded_on_the_far_side(tmp_path: Path) -> None:
     item = read_object(
         box(tmp_path, (3, 3, 60))
     )  # as the temples of glasses, from the eye to the ear
@@ -108,7 +108,7 @@ def test_a_bar_beside_the_head_is_hidden_on_the_side_that_is_turned_away(tmp_pat
     assert shares[1] < 0.2, "its front end may look out beside the cheek"
 
 
-def test_glasses_are_seen_through() -> None:
+def test_lenses_are_transparent() -> None:
     face = face_at()
     before = portrait(face)
     after = TryOn(face.model, sample_object("glasses"), Placement(shadow=0)).apply(before, face)
@@ -125,7 +125,7 @@ def test_glasses_are_seen_through() -> None:
     assert left.sum() == pytest.approx(right.sum(), rel=0.25) and left.sum() > 500
 
 
-def test_a_hat_sits_above_the_brows() -> None:
+def test_hat_is_above_the_brows() -> None:
     face = face_at()
     before = portrait(face)
     after = TryOn(face.model, sample_object("hat"), Placement("head_top", shadow=0)).apply(
@@ -144,7 +144,7 @@ def test_a_hat_sits_above_the_brows() -> None:
 
 
 @pytest.mark.parametrize("name", sample_names())
-def test_a_sample_survives_its_file(tmp_path: Path, name: str) -> None:
+def test_sample_round_trip(tmp_path: Path, name: str) -> None:
     face = face_at()
     before = portrait(face)
     placement = Placement(sample_anchor(name))
@@ -189,7 +189,7 @@ def test_textures_base_colors_and_transforms(tmp_path: Path) -> None:
         ("a.glb", b"no glTF at all", "is not a GLB file that can be read"),
     ],
 )
-def test_files_that_are_no_objects(
+def test_rejects_files_that_are_not_objects(
     tmp_path: Path, name: str, content: bytes | None, sentence: str
 ) -> None:
     if content is not None:
@@ -199,7 +199,7 @@ def test_files_that_are_no_objects(
     assert sentence in str(caught.value)
 
 
-def test_places_and_numbers_that_cannot_be(tmp_path: Path) -> None:
+def test_rejects_invalid_placements(tmp_path: Path) -> None:
     item = read_object(box(tmp_path, (10, 10, 10)))
     with pytest.raises(ConfigError, match="unknown place 'elbow' on a head: known are nose_bridge"):
         TryOn(head_model(), item, Placement("elbow"))
@@ -211,7 +211,7 @@ def test_places_and_numbers_that_cannot_be(tmp_path: Path) -> None:
         sample_object("wig")
 
 
-def test_a_model_without_a_scalp_carries_no_hat() -> None:
+def test_rejects_hat_on_model_without_scalp() -> None:
     from dataclasses import fields
 
     from tddfa_ros.morphable.model import MorphableModel

@@ -10,7 +10,7 @@ def strip(count):
     return np.array([(i, i + 1, i + 2) for i in range(count - 2)], dtype=np.int32)
 
 
-def test_it_is_twice_the_mean_with_the_neighbors():
+def test_smoothing_is_two_neighbor_means():
     triangles = strip(7)
     neighbors = [{i} for i in range(7)]
     for triangle in triangles.tolist():
@@ -23,7 +23,7 @@ def test_it_is_twice_the_mean_with_the_neighbors():
     np.testing.assert_allclose(evened(values, triangles), slow, atol=1e-6)
 
 
-def test_what_is_even_stays_and_parts_that_do_not_touch_do_not_mix():
+def test_smoothing_keeps_constants_and_separate_parts():
     triangles = np.concatenate([strip(6), strip(5) + 6])
     values = np.repeat(np.array([[1.0], [3.0]], np.float32), [6, 5], axis=0)
     np.testing.assert_allclose(evened(values, triangles), values, atol=1e-6)

@@ -143,14 +143,14 @@ def test_pose_box_is_drawn_at_its_corners_and_on_a_copy():
     assert not draw_pose_box(image, face).any()
 
 
-def test_faces_that_are_not_finite_are_left_out():
+def test_skips_non_finite_faces():
     face = face_at(120, 80)
     face.vertices = face.vertices * np.nan
     assert not pncc([face], SHAPE).any() and not parsing_map([face], SHAPE).any()
     assert np.isnan(depth_map(face, SHAPE)).all()
 
 
-def test_wrong_input_is_named():
+def test_rejects_invalid_input():
     face = face_at(120, 80)
     for draw in (lambda s: depth_map(face, s), lambda s: pncc([face], s), lambda s: parsing_map([face], s)):  # fmt: skip
         assert draw((20, 30, 3)).shape[:2] == (20, 30)

@@ -61,6 +61,6 @@ def test_regions_are_colored_by_name():
     assert (colors > 0.2).all()
 
 
-def test_a_suffix_that_is_no_image_is_named(tmp_path):
-    with pytest.raises(TddfaError, match="image"):
+def test_rejects_suffix_that_is_no_image(tmp_path):
+    with pytest.raises(TddfaError, match="is not an image format"):
         write_model_sheet(synthetic_model(), tmp_path / "sheet.nothing")

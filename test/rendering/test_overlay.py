@@ -55,7 +55,7 @@ def test_mesh_covers_the_head_and_nothing_else(mesh):
     assert 0.85 * ellipse < touched.sum() < 1.1 * ellipse
 
 
-def test_the_image_is_not_written_to_and_shines_through():
+def test_overlay_is_a_translucent_copy():
     image = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
     original, face = image.copy(), face_at(300, 240)
     drawn = draw_overlay(image, [face], face.model, OverlayOptions(**QUIET))
@@ -98,14 +98,14 @@ def test_axes_follow_the_angles(angles, axis, expected):
 
 
 @pytest.mark.parametrize("position", [(5, 5), (640, 480), (-400, 100), (320, 479)])
-def test_faces_at_and_beyond_the_border(position):
+def test_faces_at_and_outside_the_border(position):
     face, image = face_at(*position), np.zeros((480, 640, 3), np.uint8)
     drawn = draw_overlay(image, [face], face.model)
     assert drawn.shape == image.shape
     assert changed(image, drawn).any()
 
 
-def test_a_face_that_is_not_finite_is_left_out():
+def test_skips_faces_that_are_not_finite():
     good = face_at(300, 240)
     bad = OverlayFace("f9", 0.5, np.full((68, 3), np.nan, np.float32), (np.nan,) * 3)
     image = np.zeros((480, 640, 3), np.uint8)
@@ -114,7 +114,7 @@ def test_a_face_that_is_not_finite_is_left_out():
     )
 
 
-def test_twenty_faces_and_none():
+def test_many_faces_and_none():
     image = np.zeros((480, 640, 3), np.uint8)
     faces = [face_at(60 + 130 * (i % 5), 60 + 110 * (i // 5), 90, f"f{i + 1}") for i in range(20)]
     touched = changed(image, draw_overlay(image, faces, faces[0].model))
@@ -140,7 +140,7 @@ def test_neighboring_ids_have_different_colors():
 @pytest.mark.parametrize(
     "image", [np.zeros((480, 640), np.uint8), np.zeros((480, 640, 3), np.float32)]
 )
-def test_only_color_images_of_bytes(image):
+def test_rejects_images_that_are_not_uint8_bgr(image):
     with pytest.raises(ImageError, match="uint8"):
         draw_overlay(image, [], None)
 
@@ -153,7 +153,7 @@ def test_tiny_and_large_images_carry_their_text():
         assert changed(image, drawn).any()
 
 
-def test_topology_is_all_the_model_that_is_needed():
+def test_overlay_needs_only_topology():
     face = face_at(300, 240)
     light = OverlayFace("f1", 0.9, face.landmarks68, face.yaw_pitch_roll, face.coarse_vertices)
     topology = SimpleNamespace(

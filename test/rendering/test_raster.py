@@ -131,7 +131,7 @@ def test_integer_borders_are_inside(backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_nearer_surface_hides_farther_whatever_the_order(backend, order):
+def test_nearer_surface_occludes_in_any_order(backend, order):
     far, triangles = quad(0, 0, 20, 20, -50)
     near, _ = quad(5, 5, 15, 15, 10)
     both = [triangles, triangles + 4]
@@ -144,7 +144,7 @@ def test_nearer_surface_hides_farther_whatever_the_order(backend, order):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_of_equally_near_triangles_the_first_is_seen(backend):
+def test_first_triangle_wins_at_equal_depth(backend):
     vertices, triangles = quad(0, 0, 8, 8, 1)
     surface = visible_surface(vertices, np.tile(triangles, (3, 1)), (9, 9), backend=backend)
     assert set(np.unique(surface.triangle)) == {0, 1}
@@ -183,7 +183,7 @@ def test_partly_and_wholly_outside(backend, shift):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("axis", [0, 2])
-def test_vertices_that_are_not_finite_are_left_out(backend, bad, axis):
+def test_skips_non_finite_vertices(backend, bad, axis):
     vertices, triangles = quad(0, 0, 15, 15, 0)
     vertices[1, axis] = bad
     drawn = rasterize(vertices, triangles, np.ones((4, 3)), (16, 16), backend=backend)
@@ -200,7 +200,7 @@ def test_nothing_to_draw(backend):
 
 
 @pytest.mark.parametrize("cull", [False, True])
-def test_both_programs_draw_the_same_head(cull):
+def test_backends_are_equal(cull):
     """The loops that Numba compiles, interpreted, so that they are tested where it is absent, too."""
     model = synthetic_model()
     vertices = (model.mean * [400, -400, 400] + [30, 45, 0]).astype(np.float32)

@@ -24,7 +24,7 @@ def test_image_normals_face_the_viewer_where_the_face_does():
     )
 
 
-def test_a_surface_towards_the_light_is_brighter():
+def test_surface_facing_the_light_is_brighter():
     key, side, away = lambert(
         np.array([[0.35, 0.45, 0.82], [0.9, -0.4, 0], [0, 0, -1]], np.float32)
     )

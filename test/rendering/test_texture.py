@@ -55,7 +55,7 @@ def test_texture_shows_the_colors_of_the_head(yaw):
     assert np.median(error[judged]) < 6
 
 
-def test_what_is_known_is_the_same_however_the_rest_is_filled():
+def test_fill_does_not_change_visible_texels():
     face = posed(40)
     image, colors = painted(face, mirrored=False)
     mirror, inpaint, none = (uv_texture(face, image, 192, f) for f in ("mirror", "inpaint", "none"))
@@ -77,7 +77,7 @@ def test_what_is_known_is_the_same_however_the_rest_is_filled():
     assert at_vertices(inpaint.image, face.model)[cheek].any()
 
 
-def test_the_mirrored_half_takes_the_light_of_this_half():
+def test_mirrored_half_adapts_to_illumination():
     """A gray head, its own left half lit by half: what is mirrored there comes out dark as well."""
     face = posed(-35)  # turned to its right: its left half is seen, the right one hidden
     left = face.model.mean[:, 0] > 0
@@ -95,7 +95,7 @@ def test_the_mirrored_half_takes_the_light_of_this_half():
         assert abs(level - wanted) < abs(level - other)
 
 
-def test_the_inside_of_a_closed_mouth_is_neither_skin_nor_continued_into_skin(repo_root):
+def test_inside_of_closed_mouth_is_not_skin(repo_root):
     model = MorphableModel.load(repo_root / "models" / "tddfa_head.npz")
     vertices = (model.mean * [1000, -1000, 1000] + [160, 160, 0]).astype(np.float32)
     skin, lips = np.float32([140, 160, 200]), np.float32([100, 100, 180])
@@ -125,7 +125,7 @@ def test_visibility_knows_front_back_and_image_border():
     assert half[face.vertices[:, 0] > 160].max() == 0
 
 
-def test_what_is_behind_the_nose_is_hidden():
+def test_nose_occludes_surfaces_behind_it():
     face = posed(65)
     nose = int(np.argmax(face.model.mean[:, 2]))
     seen = vertex_visibility(face.vertices, face.model.triangles, SIZE)
@@ -155,7 +155,7 @@ def test_gaps_are_continued_from_their_surroundings():
     np.testing.assert_array_equal(filled[5, 5], [50, 50, 50])
 
 
-def test_nothing_seen_at_all_is_gray_and_no_failure():
+def test_invisible_face_gives_gray_texture():
     face = posed(0)
     face.vertices = face.vertices + np.array([5000, 0, 0], np.float32)
     texture = uv_texture(face, np.full((*SIZE, 3), 255, np.uint8), 64)
@@ -172,7 +172,7 @@ class NoTexture:
     uv = np.zeros((0, 2), np.float32)
 
 
-def test_wrong_input_is_named():
+def test_rejects_invalid_input():
     face, image = posed(0), np.zeros((10, 10, 3), np.uint8)
     with pytest.raises(ImageError, match="uint8"):
         sample_texture(np.zeros((10, 10), np.uint8), face)

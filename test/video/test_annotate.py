@@ -318,7 +318,9 @@ def test_writes_constant_rate_video_without_pyav(
         str(clip), output, pipe, options, progress=False, on_message=said.append
     )
     assert summary.finished and summary.files == (output, tmp_path / "out.jsonl")
-    assert len(said) == 1 and said[0].startswith("PyAV is not installed, so the video has")
+    assert len(said) == 1 and said[0].startswith(
+        "PyAV 15 or later is not installed, so the video has"
+    )
     frames, times = read_clip(output)
     assert len(frames) == FRAMES
     np.testing.assert_allclose(times, np.arange(FRAMES) / 25, atol=1e-3)
