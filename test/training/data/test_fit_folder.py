@@ -61,7 +61,7 @@ def test_landmarks_become_a_dataset(
         assert np.linalg.norm((found - points[i])[:, :2], axis=1).mean() < 1.0
         assert sample.params.dtype == np.float32 and roi.dtype == np.float32
         # the middle of the crop shows the middle of the ROI
-        assert abs(int(sample.image[80, 80, 0]) - (roi[0] + roi[2]) / 2) < 2
+        assert abs(int(sample.image[96, 96, 0]) - (roi[0] + roi[2]) / 2) < 2
     rows = list(csv.DictReader(done.table.open()))
     assert [row["name"] for row in rows] == ["s/0", "s/1", "s/2"]
     errors = [float(row["error_percent"]) for row in rows]

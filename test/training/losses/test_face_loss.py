@@ -30,7 +30,11 @@ from tddfa_ros.training.networks import Predictions  # noqa: E402
 
 WEIGHTS = LossWeights.only(
     **dict(
-        zip(TERMS, (0.7, 1.3, 0.9, 0.2, 0.5, 0.3, 0.6, 0.01, 0.6, 0.8, 1.1, 0.05, 0.4, 0.15), strict=True)
+        zip(
+            TERMS,
+            (0.7, 1.3, 0.9, 0.2, 0.5, 0.3, 0.6, 0.01, 0.6, 0.8, 1.1, 0.05, 0.4, 0.15),
+            strict=True,
+        )
     ),
     depth=0.4,
 )
