@@ -206,7 +206,7 @@ def test_crops_without_a_face_have_no_parameters(
         item = dataset[row, 3, 0]
         assert item["face"] == 0
         assert not item["params"].any()
-    stored = tiny_cache.images[row][20:-20, 20:-20].transpose(2, 0, 1)
+    stored = tiny_cache.images[row][36:-36, 36:-36].transpose(2, 0, 1)
     np.testing.assert_array_equal(item["image"].numpy(), stored)
     assert FaceDataset(tiny_cache, tiny_model, None, 0)[3]["face"] == 1
 

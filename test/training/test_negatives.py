@@ -90,7 +90,7 @@ def middles(drawn: list[np.ndarray], kind: str) -> Iterator[tuple[float, np.ndar
     """Scale, and how far the middle of each crop is from that of the face, in widths of its ROI."""
     for crop in drawn:
         if kind_of(crop) == kind:
-            place = np.array([crop[80, 80, 2], crop[80, 80, 1]], np.float64)
+            place = np.array([crop[96, 96, 2], crop[96, 96, 1]], np.float64)
             yield scale_of(crop), (place - CENTRE) / WIDTH
 
 
