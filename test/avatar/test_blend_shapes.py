@@ -63,7 +63,7 @@ def test_stretch_closes_eyes_and_keeps_rest() -> None:
     np.testing.assert_allclose(shapes(closed)[[at("eyeBlinkLeft"), at("jawOpen")]], 1, atol=1e-6)
     # weak actions, whose noise would grow with them, by 2.5 at most
     weak = np.zeros(52, np.float32)
-    weak[at("mouthDimpleLeft")] = 0.1
+    weak[at("mouthDimpleLeft")] = COEFFICIENT_RANGES["mouthDimple"].rest + 0.1
     assert shapes(weak)[at("mouthDimpleLeft")] == pytest.approx(0.25)
 
 
