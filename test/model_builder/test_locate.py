@@ -150,7 +150,8 @@ def test_a_few_faces_find_the_stored_landmarks(data_dir: Path, dense: DenseHead)
     off = np.linalg.norm(MM * found.landmarks + shift - expected, axis=1)
     assert off.mean() < 1.5 and off.max() < 4
     mesh = np.linalg.norm(MM * found.mesh + shift - np.array(stored["mediapipe468_mm"]), axis=1)
-    assert np.median(mesh) < 1.5
+    # the stored points are older than the one-pixel correction of the annotations, about 0.4 mm
+    assert np.median(mesh) < 1.8
     np.testing.assert_allclose(found.landmarks, found.landmarks[MIRROR68] * [-1, 1, 1], atol=3e-4)
     np.testing.assert_array_equal(found.aflw, found.landmarks[AFLW_LIKE])  # none of AFLW's faces
     assert any("round 6" in line for line in lines)
