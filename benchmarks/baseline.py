@@ -1,6 +1,6 @@
 """The network to compare the regressor with: MobileNet V1 x0.5 as in 3DDFA_V2, run by ONNX Runtime like ours.
 
-With the official weights at hand (and torch and onnx) it is their mb05; with torch and onnx alone the same network with
+With the official weights (and torch and onnx) it is their mb05; with torch and onnx alone the same network with
 random weights, which takes as long.
 
     python benchmarks/baseline.py /tmp/baseline.onnx    # where torch and onnx are installed

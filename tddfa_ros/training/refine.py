@@ -55,7 +55,7 @@ def refine(
         size: side of the network's crops, px.
         share: of the network in the new label, 0..1.
         limit: faces on which label and network disagree by more, % of the face size, are dropped.
-        keep_expressions: leave those of the labels. A network's are timid, and labels that follow it make the next one more so.
+        keep_expressions: leave those of the labels. A network underestimates them, and labels that follow it make the next one more so.
 
     Faces that are held out keep their labels, so that figures before and after can be compared.
     """

@@ -58,11 +58,11 @@ class Trainer:
     Args:
         cache: what to train on; its held-out rows are for validation, unless ``validation`` is given: then nothing is held out.
         folder: for the checkpoint, ``log.csv``, TensorBoard's events and pictures.
-        start: a checkpoint whose weights to begin with, where no run is to be gone on with.
+        start: a checkpoint whose weights to begin with, where there is no run to resume.
         workers: this process among others; None: alone, on the configured device.
 
     Raises:
-        ConfigError: too little to train on, or a device or option that is not to be had.
+        ConfigError: too little to train on, or an unavailable device or option.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Trainer:
             prefetch_factor=16 if config.workers else None,
             worker_init_fn=ignore_interrupts,
             pin_memory=device.type == "cuda",
-            # else every epoch begun, or gone on with, would take a number from torch's own generator
+            # else every epoch begun, or resumed, would take a number from torch's own generator
             generator=torch.Generator().manual_seed(config.seed),
         )
         mean, std = whitening(cache.params[faces])

@@ -32,7 +32,7 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """Outcome of one look-ahead: the loss that was gone on with, and the held-out score after each."""
+    """Outcome of one look-ahead: the loss that was kept, and the held-out score after each."""
 
     name: str
     scores: dict[str, float]
