@@ -84,7 +84,11 @@ def test_values_of_a_message_in_a_namespace_as_json(graph: Any, watch: Any) -> N
         return watcher.ended
 
     graph.wait_until(again, 90)
-    assert watcher.process.returncode == 0 and watcher.errors.read_text() == ""
+    assert watcher.process.returncode == 0
+    # on a loaded machine discovery takes longer than the time after which it says that it waits
+    assert all(
+        line.startswith("waiting for /left/") for line in watcher.errors.read_text().splitlines()
+    )
     reports = [json.loads(line) for line in watcher.output.splitlines()]
     assert len(reports) == 3
     assert {(r["topic"], r["frame_id"]) for r in reports} == {("/left/face_landmarks", "camera")}
