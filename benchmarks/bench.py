@@ -186,7 +186,7 @@ def _tracked(pipeline: Any, image: np.ndarray) -> Any:
     for frame in range(6):
         faces = tracker.update(image, frame / 30)
     if not faces:
-        raise TddfaError("no face was found in the test picture")
+        raise TddfaError("no face was found in the test image")
     return faces
 
 

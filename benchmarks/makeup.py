@@ -2,7 +2,7 @@
 
     python benchmarks/makeup.py                  # prints Markdown
 
-A face of the given height in a picture of 640x480 px (larger where the face needs it). Rows take turns, so that a busy machine is busy for all of
+A face of the given height in an image of 640x480 px (larger where the face needs it). Rows take turns, so that a busy machine is busy for all of
 them; times are medians of processor time, ratios are to the dense overlay in the same run.
 """
 
@@ -26,7 +26,7 @@ BASELINE = "dense mesh of the overlay"
 
 
 def scene(height: float) -> tuple[Face, ImageBGR]:
-    """A mean face, its landmarks ``height`` px high, and a picture of noise around it."""
+    """A mean face, its landmarks ``height`` px high, and an image of noise around it."""
     model = load_morphable("tddfa-head")
     landmarks = model.landmarks_of(model.mean)
     scale = height / float(np.ptp(landmarks[:, 1]))
@@ -78,7 +78,7 @@ def main() -> int:
             busy[name].append(1e3 * (time.thread_time() - start))
     base = float(np.median(busy[BASELINE]))
     print(
-        f"Landmarks {options.face:g} px high, picture {image.shape[1]}x{image.shape[0]} px, one thread\n"
+        f"Landmarks {options.face:g} px high, image {image.shape[1]}x{image.shape[0]} px, one thread\n"
     )
     print("| | ratio | processor time, ms | runs |\n|---|---:|---:|---:|")
     for name, times in busy.items():

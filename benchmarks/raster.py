@@ -4,7 +4,7 @@
 
 Each draws the same triangles and interpolates three values a vertex; what has no such interpolation (ray casting, painting) says so in its name. Rows take turns,
 so that a busy machine is busy for all of them; times are medians, ratios are to NumPy's program in the same run. ``off`` is what differs from
-NumPy's picture: pixels that only one of the two covers, and the 99th percentile of the difference in depth, px.
+NumPy's image: pixels that only one of the two covers, and the 99th percentile of the difference in depth, px.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Drawn = tuple[FloatArray, FloatArray]  # values (h, w, 3), depth (h, w), -inf wh
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A head in a picture: vertices (N, 3) px, triangles (T, 3), values (N, 3) 0..1 at the vertices, (height, width)."""
+    """A head in an image: vertices (N, 3) px, triangles (T, 3), values (N, 3) 0..1 at the vertices, (height, width)."""
 
     vertices: FloatArray
     triangles: IntArray
@@ -65,7 +65,7 @@ def scene(face_px: float, whole_head: bool) -> Scene:
 
 
 def ours(backend: str, cull: bool) -> Callable[[Scene], Drawn]:
-    """This package's rasteriser."""
+    """This package's rasterizer."""
 
     def draw(s: Scene) -> Drawn:
         raster = rasterize(s.vertices, s.triangles, s.values, s.shape, cull_backfaces=cull, backend=backend)  # type: ignore[arg-type]  # fmt: skip
@@ -100,12 +100,12 @@ def opencv(s: Scene) -> Drawn:
 
 def painter(s: Scene) -> Drawn:
     """What any OpenCV can do: fill flat triangles from back to front; no depth, no interpolation, edges drawn twice."""
-    picture = np.zeros((*s.shape, 3), np.float32)
+    image = np.zeros((*s.shape, 3), np.float32)
     corners = np.rint(s.vertices[s.triangles][..., :2] * 16).astype(np.int32)
     colors = s.values[s.triangles].mean(axis=1).astype(float).tolist()
     for t in np.argsort(s.vertices[s.triangles][..., 2].sum(axis=1)):
-        cv2.fillConvexPoly(picture, corners[t], colors[t], cv2.LINE_8, 4)
-    return picture, np.where(picture.any(axis=2), 0, -np.inf).astype(np.float32)
+        cv2.fillConvexPoly(image, corners[t], colors[t], cv2.LINE_8, 4)
+    return image, np.where(image.any(axis=2), 0, -np.inf).astype(np.float32)
 
 
 def embree(s: Scene) -> Drawn:
@@ -184,7 +184,7 @@ def measure(s: Scene, runs: int, seconds: float) -> list[Result]:
 def markdown(results: list[Result]) -> str:
     """The results as a table."""
     lines = [
-        "| rasteriser | ratio to NumPy | processor time, ms | wall time, ms | runs | off |",
+        "| rasterizer | ratio to NumPy | processor time, ms | wall time, ms | runs | off |",
         "|---|---:|---:|---:|---:|---|",
     ]
     for r in results:

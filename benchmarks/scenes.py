@@ -1,4 +1,4 @@
-"""Pictures to measure on: the public-domain portrait that scikit-image ships, one or several times in one frame."""
+"""Images to measure on: the public-domain portrait that scikit-image ships, one or several times in one frame."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ fi
 # Loops that Numba compiles are kept beside their source; a first frame should not have to wait for that.
 compiled_key=$({ printf '%s\n' "$requirements_key"; cat tddfa_ros/rendering/raster_compiled.py; } | digest)
 if ! stamped compiled "$compiled_key"; then
-  quietly "Compiling the rasteriser failed." "$py" -c \
+  quietly "Compiling the rasterizer failed." "$py" -c \
     'from tddfa_ros.rendering.raster_compiled import compiled_kernels, has_compiler; has_compiler() and compiled_kernels()'
   stamp compiled "$compiled_key"
 fi

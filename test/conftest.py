@@ -30,7 +30,7 @@ def repo_root() -> Path:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Pictures and labels beside the repository; never inside it."""
+    """Images and labels beside the repository; never inside it."""
     path = Path(os.environ.get("TDDFA_DATA", ROOT.parent / "shared" / "data")).resolve()
     if not (path / "README.md").is_file():
         pytest.skip("test data are absent: set TDDFA_DATA or put them at ../shared/data")

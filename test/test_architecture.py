@@ -65,7 +65,7 @@ def contract() -> list[set[str]]:
     return [set(row.split(" | ")) for row in re.findall(r'"(.*?)"', layers[1])]
 
 
-def test_layers_of_the_documentation_are_those_of_the_contract():
+def test_documented_layers_match_the_contract():
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     table = text.partition("<!-- layers -->")[2].partition("<!-- /layers -->")[0]
     documented: list[set[str]] = []
@@ -120,7 +120,7 @@ def test_import_of_the_package_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize("name", tddfa_ros.__all__)
-def test_every_public_name_is_there(name):
+def test_every_public_name_resolves(name):
     value = getattr(tddfa_ros, name)
     assert value.__name__ == name
     assert name in dir(tddfa_ros)
@@ -131,7 +131,7 @@ def test_unknown_name_raises_attribute_error():
         _ = tddfa_ros.nonsense
 
 
-def test_console_scripts_lead_somewhere():
+def test_console_scripts_resolve():
     setup = (ROOT / "setup.py").read_text().replace("{NAME}", "tddfa_ros")
     scripts = re.findall(r'f"(\w+) = ([\w.]+):(\w+)"', setup)
     assert {name for name, *_ in scripts} == {
@@ -183,7 +183,7 @@ def tracked_texts() -> list[Path]:
     return [p for p in paths if p.is_file() and p.suffix not in binary]
 
 
-def test_no_paths_of_one_machine():
+def test_no_machine_specific_paths():
     pattern = re.compile(
         r"(?<![\w.])/(?:" + "|".join(["work", "root", "farm", r"home/\w+", r"Users/\w+"]) + r")/"
     )
@@ -196,5 +196,5 @@ def test_no_paths_of_one_machine():
     assert offenders == []
 
 
-def test_no_file_is_too_large_for_a_clone():
+def test_no_oversized_files():
     assert [str(p) for p in tracked_texts() if p.stat().st_size > 10 * 2**20] == []

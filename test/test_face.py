@@ -67,7 +67,7 @@ def test_distance_follows_from_head_size_and_focal_length() -> None:
     assert face().head_pose.position[2] == pytest.approx(CAMERA.k[0, 0] / 1200, rel=0.1)
 
 
-def test_angles_are_those_that_went_in() -> None:
+def test_angles_round_trip() -> None:
     np.testing.assert_allclose(face().yaw_pitch_roll, [20, -10, 5], atol=1e-3)
 
 
@@ -94,7 +94,7 @@ def test_without_intrinsics_only_metric_values_are_missing() -> None:
             getattr(f, name)
 
 
-def test_a_face_of_nan_is_a_camera_error() -> None:
+def test_non_finite_face_is_a_camera_error() -> None:
     broken = Face(BOX, 0.0, np.full_like(params(), np.nan), ROI, synthetic_model(), CAMERA)
     with pytest.raises(CameraError, match="NaN"):
         _ = broken.head_pose
@@ -108,7 +108,7 @@ def test_values_are_computed_once_and_read_only() -> None:
         f.vertices[0] = 0
 
 
-def test_replace_gives_a_face_whose_values_follow() -> None:
+def test_replace_recomputes_derived_values() -> None:
     tracked = TrackedFace(
         BOX, 0.9, params(), ROI, synthetic_model(), CAMERA, id="f7", stamp=2.5, age=3
     )
@@ -120,7 +120,7 @@ def test_replace_gives_a_face_whose_values_follow() -> None:
     np.testing.assert_array_equal(tracked.vertices, before)
 
 
-def test_landmark_sigma_is_that_of_the_crop_in_px_of_the_image() -> None:
+def test_landmark_sigma_scales_to_image_pixels() -> None:
     plain = face()
     assert plain.landmark_sigma is None, "a network that predicts none"
     told = replace(plain, crop_sigma=np.full(68, 1.5, np.float32))

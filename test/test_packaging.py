@@ -70,7 +70,7 @@ def test_one_version(arguments: dict[str, Any]) -> None:
     assert newest is not None and newest[1] == tddfa_ros.__version__
 
 
-def test_nothing_but_the_extras_brings_an_onnx_runtime(arguments: dict[str, Any]) -> None:
+def test_only_extras_require_onnx_runtime(arguments: dict[str, Any]) -> None:
     """pip adds what an extra lists to the base and takes nothing away: two runtimes would write the same files."""
     builds = {
         extra: [Requirement(line).name for line in lines if "onnxruntime" in line]
@@ -113,7 +113,7 @@ def test_published_requirements_are_ranges(arguments: dict[str, Any]) -> None:
         assert not operators & {"==", "==="}, f"{line} is pinned"
 
 
-def test_the_readme_of_the_index_links_to_the_repository(arguments: dict[str, Any]) -> None:
+def test_long_description_links_to_the_repository(arguments: dict[str, Any]) -> None:
     home = arguments["url"]
     targets = re.findall(r'\]\(([^)\s]+)|(?:src|href)="([^"]+)', arguments["long_description"])
     relative = [a or b for a, b in targets if not (a or b).startswith(("http", "#", "mailto:"))]
@@ -128,7 +128,7 @@ def lock_packages(lock: Path) -> dict[str, Any]:
     return dict(runpy.run_path(str(ROOT / "scripts/locked.py"))["read_lock"](lock))
 
 
-def test_there_is_a_lock_for_every_distribution_and_python() -> None:
+def test_every_distribution_and_python_has_a_lock_file() -> None:
     expected = {f"{distro}-{python}" for distro, pythons in PYTHON_OF.items() for python in pythons}
     assert {path.stem for path in LOCKS} == expected
     assert {path.stem for path in (REQUIREMENTS / "wheels").glob("*.txt")} == set(PYTHON_OF)
@@ -137,7 +137,7 @@ def test_there_is_a_lock_for_every_distribution_and_python() -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
-def test_a_lock_fits_the_requirement_files(lock: Path) -> None:
+def test_lock_files_match_requirement_files(lock: Path) -> None:
     """Fails when a requirement file was changed and scripts/lock.sh was not run."""
     packages = lock_packages(lock)
     files = [
@@ -155,7 +155,7 @@ def test_a_lock_fits_the_requirement_files(lock: Path) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
-def test_a_lock_has_hashes_and_names_no_machine(lock: Path) -> None:
+def test_lock_files_have_hashes_and_no_index_urls(lock: Path) -> None:
     text = lock.read_text()
     assert not re.search(r"https?:|file:|--index-url|--find-links|@ /", text)
     for name, package in lock_packages(lock).items():
@@ -193,7 +193,7 @@ gamma==3.0 \\
 """
 
 
-def test_a_set_up_installs_what_leads_to_its_requirement_files(tmp_path: Path) -> None:
+def test_setup_installs_the_closure_of_its_requirements(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text(LOCK)
     packages = runpy.run_path(str(ROOT / "scripts/locked.py"))
@@ -204,14 +204,14 @@ def test_a_set_up_installs_what_leads_to_its_requirement_files(tmp_path: Path) -
     assert locked("--versions", lock).stdout.split() == ["alpha==1.0", "beta-2==2.0", "gamma==3.0"]
 
 
-def test_the_chosen_part_keeps_markers_and_hashes(tmp_path: Path) -> None:
+def test_selection_keeps_markers_and_hashes(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text(LOCK)
     beta = runpy.run_path(str(ROOT / "scripts/locked.py"))["read_lock"](lock)["beta-2"]
     assert beta.lines == LOCK.splitlines()[3:6]
 
 
-def test_a_lock_that_lacks_a_requirement_is_refused(tmp_path: Path) -> None:
+def test_rejects_incomplete_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text(LOCK)
     refused = locked(lock, "requirements/cluster.txt")
@@ -238,7 +238,7 @@ def imported_modules(path: Path) -> Iterator[str]:
             yield str(node.module).split(".")[0]
 
 
-def test_package_xml_names_what_nodes_launch_file_and_demo_import() -> None:
+def test_package_xml_declares_imports() -> None:
     tree = ET.parse(ROOT / "package.xml").getroot()
     named = {str(element.text) for tag in ("depend", "exec_depend") for element in tree.iter(tag)}
     missing = {}
@@ -252,7 +252,7 @@ def test_package_xml_names_what_nodes_launch_file_and_demo_import() -> None:
     assert missing == {}
 
 
-def test_package_xml_names_what_the_messages_use() -> None:
+def test_package_xml_declares_message_dependencies() -> None:
     tree = ET.parse(ROOT / "tddfa_msgs/package.xml").getroot()
     named = {str(element.text) for element in tree.iter("depend")}
     definitions = [
@@ -267,7 +267,7 @@ def test_package_xml_names_what_the_messages_use() -> None:
     assert used and used == named
 
 
-def test_package_xml_brings_the_python_packages_of_setup(arguments: dict[str, Any]) -> None:
+def test_package_xml_declares_python_requirements(arguments: dict[str, Any]) -> None:
     """Each requirement of the package has a rosdep key, but for ``onnx``, which is in no distribution."""
     keys = {"opencv-python-headless": "python3-opencv", "pyyaml": "python3-yaml"}
     tree = ET.parse(ROOT / "package.xml").getroot()

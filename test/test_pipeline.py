@@ -52,10 +52,10 @@ def pipe(settings: dict[str, dict[str, str]]) -> FacePipeline:
 @pytest.fixture
 def image() -> np.ndarray:
     """(480, 640, 3) black, with two white squares where `BLOBS` says."""
-    picture = np.zeros((480, 640, 3), np.uint8)
+    image = np.zeros((480, 640, 3), np.uint8)
     for x0, y0, x1, y1 in BLOBS:
-        picture[y0:y1, x0:x1] = 255
-    return picture
+        image[y0:y1, x0:x1] = 255
+    return image
 
 
 def centers(faces: list) -> np.ndarray:
@@ -76,7 +76,7 @@ def test_image_to_faces(pipe: FacePipeline, image: np.ndarray) -> None:
     assert all(ms > 0 for ms in pipe.timings.values())
 
 
-def test_align_refines_the_region_once(pipe: FacePipeline, image: np.ndarray) -> None:
+def test_align_refines_the_roi_once(pipe: FacePipeline, image: np.ndarray) -> None:
     boxes = BLOBS + [8, -12, -8, -20]
     aligned = pipe.align(image, boxes)
     np.testing.assert_array_equal([face.box for face in aligned], boxes)
@@ -87,7 +87,7 @@ def test_align_refines_the_region_once(pipe: FacePipeline, image: np.ndarray) ->
     assert "detection" not in pipe.timings
 
 
-def test_regress_takes_the_region_as_it_is(pipe: FacePipeline, image: np.ndarray) -> None:
+def test_regress_uses_the_roi_unchanged(pipe: FacePipeline, image: np.ndarray) -> None:
     rois = np.array([[60.0, 30.0, 220.0, 190.0], [390.0, 180.0, 530.0, 320.0]])
     faces = pipe.regress(image, rois)
     np.testing.assert_array_equal([face.roi for face in faces], rois)
@@ -103,7 +103,7 @@ def test_no_boxes_give_no_faces(pipe: FacePipeline, image: np.ndarray) -> None:
         assert pipe.regress(image, nothing) == []
 
 
-def test_camera_is_the_given_one_or_an_assumed_one(
+def test_camera_is_given_or_assumed(
     settings: dict[str, dict[str, str]], pipe: FacePipeline, image: np.ndarray
 ) -> None:
     camera = Intrinsics.from_fov(640, 480, 40.0)
@@ -114,9 +114,7 @@ def test_camera_is_the_given_one_or_an_assumed_one(
     assert assumed.k[0, 0] == pytest.approx(320.0)
 
 
-def test_a_region_outside_the_picture_gives_a_face_of_low_value_not_an_error(
-    pipe: FacePipeline, image: np.ndarray
-) -> None:
+def test_roi_outside_image_gives_low_confidence(pipe: FacePipeline, image: np.ndarray) -> None:
     (face,) = pipe.regress(image, [[-500.0, -500.0, -400.0, -400.0]])
     assert np.isfinite(face.params).all()
 
@@ -131,7 +129,7 @@ def test_a_region_outside_the_picture_gives_a_face_of_low_value_not_an_error(
         (None, "NoneType"),
     ],
 )
-def test_pictures_that_cannot_be_used(pipe: FacePipeline, bad: np.ndarray, sentence: str) -> None:
+def test_rejects_invalid_images(pipe: FacePipeline, bad: np.ndarray, sentence: str) -> None:
     for call in (
         pipe,
         pipe.detect,
@@ -146,16 +144,14 @@ def test_pictures_that_cannot_be_used(pipe: FacePipeline, bad: np.ndarray, sente
 @pytest.mark.parametrize(
     "bad", [[[1, 2, 3]], [1, 2, 3, 4], [[5, 5, 5, 9]], [[0, 0, np.nan, 9]], [[0, 0, np.inf, 9]]]
 )
-def test_boxes_and_regions_that_cannot_be_used(
-    pipe: FacePipeline, image: np.ndarray, bad: list
-) -> None:
+def test_rejects_invalid_boxes_and_rois(pipe: FacePipeline, image: np.ndarray, bad: list) -> None:
     with pytest.raises(ImageError):
         pipe.align(image, bad)
     with pytest.raises(ImageError):
         pipe.regress(image, bad)
 
 
-def test_what_may_change_while_running_does(pipe: FacePipeline, image: np.ndarray) -> None:
+def test_runtime_parameters_take_effect(pipe: FacePipeline, image: np.ndarray) -> None:
     changed = from_dict(
         PipelineConfig, {"detection": {"max_faces": 1}, "camera": {"assumed_fov_deg": 100.0}}
     )
@@ -165,7 +161,7 @@ def test_what_may_change_while_running_does(pipe: FacePipeline, image: np.ndarra
     assert face.intrinsics.k[0, 0] < before.k[0, 0]
 
 
-def test_configuration_and_models_that_are_not_there(settings: dict[str, dict[str, str]]) -> None:
+def test_rejects_missing_config_and_models(settings: dict[str, dict[str, str]]) -> None:
     with pytest.raises(ConfigError, match="color"):
         FacePipeline.from_config({"color": {}})
     regression = settings["regression"]
@@ -191,7 +187,7 @@ def test_provider_and_device_warnings_come_from_the_sessions(
     assert "CPU" in note
 
 
-def test_the_real_detector_finds_the_face(
+def test_detects_face_in_portrait(
     settings: dict[str, dict[str, str]], astronaut: np.ndarray
 ) -> None:
     try:
@@ -204,7 +200,7 @@ def test_the_real_detector_finds_the_face(
     assert 50 < y0 < 100 < 140 < y1 < 200
 
 
-def test_importing_the_package_loads_no_runtime(tmp_path: Path) -> None:
+def test_import_does_not_load_onnx_runtime(tmp_path: Path) -> None:
     import subprocess
     import sys
 

@@ -22,7 +22,7 @@ DOCUMENTS = sorted(
 # --- everything else that can be checked ---
 
 
-def test_the_commands_are_in_the_makefile():
+def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
     assert {"demo", "test"} <= targets
     for path in DOCUMENTS:
@@ -33,13 +33,13 @@ def test_the_commands_are_in_the_makefile():
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
-def test_links_to_files_lead_somewhere(path):
+def test_file_links_resolve(path):
     links = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
     files = [link.split("#")[0] for link in links if not re.match(r"https?:|#", link)]
     assert [file for file in files if not (path.parent / file).exists()] == []
 
 
-def test_it_is_short_and_shows_the_animation_first():
+def test_is_short_and_shows_the_animation_first():
     lines = README.splitlines()
     assert len(lines) <= 150
     shown = next(i for i, line in enumerate(lines) if "](docs/demo.webp)" in line)
@@ -48,7 +48,7 @@ def test_it_is_short_and_shows_the_animation_first():
     assert data[8:12] == b"WEBP" and b"ANIM" in data[:64] and len(data) < 3e6
 
 
-def test_accuracy_and_speed_are_those_of_the_pages_that_measure_them():
+def test_figures_match_the_measuring_pages():
     """Every figure in the tables stands, digit for digit, in docs/figures.md or on a model card."""
     rows = re.findall(
         r"(?m)^\| (?:`tddfa-mb\w+` \(|3DDFA_V2 mb05|error, AFLW|ms per)[^\n]*$", README
@@ -61,7 +61,7 @@ def test_accuracy_and_speed_are_those_of_the_pages_that_measure_them():
     assert [figure for figure in shown if figure not in known] == []
 
 
-def test_the_citation_names_this_project_and_the_paper():
+def test_cites_project_and_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["title"].startswith("tddfa_ros") and citation["license"] == "Apache-2.0"
     assert citation["version"] == tddfa_ros.__version__
@@ -73,7 +73,7 @@ def test_the_citation_names_this_project_and_the_paper():
     assert [name.split(",")[0] for name in cited[1].split(" and ")] == names
 
 
-def test_the_card_of_every_model_that_is_shipped_states_its_license():
+def test_every_model_card_states_its_license():
     entries = yaml.safe_load((ROOT / "models/manifest.yaml").read_text())["models"]
     for name, entry in entries.items():
         shipped = any(source["kind"] == "file" for source in entry["sources"])

@@ -19,7 +19,7 @@ def values() -> list[object]:
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_values_with_arrays_compare_by_identity_and_can_be_keys(index: int) -> None:
+def test_array_dataclasses_compare_by_identity_and_hash(index: int) -> None:
     one, same = values()[index], values()[index]
     assert one == one
     assert one != same
@@ -32,7 +32,7 @@ def _holds_arrays(node: ast.ClassDef) -> bool:
     return any(word in annotation for word in ARRAYS for annotation in annotations)
 
 
-def test_no_dataclass_compares_its_arrays(repo_root: Path) -> None:
+def test_no_dataclass_compares_arrays(repo_root: Path) -> None:
     """The ``==`` that dataclasses make up raises ValueError when a field is an array."""
     checked, wrong = 0, []
     for path in (repo_root / "tddfa_ros").rglob("*.py"):

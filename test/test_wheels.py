@@ -27,7 +27,7 @@ HRI_MSGS = {
 """Files of https://github.com/ros4hri/hri_msgs at its tag 2.0.0, as ``git ls-tree 2.0.0 msg/`` names them."""
 
 
-def test_the_messages_of_ros4hri_are_unchanged() -> None:
+def test_ros4hri_messages_are_unchanged() -> None:
     """DDS compares hashes of types: a field renamed here would be deaf to every robot."""
     found = {}
     for path in (PACKAGES / "hri_msgs" / "msg").glob("*.msg"):
@@ -37,7 +37,7 @@ def test_the_messages_of_ros4hri_are_unchanged() -> None:
 
 
 @pytest.mark.parametrize("package", ["hri_msgs", "tf2_msgs"])
-def test_every_message_of_a_package_is_built(package: str) -> None:
+def test_every_message_is_built(package: str) -> None:
     listed = re.findall(r"msg/(\w+)\.msg", (PACKAGES / package / "CMakeLists.txt").read_text())
     assert sorted(listed) == sorted(p.stem for p in (PACKAGES / package / "msg").glob("*.msg"))
 
@@ -75,7 +75,7 @@ def choose(tree: Path, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @on_linux_x86
-def test_an_unsourced_distribution_without_wheels_is_refused(tree: Path) -> None:
+def test_rejects_unsourced_distribution_without_wheels(tree: Path) -> None:
     refused = choose(tree, ROS_DISTRO="humble")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
@@ -86,7 +86,7 @@ def test_an_unsourced_distribution_without_wheels_is_refused(tree: Path) -> None
 
 @on_linux_x86
 @pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="this Python suits Jazzy")
-def test_jazzy_refuses_another_python(tree: Path) -> None:
+def test_jazzy_rejects_other_python_versions(tree: Path) -> None:
     refused = choose(tree, ROS_DISTRO="jazzy", PYTHON=sys.executable)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
@@ -96,9 +96,7 @@ def test_jazzy_refuses_another_python(tree: Path) -> None:
 
 @on_linux_x86
 @pytest.mark.parametrize("distro", ["jazzy", "kilted"])
-def test_a_distribution_says_which_python_it_misses(
-    tree: Path, distro: str, tmp_path: Path
-) -> None:
+def test_missing_python_is_named(tree: Path, distro: str, tmp_path: Path) -> None:
     """A machine whose only Python is older than every wheel."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -128,7 +126,7 @@ def test_a_distribution_says_which_python_it_misses(
 
 
 @on_linux_x86
-def test_pyenv_is_asked_for_a_python_that_is_not_switched_on(tree: Path, tmp_path: Path) -> None:
+def test_finds_inactive_pyenv_interpreter(tree: Path, tmp_path: Path) -> None:
     version = ".".join(map(str, sys.version_info[:2]))
     interpreter = tmp_path / "pyenv/versions" / f"{version}.99" / "bin/python3"
     interpreter.parent.mkdir(parents=True)
@@ -179,23 +177,21 @@ PROFILES = {"jazzy": "FASTRTPS_DEFAULT_PROFILES_FILE", "kilted": "FASTDDS_DEFAUL
 
 
 @pytest.mark.parametrize("distro", PROFILES)
-def test_exactly_the_profile_variable_that_the_distribution_reads_is_set(
-    tree: Path, distro: str
-) -> None:
+def test_sets_the_profile_variable_of_the_distribution(tree: Path, distro: str) -> None:
     found = environment(tree, f"wheels-{distro}")
     assert found["ROS_DISTRO"] == distro
     assert {name for name in PROFILES.values() if name in found} == {PROFILES[distro]}
     assert Path(found[PROFILES[distro]]).name == "fastdds.xml"
 
 
-def test_a_profile_of_the_user_is_kept_under_the_name_that_is_read(tree: Path) -> None:
+def test_keeps_user_profile_under_the_expected_name(tree: Path) -> None:
     mine = {PROFILES["kilted"]: "mine.xml"}
     assert environment(tree, "wheels-kilted", **mine)[PROFILES["kilted"]] == "mine.xml"
     found = environment(tree, "wheels-jazzy", **mine)
     assert found[PROFILES["jazzy"]] == "mine.xml" and PROFILES["kilted"] not in found
 
 
-def test_the_environment_sourced_last_is_the_only_one_on_the_paths(tree: Path) -> None:
+def test_last_sourced_environment_is_the_only_one_on_the_paths(tree: Path) -> None:
     alone = environment(tree, "wheels-kilted")
     again = environment(tree, "wheels-kilted", "wheels-jazzy", "wheels-kilted")
     assert again == alone
@@ -207,7 +203,7 @@ def test_the_environment_sourced_last_is_the_only_one_on_the_paths(tree: Path) -
         )
 
 
-def test_paths_of_others_stay(tree: Path) -> None:
+def test_foreign_paths_are_kept(tree: Path) -> None:
     found = environment(
         tree, "wheels-kilted", PYTHONPATH="/opt/mine", LD_LIBRARY_PATH=f"{tree}/lib"
     )

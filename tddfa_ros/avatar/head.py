@@ -57,7 +57,7 @@ def _texture(model: MorphableModel) -> ImageBGR:
 
 
 def vertex_colors(model: MorphableModel) -> FloatArray:
-    """Return BGR colors (N, 3) float32 0..1: by region, with irises on the eyeballs towards +z."""
+    """Return BGR colors (N, 3) float32 0..1: by region, with irises on the eyeballs toward +z."""
     if not model.region_names:
         return np.tile(np.array(_GRAY, dtype=np.float32), (len(model.mean), 1))
     table = np.array([_COLORS.get(name, _SKIN) for name in model.region_names], dtype=np.float32)

@@ -46,7 +46,7 @@ def command(
     """Subscribe to faces and print ID, distance, head pose, strongest expressions, rate and latency.
 
     A terminal shows a table that is redrawn; a file or a pipe gets one line per face and message. Works wherever rclpy
-    does, without the ROS command line. Distances are in metres, angles in degrees; latency runs from the image's stamp
+    does, without the ROS command line. Distances are in meters, angles in degrees; latency runs from the image's stamp
     to the arrival here. Ctrl-C ends.
     """
     if once and count is not None:

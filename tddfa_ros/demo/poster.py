@@ -34,7 +34,7 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
         return drawn
     height = drawn.shape[0] // 2
     width = round(0.9 * height)
-    # Camera frame (y down, z away) to a frame with y up and z towards the viewer.
+    # Camera frame (y down, z away) to a frame with y up and z toward the viewer.
     vertices = (best.vertices * np.array([1, -1, -1])).astype(np.float32)
     center = (0.5 * (vertices.min(0) + vertices.max(0))).astype(np.float32)
     meters = 1.12 * float(np.ptp(vertices[:, 1]))

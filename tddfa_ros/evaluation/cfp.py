@@ -1,4 +1,4 @@
-"""CFP: real profile photographs with human points of the visible side, of persons that training holds out."""
+"""CFP: real profile images with human points of the visible side, of persons that training holds out."""
 
 from __future__ import annotations
 

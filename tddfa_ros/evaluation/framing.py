@@ -22,7 +22,7 @@ _SEED = 0
 
 _NOTE = (
     "NME68 against the original points, mean of the three ranges of |yaw|, of at most 150 faces; ROIs of the standard protocol, cut from the "
-    "photographs. 'one pass': in the changed ROI; 'two passes': again in the ROI of the landmarks found."
+    "images. 'one pass': in the changed ROI; 'two passes': again in the ROI of the landmarks found."
 )
 
 

@@ -38,4 +38,4 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
         placed = np.stack(points)
         lines.append(Row(head, len(placed), landmark_figures(placed, truth, yaw)))
         errors[head] = Curve(nme(placed, truth), yaw)
-    return SuiteResult("lp", "300W-LP, held-out photographs", lines, _NOTE, errors=errors)
+    return SuiteResult("lp", "300W-LP, held-out images", lines, _NOTE, errors=errors)

@@ -46,7 +46,7 @@ class FaceLabels:
         human68: (n, 68, 2) iBUG-68 by hand, pixels counted from 0; the jaw on the visible outline, but for sources of true points.
         true_points: whether ``human68`` is the truth of a 3D head (:data:`TRUE_SOURCES`).
         ensemble51: (n, 51, 2) landmarks 17..67 of the landmark-network ensemble.
-        human21: (n, 21, 2) AFLW's visible points: brows, eyes, ear, nose, ear, mouth, chin, from the left of the picture to its right.
+        human21: (n, 21, 2) AFLW's visible points: brows, eyes, ear, nose, ear, mouth, chin, from the left of the image to its right.
         evaluation: (n,) True: kept for measuring, never trained on.
         rejected: (n,) True: the head pose contradicts another network's, so the labels are wrong.
     """

@@ -24,7 +24,7 @@ from tddfa_ros.types import DoubleArray, FloatArray
 
 MEDIAPIPE_POINTS = 468
 AFLW_POINTS = np.array([0, 1, 2, 3, 4, 5, 6, 8, 9, 11, 13, 14, 15, 17, 19, 20])
-"""Those of AFLW's 21 that lie on the mesh: without the eyes' centres (the gaze), the ears and the mouth's centre."""
+"""Those of AFLW's 21 that lie on the mesh: without the eyes' centers (the gaze), the ears and the mouth's center."""
 AFLW_LIKE = np.array([17, 19, 21, 22, 24, 26, 36, 39, 42, 45, 31, 30, 35, 48, 54, 8])
 """The iBUG-68 landmark that is nearest to each of them."""
 _AFLW_KIND = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 2, 4, 4, 5])  # index into Noise.visible

@@ -23,7 +23,7 @@ _DAMPING = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class PointBasis:
-    """The morphable model at L points: mean (L, 3), shape (L, 3, S), expression (L, 3, E), metres."""
+    """The morphable model at L points: mean (L, 3), shape (L, 3, S), expression (L, 3, E), meters."""
 
     mean: FloatArray
     shape: FloatArray

@@ -68,11 +68,11 @@ class JobSummary:
 
 
 def find_inputs(inputs: Iterable[str | Path], topic: str = "") -> list[Sequence[Path] | BagImages]:
-    """What users name, pictures and bags, in their order: each part has a length, and gives what :func:`detect_faces_parallel` takes.
+    """What users name, images and bags, in their order: each part has a length, and gives what :func:`detect_faces_parallel` takes.
 
     Args:
-        inputs: pictures, folders and patterns as for :func:`tddfa_ros.outputs.find_images`, and ROS bags.
-        topic: of the pictures in bags; empty: the only one.
+        inputs: images, folders and patterns as for :func:`tddfa_ros.outputs.find_images`, and ROS bags.
+        topic: of the images in bags; empty: the only one.
 
     Raises:
         SourceError: an input is none of these, or a bag cannot be used.
@@ -142,14 +142,14 @@ def detect_faces_parallel(
     ray: str | None = None,
     store: ModelStore | None = None,
 ) -> Iterator[ImageFaces]:
-    """Find the faces of many pictures; each worker has a pipeline of its own, with ``regression.threads`` threads.
+    """Find the faces of many images; each worker has a pipeline of its own, with ``regression.threads`` threads.
 
-    Results come in the order of ``paths``, as soon as it is their turn. A picture that cannot be read, or whose worker dies,
+    Results come in the order of ``paths``, as soon as it is their turn. An image that cannot be read, or whose worker dies,
     becomes a result with an ``error``; the others go on. A program that calls this guards its start with
     ``if __name__ == "__main__":``, because workers import it.
 
     Args:
-        paths: of pictures; read by the workers, so with ``ray`` they must lead to the same files on every machine. Pictures of bags
+        paths: of images; read by the workers, so with ``ray`` they must lead to the same files on every machine. Images of bags
             (:func:`find_inputs`) are read here and sent to the workers.
         config: None for the defaults.
         workers: how many; None = as many as the cores that this process may use, or the cluster, have room for.
@@ -183,7 +183,7 @@ def as_record(found: ImageFaces) -> dict[str, Any]:
     from tddfa_ros.outputs.records import face_record
 
     faces = [face_record(face) for face in found.faces]
-    record: dict[str, Any] = {"picture": str(found.path)}
+    record: dict[str, Any] = {"image": str(found.path)}
     if found.stamp_ns is not None:
         record |= {"topic": found.topic, "stamp_ns": found.stamp_ns}
     record["faces"] = faces

@@ -117,7 +117,7 @@ def _serve(connection: Connection, setup: Setup) -> None:
             except Exception as error:
                 connection.send(error)
                 return
-            # The other side knows the item, which may be a large picture.
+            # The other side knows the item, which may be a large image.
             connection.send(replace(attempt(work, item), item=None))
 
 

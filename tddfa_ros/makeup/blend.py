@@ -6,11 +6,11 @@ luminance is a factor of L*:
     L' = L (L_t / L_r) ^ w
 
 with L_t the lightness of the pigment, L_r that of the region as the image shows it, and w = opacity x coverage of the pixel. Lightness is scaled,
-so shadows, wrinkles and the order of lightness are preserved. The chroma moves from that of the pixel towards that of the pigment at the new
+so shadows, wrinkles and the order of lightness are preserved. The chroma moves from that of the pixel toward that of the pigment at the new
 lightness:
 
     (a', b') = (1 - w) (a, b) + w (a_p, b_p)
-    (a_p, b_p) = (a_t, b_t) L' / L_t                     where it is darker than the pigment: towards black
+    (a_p, b_p) = (a_t, b_t) L' / L_t                     where it is darker than the pigment: toward black
     (a_p, b_p) = s (a_t, b_t) + (1 - s) (a, b)           where it is lighter, s = (100 - L') / (100 - L_t)
 
 so specular highlights, which have the color of the light source, are preserved.

@@ -54,7 +54,7 @@ class Lipstick(Pigment):
 
 @dataclass(frozen=True)
 class Blush(Pigment):
-    """On the cheeks, from their centers towards the ears."""
+    """On the cheeks, from their centers toward the ears."""
 
     color: str = option("#d9606a", "sRGB, #rrggbb")
 

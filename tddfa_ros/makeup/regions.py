@@ -125,7 +125,7 @@ _WING = (
     6.0,
 )  # mm beyond the outer corner of the eye that shadow reaches, and how far it rises there
 _INNER_EDGE = (-5.0, 6.0)  # mm outward of the inner corner
-_CHEEK_LENGTHS = (40.0, 24.0)  # mm, of the blush towards the ear and towards the nose
+_CHEEK_LENGTHS = (40.0, 24.0)  # mm, of the blush toward the ear and toward the nose
 _CHEEK_HEIGHT = 21.0  # mm, across
 
 
@@ -205,7 +205,7 @@ def _above_lid(
 
 
 def _from_cheek(points: FloatArray, landmarks: FloatArray, side: int) -> FloatArray:
-    """Return the distance (k,) to the center of the blush in its half axes, which are longer towards the ear."""
+    """Return the distance (k,) to the center of the blush in its half axes, which are longer toward the ear."""
     eye, jaw = landmarks[_UPPER_LIDS[side][0]], landmarks[_JAW_ENDS[side]]
     target = np.array([eye[0], (landmarks[_NOSE_TIP, 1] + eye[1]) / 2 - 11])
     near = points[:, 2] > eye[2] - 30

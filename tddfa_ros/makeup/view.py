@@ -73,7 +73,7 @@ def view_face(
 
     Args:
         vertices: (N, 3) px.
-        normals: (N, 3) unit, z towards the viewer.
+        normals: (N, 3) unit, z toward the viewer.
         triangles: (T, 3).
         fields: (N, C).
         wanted: (N,) vertices that the window must include.

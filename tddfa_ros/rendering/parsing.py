@@ -30,7 +30,7 @@ class ParsingClass:
 
 
 CLASSES: tuple[ParsingClass, ...] = (
-    # Hair covers the scalp in most photographs, so the scalp occludes other surfaces but has no class.
+    # Hair covers the scalp in most images, so the scalp occludes other surfaces but has no class.
     ParsingClass("background", ("scalp",), (0, 0, 0)),
     ParsingClass("skin", ("skin",), (152, 190, 236)),
     ParsingClass("brows", ("left_brow", "right_brow"), (34, 72, 120)),

@@ -44,7 +44,7 @@ def draw_pose_box(
 
 
 def head_axes(yaw_pitch_roll: Any) -> DoubleArray:
-    """Return the axes of the face frame in the image, (3, 3): row i = axis i as (right, down, towards the viewer).
+    """Return the axes of the face frame in the image, (3, 3): row i = axis i as (right, down, toward the viewer).
 
     The face frame is that of TF: x out of the face, y to the person's left, z up.
     """

@@ -24,7 +24,7 @@ def evened(values: FloatArray, triangles: IntArray) -> FloatArray:
 
 
 KEY_LIGHT = (0.35, 0.45, 0.82)
-"""Direction towards the key light, in a frame with x right, y up, z towards the viewer."""
+"""Direction toward the key light, in a frame with x right, y up, z toward the viewer."""
 
 
 def vertex_normals(vertices: FloatArray, triangles: IntArray) -> FloatArray:

@@ -27,7 +27,7 @@ class DepthBuffer:
         self, vertices: FloatArray, triangles: IntArray, image_shape: tuple[int, ...]
     ) -> None:
         self.normals: FloatArray = image_normals(vertices, triangles)
-        """Vertex normals (N, 3), y up, z towards the viewer."""
+        """Vertex normals (N, 3), y up, z toward the viewer."""
         self._image_shape = image_shape
         low, extent = vertices[:, :2].min(0), np.ptp(vertices[:, :2], axis=0)
         self._scale = _BUFFER / max(float(extent.max()), 1e-6)

@@ -37,7 +37,9 @@ def portrait(_astronaut: np.ndarray) -> tuple[np.ndarray, Face]:
     return _astronaut, max(faces, key=lambda face: face.face_size)
 
 
-def test_a_portrait(estimator: AttributeEstimator, portrait: tuple[np.ndarray, Face]) -> None:
+def test_estimates_attributes_of_a_portrait(
+    estimator: AttributeEstimator, portrait: tuple[np.ndarray, Face]
+) -> None:
     found = estimator.estimate(*portrait)
     low, high = found.age_interval()
     assert low <= 42 <= high, "the network is in doubt, and says so"
@@ -46,7 +48,7 @@ def test_a_portrait(estimator: AttributeEstimator, portrait: tuple[np.ndarray, F
     assert found.age_probabilities.sum() == pytest.approx(1, abs=1e-4)
 
 
-def test_faces_together_and_alone(
+def test_batch_equals_single_faces(
     estimator: AttributeEstimator, portrait: tuple[np.ndarray, Face]
 ) -> None:
     image, face = portrait
@@ -109,7 +111,7 @@ def test_network_is_not_loaded_for_other_outputs(tmp_path: Path, astronaut: np.n
         ["video", "{clip}", "-o", "{out}/out.mp4", "--overlay", "attributes", "--no-audio"],
     ],
 )
-def test_the_network_runs_where_the_pipeline_does(
+def test_network_uses_the_device_of_the_pipeline(
     command: list[str], tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tddfa_ros.cli import main
@@ -160,11 +162,11 @@ def test_rejects_bad_input_in_one_sentence(
         AttributeEstimator("nix")
 
 
-def test_the_file_is_small() -> None:
+def test_model_file_size() -> None:
     assert default_store().path("tddfa-attributes").stat().st_size < 4_000_000
 
 
-def test_held_out_faces(estimator: AttributeEstimator, data_dir: Path) -> None:
+def test_accuracy_on_held_out_faces(estimator: AttributeEstimator, data_dir: Path) -> None:
     """Every third of the test faces that the model card reports on, which no training has seen."""
     faces = read_collection(data_dir / "faces")
     rows = np.flatnonzero(stratified_parts(faces) == "test")[::3]

@@ -50,7 +50,7 @@ def likelihoods(found: np.ndarray) -> dict[str, float]:
     return {name: math.exp(s) / total for name, s in scores.items()}
 
 
-def test_the_face_at_rest_is_neutral() -> None:
+def test_zero_coefficients_are_neutral() -> None:
     assert basic_expression(REST).name == NEUTRAL
     assert basic_expression(REST).probability > 0.4
     zero = dict.fromkeys(REST, 0.0)
@@ -66,7 +66,7 @@ def test_recognizes_full_prototypes(name: str) -> None:
     assert tuple(found.probabilities) == EXPRESSIONS
 
 
-def test_as_computed_one_expression_at_a_time() -> None:
+def test_matches_scalar_reference() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         face = coefficients({n: float(rng.uniform(-0.3, 1.4)) for n in ACTION_UNITS})

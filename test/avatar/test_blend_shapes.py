@@ -18,7 +18,7 @@ from tddfa_ros.morphable import MorphableModel
 LEFT_EYE = ["blink", "look_down", "look_in", "look_out", "look_up", "squint", "wide"]
 
 
-def test_the_names_are_arkits_in_the_order_of_live_link() -> None:
+def test_names_follow_live_link_order() -> None:
     assert len(ARKIT_NAMES) == len(set(ARKIT_NAMES)) == 52
     eye = ["eye" + "".join(w.capitalize() for w in name.split("_")) for name in LEFT_EYE]
     assert list(ARKIT_NAMES[:14]) == [f"{n}Left" for n in eye] + [f"{n}Right" for n in eye]
@@ -27,7 +27,7 @@ def test_the_names_are_arkits_in_the_order_of_live_link() -> None:
     assert {name: ARKIT_NAMES.index(name) for name in places} == places
 
 
-def test_names_equal_those_of_the_default_model() -> None:
+def test_names_match_default_model() -> None:
     model = MorphableModel.load(default_store().path("tddfa-head"))
     assert set(model.expression_names) == set(ARKIT_NAMES)
 
@@ -80,7 +80,7 @@ def test_rejects_model_with_other_expressions() -> None:
         BlendShapes([f"expression{i}" for i in range(10)])
 
 
-def test_frame_has_the_pose_of_the_face() -> None:
+def test_frame_has_head_pose() -> None:
     face = export_face(30, stamp=2.5, expression=(0.4,))
     frame = AvatarFrame.from_face(face, BlendShapes(ARKIT_NAMES, stretch=False))
     assert (frame.id, frame.stamp) == ("f1", 2.5)

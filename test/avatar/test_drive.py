@@ -51,7 +51,7 @@ def show(monkeypatch: pytest.MonkeyPatch, rate: float, work: float, real_time: b
     return shown
 
 
-def test_file_plays_at_its_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_plays_at_its_frame_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = show(monkeypatch, rate=10, work=0.03, real_time=True)
     assert shown == [(i, i / 10, i / 10) for i in (0, 1, 2, 4, 5, 6, 7, 8, 9)]
 

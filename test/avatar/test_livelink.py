@@ -13,7 +13,7 @@ from tddfa_ros.avatar.livelink import decode, encode
 from tddfa_ros.errors import ConfigError
 
 
-def test_packet_bytes_equal_those_of_the_app(frame: AvatarFrame) -> None:
+def test_packet_matches_recorded_bytes(frame: AvatarFrame) -> None:
     packet = encode(frame, subject="Ada", device="dev")
     assert packet[0] == 6
     assert packet[1:8] == b"\x00\x00\x00\x03dev"
@@ -28,9 +28,9 @@ def test_packet_bytes_equal_those_of_the_app(frame: AvatarFrame) -> None:
     np.testing.assert_allclose(np.degrees(head), [20, 10, 5], rtol=1e-5)
 
 
-def test_eyes_turn_as_their_blend_shapes_say(frame: AvatarFrame) -> None:
+def test_eye_rotation_follows_blend_shapes(frame: AvatarFrame) -> None:
     shapes = np.zeros(52, np.float32)
-    # both eyes look to the person's left, the left one outwards; and down
+    # both eyes look to the person's left, the left one outward; and down
     for name in ("eyeLookOutLeft", "eyeLookInRight"):
         shapes[ARKIT_NAMES.index(name)] = 0.5
     shapes[ARKIT_NAMES.index("eyeLookDownLeft")] = 1
@@ -52,7 +52,7 @@ def test_socket_receives_packets(frame: AvatarFrame) -> None:
     np.testing.assert_array_equal(packet.blendshapes, frame.blendshapes)
 
 
-def test_names_in_any_script(frame: AvatarFrame) -> None:
+def test_non_ascii_names(frame: AvatarFrame) -> None:
     assert decode(encode(frame, subject="Müller 顔")).subject == "Müller 顔"
 
 

@@ -29,10 +29,12 @@ def clip(tmp_path: Path, astronaut: np.ndarray) -> Path:
     return path
 
 
-def test_lines_of_a_video(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_json_lines_of_video(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["avatar", str(clip), "--jsonl", str(tmp_path / "faces.jsonl")]) == 0
     frames = [from_line(line) for line in (tmp_path / "faces.jsonl").read_text().splitlines()]
-    assert [frame.id for frame in frames] == ["f1"] * 4, "a track begins with the second picture"
+    assert [frame.id for frame in frames] == ["f1"] * 4, "a track begins with the second image"
     np.testing.assert_allclose([frame.stamp for frame in frames], np.arange(1, 5) / 10, atol=1e-3)
     smile = [frame.blendshapes[ARKIT_NAMES.index("mouthSmileLeft")] for frame in frames]
     assert min(smile) > 0.4, "she smiles"
@@ -44,13 +46,13 @@ def test_lines_of_a_video(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert (raw != frames[-1].blendshapes).any()
 
 
-def test_standard_output_is_json_alone(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stdout_holds_json_only(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["avatar", str(clip), "--jsonl", "-"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["f1"] * 4
 
 
-def test_packets_of_a_video(clip: Path) -> None:
+def test_sends_packets_of_video(clip: Path) -> None:
     packets: list[bytes] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
@@ -73,7 +75,7 @@ def test_packets_of_a_video(clip: Path) -> None:
         (["demo", "--livelink", "no.such.host.invalid:1"], "unknown host"),
     ],
 )
-def test_what_cannot_be_ends_in_one_sentence(
+def test_rejects_invalid_arguments_in_one_sentence(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model_parameters()

@@ -21,7 +21,7 @@ def test_help_names_every_subcommand(capsys: pytest.CaptureFixture[str], repo_ro
 @pytest.mark.parametrize(
     "arguments", [["nonsense"], ["models", "nonsense"], ["models", "list", "--nonsense"]]
 )
-def test_wrong_usage_is_one_sentence(
+def test_rejects_wrong_usage_in_one_sentence(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
@@ -50,7 +50,7 @@ def test_prints_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"tddfa {tddfa_ros.__version__}\n"
 
 
-def test_errors_of_the_package_are_one_sentence(
+def test_package_errors_print_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
@@ -61,7 +61,7 @@ def test_errors_of_the_package_are_one_sentence(
     assert capsys.readouterr().err == "error: the sky is green\n"
 
 
-def test_the_program_starts_without_heavy_imports() -> None:
+def test_startup_imports_nothing_heavy() -> None:
     code = (
         "import sys; from tddfa_ros.cli import main; main(['models', '--help']); "
         "assert not {'onnxruntime', 'cv2', 'torch', 'onnx', 'rclpy', 'scipy'} & set(sys.modules), sys.modules.keys()"
@@ -71,6 +71,6 @@ def test_the_program_starts_without_heavy_imports() -> None:
     assert "fetch" in done.stdout
 
 
-def test_the_program_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_module_prints_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"tddfa {tddfa_ros.__version__}\n"

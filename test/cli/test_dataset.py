@@ -35,7 +35,7 @@ def run(data: Path, command: str, *arguments: str) -> int:
     return main(["dataset", command, *arguments, "--model", str(data / "model.npz")])
 
 
-def test_choices_are_those_of_the_library() -> None:
+def test_choices_match_the_library() -> None:
     from tddfa_ros.training.data.landmarks import POINT_CHOICES
     from tddfa_ros.training.data.mat_files import FORMATS
     from tddfa_ros.training.data.render import SIZES, UV_FORMATS
@@ -67,7 +67,7 @@ def test_fit_render_check_cache(data: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize("command", ["check", "render", "cache"])
-def test_bad_items_are_lines_on_stderr_and_strict_refuses_them(
+def test_bad_items_are_reported_and_strict_fails(
     data: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "data" / "params" / "0002.npy").write_bytes(b"")
@@ -102,7 +102,7 @@ def test_bad_items_are_lines_on_stderr_and_strict_refuses_them(
         (["render", "--list", __file__, "--output", "x", "--size", "100"], "100"),
     ],
 )
-def test_mistakes_are_one_sentence(
+def test_rejects_invalid_input_in_one_sentence(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["dataset", *arguments]) == 2
@@ -110,7 +110,9 @@ def test_mistakes_are_one_sentence(
     assert error.startswith("error: ") and error.count("\n") == 1 and message in error
 
 
-def test_nothing_left_is_one_sentence(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_empty_dataset_in_one_sentence(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for path in (data / "data" / "images").iterdir():
         path.unlink()
     assert run(data, "check", "--list", str(data / "data" / "all.list")) == 2

@@ -25,7 +25,7 @@ def parsed(*arguments: str) -> DetectionConfig:
     return seen[0].detection
 
 
-def test_only_what_is_given_changes() -> None:
+def test_only_given_options_change() -> None:
     assert parsed() == DetectionConfig()
     given = parsed("--detector", "faceboxes", "--input-size", "0", "--score-threshold", "0.3")
     assert given == DetectionConfig("faceboxes", 0, 0.3)

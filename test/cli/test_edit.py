@@ -18,11 +18,11 @@ def test_list_shows_names_ranges_and_units(capsys: pytest.CaptureFixture[str]) -
     assert "jawOpen" in out and "0 .. 1.2" in out
 
 
-def test_edit_writes_a_picture_and_a_mesh(astronaut_path: Path, tmp_path: Path) -> None:
-    picture, mesh = tmp_path / "out.png", tmp_path / "head.obj"
+def test_edit_writes_image_and_mesh(astronaut_path: Path, tmp_path: Path) -> None:
+    image, mesh = tmp_path / "out.png", tmp_path / "head.obj"
     arguments = ["edit", str(astronaut_path), "--set", "jawOpen=.8", "--set", "jaw_width=+2"]
-    assert main([*arguments, "-o", str(picture), "--obj", str(mesh)]) == 0
-    before, after = cv2.imread(str(astronaut_path)), cv2.imread(str(picture))
+    assert main([*arguments, "-o", str(image), "--obj", str(mesh)]) == 0
+    before, after = cv2.imread(str(astronaut_path)), cv2.imread(str(image))
     assert after.shape == before.shape
     changed = np.abs(after.astype(int) - before).max(axis=2) > 10
     rows, columns = np.nonzero(changed)
@@ -71,7 +71,7 @@ def test_transfer_of_a_video(astronaut: np.ndarray, astronaut_path: Path, tmp_pa
         ),
     ],
 )
-def test_bad_input_gets_one_sentence(
+def test_rejects_bad_input_in_one_sentence(
     arguments: list[str],
     sentence: str,
     capsys: pytest.CaptureFixture[str],
@@ -84,9 +84,7 @@ def test_bad_input_gets_one_sentence(
     assert sentence in error and error.count("\n") == 1
 
 
-def test_a_picture_without_a_face_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_image_without_face(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = tmp_path / "empty.png"
     cv2.imwrite(str(empty), np.full((200, 200, 3), 90, np.uint8))
     assert main(["edit", str(empty), "--set", "age=1", "-o", str(tmp_path / "x.png")]) == 2

@@ -44,7 +44,7 @@ def export(folder: Path, run: str, *more: str) -> int:
     return main([*arguments, *more])
 
 
-def test_a_confidence_head_is_calibrated_and_exported(
+def test_calibrates_and_exports_confidence_head(
     folder: Path, model: MorphableModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(folder, "run", "--cache", str(folder / "cache"), "--half") == 0
@@ -56,7 +56,7 @@ def test_a_confidence_head_is_calibrated_and_exported(
     assert ((regressor(faces).confidence > 0) & (regressor(faces).confidence < 1)).all()
 
 
-def test_other_heads_on_demand(folder: Path, model: MorphableModel) -> None:
+def test_exports_optional_heads(folder: Path, model: MorphableModel) -> None:
     more = ["--head", "uv_position", "--head", "parsing"]
     assert export(folder, "run", "--cache", str(folder / "cache"), *more) == 0
     names = Regressor(folder / "net.onnx", model).session.output_names
@@ -66,7 +66,7 @@ def test_other_heads_on_demand(folder: Path, model: MorphableModel) -> None:
     )
 
 
-def test_without_a_confidence_head(
+def test_exports_without_confidence_head(
     folder: Path, model: MorphableModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(folder, "plain", "--cache", str(folder / "cache")) == 0
@@ -77,16 +77,18 @@ def test_without_a_confidence_head(
     assert Regressor(folder / "net.onnx", model).metadata.agreement is not None
 
 
-def test_mistakes_are_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "picture").mkdir()
-    (folder / "picture" / "checkpoint.pt").write_bytes(b"\x89PNG\r\n\x1a\n" * 50)
+def test_rejects_invalid_input_in_one_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "image").mkdir()
+    (folder / "image" / "checkpoint.pt").write_bytes(b"\x89PNG\r\n\x1a\n" * 50)
     for arguments, message in (
         (["run"], f"{folder / 'run' / 'cache'} holds no training cache"),
         (
             ["nowhere", "--cache", str(folder / "cache")],
             "is not a readable checkpoint of a training run",
         ),
-        (["picture", "--cache", str(folder / "cache")], "is not a readable checkpoint"),
+        (["image", "--cache", str(folder / "cache")], "is not a readable checkpoint"),
         (["plain", "--cache", str(folder / "cache"), "--head", "parsing"], "no head 'parsing'"),
         (["run", "--cache", str(folder / "cache"), "--head", "depth"], "depth"),
     ):

@@ -18,7 +18,7 @@ def photos(tmp_path: Path, astronaut: np.ndarray) -> Path:
     return tmp_path
 
 
-def test_a_portrait(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_overlays_of_a_portrait(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["image", str(photos / "in" / "*"), "-o", str(photos / "out"), "--outputs", "pose,json"]  # fmt: skip
     assert main(arguments) == 0
     captured = capsys.readouterr()
@@ -36,7 +36,9 @@ def test_a_portrait(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "exists already" in capsys.readouterr().err
 
 
-def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rejects_bad_input_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["image", str(tmp_path / "nix.jpg"), "-o", str(tmp_path / "out")]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1

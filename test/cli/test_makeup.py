@@ -15,7 +15,7 @@ from tddfa_ros.makeup.color import to_lab
 MOUTH = np.s_[135:155, 205:245]
 
 
-def test_a_portrait_with_lipstick(astronaut_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_applies_lipstick_to_a_portrait(astronaut_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     out = tmp_path / "out.png"
     arguments = ["makeup", str(astronaut_path), "-o", str(out), "--preset", "evening"]
     assert main([*arguments, "--set", "lipstick.color=#c00020"]) == 0
@@ -35,7 +35,7 @@ def test_a_portrait_with_lipstick(astronaut_path: Path, tmp_path: Path, capsys: 
     assert main([*arguments, "--overwrite"]) == 0
 
 
-def test_a_folder_and_a_video(astronaut: np.ndarray, tmp_path: Path) -> None:
+def test_processes_folder_and_video(astronaut: np.ndarray, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     cv2.imwrite(str(folder / "face.png"), astronaut)
@@ -52,7 +52,7 @@ def test_a_folder_and_a_video(astronaut: np.ndarray, tmp_path: Path) -> None:
         "clown",
         "--no-audio",
     ]
-    assert main([*arguments, "--strict"]) == 1, "one picture shows no face"
+    assert main([*arguments, "--strict"]) == 1, "one image shows no face"
     assert sorted(path.name for path in out.iterdir()) == ["clip.mp4", "face.png"]
     frames = read_clip(out / "clip.mp4")[0]
     assert len(frames) == 4
@@ -64,7 +64,7 @@ def test_a_folder_and_a_video(astronaut: np.ndarray, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["makeup"], ["tryon", "--glb", "glasses"]])
-def test_another_network_paints(
+def test_uses_given_regressor(
     command: list[str], astronaut_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small, large = tmp_path / "small.png", tmp_path / "large.png"
@@ -88,7 +88,7 @@ def test_lists_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"evening", "natural"} <= set(capsys.readouterr().out.split())
 
 
-def test_glasses_on_a_portrait(astronaut_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_renders_glasses_on_a_portrait(astronaut_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     pytest.importorskip("trimesh", reason="trimesh is not installed")
     glb, out, other = tmp_path / "g.glb", tmp_path / "a.png", tmp_path / "b.png"
     assert main(["tryon", "--glb", "glasses", "--export", str(glb)]) == 0
@@ -126,7 +126,7 @@ def test_glasses_on_a_portrait(astronaut_path: Path, tmp_path: Path, capsys: pyt
         (["tryon", "--glb", "wig", "--export", "x.glb"], "unknown sample 'wig'"),
     ],
 )
-def test_bad_input_gets_one_sentence(
+def test_rejects_bad_input_in_one_sentence(
     arguments: list[str],
     sentence: str,
     capsys: pytest.CaptureFixture[str],

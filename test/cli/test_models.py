@@ -28,7 +28,9 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_list_shows_what_a_user_must_know(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_license_size_and_state(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["models", "list"]) == 0
     line = capsys.readouterr().out
     for word in ("head", "morphable", "CC0-1.0", "this package", str(models / "head.npz")):
@@ -54,7 +56,7 @@ def test_verify_and_fetch(models: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "exactly one NAME" in capsys.readouterr().err
 
 
-def test_add_makes_a_model_known(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_add_registers_model(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (models / "net.onnx").write_bytes(b"a net")
     arguments = ["models", "add", "net", str(models / "net.onnx"), "--role", "regressor"]
     assert main(arguments) == 2

@@ -30,7 +30,7 @@ def parsed(*arguments: str) -> PipelineConfig:
     return seen[0]
 
 
-def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+def test_precedence_flags_file_defaults(tmp_path: Path) -> None:
     file = tmp_path / "face.yaml"
     file.write_text(
         "regression: {model: a.onnx, morphable_model: a.npz, threads: 2}\ndetection: {input_size: 640}"
@@ -58,7 +58,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
         (["--fallback", "7"], "fallback"),
     ],
 )
-def test_every_choice_arrives(
+def test_every_choice_reaches_the_config(
     command: str,
     arguments: list[str],
     sentence: str,
@@ -66,14 +66,14 @@ def test_every_choice_arrives(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     wall = np.full((96, 96, 3), 90, np.uint8)
-    picture, clip = tmp_path / "wall.png", tmp_path / "wall.mp4"
-    cv2.imwrite(str(picture), wall)
+    image, clip = tmp_path / "wall.png", tmp_path / "wall.mp4"
+    cv2.imwrite(str(image), wall)
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 96))
     for _ in range(3):
         writer.write(wall)
     writer.release()
     source, output = (
-        str(clip if command == "video" else picture),
+        str(clip if command == "video" else image),
         {"image": "out", "video": "out.mp4", "batch": "out.jsonl"},
     )
     more = ["--no-audio"] if command == "video" else []

@@ -18,18 +18,18 @@ from tddfa_ros.tuning.measure import Timing
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, astronaut: np.ndarray) -> Path:
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    folder = tmp_path / "images"
     folder.mkdir()
     cv2.imwrite(str(folder / "astronaut.png"), astronaut)
     return folder
 
 
-def test_a_quantized_network_is_used_like_any(
-    pictures: Path, tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+def test_quantized_network_runs_in_the_pipeline(
+    images: Path, tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "small.onnx"
-    assert main(["quantize", "tddfa-mb05", "-o", str(output), "--calibration", str(pictures)]) == 0
+    assert main(["quantize", "tddfa-mb05", "-o", str(output), "--calibration", str(images)]) == 0
     table = capsys.readouterr().out
     assert "| landmarks differ by, px: mean |" in table
     assert output.with_suffix(".md").read_text() == table
@@ -48,7 +48,7 @@ def test_a_quantized_network_is_used_like_any(
         (["nonsense", "-o", "x.onnx", "--mode", "dynamic"], "no model 'nonsense'"),
     ],
 )
-def test_mistakes_of_quantize(
+def test_quantize_rejects_invalid_input(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["quantize", *arguments]) == 2
@@ -59,9 +59,7 @@ def test_mistakes_of_quantize(
 @pytest.mark.skipif(
     "TensorrtExecutionProvider" in ort.get_available_providers(), reason="TensorRT may work here"
 )
-def test_trt_says_that_tensorrt_is_absent(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_trt_reports_missing_tensorrt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["trt", "--onnx", "tddfa-mb05", "--engine", str(tmp_path / "engine"), "--fp16"]
     assert main(arguments) == 2
     assert capsys.readouterr().err == (
@@ -77,7 +75,7 @@ def test_doctor_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["timings"] == []
 
 
-def test_doctor_for_people() -> None:
+def test_doctor_as_text() -> None:
     findings = [
         Finding("machine", "Python", OK, "3.12.1"),
         Finding("software", "PyAV", ABSENT, "not installed"),
@@ -96,8 +94,8 @@ def test_doctor_for_people() -> None:
     ]
 
 
-def test_batch_reads_images_and_bags_in_their_order(
-    pictures: Path, tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+def test_batch_keeps_order_of_images_and_bags(
+    images: Path, tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("rosbags.highlevel", reason="the extra [bags] (rosbags) is not installed")
     from support.bags import COMPRESSED, RAW, stamp_ns, write_bag
@@ -105,28 +103,28 @@ def test_batch_reads_images_and_bags_in_their_order(
     wall = np.full((64, 64), 90, np.uint8)
     ride = write_bag(tmp_path / "ride", [astronaut, wall], [RAW, COMPRESSED], mcap=True)
     output = tmp_path / "faces.jsonl"
-    arguments = ["batch", str(ride), str(pictures), "-o", str(output), "--workers", "1"]
+    arguments = ["batch", str(ride), str(images), "-o", str(output), "--workers", "1"]
     assert main(arguments) == 2
     assert "choose one of these topics" in capsys.readouterr().err
     assert main([*arguments, "--topic", RAW]) == 0
     first, second, last = (json.loads(line) for line in output.read_text().splitlines())
-    assert (first["picture"], first["topic"], first["stamp_ns"]) == (str(ride), RAW, stamp_ns(0))
+    assert (first["image"], first["topic"], first["stamp_ns"]) == (str(ride), RAW, stamp_ns(0))
     assert (second["stamp_ns"], second["faces"]) == (stamp_ns(1), [])
-    assert set(last) == {"picture", "faces"}
+    assert set(last) == {"image", "faces"}
     assert first["faces"] == last["faces"], "the same pixels"
     assert len(first["faces"]) == 1
     assert capsys.readouterr().out == f"{output}: 2 faces in 3 images\n"
 
 
-def test_batch_writes_a_line_per_image_and_names_what_failed(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_batch_writes_one_line_per_image_and_reports_failures(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (pictures / "broken.png").write_bytes(b"broken")
+    (images / "broken.png").write_bytes(b"broken")
     output = tmp_path / "faces.jsonl"
-    assert main(["batch", str(pictures), "-o", str(output), "--workers", "1"]) == 1
+    assert main(["batch", str(images), "-o", str(output), "--workers", "1"]) == 1
     records = [json.loads(line) for line in output.read_text().splitlines()]
-    assert [Path(record["picture"]).name for record in records] == ["astronaut.png", "broken.png"]
+    assert [Path(record["image"]).name for record in records] == ["astronaut.png", "broken.png"]
     assert [len(record["faces"]) for record in records] == [1, 0]
     captured = capsys.readouterr()
     assert captured.out == f"{output}: 1 face in 1 image\n"
-    assert f"{pictures / 'broken.png'} cannot be read as an image\n" in captured.err
+    assert f"{images / 'broken.png'} cannot be read as an image\n" in captured.err

@@ -11,7 +11,7 @@ from tddfa_ros.sources import demo_camera
 from tddfa_ros.video import why_no_window
 
 
-def test_the_demo_as_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str], astronaut_path: Path) -> None:  # fmt: skip
+def test_writes_annotated_video_of_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str], astronaut_path: Path) -> None:  # fmt: skip
     camera = demo_camera(320, 240)
     clip = write_clip(tmp_path / "in.mp4", [camera.read(i / 25).image for i in range(8)])
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
@@ -36,7 +36,7 @@ def test_the_demo_as_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str],
 
 
 @pytest.mark.skipif(why_no_window() is None, reason="this machine can show a window")
-def test_without_a_display_and_an_output_it_says_what_to_do(
+def test_missing_display_and_output_gives_a_hint(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["video", "0"]) == 2
@@ -44,7 +44,7 @@ def test_without_a_display_and_an_output_it_says_what_to_do(
     assert error.count("\n") == 1 and error.endswith("; give -o to write a video\n")
 
 
-def test_no_such_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rejects_missing_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["video", "nix.mp4", "-o", str(tmp_path / "o.mp4")]) == 2
     assert "nix.mp4" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

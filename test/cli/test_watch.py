@@ -40,7 +40,7 @@ def report(*faces: dict[str, Any], **changed: Any) -> dict[str, Any]:
     return {**values, **changed}
 
 
-def test_a_row_has_the_values_in_the_columns_of_the_head() -> None:
+def test_row_matches_header_columns() -> None:
     (row,) = rows(report(face()))
     assert row.split() == ["f1", "0.62", "m", "-12.3", "5.0", "0.0", "jawOpen", "0.52,", "browInnerUp", "0.31"]  # fmt: skip
     for title, end in (("distance", "0.62 m"), ("yaw", "-12.3"), ("pitch", "5.0"), ("roll", "0.0")):
@@ -48,7 +48,7 @@ def test_a_row_has_the_values_in_the_columns_of_the_head() -> None:
     assert FACE_HEAD.index("expressions") == row.index("jawOpen")
 
 
-def test_a_line_of_a_pipe_starts_with_stamp_rate_and_latency() -> None:
+def test_piped_line_starts_with_stamp_rate_and_latency() -> None:
     first, second = plain(report(face(), face(id="f2")))
     assert first.split()[:5] == ["1000.250000", "30.0", "Hz", "12", "ms"]
     assert second.split()[5] == "f2"
@@ -56,20 +56,20 @@ def test_a_line_of_a_pipe_starts_with_stamp_rate_and_latency() -> None:
     assert LINE_HEAD.index("latency") + len("latency") == first.index(" ms") + len(" ms")
 
 
-def test_no_face_and_unknown_values_are_shown_as_such() -> None:
+def test_shows_no_face_and_unknown_values() -> None:
     assert rows(report()) == ["no face"]
     (row,) = rows(report(face(distance=None, yaw=None, expression={"jawOpen": None})))
     assert row.split() == ["f1", "-", "m", "-", "5.0", "0.0"]
     assert plain(report(rate=None))[0].split() == ["1000.250000", "-", "Hz", "12", "ms", "no", "face"]  # fmt: skip
 
 
-def test_the_strongest_expressions_come_first_and_weak_ones_are_left_out() -> None:
+def test_lists_strongest_expressions_first() -> None:
     values = {"a": 0.2, "b": 0.9, "c": 0.09, "d": 0.3, "e": 0.2}
     assert strongest(values, 3) == "b 0.90, d 0.30, a 0.20"
     assert strongest({"c": 0.09}, 3) == ""
 
 
-def test_a_new_table_replaces_the_old_one_and_never_wraps() -> None:
+def test_table_is_redrawn_in_place_without_wrapping() -> None:
     text, lines = screen(report(face(), face(id="f2")), 0, 40)
     assert lines == 4 and text.count("\n") == 4 and "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 39
@@ -79,14 +79,14 @@ def test_a_new_table_replaces_the_old_one_and_never_wraps() -> None:
     assert lines == 3
 
 
-def test_the_printer_counts_and_writes_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_printer_writes_and_counts_lines(capsys: pytest.CaptureFixture[str]) -> None:
     printer = Printer(as_json=False, count=2)
     assert printer(report(face())) and not printer(report(face()))
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == LINE_HEAD and len(shown) == 3
 
 
-def test_json_lines_are_the_reports(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_match_reports(capsys: pytest.CaptureFixture[str]) -> None:
     printer = Printer(as_json=True, count=None)
     given = [report(face()), report(rate=None)]
     assert all(printer(item) for item in given)
@@ -94,7 +94,7 @@ def test_json_lines_are_the_reports(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("missing", ["rclpy", "tddfa_msgs"])
-def test_without_ros_one_sentence_says_what_to_do(
+def test_missing_ros_gives_a_hint(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = importlib.util.find_spec
@@ -107,7 +107,7 @@ def test_without_ros_one_sentence_says_what_to_do(
     assert error.count("\n") == 1
 
 
-def test_once_and_count_exclude_each_other() -> None:
+def test_once_and_count_are_exclusive() -> None:
     with pytest.raises(click.ClickException, match="one of --once and --count"):
         from tddfa_ros.cli.watch import command
 

@@ -78,7 +78,7 @@ def test_report_has_jitter_and_stage_times(results):
 
 
 @pytest.mark.ros
-def test_video_still_and_mesh_are_there(results):
+def test_writes_video_still_and_mesh(results):
     out, report, _ = results
     reader = cv2.VideoCapture(str(out / "demo.mp4"))
     frames = 0
@@ -113,12 +113,12 @@ def test_missing_source_prints_one_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments", [["--duration", "0"], ["--duration", "1e9"], ["--rate", "0"], ["--width", "3"]]
 )
-def test_values_out_of_range_are_refused(arguments, capsys):
+def test_rejects_values_out_of_range(arguments, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith("error: --")
 
 
-def test_command_line_becomes_options(tmp_path):
+def test_parses_command_line(tmp_path):
     options = parse(["--source", "0", "--duration", "4", "--out", str(tmp_path), "--no-smoothing"])
     assert (options.source, options.duration, options.smoothing) == ("0", 4.0, False)
     assert parse([]).source == "demo"

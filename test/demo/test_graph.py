@@ -29,7 +29,7 @@ def test_parameters_become_ros_arguments(tmp_path):
     assert command[6:] == ["-p", "rate:=30.0", "-p", "on:=true", "-p", 'source:="a \\"b\\""']
 
 
-def test_environment_is_private_to_this_machine():
+def test_environment_is_limited_to_localhost():
     environment = private_environment()
     assert 1 <= int(environment["ROS_DOMAIN_ID"]) <= 101
     assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
@@ -53,7 +53,7 @@ def test_failed_process_is_reported_with_reason():
             graph.check()
 
 
-def test_exit_code_zero_is_no_failure():
+def test_exit_code_zero_is_not_a_failure():
     with Graph(private_environment()) as graph:
         graph.start("recorder", [sys.executable, "-c", "print('done')"]).wait(10)
         graph.check()

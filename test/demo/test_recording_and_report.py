@@ -151,7 +151,7 @@ def motion_of(recording):
     return {s: invert(camera(i)) for i, s in enumerate(recording.image_stamps.tolist())}
 
 
-def test_known_motion_is_taken_out(tmp_path):
+def test_known_motion_is_compensated(tmp_path):
     recording, _ = make_recording(tmp_path / "r", frames=200, motion=camera)
     still = track_jitter(recording.meshes, motion_of(recording))
     assert still["drift_px"] < 0.01 and still["jitter_px"] < 0.01

@@ -26,7 +26,7 @@ def slow_suppress(boxes: np.ndarray, iou: float, border: float) -> list[int]:
 
 
 @pytest.mark.parametrize("border", [0.0, 1.0])
-def test_suppression_is_the_definition(border: float) -> None:
+def test_nms_matches_definition(border: float) -> None:
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 60, (80, 2))
     boxes = np.hstack([low, low + rng.uniform(5, 40, (80, 2)), rng.uniform(0.1, 1, (80, 1))])
@@ -40,7 +40,7 @@ def test_suppression_is_the_definition(border: float) -> None:
     np.testing.assert_array_equal(suppress(boxes, 0.3, 3, border), found[:3])
 
 
-def test_the_border_decides_where_small_boxes_touch() -> None:
+def test_nms_of_touching_small_boxes() -> None:
     """Overlap 2 x 4 of two 4 x 4 boxes: 8 / 24; counted with the border 3 x 5 of 5 x 5: 15 / 35."""
     boxes = np.array([[0, 0, 4, 4, 0.9], [2, 0, 6, 4, 0.8]], np.float32)
     assert len(suppress(boxes, 0.4, 9)) == 2
@@ -48,7 +48,7 @@ def test_the_border_decides_where_small_boxes_touch() -> None:
     assert suppress(np.zeros((0, 5), np.float32), 0.3, 9).shape == (0, 5)
 
 
-def test_pictures_are_fitted_and_padded() -> None:
+def test_images_are_scaled_and_padded() -> None:
     image = np.full((50, 100, 3), 200, np.uint8)
     fitted, scale = fit(image, 64, 32)
     assert (fitted.shape, scale) == ((32, 64, 3), 0.64)

@@ -16,7 +16,7 @@ from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
 from tddfa_ros.model_store.store import default_store
 
 
-def test_decode_reads_the_maps_as_the_paper_writes_them() -> None:
+def test_decode_follows_the_paper() -> None:
     heat = np.zeros((6, 8), np.float32)
     size, offset = np.zeros((2, 6, 8), np.float32), np.zeros((2, 6, 8), np.float32)
     heat[2, 5], heat[2, 6], heat[5, 0] = (
@@ -31,7 +31,7 @@ def test_decode_reads_the_maps_as_the_paper_writes_them() -> None:
     assert decode(heat, size, offset, 0.95).shape == (0, 5)
 
 
-def test_finds_the_astronaut_whatever_the_size_of_the_picture(
+def test_detection_is_independent_of_image_size(
     centerface_path: Path, astronaut: np.ndarray
 ) -> None:
     detector = CenterFace(centerface_path, device="cpu")
@@ -42,11 +42,11 @@ def test_finds_the_astronaut_whatever_the_size_of_the_picture(
         (box,) = detector(resized)
         exact = (reference[:4] + 0.5) * factor - 0.5
         side = exact[2] - exact[0]
-        # One map cell is 4 px of 320, and 6.4 px of the 512 px picture: 9 % of this face.
+        # One map cell is 4 px of 320, and 6.4 px of the 512 px image: 9 % of this face.
         assert np.abs(box[:4] - exact).max() < 0.09 * side
 
 
-def test_boxes_move_with_the_picture_and_end_at_its_border(
+def test_boxes_shift_with_the_image_and_are_clipped(
     centerface_path: Path, astronaut: np.ndarray
 ) -> None:
     detector = CenterFace(centerface_path, input_size=512, device="cpu")
@@ -61,7 +61,7 @@ def test_boxes_move_with_the_picture_and_end_at_its_border(
     assert abs(box[0]) < 8 and abs(box[2] - (reference[2] - 215)) < 8
 
 
-def test_sees_nothing_where_nothing_is(centerface_path: Path) -> None:
+def test_no_detections_on_noise_or_background(centerface_path: Path) -> None:
     detector = CenterFace(centerface_path, device="cpu")
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     for image in (
@@ -90,7 +90,7 @@ def test_threshold_and_limit_can_change_between_calls(
 @pytest.mark.parametrize(
     ("input_size", "recall", "precision"), [(320, 0.58, 0.91), (640, 0.75, 0.90)]
 )
-def test_finds_faces_in_photos_of_groups(
+def test_detects_faces_in_group_images(
     centerface_path: Path, data_dir: Path, input_size: int, recall: float, precision: float
 ) -> None:
     """Measured on all 214 photos (half of their 964 faces under 24 px): 0.60 / 0.94 at 320 px, 0.79 / 0.93 at 640."""
@@ -111,9 +111,7 @@ def test_finds_faces_in_photos_of_groups(
     assert hits / found > precision
 
 
-def test_boxes_lead_to_the_region_the_landmarks_ask_for(
-    centerface_path: Path, data_dir: Path
-) -> None:
+def test_box_roi_agrees_with_landmark_roi(centerface_path: Path, data_dir: Path) -> None:
     folder = data_dir / "eval" / "aflw2000"
     detector = CenterFace(centerface_path, device="cpu")
     scales, shifts = [], []
@@ -135,7 +133,7 @@ def test_boxes_lead_to_the_region_the_landmarks_ask_for(
     assert np.quantile(np.linalg.norm(shifts, axis=1), 0.9) < 0.15
 
 
-def test_an_unknown_detector_is_named() -> None:
+def test_rejects_unknown_detector() -> None:
     with pytest.raises(ConfigError, match="no detector 'haar'; known are centerface"):
         create_detector(DetectionConfig(detector="haar"), default_store())
 

@@ -42,7 +42,7 @@ def slow_priors(height: int, width: int) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("size", [(96, 160), (100, 33), (720, 1080)])
-def test_priors_stand_where_the_reference_says(size: tuple[int, int]) -> None:
+def test_priors_match_the_reference(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(priors(*size), slow_priors(*size), rtol=1e-6)
     assert priors(*size) is priors(*size), "made once per size"
 
@@ -73,19 +73,19 @@ def network(path: Path, height: int, width: int, faces: dict[int, float]) -> Pat
     return write_constant_network(path, outputs)
 
 
-def test_a_small_picture_is_not_enlarged_and_scores_decide(tmp_path: Path) -> None:
+def test_small_images_are_not_upscaled_and_threshold_applies(tmp_path: Path) -> None:
     path = network(tmp_path / "n.onnx", 64, 96, {0: 0.9, 20: 0.6, 5 * 21: 0.3})
     detector = FaceBoxes(path, device="cpu")
-    picture = np.zeros((64, 96, 3), np.uint8)
+    image = np.zeros((64, 96, 3), np.uint8)
     # Prior 0 is 32 px around (0, 0), prior 20 128 px around the middle of the first cell, (16, 16).
     expected = np.array([[-48, -48, 80, 80, 0.6], [-16, -16, 16, 16, 0.9]])
-    np.testing.assert_allclose(detector(picture), expected, atol=1e-4)
+    np.testing.assert_allclose(detector(image), expected, atol=1e-4)
     detector.score_threshold = 0.7
-    np.testing.assert_allclose(detector(picture), expected[1:], atol=1e-4)
+    np.testing.assert_allclose(detector(image), expected[1:], atol=1e-4)
     detector.score_threshold, detector.max_faces = 0.2, 2
-    assert len(detector(picture)) == 2
+    assert len(detector(image)) == 2
     detector.score_threshold = 0.95
-    assert detector(picture).shape == (0, 5)
+    assert detector(image).shape == (0, 5)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_small_picture_is_not_enlarged_and_scores_decide(tmp_path: Path) -> No
         ((480, 640), 1000, (480, 640)),
     ],
 )
-def test_large_pictures_are_seen_smaller(
+def test_large_images_are_downscaled(
     tmp_path: Path, shape: tuple[int, int], input_size: int, seen: tuple[int, int]
 ) -> None:
     path = network(tmp_path / "n.onnx", *seen, {0: 0.9})

@@ -11,7 +11,7 @@ from tddfa_ros.detection.fallback import LowerThreshold, SecondDetector
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.model_store.store import default_store
 
-PICTURE = np.zeros((8, 8, 3), np.uint8)
+IMAGE = np.zeros((8, 8, 3), np.uint8)
 
 
 class Fixed:
@@ -30,37 +30,37 @@ class Fixed:
 
 
 @pytest.mark.parametrize(("score", "faces", "looks"), [(0.7, 1, 1), (0.3, 1, 2), (0.1, 0, 2)])
-def test_a_lower_threshold_is_tried_only_when_nothing_is_found(
+def test_lower_threshold_is_used_only_without_detections(
     score: float, faces: int, looks: int
 ) -> None:
     inner = Fixed(score)
     detector = LowerThreshold(inner, 0.2)
-    assert len(detector(PICTURE)) == faces
+    assert len(detector(IMAGE)) == faces
     assert inner.looks == looks
     assert detector.score_threshold == inner.score_threshold == 0.5, "the usual one is back"
 
 
-def test_a_threshold_changed_meanwhile_counts() -> None:
+def test_threshold_can_change_between_calls() -> None:
     inner = Fixed(0.15)
     detector = LowerThreshold(inner, 0.2)
     detector.score_threshold, detector.max_faces = 0.18, 3
-    assert len(detector(PICTURE)) == 0 and inner.looks == 1
+    assert len(detector(IMAGE)) == 0 and inner.looks == 1
     assert (inner.score_threshold, inner.max_faces) == (0.18, 3)
 
 
-def test_another_detector_looks_where_the_first_sees_nothing() -> None:
+def test_fallback_detector_runs_without_detections() -> None:
     first, second = Fixed(0.3), Fixed(0.8, "GPU")
     detector = SecondDetector(first, second)
-    assert detector(PICTURE)[0, 4] == pytest.approx(0.8)
+    assert detector(IMAGE)[0, 4] == pytest.approx(0.8)
     first.score = 0.9
-    assert detector(PICTURE)[0, 4] == pytest.approx(0.9)
+    assert detector(IMAGE)[0, 4] == pytest.approx(0.9)
     assert (first.looks, second.looks) == (2, 1)
     detector.score_threshold, detector.max_faces = 0.95, 1
-    assert len(detector(PICTURE)) == 0
+    assert len(detector(IMAGE)) == 0
     assert (second.score_threshold, second.max_faces, detector.provider) == (0.95, 1, "CPU")
 
 
-def test_the_configuration_chooses(centerface_path: Path, astronaut: np.ndarray) -> None:
+def test_config_selects_fallback(centerface_path: Path, astronaut: np.ndarray) -> None:
     certain = DetectionConfig(score_threshold=0.999)
     assert len(create_detector(certain, default_store(), "cpu")(astronaut)) == 0
     trying = DetectionConfig(score_threshold=0.999, fallback="0.3")
@@ -79,8 +79,6 @@ def test_the_configuration_chooses(centerface_path: Path, astronaut: np.ndarray)
         ("yunet", "needs your own weights"),
     ],
 )
-def test_a_fallback_that_makes_no_sense(
-    centerface_path: Path, fallback: str, sentence: str
-) -> None:
+def test_rejects_invalid_fallback(centerface_path: Path, fallback: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         create_detector(DetectionConfig(fallback=fallback), default_store(), "cpu")

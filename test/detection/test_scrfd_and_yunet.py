@@ -52,7 +52,7 @@ def scrfd(
 
 
 @pytest.mark.parametrize("outputs", [6, 9, 10, 15])
-def test_scrfd_reads_distances_from_the_corners_of_cells(tmp_path: Path, outputs: int) -> None:
+def test_scrfd_decodes_distances_from_cell_corners(tmp_path: Path, outputs: int) -> None:
     last_anchor = LAYOUTS[outputs][1] - 1
     faces = [
         (0, 4, 3, last_anchor, [1, 2, 3, 4], 0.9),  # stride 8, corner (32, 24)
@@ -69,7 +69,7 @@ def test_scrfd_reads_distances_from_the_corners_of_cells(tmp_path: Path, outputs
     red[:, :, 2] = 140
     scores = detector(red)[:, 4]
     assert scores == pytest.approx([0.7, 0.9 + 12.5 / 128], rel=1e-4)
-    # Twice the picture is seen at half its size: the input of this network is fixed.
+    # Twice the image is seen at half its size: the input of this network is fixed.
     double = detector(np.repeat(np.repeat(gray, 2, 0), 2, 1))
     np.testing.assert_allclose(widened(double)[:, :4], 2 * expected[:, :4], rtol=1e-4)
     detector.score_threshold = 0.3
@@ -90,20 +90,20 @@ def yunet(path: Path, rng: np.random.Generator) -> Path:
     return write_constant_network(path, outputs, size=(HEIGHT, WIDTH))
 
 
-def test_yunet_is_what_opencv_makes_of_the_same_file(tmp_path: Path) -> None:
+def test_yunet_matches_opencv(tmp_path: Path) -> None:
     """OpenCV cuts boxes to whole pixels before it suppresses doubles, so all boxes are kept here."""
     path = yunet(tmp_path / "yunet.onnx", np.random.default_rng(3))
     if not hasattr(cv2, "FaceDetectorYN"):
         pytest.skip("this OpenCV has no FaceDetectorYN")
-    picture = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
     theirs = cv2.FaceDetectorYN.create(str(path), "", (WIDTH, HEIGHT), 0.5, 1.0, 5000)
-    _, rows = theirs.detect(picture)
+    _, rows = theirs.detect(image)
     expected = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4], rows[:, 14:]])
     from tddfa_ros.detection import yunet as module
 
     detector = YuNet(path, score_threshold=0.5, max_faces=5000, device="cpu")
     values = detector._session.run(
-        {"input": picture[None].transpose(0, 3, 1, 2).astype(np.float32)}, YUNET_OUTPUTS
+        {"input": image[None].transpose(0, 3, 1, 2).astype(np.float32)}, YUNET_OUTPUTS
     )
     found = module.decode(dict(zip(YUNET_OUTPUTS, values, strict=True)), WIDTH, 0.5)
     assert len(found) == len(expected) > 20
@@ -111,7 +111,7 @@ def test_yunet_is_what_opencv_makes_of_the_same_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[order[0]], expected[order[1]], rtol=1e-4, atol=1e-3)
 
 
-def test_yunet_finds_one_face_at_its_place(tmp_path: Path) -> None:
+def test_yunet_detects_one_face(tmp_path: Path) -> None:
     outputs = {
         f"{kind}_{s}": np.zeros((1, (HEIGHT // s) * (WIDTH // s), n), np.float32)
         for kind, n in (("cls", 1), ("obj", 1), ("bbox", 4))
@@ -126,7 +126,7 @@ def test_yunet_finds_one_face_at_its_place(tmp_path: Path) -> None:
     assert family_of(path) == "yunet"
 
 
-def test_a_file_of_ones_own_is_taken_for_what_it_is(tmp_path: Path) -> None:
+def test_detects_family_of_own_file(tmp_path: Path) -> None:
     path = scrfd(tmp_path / "anything.onnx", 9, [(0, 4, 3, 0, [1, 2, 3, 4], 0.9)])
     detector = create_detector(DetectionConfig(detector=str(path)), default_store(), "cpu")
     assert isinstance(detector, Scrfd)
@@ -144,7 +144,7 @@ def test_a_file_of_ones_own_is_taken_for_what_it_is(tmp_path: Path) -> None:
             create_detector(DetectionConfig(detector=str(path)), default_store(), "cpu")
 
 
-def test_what_is_missing_is_said(tmp_path: Path) -> None:
+def test_rejects_missing_or_incompatible_models(tmp_path: Path) -> None:
     store = ModelStore(default_store().manifest, tmp_path)
     with pytest.raises(ConfigError, match="scrfd needs your own weights"):
         create_detector(DetectionConfig(detector="scrfd"), store)

@@ -72,9 +72,7 @@ def no_files_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("where", "words"), OURS, ids=[where for where, _ in OURS])
-def test_every_command_of_ours_can_be_read(
-    where: str, words: list[str], no_files_needed: None
-) -> None:
+def test_every_command_parses(where: str, words: list[str], no_files_needed: None) -> None:
     if "--help" in words or "-h" in words:
         walk([word for word in words if word not in ("--help", "-h")])
         return
@@ -93,12 +91,12 @@ def test_every_command_of_ours_can_be_read(
         ["doctor", "--measure=yes"],
     ],
 )
-def test_a_wrong_command_would_be_found(words: list[str], no_files_needed: None) -> None:
+def test_detects_wrong_commands(words: list[str], no_files_needed: None) -> None:
     with pytest.raises(click.UsageError):
         parse(words)
 
 
-def test_there_are_commands_to_look_at() -> None:
+def test_finds_commands() -> None:
     assert len(OURS) > 35
     assert {name_of(page) for page in PAGES} > {"README.md", "docs/faq.md", "docs/guide/videos.md"}
 
@@ -111,7 +109,7 @@ def mentioned() -> Iterator[tuple[str, str]]:
                 yield where, re.sub(r"^(ros2 run tddfa_ros )?tddfa ?", "", text)
 
 
-def test_every_subcommand_and_flag_in_a_sentence_is_there() -> None:
+def test_inline_subcommands_and_flags_exist() -> None:
     wrong = []
     for where, text in mentioned():
         try:
@@ -127,7 +125,7 @@ def test_every_subcommand_and_flag_in_a_sentence_is_there() -> None:
     assert wrong == []
 
 
-def test_every_flag_in_a_sentence_belongs_to_something() -> None:
+def test_inline_flags_belong_to_a_command() -> None:
     """A flag by itself, such as `--overwrite`, is one of ours, or of a program that the page runs."""
     ours = set().union(*(flags(command) for command, _ in leaves(tddfa)))
     foreign = {
@@ -156,7 +154,7 @@ def leaves(group: click.Group, prefix: str = "") -> Iterator[tuple[click.Command
 
 
 @pytest.mark.parametrize("name", [name for _, name in leaves(tddfa)])
-def test_every_subcommand_is_in_the_guide(name: str) -> None:
+def test_every_subcommand_is_documented(name: str) -> None:
     """The generated reference in ``docs/cli.md`` does not count: a page has to show what a command is for."""
     pages = [
         *(DOCS / "guide").glob("*.md"),
@@ -188,7 +186,7 @@ def launch_arguments() -> dict[str, set[str]]:
     return found
 
 
-def test_launch_commands_name_arguments_and_choices_that_exist() -> None:
+def test_launch_arguments_and_choices_exist() -> None:
     known, wrong = launch_arguments(), []
     shown = ros("ros2", "launch", "tddfa_ros")
     loose = [
@@ -268,7 +266,7 @@ def test_executables_and_scripts_exist() -> None:
     assert [where for where, script in [*scripts, *inline] if not (ROOT / script).is_file()] == []
 
 
-def test_yaml_blocks_are_configurations_and_looks_that_load(tmp_path: Path) -> None:
+def test_yaml_blocks_load(tmp_path: Path) -> None:
     from tddfa_ros.config import load_config
     from tddfa_ros.makeup import preset_from_dict
 

@@ -25,11 +25,11 @@ def extension(monkeypatch: pytest.MonkeyPatch, repo_root: Path) -> Any:
         ("plain `name`, ``code``", "plain `name`, ``code``"),
     ],
 )
-def test_roles_become_names(extension: Any, written: str, wanted: str) -> None:
+def test_sphinx_roles_become_names(extension: Any, written: str, wanted: str) -> None:
     assert extension.plain_names(written) == wanted
 
 
-def test_arguments_that_share_a_line_are_parted(extension: Any) -> None:
+def test_arguments_on_one_line_are_split(extension: Any) -> None:
     written = (
         "Words. note: stays.\n\nArgs:\n    low, high: limits, px;\n        inclusive.\n"
         "    shape: of it, (h, w). fill: color.\n\nRaises:\n    ImageError: a: b. ModelError: c.\n"

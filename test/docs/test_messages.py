@@ -59,17 +59,17 @@ def exists(message: str, known: list[tuple[re.Pattern[str], int]]) -> bool:
 
 
 @pytest.mark.parametrize(("page", "message"), MESSAGES)
-def test_message_of_a_page_is_in_the_source(
+def test_documented_messages_exist_in_the_source(
     page: str, message: str, known: list[tuple[re.Pattern[str], int]]
 ) -> None:
     assert exists(message, known)
 
 
-def test_there_are_messages() -> None:
+def test_finds_documented_messages() -> None:
     assert len(MESSAGES) > 20
 
 
-def test_rejects_a_message_that_the_source_does_not_have(
+def test_detects_unknown_messages(
     known: list[tuple[re.Pattern[str], int]],
 ) -> None:
     assert not exists("out/a.jpg is already there; use --force to replace it", known)

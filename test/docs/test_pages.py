@@ -1,4 +1,4 @@
-"""The pages among themselves: links, pictures, navigation, the reference."""
+"""The pages among themselves: links, images, navigation, the reference."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_lead_to_files_and_headings(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     wrong = []
     for link in links(page):
         path, _, anchor = link.partition("#")
@@ -42,7 +42,7 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
     assert wrong == []
 
 
-def test_no_page_is_an_island() -> None:
+def test_every_page_is_linked() -> None:
     """Somebody who starts at the README or the first page reaches every other page."""
     reached, open_pages = set(), [ROOT / "README.md", DOCS / "index.md"]
     while open_pages:
@@ -58,10 +58,10 @@ def test_no_page_is_an_island() -> None:
     assert sorted(name_of(page) for page in set(PAGES) - reached) == []
 
 
-def test_pictures_are_shown_somewhere_and_light() -> None:
+def test_images_are_used_and_small() -> None:
     shown = {(page.parent / link).resolve() for page in PAGES for link in links(page)}
-    pictures = [path for path in DOCS.rglob("*") if path.suffix in (".jpg", ".png", ".gif")]
-    assert pictures and [name_of(path) for path in pictures if path not in shown] == []
+    images = [path for path in DOCS.rglob("*") if path.suffix in (".jpg", ".png", ".gif")]
+    assert images and [name_of(path) for path in images if path not in shown] == []
     assert [
         name_of(path) for path in (DOCS / "guide/images").iterdir() if path.stat().st_size > 200_000
     ] == []
@@ -78,7 +78,7 @@ def entries(tree: Any) -> Iterator[str]:
             yield from entries(branch)
 
 
-def test_every_page_is_in_the_navigation_once(scripts: Any) -> None:
+def test_every_page_is_in_the_navigation_exactly_once(scripts: Any) -> None:
     borrowed = scripts("mkdocs_hooks").borrowed().values()
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     pages |= {place for place in borrowed if place.endswith(".md")}
@@ -86,7 +86,7 @@ def test_every_page_is_in_the_navigation_once(scripts: Any) -> None:
     assert sorted(listed) == sorted(pages)
 
 
-def test_the_guide_s_first_page_leads_to_all_others() -> None:
+def test_guide_index_links_all_pages() -> None:
     listed = {Path(link).name for link in links(DOCS / "guide/README.md")}
     assert {path.name for path in (DOCS / "guide").glob("*.md")} - {"README.md"} <= listed
 
@@ -94,7 +94,7 @@ def test_the_guide_s_first_page_leads_to_all_others() -> None:
 # --- facts that a page repeats ---
 
 
-def test_quality_of_service_is_what_the_source_says() -> None:
+def test_qos_matches_the_source() -> None:
     nodes = {
         path.stem: path.read_text(encoding="utf-8")
         for path in (ROOT / "tddfa_ros/nodes").rglob("*.py")
@@ -145,7 +145,7 @@ def test_quality_of_service_is_what_the_source_says() -> None:
         ("index.md", "[a](nowhere.md) [b](https://c.org/d.md)", "[a](nowhere.md) [b](https://c.org/d.md)"),
     ],
 )  # fmt: skip
-def test_links_of_the_repository_become_links_of_the_site(
+def test_repository_links_become_site_links(
     scripts: Any, place: str, written: str, wanted: str
 ) -> None:
     assert scripts("mkdocs_hooks").site_links(written, place) == wanted
@@ -190,14 +190,14 @@ def public() -> Iterator[tuple[str, Any]]:
             yield f"{room}.{name}", getattr(module, name)
 
 
-def test_every_entry_of_the_reference_exists_and_is_there_once() -> None:
+def test_api_reference_entries_exist_and_are_unique() -> None:
     names = documented()
     assert len(names) == len(set(names)) > 40
     for name in names:
         assert find(name) is not None
 
 
-def test_every_public_name_is_in_the_reference() -> None:
+def test_every_public_name_is_in_the_api_reference() -> None:
     shown = documented()
     objects = [find(name) for name in shown]
     modules = [thing for thing in objects if isinstance(thing, ModuleType)]

@@ -34,7 +34,7 @@ RUN = [
 ]
 
 
-def test_marks_are_counted() -> None:
+def test_number_of_unexecuted_blocks_is_known() -> None:
     shown = {
         name_of(page): sum(bool(c.ours and c.reason) for step in steps(page) for c in step.commands)
         for page in PAGES
@@ -55,7 +55,7 @@ def media(tmp_path_factory: pytest.TempPathFactory, astronaut_path: Path) -> tup
 
 
 @pytest.mark.parametrize("page", RUN, ids=name_of)
-def test_a_page_runs_from_top_to_bottom(
+def test_page_commands_run_in_order(
     page: Path, media: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tddfa_ros.errors import ModelError
@@ -118,7 +118,7 @@ image = cv2.imread("photo.jpg")
     return page_of(tmp_path, text)
 
 
-def test_marks_belong_to_the_block_below(any_page: Path) -> None:
+def test_marker_applies_to_next_block(any_page: Path) -> None:
     found = [(c.text, c.reason, c.background) for s in steps(any_page) for c in s.commands]
     assert found == [
         ("make demo", "takes minutes", False),
@@ -128,11 +128,11 @@ def test_marks_belong_to_the_block_below(any_page: Path) -> None:
     ]
 
 
-def test_what_a_page_reads_is_given_and_what_it_writes_is_not(any_page: Path) -> None:
+def test_inputs_are_provided_and_outputs_are_not(any_page: Path) -> None:
     assert sorted(inputs(any_page)) == ["face.png", "photo.jpg"]
 
 
-def test_a_command_that_fails_is_reported(tmp_path: Path) -> None:
+def test_failing_command_is_reported(tmp_path: Path) -> None:
     block = Block(ROOT / "README.md", 1, "", "")
     with Runner(tmp_path) as runner:
         with pytest.raises(AssertionError, match="nowhere"):
@@ -143,7 +143,7 @@ def test_a_command_that_fails_is_reported(tmp_path: Path) -> None:
             runner.execute(Block(ROOT / "README.md", 1, "python", "1 / 0"))
 
 
-def test_only_comments_right_above_count(tmp_path: Path) -> None:
+def test_only_adjacent_comments_are_markers(tmp_path: Path) -> None:
     page = page_of(tmp_path, "<!-- not run: a -->\n\ntext\n\n    make x\n")
     (step,) = steps(page)
     assert list(above(page.read_text().splitlines(), step.block)) == [""]

@@ -37,7 +37,7 @@ NOT_RUN = {
 }
 
 
-def test_there_are_blocks_to_look_at() -> None:
+def test_finds_python_blocks() -> None:
     assert len(BLOCKS) > 12
 
 
@@ -76,7 +76,7 @@ def resolve(node: ast.expr, known: dict[str, Any]) -> Any:
         ("from tddfa_ros import FacePipeline\nFacePipeline(", SyntaxError),
     ],
 )
-def test_a_wrong_block_would_be_found(text: str, error: type[Exception]) -> None:
+def test_detects_wrong_blocks(text: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         test_names_and_arguments_exist(Block(ROOT / "README.md", 1, "python", text))
 
@@ -133,14 +133,12 @@ def pages_to_run() -> list[Path]:
     return [page for page in pages if page.relative_to(ROOT).as_posix() not in NOT_RUN]
 
 
-def test_what_is_not_run_is_still_there() -> None:
+def test_unexecuted_blocks_exist() -> None:
     assert {block.page.relative_to(ROOT).as_posix() for block in BLOCKS} >= set(NOT_RUN)
 
 
 @pytest.mark.parametrize("page", pages_to_run(), ids=lambda page: page.stem)
-def test_the_blocks_of_a_page_run_one_after_the_other(
-    page: Path, workplace: dict[str, Any]
-) -> None:
+def test_python_blocks_run_in_order(page: Path, workplace: dict[str, Any]) -> None:
     for module in ("pygltflib", "trimesh") if page.stem == "meshes" else ():
         pytest.importorskip(module)
     for block in BLOCKS:

@@ -53,7 +53,7 @@ def writer(monkeypatch):
     return importlib.import_module("write_tables")
 
 
-def test_the_tables_are_what_the_source_generates(writer):
+def test_tables_match_the_source(writer):
     generated = writer.tables()
     assert {name for page in generated.values() for name in page} == set(TABLES) - {
         "topics",
@@ -64,7 +64,7 @@ def test_the_tables_are_what_the_source_generates(writer):
         assert writer.render(text, blocks, page) == text, "run: python scripts/write_tables.py"
 
 
-def test_a_missing_marker_is_named(writer):
+def test_names_missing_marker(writer):
     blocks = writer.tables()["cli.md"]
     text = (DOCS / "cli.md").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match=r"docs/cli\.md needs <!-- commands -->"):
@@ -72,7 +72,7 @@ def test_a_missing_marker_is_named(writer):
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_every_parameter_of_a_node_is_there_with_its_default(node):
+def test_every_node_parameter_is_listed_with_its_default(node):
     values = yaml.safe_load((ROOT / "config/face.yaml").read_text())
     wanted = {}
 
@@ -90,21 +90,21 @@ def test_every_parameter_of_a_node_is_there_with_its_default(node):
     assert all(len(row) == 5 and row[4] for row in rows)
 
 
-def test_the_nodes_of_the_page_are_those_of_the_parameter_file():
+def test_page_lists_nodes_of_the_parameter_file():
     values = yaml.safe_load((ROOT / "config/face.yaml").read_text())
     page = (DOCS / "ros/parameters.md").read_text(encoding="utf-8")
     assert {f"/**/{node}" for node in NODES} == set(values)
     assert set(re.findall(r"<!-- parameters (\w+) -->", page)) == set(NODES)
 
 
-def test_every_launch_argument_is_there():
+def test_every_launch_argument_is_listed():
     text = (ROOT / "launch/face.launch.py").read_text()
     names = re.findall(r'DeclareLaunchArgument\(\s*"(\w+)"', text)
     assert len(names) > 10
     assert [unquoted(row[0])[0] for row in table("launch-arguments")] == names
 
 
-def test_every_message_and_every_field_is_there():
+def test_every_message_field_is_listed():
     shown = block("messages")
     parts = re.split(r"\*\*`tddfa_msgs/(\w+)`\*\*", shown)
     found = {
@@ -134,7 +134,7 @@ def commands() -> dict[str, click.Command]:
     return dict(leaves(tddfa, "tddfa"))
 
 
-def test_every_command_is_there():
+def test_every_command_is_listed():
     modules = {p.stem for p in (ROOT / "tddfa_ros/cli").glob("*.py") if not p.stem.startswith("_")}
     shown = [unquoted(row[0])[0] for row in table("commands")]
     assert sorted(shown) == sorted(commands())
@@ -142,7 +142,7 @@ def test_every_command_is_there():
 
 
 @pytest.mark.parametrize("name", commands())
-def test_every_option_of_a_command_is_in_its_section_with_its_help(name):
+def test_every_option_is_listed_with_its_help(name):
     sections = dict(re.findall(r"(?ms)^## (tddfa [^\n]+)\n(.*?)(?=^## |\Z)", block("options")))
     assert set(sections) == set(commands())
     rows = [
@@ -232,7 +232,7 @@ def endpoints():
     return found
 
 
-def test_every_topic_is_there_with_type_publishers_and_subscribers(endpoints):
+def test_every_topic_is_listed_with_type_and_endpoints(endpoints):
     shown = {}
     for name, kind, publishers, subscribers, _ in table("topics"):
         for way, nodes in (("publisher", publishers), ("subscription", subscribers)):
@@ -242,13 +242,13 @@ def test_every_topic_is_there_with_type_publishers_and_subscribers(endpoints):
     assert shown == {key: nodes for key, nodes in endpoints.items() if key[0] != "service"}
 
 
-def test_what_is_left_out_of_the_tables_publishes_nothing():
+def test_nodes_without_table_have_no_topics():
     source = (ROOT / "tddfa_ros/nodes/watch.py").read_text(encoding="utf-8")
     assert "create_subscription" in source
     assert not re.search(r"create_(publisher|service|client)", source)
 
 
-def test_every_service_is_there(endpoints):
+def test_every_service_is_listed(endpoints):
     shown = {
         (unquoted(row[2])[0], unquoted(row[0])[0], unquoted(row[1])[0]) for row in table("services")
     }

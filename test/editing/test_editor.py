@@ -44,7 +44,7 @@ def test_attributes_are_relative_and_expressions_absolute(editor: AttributeEdito
     assert np.array_equal(again, edited)
 
 
-def test_many_rows_at_once(editor: AttributeEditor) -> None:
+def test_edits_batches(editor: AttributeEditor) -> None:
     rows = np.stack([frontal_params(editor.model)] * 3)
     edited = editor.edit(rows, {"wide": -1})
     assert edited.shape == rows.shape
@@ -81,7 +81,7 @@ def test_no_limits_without_arkit_expressions() -> None:
     assert edited[model.layout.expression_slice][0] == -7.5
 
 
-def test_measures_ignore_the_expression_and_follow_the_size() -> None:
+def test_measures_ignore_expression_and_scale_with_size() -> None:
     editor = AttributeEditor(synthetic_model())
     params = frontal_params(editor.model)
     neutral = editor.measure(params)

@@ -44,7 +44,7 @@ def drawn(face: Face, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), raster.mask
 
 
-def test_the_same_parameters_give_the_same_image(face: Face) -> None:
+def test_unchanged_parameters_give_the_same_image(face: Face) -> None:
     image, _ = drawn(face, face.params)
     assert np.array_equal(rerender(image, face, face.params), image)
 
@@ -60,7 +60,7 @@ def test_the_same_parameters_give_the_same_image(face: Face) -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_skin_lands_where_the_new_mesh_has_it(
+def test_skin_follows_the_new_mesh(
     editor: AttributeEditor, face: Face, changes: dict[str, float]
 ) -> None:
     image, before = drawn(face, face.params)
@@ -140,7 +140,7 @@ def test_closed_lids_cover_the_eyes(editor: AttributeEditor, face: Face) -> None
     assert reds[0] > 200 and reds[1] < 0.02 * reds[0]
 
 
-def test_rejects_faces_that_cannot_be_drawn(face: Face) -> None:
+def test_rejects_invalid_faces(face: Face) -> None:
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
     with pytest.raises(ModelError, match="parameters must be finite"):
         rerender(image, face, np.full_like(face.params, np.nan))

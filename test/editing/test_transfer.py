@@ -48,7 +48,7 @@ def test_strength_interpolates_and_extrapolates(model: MorphableModel) -> None:
         assert values(model, transfer_expression(source, target, strength))["jawOpen"] == jaw
 
 
-def test_relative_to_a_neutral_face_the_target_keeps_its_own(model: MorphableModel) -> None:
+def test_relative_transfer_keeps_target_expression(model: MorphableModel) -> None:
     target = face(model, 0, mouthSmileLeft=0.3)
     rest = face(model, 0, mouthSmileLeft=0.5, eyeWideLeft=0.4)
     source = face(model, 0, mouthSmileLeft=0.5, jawOpen=0.7)

@@ -38,7 +38,7 @@ def answers(points: np.ndarray) -> list[Prediction]:
     return [Prediction(np.concatenate([face, face[:, :1]], axis=1)) for face in points]
 
 
-def test_known_errors_give_known_figures(truth: np.ndarray, tmp_path: Path) -> None:
+def test_nme_of_known_errors(truth: np.ndarray, tmp_path: Path) -> None:
     shift = np.repeat([1.0, 2.0, 3.0], 5)[:, None] * [1, 0]  # px of the crop, by range of yaw
     fake = FakePredictor(answers(truth + shift[:, None].astype(np.float32)), list(truth))
     result = evaluate(fake, Sets(tmp_path))
@@ -60,22 +60,20 @@ def test_known_errors_give_known_figures(truth: np.ndarray, tmp_path: Path) -> N
     np.testing.assert_allclose(result.errors["standard, mesh"].values, errors, rtol=1e-4)
 
 
-def test_the_whole_crop_is_looked_at_once(truth: np.ndarray, tmp_path: Path) -> None:
+def test_evaluates_the_full_crop_in_one_pass(truth: np.ndarray, tmp_path: Path) -> None:
     fake = FakePredictor(answers(truth))
     evaluate(fake, Sets(tmp_path))
     assert [number for number, _ in fake.asked] == list(range(COUNT))
     assert all(roi.tolist() == [0, 0, 120, 120] for _, roi in fake.asked)
 
 
-def test_a_method_without_direct_head_has_no_figures_there(
-    truth: np.ndarray, tmp_path: Path
-) -> None:
+def test_no_figures_without_direct_landmarks(truth: np.ndarray, tmp_path: Path) -> None:
     result = evaluate(FakePredictor(answers(truth)), Sets(tmp_path))
     assert result.figure("standard, direct", "NME68") is None
     assert set(result.errors) == {"standard, mesh", "reannotated, mesh"}
 
 
-def test_a_limit_takes_faces_of_all_ranges(truth: np.ndarray, tmp_path: Path) -> None:
+def test_limit_samples_all_yaw_ranges(truth: np.ndarray, tmp_path: Path) -> None:
     fake = FakePredictor(answers(truth))
     result = evaluate(fake, Sets(tmp_path, limit=3))
     assert [number for number, _ in fake.asked] == [0, 7, 14]
@@ -84,6 +82,6 @@ def test_a_limit_takes_faces_of_all_ranges(truth: np.ndarray, tmp_path: Path) ->
     )  # too few in each range to be a figure
 
 
-def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_names_missing_dataset(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="aflw2000 is not in"):
         evaluate(FakePredictor(), Sets(tmp_path))

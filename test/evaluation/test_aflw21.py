@@ -25,7 +25,7 @@ def as_aflw(points: np.ndarray) -> np.ndarray:
     return truth
 
 
-def test_mirroring_a_face_swaps_the_points_of_both_sides() -> None:
+def test_mirroring_swaps_left_and_right_points() -> None:
     # AFLW's order reads from left to right in each row, so its mirror image is this permutation.
     theirs = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 16, 15, 14, 13, 12, 19, 18, 17, 20]
     ours = {17: 26, 19: 24, 21: 22, 36: 45, 39: 42, 31: 35, 48: 54, 30: 30, 8: 8, 62: 62, 66: 66}

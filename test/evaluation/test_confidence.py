@@ -23,7 +23,7 @@ def groups(**changed: list[float]) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in (scores | {OBJECTS: []} | changed).items()}
 
 
-def test_scores_that_separate_have_an_auc_of_one() -> None:
+def test_separable_scores_have_auc_one() -> None:
     result = summary(groups())
     for name in (ALL_FACES, *FACES, BACKGROUND, SHIFTED, SCRAMBLED):
         assert result.figure(name, "AUC") == 1.0
@@ -33,7 +33,7 @@ def test_scores_that_separate_have_an_auc_of_one() -> None:
     assert result.figure(OBJECTS, "AUC") is None
 
 
-def test_faces_are_held_against_background_and_other_groups_against_all_faces() -> None:
+def test_auc_compares_faces_with_background_and_groups() -> None:
     result = summary(groups(**{FACES[0]: [0.15, 0.9], SHIFTED: [0.85]}))
     assert result.figure(FACES[0], "AUC") == pytest.approx(3 / 4)
     assert result.figure(FACES[1], "AUC") == 1.0
@@ -42,6 +42,6 @@ def test_faces_are_held_against_background_and_other_groups_against_all_faces() 
     assert result.figure(FACES[0], "over 0.5") == 0.5
 
 
-def test_a_method_without_confidence_has_no_figures() -> None:
+def test_no_figures_without_confidence() -> None:
     result = summary({name: np.zeros(0) for name in groups()})
     assert all(result.figure(row.name, "AUC") is None for row in result.rows)

@@ -13,7 +13,7 @@ from tddfa_ros.evaluation.sets import Sets
 NEAR, FAR = [10.0, 10, 50, 50], [100.0, 100, 180, 180]
 
 
-def test_each_detection_finds_one_face_if_it_overlaps_it_by_half(tmp_path: Path) -> None:
+def test_matching_requires_iou_of_half(tmp_path: Path) -> None:
     folder = tmp_path / "eval" / "detection"
     for i in range(3):
         numbered_image(folder / f"{i}.png", i)
@@ -31,7 +31,7 @@ def test_each_detection_finds_one_face_if_it_overlaps_it_by_half(tmp_path: Path)
     assert [row.count for row in result.rows] == [3, 3, 3, 1]
 
 
-def test_without_detections_there_is_no_precision(tmp_path: Path) -> None:
+def test_precision_is_undefined_without_detections(tmp_path: Path) -> None:
     folder = tmp_path / "detection"
     numbered_image(folder / "0.png", 0)
     (folder / "boxes.json").write_text(json.dumps({"0.png": [NEAR]}))

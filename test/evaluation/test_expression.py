@@ -30,13 +30,13 @@ def face(eye_height: float = 4.0, gap: float = 1.0) -> np.ndarray:
     return points
 
 
-def test_ratios_of_known_eyes_and_mouths() -> None:
+def test_eye_and_mouth_aspect_ratios() -> None:
     faces = np.stack([face(4.0, 1.0), face(1.0, 15.0)])
     np.testing.assert_allclose(eye_closure(faces), [-0.4, -0.1], atol=1e-6)
     np.testing.assert_allclose(mouth_opening(faces), [0.05, 0.75], atol=1e-6)
 
 
-def test_groups_that_a_score_separates() -> None:
+def test_auc_of_separable_groups() -> None:
     high, low = np.array([0.7, 0.9]), np.array([0.1, 0.2, 0.3])
     figures = separation(Scores(high, high, None), Scores(low, high[:1], None))
     assert figures["AUC"] == 1.0
@@ -59,7 +59,7 @@ def write_group(root: Path, source: str, paths: list[str], splits: list[str], fi
     )
 
 
-def test_the_groups_are_the_faces_kept_for_evaluation(tmp_path: Path) -> None:
+def test_groups_hold_held_out_faces_only(tmp_path: Path) -> None:
     write_group(tmp_path, "cew", ["a", "b"], ["eval", "train"], 0)
     write_group(tmp_path, "lfw", ["a", "b"], ["eval", "train"], 2)
     write_group(tmp_path, "yawn", ["x/yawn/1.jpg", "x/no-yawn/1.jpg"], ["eval", "eval"], 4)
@@ -84,7 +84,7 @@ def test_the_groups_are_the_faces_kept_for_evaluation(tmp_path: Path) -> None:
     assert result.figure(MOUTHS, "AUC mesh landmarks") == 0.5
 
 
-def test_a_method_without_these_coefficients_is_measured_on_landmarks_only(tmp_path: Path) -> None:
+def test_landmarks_only_without_coefficients(tmp_path: Path) -> None:
     for first, source in enumerate(("cew", "lfw", "yawn")):
         write_group(tmp_path, source, ["no-yawn/1", "yawn/1"], ["eval", "eval"], 2 * first)
     result = evaluate(

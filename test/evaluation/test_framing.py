@@ -14,7 +14,7 @@ from tddfa_ros.evaluation.sets import Sets
 from tddfa_ros.geometry.roi import roi_from_landmarks
 
 
-def test_rois_move_by_parts_of_their_side_and_scale_about_their_middle() -> None:
+def test_roi_shift_and_scale() -> None:
     rois = np.array([[0, 0, 100, 100], [50, 20, 250, 220]], np.float64)
     moved = framing.changed_rois(rois, 0.15, 1.0)
     middle = (moved[:, :2] + moved[:, 2:]) / 2 - (rois[:, :2] + rois[:, 2:]) / 2
@@ -25,7 +25,7 @@ def test_rois_move_by_parts_of_their_side_and_scale_about_their_middle() -> None
     )
 
 
-def test_framing_asks_in_the_changed_roi_and_then_in_that_of_the_landmarks(tmp_path: Path) -> None:
+def test_first_and_second_pass_rois(tmp_path: Path) -> None:
     points = random_points(15)
     folder = tmp_path / "eval" / "aflw2000"
     names = [f"{i}.png" for i in range(15)]
@@ -76,7 +76,7 @@ def faces(tmp_path: Path) -> tuple[Path, np.ndarray]:
     return tmp_path, points
 
 
-def test_held_out_faces_alone_are_measured(faces: tuple[Path, np.ndarray]) -> None:
+def test_only_held_out_faces_are_measured(faces: tuple[Path, np.ndarray]) -> None:
     root, points = faces
     off = points + np.float32([0, 2])
     errors = [100 * 2 / box_area_root(points[i]) for i in range(0, 12, 2)]
@@ -88,7 +88,7 @@ def test_held_out_faces_alone_are_measured(faces: tuple[Path, np.ndarray]) -> No
         assert {number for number, _ in fake.asked} == {0, 2, 4, 6, 8, 10}
 
 
-def test_points_that_are_not_visible_do_not_count() -> None:
+def test_invisible_points_are_ignored() -> None:
     truth = np.full((1, 68, 2), np.nan)
     truth[0, 40] = (10, 10)
     found = np.full((1, 68, 2), 13.0)

@@ -19,7 +19,7 @@ def random_angles(count: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(-40, 40, (count, 3))
 
 
-def test_perfect_rotations_have_no_error() -> None:
+def test_exact_rotations_have_zero_error() -> None:
     degrees = random_angles(20)
     result = compare(rotation_from_300w_lp(degrees), degrees)
     for row in (RAW, LEVEL):
@@ -27,7 +27,7 @@ def test_perfect_rotations_have_no_error() -> None:
             assert result.figure(row, column) == pytest.approx(0, abs=1e-5)
 
 
-def test_a_tilt_of_the_model_is_an_error_only_as_it_is() -> None:
+def test_constant_tilt_counts_only_in_raw_error() -> None:
     degrees = random_angles(30)
     found = rotation_from_300w_lp(degrees) @ exp(np.radians([8.0, 0, 0]))
     result = compare(found, degrees)
@@ -36,7 +36,7 @@ def test_a_tilt_of_the_model_is_an_error_only_as_it_is() -> None:
     assert "8.00 degrees" in result.note
 
 
-def test_one_wrong_angle_is_an_error_of_that_angle_alone() -> None:
+def test_error_of_a_single_angle() -> None:
     degrees = random_angles(30)
     degrees[:, 0] = 0  # of yaw and roll without pitch in between, each is itself the geodesic angle
     result = compare(rotation_from_300w_lp(degrees + [0, 0, 5.0]), degrees)
@@ -44,7 +44,7 @@ def test_one_wrong_angle_is_an_error_of_that_angle_alone() -> None:
     np.testing.assert_allclose(figures, [0, 0, 5, 5 / 3, 5], atol=1e-6)
 
 
-def test_labels_are_read_in_their_order_and_extreme_ones_left_out(tmp_path: Path) -> None:
+def test_label_order_and_excluded_extremes(tmp_path: Path) -> None:
     folder = tmp_path / "aflw2000"
     yaw_pitch_roll = np.array([[10.0, 20, 30], [-50, 5, 101], [70, -99, 0]])
     for i in range(3):
@@ -59,7 +59,7 @@ def test_labels_are_read_in_their_order_and_extreme_ones_left_out(tmp_path: Path
     assert result.figure(RAW, "geodesic") == pytest.approx(0, abs=1e-5)
 
 
-def test_a_method_without_rotation_has_no_figures(tmp_path: Path) -> None:
+def test_no_figures_without_rotation(tmp_path: Path) -> None:
     folder = tmp_path / "aflw2000"
     numbered_image(folder / "crop120" / "0.png", 0)
     np.savez(folder / "gt.npz", name=np.array(["0.png"]), pitch_yaw_roll_rad=np.zeros((1, 3)))

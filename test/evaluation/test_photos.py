@@ -18,7 +18,7 @@ from tddfa_ros.morphable.model import MorphableModel
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three photographs with random points; `truth` of the tests below repeats them."""
+    """Three images with random points; `truth` of the tests below repeats them."""
     for i in range(3):
         numbered_image(tmp_path / f"{i}.png", i, (200, 200))
     np.savez(
@@ -31,7 +31,7 @@ def box_of(points: np.ndarray, score: float = 0.9) -> np.ndarray:
     return np.array([*points.min(axis=0), *points.max(axis=0), score])
 
 
-def test_true_roi_and_detector_have_their_own_lines(folder: Path) -> None:
+def test_ground_truth_roi_and_detector_are_reported_separately(folder: Path) -> None:
     truth = random_points(3)
     far = np.array([500, 500, 560, 560, 0.99])
     boxes = [np.stack([far, box_of(truth[0])]), np.zeros((0, 5)), far]
@@ -45,7 +45,7 @@ def test_true_roi_and_detector_have_their_own_lines(folder: Path) -> None:
     assert [row.count for row in result.rows] == [3, 3, 1, 1]
 
 
-def test_the_second_look_is_where_the_first_saw_the_landmarks(folder: Path) -> None:
+def test_second_pass_uses_landmark_roi(folder: Path) -> None:
     seen = random_points(3, seed=9)
     fake = FakePredictor([Prediction(face) for face in seen], boxes=[np.zeros((0, 5))] * 3)
     evaluate(fake, folder, Sets(folder), "mine")
@@ -54,14 +54,14 @@ def test_the_second_look_is_where_the_first_saw_the_landmarks(folder: Path) -> N
     np.testing.assert_allclose(second, roi_from_landmarks(seen[0]))
 
 
-def test_a_detector_that_finds_nobody_has_a_recall_of_zero(folder: Path) -> None:
+def test_no_detections_give_zero_recall(folder: Path) -> None:
     fake = FakePredictor([Prediction(p) for p in random_points(3)], boxes=[np.zeros((0, 5))] * 3)
     result = evaluate(fake, folder, Sets(folder), "mine")
     assert result.figure("detector, mesh", "recall") == 0
     assert result.figure("detector, mesh", "NME68") is None
 
 
-def test_the_nearest_detection_counts_when_it_is_near_enough() -> None:
+def test_nearest_detection_within_limit_is_matched() -> None:
     points = np.array([[0.0, 0], [100, 100]])
     boxes = np.array([[0, 0, 100, 40, 0.9], [10, 0, 110, 100, 0.2]], np.float32)
     np.testing.assert_array_equal(nearest(boxes, points), boxes[1, :4])
@@ -69,7 +69,7 @@ def test_the_nearest_detection_counts_when_it_is_near_enough() -> None:
     assert nearest(np.zeros((0, 5), np.float32), points) is None
 
 
-def test_points_may_come_in_either_order_of_axes(tmp_path: Path) -> None:
+def test_accepts_both_axis_orders(tmp_path: Path) -> None:
     points = random_points(2)
     deep = np.concatenate([points, points[..., :1]], axis=-1)
     for variant in (points, deep, points.transpose(0, 2, 1), deep.transpose(0, 2, 1)):
@@ -81,7 +81,7 @@ def test_points_may_come_in_either_order_of_axes(tmp_path: Path) -> None:
         points_of(points, tmp_path)
 
 
-def test_yaw_is_that_of_the_head_whatever_its_size_and_place() -> None:
+def test_yaw_is_independent_of_scale_and_position() -> None:
     model = MorphableModel.load(default_store().path("tddfa-head"))
     degrees = np.array([[0.0, 10, 0], [35, -5, 20], [-75, 0, -10]])
     head = model.head_landmarks(np.zeros(model.layout.size, np.float32))
@@ -90,7 +90,7 @@ def test_yaw_is_that_of_the_head_whatever_its_size_and_place() -> None:
     np.testing.assert_allclose(yaw_of(pixels), degrees[:, 0], atol=0.1)
 
 
-def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
+def test_names_missing_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gt\.npz does not exist"):
         evaluate(FakePredictor(), tmp_path, Sets(tmp_path), "mine")
     np.savez(tmp_path / "gt.npz", name=np.array(["absent.png"]))
@@ -104,7 +104,7 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
         evaluate(FakePredictor(), tmp_path, Sets(tmp_path), "mine")
 
 
-def test_coordinates_that_count_pixels_from_one_are_moved(tmp_path: Path) -> None:
+def test_one_based_coordinates_are_shifted(tmp_path: Path) -> None:
     points = random_points(1)
     numbered_image(tmp_path / "0.png", 0, (200, 200))
     np.savez(tmp_path / "gt.npz", name=np.array(["0.png"]), pts68=points + 1)

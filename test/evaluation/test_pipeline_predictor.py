@@ -41,15 +41,15 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> FacePipeline:
 
 @pytest.fixture
 def image() -> np.ndarray:
-    picture = np.zeros((240, 320, 3), np.uint8)
-    picture[BLOB[1] : BLOB[3], BLOB[0] : BLOB[2]] = 255
-    return picture
+    image = np.zeros((240, 320, 3), np.uint8)
+    image[BLOB[1] : BLOB[3], BLOB[0] : BLOB[2]] = 255
+    return image
 
 
 ROIS = np.array([[80.0, 40, 200, 160], [90, 30, 210, 150]])
 
 
-def test_predictions_are_the_pipelines_faces(pipeline: FacePipeline, image: np.ndarray) -> None:
+def test_predictions_match_pipeline_faces(pipeline: FacePipeline, image: np.ndarray) -> None:
     predictor = PipelinePredictor(pipeline)
     assert predictor.name == "tiny"
     faces = pipeline.regress(image, ROIS)
@@ -60,7 +60,7 @@ def test_predictions_are_the_pipelines_faces(pipeline: FacePipeline, image: np.n
         assert said.confidence == face.confidence
 
 
-def test_direct_landmarks_are_in_the_picture_and_apart_from_the_mesh(
+def test_direct_landmarks_are_in_image_coordinates(
     pipeline: FacePipeline, image: np.ndarray
 ) -> None:
     predictor = PipelinePredictor(pipeline)
@@ -74,9 +74,7 @@ def test_direct_landmarks_are_in_the_picture_and_apart_from_the_mesh(
     np.testing.assert_allclose(apart[..., 1], 0, atol=0.05)
 
 
-def test_two_looks_from_a_box_are_what_the_pipeline_aligns(
-    pipeline: FacePipeline, image: np.ndarray
-) -> None:
+def test_two_passes_match_pipeline_align(pipeline: FacePipeline, image: np.ndarray) -> None:
     predictor = PipelinePredictor(pipeline)
     box = predictor.detect(image)[0]
     seen, roi = refined(predictor, image, roi_from_box(box))
@@ -85,9 +83,7 @@ def test_two_looks_from_a_box_are_what_the_pipeline_aligns(
     np.testing.assert_allclose(roi, face.roi, atol=1e-3)
 
 
-def test_a_follower_reports_each_way_when_it_sees_a_face(
-    pipeline: FacePipeline, image: np.ndarray
-) -> None:
+def test_follower_reports_every_variant(pipeline: FacePipeline, image: np.ndarray) -> None:
     follow = PipelinePredictor(pipeline).follower()
     first = follow(image, 0.0)
     assert first[ANEW] is not None

@@ -23,7 +23,7 @@ RESULT = SuiteResult(
 )
 
 
-def test_the_table_shows_what_there_is() -> None:
+def test_table_lists_available_figures() -> None:
     lines = markdown("tiny", [RESULT]).splitlines()
     assert lines == [
         "# tiny",
@@ -39,7 +39,7 @@ def test_the_table_shows_what_there_is() -> None:
     ]
 
 
-def test_json_holds_the_same_unrounded() -> None:
+def test_json_holds_unrounded_figures() -> None:
     read = json.loads(to_json("tiny", [RESULT]))
     assert read["name"] == "tiny"
     (suite,) = read["suites"]
@@ -52,7 +52,7 @@ def test_json_holds_the_same_unrounded() -> None:
     assert suite["rows"][1]["figures"] == {"NME68": None, "recall": None}
 
 
-def test_a_report_is_a_folder_of_files(tmp_path: Path) -> None:
+def test_report_writes_a_folder(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     written = write("tiny", [RESULT], tmp_path / "new" / "folder")
     assert [path.name for path in written] == [
@@ -67,11 +67,11 @@ def test_a_report_is_a_folder_of_files(tmp_path: Path) -> None:
         write("tiny", [RESULT], tmp_path / "file")
 
 
-def test_a_suite_without_single_faces_has_no_plots() -> None:
+def test_no_plots_without_per_face_errors() -> None:
     assert figures(SuiteResult("mine", "My set", [Row("a", 1, {"recall": 1.0})])) == {}
 
 
-def test_shares_and_bands() -> None:
+def test_cumulative_shares_and_yaw_bands() -> None:
     values = np.array([1.0, 2.0, 2.0, 8.0])
     np.testing.assert_array_equal(share_up_to(values, np.array([0.5, 2, 8])), [0, 0.75, 1])
     yaw = np.array([1.0, 2.0, 3.0, -80.0, 50.0])
@@ -80,7 +80,7 @@ def test_shares_and_bands() -> None:
     assert np.isfinite(means).sum() == 1
 
 
-def test_a_range_with_few_faces_has_no_figure() -> None:
+def test_ranges_with_few_faces_have_no_figure() -> None:
     yaw = np.array([0.0] * 6 + [45.0] * 5 + [80.0] * 4)
     figures = binned("NME", np.arange(15.0), yaw)
     assert (figures["NME"], figures["NME 0-30"], figures["NME 30-60"]) == (7.0, 2.5, 8.0)

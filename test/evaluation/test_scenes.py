@@ -26,7 +26,7 @@ def scene(name: str = "a.jpg", others: np.ndarray = FACE[None], size: int = 400)
     return Scene(name, np.zeros((size, size, 3), np.uint8), FACE, others)
 
 
-def test_background_lies_in_the_picture_and_off_all_faces() -> None:
+def test_background_crops_avoid_faces() -> None:
     others = np.array([FACE, [0, 0, 120, 120]])
     drawn = [background(scene(f"{i}.jpg", others), 3) for i in range(30)]
     squares = np.concatenate(drawn)
@@ -40,13 +40,13 @@ def test_background_lies_in_the_picture_and_off_all_faces() -> None:
     assert not np.array_equal(drawn[0][0], drawn[1][0])
 
 
-def test_a_picture_without_room_has_no_background() -> None:
+def test_full_image_has_no_background() -> None:
     everything = np.array([[0.0, 0, 400, 400]])
     assert background(scene(others=everything)).shape == (0, 4)
     assert background(scene(others=np.zeros((0, 4)), size=60)).shape == (0, 4)
 
 
-def test_shifted_rois_are_half_a_side_off_in_eight_directions() -> None:
+def test_shifted_rois_are_offset_by_half_their_side() -> None:
     rois = shifted(scene())
     moved = (rois - FACE).reshape(8, 2, 2).mean(axis=1)
     np.testing.assert_allclose(np.hypot(*moved.T), 50)
@@ -54,7 +54,7 @@ def test_shifted_rois_are_half_a_side_off_in_eight_directions() -> None:
     np.testing.assert_allclose(rois[:, 2] - rois[:, 0], 100)
 
 
-def test_a_shift_onto_another_face_is_left_out() -> None:
+def test_shifts_onto_other_faces_are_excluded() -> None:
     stranger = FACE + [60, 0, 60, 0]
     rois = shifted(scene(others=np.array([FACE, stranger])))
     assert 0 < len(rois) < 8
@@ -62,14 +62,14 @@ def test_a_shift_onto_another_face_is_left_out() -> None:
     assert shifted(Scene("b", scene().image, None, stranger[None])).shape == (0, 4)
 
 
-def test_strangers_are_all_but_the_labeled_face() -> None:
+def test_other_faces_exclude_the_labeled_face() -> None:
     detected, stranger = FACE + [5, -5, 5, -5], FACE + [120, 0, 120, 0]
     np.testing.assert_array_equal(
         strangers(scene(others=np.array([FACE, detected, stranger]))), [stranger]
     )
 
 
-def test_scrambling_moves_tiles_and_loses_none() -> None:
+def test_scramble_permutes_tiles() -> None:
     crop = np.arange(16, dtype=np.uint8).reshape(4, 4).repeat(30, 0).repeat(30, 1)
     crop = np.repeat(crop[..., None], 3, axis=2)
     mixed = scrambled(crop, "a")
@@ -80,16 +80,16 @@ def test_scrambling_moves_tiles_and_loses_none() -> None:
     np.testing.assert_array_equal(mixed[..., 0], tiles.repeat(30, 0).repeat(30, 1))
 
 
-def test_objects_come_with_scikit_image() -> None:
+def test_objects_from_scikit_image() -> None:
     pytest.importorskip(
-        "skimage", reason="scikit-image, which carries the pictures, is not installed"
+        "skimage", reason="scikit-image, which carries the images, is not installed"
     )
-    pictures = list(objects())
-    assert len(pictures) > 5
-    assert all(len(background(picture, 8)) for picture in pictures)
+    images = list(objects())
+    assert len(images) > 5
+    assert all(len(background(image, 8)) for image in images)
 
 
-def test_boxes_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+def test_names_unreadable_boxes(tmp_path: Path) -> None:
     path = tmp_path / "boxes.json"
     for content in ("{", "[1]", json.dumps({"a.jpg": [[1, 2, 3]]})):
         path.write_text(content)

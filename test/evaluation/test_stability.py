@@ -29,7 +29,7 @@ def photo(value: int = 128) -> Scene:
     return Scene("a", np.full((300, 320, 3), value, np.uint8), FACE, FACE[None])
 
 
-def test_noise_gives_its_standard_deviation_in_percent_of_the_face() -> None:
+def test_std_of_known_noise() -> None:
     noise = np.random.default_rng(0).normal(0, 0.5, (300, 68, 2))
     track = POINTS + noise
     expected = 100 * 0.5 * np.sqrt(2) / box_area_root(POINTS)
@@ -39,7 +39,7 @@ def test_noise_gives_its_standard_deviation_in_percent_of_the_face() -> None:
     assert found["frame to frame"] == pytest.approx(expected, rel=0.03)
 
 
-def test_steady_motion_is_no_jitter_and_the_still_part_alone_has_the_std() -> None:
+def test_constant_velocity_has_no_jitter() -> None:
     path = np.concatenate([np.zeros(20), np.arange(30.0)])
     track = POINTS + path[:, None, None]
     found = figures([track], [track[:20]])
@@ -49,7 +49,7 @@ def test_steady_motion_is_no_jitter_and_the_still_part_alone_has_the_std() -> No
     assert found["frame to frame"] == pytest.approx(bend)
 
 
-def test_frames_without_a_face_count_as_unseen_and_nowhere_else() -> None:
+def test_frames_without_face_count_as_lost_only() -> None:
     track = np.repeat(POINTS[None], 40, axis=0)
     track[10:20] = np.nan
     found = figures([track], [track, track[8:22]])  # the second part is seen in 4 of 14 frames
@@ -58,7 +58,7 @@ def test_frames_without_a_face_count_as_unseen_and_nowhere_else() -> None:
     assert nothing == {"seen": 0.0, "std": None, "frame to frame": None}
 
 
-def test_landmarks_of_the_moving_camera_come_to_rest_in_the_photograph() -> None:
+def test_camera_motion_is_compensated() -> None:
     center = tuple(FACE.reshape(2, 2).mean(axis=0))
     camera = VirtualCamera(photo().image, anchor=center, zoom=2.0, rate=RATE)
 
@@ -71,7 +71,7 @@ def test_landmarks_of_the_moving_camera_come_to_rest_in_the_photograph() -> None
     np.testing.assert_allclose(track, np.broadcast_to(POINTS, track.shape), atol=1e-6)
 
 
-def test_each_way_has_its_track_with_gaps_where_nothing_was_seen() -> None:
+def test_every_variant_has_a_track_with_gaps() -> None:
     def often_blind(image: np.ndarray, seconds: float) -> dict[str, np.ndarray | None]:
         return {"a": POINTS, "b": None if seconds < 2 / RATE else POINTS}
 
@@ -80,7 +80,7 @@ def test_each_way_has_its_track_with_gaps_where_nothing_was_seen() -> None:
     assert np.isfinite(tracks["a"]).all()
 
 
-def test_the_still_video_differs_by_its_noise_alone() -> None:
+def test_still_video_differs_by_noise_only() -> None:
     images = [image.astype(float) for image, _, _ in still_shots(photo(), 4)]
     assert images[0].shape == (480, 640, 3)
     for a, b in pairwise(images):
@@ -89,7 +89,7 @@ def test_the_still_video_differs_by_its_noise_alone() -> None:
     np.testing.assert_array_equal(again, images[0])
 
 
-def test_the_quiet_seconds_of_a_video_are_those_that_change_least(tmp_path: Path) -> None:
+def test_finds_quietest_segment(tmp_path: Path) -> None:
     path = tmp_path / "video.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
     assert writer.isOpened()
@@ -105,6 +105,6 @@ def test_the_quiet_seconds_of_a_video_are_those_that_change_least(tmp_path: Path
     assert len(list(video_shots(path, 2, []))) == 20
 
 
-def test_a_video_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_names_missing_video(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="head_motion"):
         list(video_shots(tmp_path / "head_motion.mp4", None, []))

@@ -33,15 +33,13 @@ def test_a_folder_is_a_suite(users_folder: Path, fake: FakePredictor) -> None:
     assert result.figure("true ROI, mesh", "NME68") == pytest.approx(0, abs=1e-4)
 
 
-def test_an_unknown_suite_is_refused_before_anything_runs(
-    users_folder: Path, fake: FakePredictor
-) -> None:
+def test_rejects_unknown_suite_before_running(users_folder: Path, fake: FakePredictor) -> None:
     with pytest.raises(ConfigError, match=r"no suite 'nonsense'.*aflw2000"):
         run(fake, [str(users_folder), "nonsense"], Sets(users_folder))
     assert fake.asked == []
 
 
-def test_a_suite_is_available_when_all_its_folders_are(tmp_path: Path) -> None:
+def test_suite_requires_all_folders(tmp_path: Path) -> None:
     for folder in ("eval/helen", "eval/aflw2000", "faces"):
         (tmp_path / folder).mkdir(parents=True)
     expected = ["aflw2000", "framing", "pose", "helen", "lp", "cfp", "aflw21", "expression"]
@@ -49,7 +47,7 @@ def test_a_suite_is_available_when_all_its_folders_are(tmp_path: Path) -> None:
     assert available(Sets(tmp_path / "eval")) == expected
 
 
-def test_a_limit_spreads_over_the_set(tmp_path: Path) -> None:
+def test_limit_samples_the_whole_set(tmp_path: Path) -> None:
     rows = {"a": np.arange(10), "b": 10 * np.arange(10)}
     some = Sets(tmp_path, 4).some(rows)
     assert some["a"].tolist() == [0, 3, 6, 9]
@@ -57,7 +55,7 @@ def test_a_limit_spreads_over_the_set(tmp_path: Path) -> None:
     assert Sets(tmp_path).some(rows) is rows
 
 
-def test_the_program_prints_and_writes_the_report(
+def test_prints_and_writes_report(
     users_folder: Path,
     fake: FakePredictor,
     tmp_path: Path,
@@ -86,7 +84,7 @@ def test_the_program_prints_and_writes_the_report(
         (["--suite", "ytf", "--regressor", "nonsense"], "no model 'nonsense'"),
     ],
 )
-def test_what_the_user_can_mend_is_one_sentence(
+def test_user_errors_print_one_sentence(
     arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["eval", "--data", str(tmp_path), *arguments]) == 2
@@ -133,7 +131,7 @@ PLAUSIBLE = {
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_the_default_pipeline_has_plausible_figures(name: str, predictor, data_dir: Path) -> None:
+def test_default_pipeline_figures_are_plausible(name: str, predictor, data_dir: Path) -> None:
     limit = 1 if name == "stability" else 4
     result = find(name).evaluate(predictor, Sets(data_dir, limit))
     row, column, low, high = PLAUSIBLE[name]

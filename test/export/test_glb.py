@@ -27,7 +27,7 @@ def performance(n=4):
     return faces
 
 
-def test_a_face_reads_back(tmp_path):
+def test_face_round_trip(tmp_path):
     face = export_face(25, expression=(0.25, 0, 0.5), seed=3)
     texture = Texture(noise(32, 32), np.ones((32, 32), bool))
     (path,) = write_glb(tmp_path / "deep" / "face.glb", face, texture)

@@ -1,7 +1,7 @@
 """A GLB in three.js in a headless browser: what it understood, and an image of what it draws.
 
 Needs Chromium and three (``npm install three``, in the root of the repository or where ``TDDFA_NODE_MODULES`` points); skipped without.
-``TDDFA_BROWSER_PICTURE`` names a file for the image, ``TDDFA_BROWSER_TIMEOUT`` the seconds to wait on a slow machine.
+``TDDFA_BROWSER_IMAGE`` names a file for the image, ``TDDFA_BROWSER_TIMEOUT`` the seconds to wait on a slow machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from support.exports import export_face
 from tddfa_ros.export import FaceAnimation, write_glb
 
 
-def test_three_shows_texture_expressions_and_animation(tmp_path: Path, repo_root: Path) -> None:
+def test_three_js_renders_texture_expressions_and_animation(
+    tmp_path: Path, repo_root: Path
+) -> None:
     chromium()
     three = three_folder(repo_root)
     expression = np.zeros(52)
@@ -32,7 +34,7 @@ def test_three_shows_texture_expressions_and_animation(tmp_path: Path, repo_root
     )  # its right half red, its left half blue
     write_glb(tmp_path / "face.glb", faces[0], texture, FaceAnimation.from_faces(faces))
     report, image = show_glb(three, tmp_path)
-    if keep := os.environ.get("TDDFA_BROWSER_PICTURE"):
+    if keep := os.environ.get("TDDFA_BROWSER_IMAGE"):
         cv2.imwrite(keep, image)
 
     assert report["vertices"] == len(model.mean)

@@ -61,8 +61,8 @@ def test_writes_face_with_image_as_texture(tmp_path, face, image):
 def test_surface_faces_outwards_in_both_units(tmp_path, face, image):
     for units in ("m", "px"):
         mesh = read(write_face_obj(tmp_path / f"{units}.obj", face, units=units)[0])
-        outwards = mesh.v - mesh.v.mean(0)
-        assert ((mesh.vn * outwards).sum(1) > 0).mean() > 0.97
+        outward = mesh.v - mesh.v.mean(0)
+        assert ((mesh.vn * outward).sum(1) > 0).mean() > 0.97
         # Counter-clockwise from outside: the triangles' own normals agree with those written.
         a, b, c = (mesh.v[mesh.f[:, i, 0] - 1] for i in range(3))
         own = np.cross(b - a, c - a)

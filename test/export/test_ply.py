@@ -66,8 +66,8 @@ def test_face_reads_back_with_colors_and_uv(tmp_path):
     error = np.abs(columns(vertex, "blue", "green", "red") - wanted)
     assert np.median(error) < 3 and error.max() < 14
     normals = columns(vertex, "nx", "ny", "nz")
-    outwards = columns(vertex, "x", "y", "z") - columns(vertex, "x", "y", "z").mean(0)
-    assert ((normals * outwards).sum(1) > 0).mean() > 0.97
+    outward = columns(vertex, "x", "y", "z") - columns(vertex, "x", "y", "z").mean(0)
+    assert ((normals * outward).sum(1) > 0).mean() > 0.97
 
 
 def test_bare_mesh_has_no_colors_and_uv(tmp_path):

@@ -35,13 +35,13 @@ def write(root: Path, source: str, n: int, **arrays: np.ndarray) -> np.ndarray:
     return teacher.astype(np.float32)
 
 
-def test_spacing_of_points_on_whole_pixels() -> None:
+def test_grid_spacing_of_integer_points() -> None:
     pixels = np.random.default_rng(1).integers(20, 110, (68, 2))
     assert grid_spacing(pixels * 1.62 + 3.4) == pytest.approx(1.62, rel=1e-3)
     assert np.isnan(grid_spacing(np.random.default_rng(1).uniform(20, 110, (68, 2))))
 
 
-def test_ytf_loses_one_pixel_of_its_photograph() -> None:
+def test_ytf_points_shift_by_one_source_pixel() -> None:
     pixels = np.random.default_rng(1).integers(20, 110, (2, 68, 2))
     points = (pixels * np.array([1.5, 2.0])[:, None, None]).astype(np.float32)
     moved = points - counted_from_zero("ytf", points)
@@ -49,13 +49,13 @@ def test_ytf_loses_one_pixel_of_its_photograph() -> None:
     np.testing.assert_allclose(moved[1], 2.0, atol=1e-3)
 
 
-def test_sources_that_count_from_zero_stay() -> None:
+def test_zero_based_sources_are_unchanged() -> None:
     points = np.random.default_rng(1).uniform(20, 110, (2, 68, 2)).astype(np.float32)
     np.testing.assert_array_equal(counted_from_zero("lp", points), points)
     assert (counted_from_zero("helen", points) < points).all()
 
 
-def test_the_ensemble_is_read_beside_the_teacher(tmp_path: Path) -> None:
+def test_loads_ensemble_landmarks(tmp_path: Path) -> None:
     teacher = write(tmp_path, "utk", 3)
     residual = np.full((3, 51, 2), 8, np.int8)  # eighths of a px
     residual[0, 5] = 127  # out of range
@@ -72,13 +72,13 @@ def test_the_ensemble_is_read_beside_the_teacher(tmp_path: Path) -> None:
     assert faces.rejected.tolist() == [False, True, False]
 
 
-def test_without_an_ensemble_nothing_is_rejected(tmp_path: Path) -> None:
+def test_rejects_nothing_without_ensemble(tmp_path: Path) -> None:
     write(tmp_path, "utk", 2)
     faces = load_source(tmp_path, "utk")
     assert np.isnan(faces.ensemble51).all() and not faces.rejected.any()
 
 
-def test_validation_photographs_are_kept_apart_in_every_source(tmp_path: Path) -> None:
+def test_validation_images_are_held_out_in_every_source(tmp_path: Path) -> None:
     split = np.array(["train", "val", "train"])
     photo = np.array(["AFW_10", "AFW_11", "IBUG_image_3"])
     write(tmp_path, "lp", 3, split=split, photo=photo, gt68=np.ones((3, 68, 2), np.float32))

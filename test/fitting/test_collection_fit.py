@@ -40,7 +40,7 @@ def sigma(targets: Targets) -> np.ndarray:
         return 1 / targets.precision
 
 
-def test_the_teachers_points() -> None:
+def test_teacher_points_and_precisions() -> None:
     spread = np.float32([0.0, 0.01])
     targets = make_targets(face_labels(2, teacher68=teacher(2), spread=spread), NAMES, NOISE)
     np.testing.assert_array_equal(targets.points[:, :68], teacher(2))
@@ -53,7 +53,7 @@ def test_the_teachers_points() -> None:
     assert (targets.precision[:, 68:] == 0).all() and np.isfinite(targets.points).all()
 
 
-def test_human_points_replace_the_teachers_inside_the_face() -> None:
+def test_human_points_replace_teacher_inside_the_face() -> None:
     human = np.full((2, 68, 2), np.nan, np.float32)
     human[1] = 7.0
     targets = make_targets(face_labels(2, teacher68=teacher(2), human68=human), NAMES, NOISE)
@@ -66,7 +66,7 @@ def test_human_points_replace_the_teachers_inside_the_face() -> None:
     np.testing.assert_allclose(sigma(targets)[1, 17:68, :2], 0.4, rtol=1e-6)
 
 
-def test_mediapipe_is_believed_the_less_the_larger_the_yaw() -> None:
+def test_mediapipe_weight_decreases_with_yaw() -> None:
     yaw = np.float32([0, 25, -35, 45, 80, 0])
     mesh = np.full((6, 478, 3), 50, np.float32)
     mesh[5] = np.nan
@@ -80,7 +80,7 @@ def test_mediapipe_is_believed_the_less_the_larger_the_yaw() -> None:
     assert sigma(targets)[0, 68 + 33, 0] == pytest.approx(0.75), "the corner of an eye"
 
 
-def test_blend_shapes_are_a_prior_where_mediapipe_is_believed() -> None:
+def test_blend_shapes_are_the_prior_at_small_yaw() -> None:
     scores = np.zeros((2, 52), np.float32)
     scores[:, BLENDSHAPES.index("jawOpen")] = 0.7
     mesh = np.full((2, 478, 3), 50, np.float32)
@@ -99,7 +99,7 @@ def test_blend_shapes_are_a_prior_where_mediapipe_is_believed() -> None:
     )
 
 
-def test_all_eyes_of_closed_eyes_are_closed() -> None:
+def test_closed_eyes_source_has_closed_eyes_prior() -> None:
     targets = make_targets(face_labels(2, "cew", teacher68=teacher(2)), NAMES, NOISE)
     np.testing.assert_allclose(targets.expression_mean, [[0, 1, 0, 0]] * 2)
     np.testing.assert_allclose(targets.expression_sigma[:, 1], 0.03, rtol=1e-6)
@@ -108,7 +108,7 @@ def test_all_eyes_of_closed_eyes_are_closed() -> None:
 # -- fusion ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_ensemble_counts_more_than_the_teacher_in_frontal_faces() -> None:
+def test_ensemble_outweighs_teacher_in_frontal_faces() -> None:
     points = teacher(3)
     ensemble = points[:, 17:, :2] + np.float32([1.0, 0.0])
     ensemble[2, 20] = np.nan
@@ -127,14 +127,14 @@ def test_the_ensemble_counts_more_than_the_teacher_in_frontal_faces() -> None:
     assert sigma(targets)[0, 30, 0] < 0.6
 
 
-def test_true_points_replace_the_jaw_too() -> None:
+def test_ground_truth_points_replace_the_jaw() -> None:
     human = np.full((1, 68, 2), 7.0, np.float32)
     targets = make_targets(face_labels(1, "lp", teacher68=teacher(1), human68=human), NAMES, NOISE)
     assert (targets.points[0, :68, :2] == 7.0).all()
     np.testing.assert_allclose(sigma(targets)[0, :68, :2], 0.35, rtol=1e-6)
 
 
-def test_fewer_points_of_mediapipe_give_the_same_fit(repo_root: Path) -> None:
+def test_thinned_mediapipe_points_give_the_same_fit(repo_root: Path) -> None:
     model = MorphableModel.load(repo_root / "models" / "tddfa_head.npz")
     basis = point_basis(model)
     rng = np.random.default_rng(1)
@@ -169,7 +169,7 @@ def with_visible(yaw: list[float]) -> tuple[Targets, np.ndarray]:
     return make_targets(faces, NAMES, NOISE), points
 
 
-def test_visible_points_stand_beside_the_teachers() -> None:
+def test_visible_points_are_added_to_the_teacher() -> None:
     targets, points = with_visible([0, 0, 90])
     seen = sigma(targets)[:, VISIBLE]
     assert np.isinf(seen[..., 2]).all(), "nobody has clicked on a depth"
@@ -183,22 +183,22 @@ def test_visible_points_stand_beside_the_teachers() -> None:
     np.testing.assert_array_equal(targets.points[:, :68], points)
 
 
-def test_beside_visible_points_the_teacher_counts_less() -> None:
+def test_visible_points_reduce_teacher_weight() -> None:
     targets, _ = with_visible([0, 0, 90, -45])
     plain = 0.6 + 40 * 0.005
     found = sigma(targets)[:, 0, 0] / plain
     np.testing.assert_allclose(found, [0.65 / 0.6, 1.0, 1.1 / 0.6, 0.875 / 0.6], rtol=1e-5)
 
 
-def test_points_and_landmarks_of_aflw_are_ordered_alike() -> None:
-    """From the left of the picture to its right: brows and eyes by threes and pairs, nose, mouth, chin; eye centres and ears left out."""
+def test_aflw_points_match_landmark_order() -> None:
+    """From the left of the image to its right: brows and eyes by threes and pairs, nose, mouth, chin; eye centers and ears left out."""
     assert len(AFLW_POINTS) == len(AFLW_LIKE) == 16
     assert set(range(21)) - set(AFLW_POINTS.tolist()) == {7, 10, 12, 16, 18}
     partner = [AFLW_LIKE.tolist().index(MIRROR68[i]) for i in AFLW_LIKE]
     assert partner == [5, 4, 3, 2, 1, 0, 9, 8, 7, 6, 12, 11, 10, 14, 13, 15]
 
 
-def test_places_on_the_mean_head(repo_root: Path) -> None:
+def test_point_basis_on_the_mean_head(repo_root: Path) -> None:
     """AFLW's points lie near the landmarks they are named after, left and right alike."""
     model = MorphableModel.load(repo_root / "models" / "tddfa_head.npz")
     basis = point_basis(model)

@@ -61,9 +61,7 @@ def test_recovers_faces_from_exact_points(
     )
 
 
-def test_points_are_those_of_the_params(
-    model: MorphableModel, basis: PointBasis, truth: np.ndarray
-) -> None:
+def test_points_match_params(model: MorphableModel, basis: PointBasis, truth: np.ndarray) -> None:
     found = fit(basis, observe(model, truth, sigma=1.0))
     again = posed(model.head(found.params), found.params)
     np.testing.assert_allclose(found.points, again, atol=0.01)
@@ -76,7 +74,7 @@ def test_points_are_those_of_the_params(
     assert (np.linalg.det(rotation) > 0).all()
 
 
-def test_averages_noise_away(model: MorphableModel, basis: PointBasis, truth: np.ndarray) -> None:
+def test_noise_averages_out(model: MorphableModel, basis: PointBasis, truth: np.ndarray) -> None:
     exact = observe(model, truth, sigma=1.0)
     noise = np.random.default_rng(5).normal(0, 1, exact.points.shape).astype(np.float32)
     found = fit(basis, replace(exact, points=exact.points + noise))
@@ -85,13 +83,13 @@ def test_averages_noise_away(model: MorphableModel, basis: PointBasis, truth: np
     assert error < 0.15
 
 
-def test_what_was_not_observed_has_no_influence(
+def test_unobserved_points_have_no_influence(
     model: MorphableModel, basis: PointBasis, truth: np.ndarray
 ) -> None:
     targets = observe(model, truth, sigma=0.01)
     seen = np.random.default_rng(6).random(targets.points.shape[:2]) < 0.6
     precision = targets.precision * seen[..., None]
-    precision[:, ::3, 2] = 0  # and some only in the picture
+    precision[:, ::3, 2] = 0  # and some only in the image
     results: list[Fit] = []
     for garbage in (0.0, 1000.0):
         points = np.where(precision > 0, targets.points, np.float32(garbage))
@@ -100,9 +98,7 @@ def test_what_was_not_observed_has_no_influence(
     assert np.abs(results[0].points - targets.points).max() < 0.05
 
 
-def test_without_depth_it_still_finds_the_picture(
-    model: MorphableModel, basis: PointBasis, truth: np.ndarray
-) -> None:
+def test_fits_without_depth(model: MorphableModel, basis: PointBasis, truth: np.ndarray) -> None:
     targets = observe(model, truth, sigma=0.05)
     targets.precision[:, 40:, 2] = 0
     found = fit(basis, targets, 15)
@@ -127,7 +123,7 @@ def test_coefficients_stay_within_their_bounds(
     np.testing.assert_array_equal(expression[rows, rows + 3], low)
 
 
-def test_priors_decide_when_points_say_nothing(model: MorphableModel, basis: PointBasis) -> None:
+def test_priors_apply_without_observations(model: MorphableModel, basis: PointBasis) -> None:
     params = random_faces(model, np.random.default_rng(7), 3)
     targets = observe(model, params, sigma=1e4)
     wanted = np.full_like(targets.expression_mean, 0.3)
@@ -138,6 +134,6 @@ def test_priors_decide_when_points_say_nothing(model: MorphableModel, basis: Poi
     assert np.abs(found[:, model.layout.shape_slice]).max() < 0.05
 
 
-def test_batches_cover_everything_once() -> None:
+def test_batches_cover_every_row_once() -> None:
     rows = [list(range(10))[part] for part in batches(10, 4)]
     assert rows == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]

@@ -28,7 +28,7 @@ def noisy_faces(count: int = 7) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("first", [0, INNER])
-def test_nme_of_a_constant_shift_is_its_length_over_the_root_of_the_box_area(first: int) -> None:
+def test_nme_of_a_constant_shift(first: int) -> None:
     truth = random_points(4)
     expected = [100 * 5 / box_area_root(face) for face in truth]
     np.testing.assert_allclose(nme(truth + [3, -4], truth, first), expected, rtol=1e-5)
@@ -42,7 +42,7 @@ def test_nme51_ignores_jaw() -> None:
     assert nme(found, truth).all()
 
 
-def test_nme_agrees_with_the_protocol_beside_the_data(data_dir: Path) -> None:
+def test_nme_matches_the_reference_protocol(data_dir: Path) -> None:
     spec = importlib.util.spec_from_file_location("protocol", data_dir / "eval" / "nme.py")
     assert spec is not None and spec.loader is not None
     protocol = importlib.util.module_from_spec(spec)

@@ -28,7 +28,7 @@ def test_decompose_inverts_compose() -> None:
     np.testing.assert_allclose(translation, t, rtol=1e-6)
 
 
-def test_decompose_gives_a_rotation_for_rows_that_are_not_perpendicular() -> None:
+def test_decompose_of_skewed_pose_gives_a_rotation() -> None:
     p = random_pose()
     p[:2, :3] += np.random.default_rng(3).normal(scale=20.0, size=(2, 3))
     p[2, :3] = np.nan  # the third row plays no part, as in 3DDFA_V2
@@ -42,7 +42,7 @@ def test_decompose_gives_a_rotation_for_rows_that_are_not_perpendicular() -> Non
     np.testing.assert_allclose(rows @ r[2], 0, atol=1e-12)
 
 
-def test_decompose_of_a_pose_without_extent_is_nan_without_a_warning() -> None:
+def test_decompose_of_zero_scale_is_nan() -> None:
     poses = np.stack([random_pose(), np.zeros((3, 4))])
     _, r, _ = pose.decompose(poses)
     assert np.isfinite(r[0]).all()
@@ -123,7 +123,7 @@ def test_small_angles_convert_between_conventions_by_sign() -> None:
     np.testing.assert_allclose(pose.angles_300w_lp(r), [-0.3, -0.2, -0.1], atol=2e-3)
 
 
-def test_to_crop_is_3ddfa_v2s_formula() -> None:
+def test_to_crop_matches_3ddfa_v2() -> None:
     p = random_pose()
     head = np.random.default_rng(5).normal(scale=0.05, size=(9, 3)).astype(np.float32)
     v = head @ p[:, :3].T + p[:, 3]
@@ -142,7 +142,7 @@ def test_batches_equal_single_faces() -> None:
         )
 
 
-def test_to_image_is_crop_to_image_of_to_crop_and_image_to_crop_goes_back() -> None:
+def test_image_and_crop_transforms_are_inverse() -> None:
     head = np.random.default_rng(7).normal(scale=0.05, size=(9, 3)).astype(np.float32)
     in_crop = pose.to_crop(head, random_pose())
     in_image = pose.crop_to_image(in_crop, ROI)
@@ -190,7 +190,7 @@ def test_angles_match_3ddfa_v2(data_dir: Path, name: str) -> None:
 
 
 def test_angles_300w_lp_agree_with_the_labels_of_aflw2000(data_dir: Path) -> None:
-    """A rigid fit of the BFM mean to the labelled 3D points must turn as the labelled angles say."""
+    """A rigid fit of the BFM mean to the labeled 3D points must turn as the labeled angles say."""
     labels = np.load(data_dir / "eval" / "aflw2000" / "gt.npz", allow_pickle=False)
     mean = np.load(data_dir / "3ddfa_v2" / "bfm68.npz")["u"].reshape(68, 3)
     points = labels["pts68"].transpose(0, 2, 1) * np.array([1, -1, 1])

@@ -1,4 +1,4 @@
-"""A photo that follows frames; pipeline and pictures are the real ones."""
+"""A photo that follows frames; pipeline and images are the real ones."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tddfa_ros.jobs.edit import face_of
 from tddfa_ros.pipeline import FacePipeline
 
 
-def test_a_photo_that_watches_itself_hardly_moves(astronaut: np.ndarray) -> None:
+def test_self_transfer_changes_little(astronaut: np.ndarray) -> None:
     pipeline = FacePipeline()
     face = face_of(pipeline, astronaut, "the portrait")
     shown = list(animate(astronaut, face, [astronaut] * 4, 25.0, pipeline))
     assert len(shown) == 4
-    for picture in shown:
+    for image in shown:
         # Tracking looks at another square than detection does, so coefficients differ a little.
-        assert np.abs(picture.astype(int) - astronaut).mean() < 1.0
+        assert np.abs(image.astype(int) - astronaut).mean() < 1.0
 
 
-def test_frames_without_a_face_are_named_and_leave_the_photo_alone(astronaut: np.ndarray) -> None:
+def test_frames_without_face_keep_the_image(astronaut: np.ndarray) -> None:
     pipeline = FacePipeline()
     face = face_of(pipeline, astronaut, "the portrait")
     empty = np.full((240, 320, 3), 80, np.uint8)

@@ -20,8 +20,8 @@ CONFIG = load_config({"regression": {"device": "cpu"}})
 def results(
     astronaut_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, ImageFaces]:
-    """By name: a portrait, its mirror image, a gray wall, and two files that are no pictures."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """By name: a portrait, its mirror image, a gray wall, and two files that are no images."""
+    folder = tmp_path_factory.mktemp("images")
     portrait = cv2.imread(str(astronaut_path), cv2.IMREAD_COLOR)
     cv2.imwrite(str(folder / "portrait.png"), portrait)
     cv2.imwrite(str(folder / "mirrored.png"), portrait[:, ::-1])
@@ -29,13 +29,11 @@ def results(
     (folder / "noise.png").write_bytes(b"noise")
     names = ["portrait.png", "noise.png", "mirrored.png", "missing.png", "wall.png"]
     found = list(detect_faces_parallel([folder / name for name in names], CONFIG, workers=2))
-    assert [picture.path for picture in found] == [folder / name for name in names]
-    return {picture.path.name: picture for picture in found}
+    assert [image.path for image in found] == [folder / name for name in names]
+    return {image.path.name: image for image in found}
 
 
-def test_faces_are_those_of_the_pipeline(
-    results: dict[str, ImageFaces], astronaut: np.ndarray
-) -> None:
+def test_faces_match_the_pipeline(results: dict[str, ImageFaces], astronaut: np.ndarray) -> None:
     (wanted,) = FacePipeline(CONFIG)(astronaut)
     (found,) = results["portrait.png"].faces
     np.testing.assert_allclose(found.landmarks68, wanted.landmarks68, atol=1e-3)
@@ -46,7 +44,7 @@ def test_faces_are_those_of_the_pipeline(
     assert abs(511 - other[0] - nose[0]) < 3 and abs(other[1] - nose[1]) < 3
 
 
-def test_what_is_no_picture_costs_nothing_else(results: dict[str, ImageFaces]) -> None:
+def test_unreadable_files_do_not_affect_others(results: dict[str, ImageFaces]) -> None:
     for name, reason in (("noise.png", "cannot be read as an image"), ("missing.png", "No such")):
         assert f"{name} cannot be read" in results[name].error and reason in results[name].error
         assert results[name].faces == ()
@@ -54,11 +52,11 @@ def test_what_is_no_picture_costs_nothing_else(results: dict[str, ImageFaces]) -
     assert results["wall.png"].device_warnings == ()  # device="cpu": nothing to say about GPUs
 
 
-def test_the_record_is_plain_json(results: dict[str, ImageFaces]) -> None:
+def test_record_is_plain_json(results: dict[str, ImageFaces]) -> None:
     record = json.loads(json.dumps(as_record(results["portrait.png"])))
     (face,) = record["faces"]
     (true,) = results["portrait.png"].faces
-    assert set(record) == {"picture", "faces"}
+    assert set(record) == {"image", "faces"}
     np.testing.assert_allclose(face["landmarks68"], true.landmarks68, atol=6e-4)
     angles = [face["yaw"], face["pitch"], face["roll"]]
     np.testing.assert_allclose(angles, true.yaw_pitch_roll, atol=6e-4)
@@ -69,7 +67,7 @@ def test_the_record_is_plain_json(results: dict[str, ImageFaces]) -> None:
     assert failed["faces"] == [] and failed["error"].endswith("cannot be read as an image")
 
 
-def test_workers_and_results_share_the_morphable_model_of_an_imported_network(
+def test_workers_use_morphable_model_of_imported_network(
     tmp_path: Path, astronaut_path: Path
 ) -> None:
     pytest.importorskip("onnx", reason="the made-up network needs it")
@@ -84,7 +82,7 @@ def test_workers_and_results_share_the_morphable_model_of_an_imported_network(
     assert face.params.shape == (62,) and face.vertices.shape == face.model.mean.shape
 
 
-def test_mistakes_are_told_before_any_worker_starts(tmp_path: Path) -> None:
+def test_rejects_invalid_arguments_before_starting_workers(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least one worker"):
         next(detect_faces_parallel([], CONFIG, workers=0))
     missing = load_config({"regression": {"model": str(tmp_path / "none.onnx")}})

@@ -73,7 +73,7 @@ def test_files_and_numbers_of_a_folder(pipe: FacePipeline, photos: Path, tmp_pat
             assert np.nonzero(changed)[1].mean() == pytest.approx(x, abs=4)
 
 
-def test_the_json_holds_everything(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
+def test_json_holds_all_fields(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
     process(pipe, photos, tmp_path / "out", "json")
     stored = json.loads((tmp_path / "out" / "faces.json").read_text())
     assert stored["format"] == "tddfa-images-1"
@@ -101,20 +101,20 @@ def test_the_json_holds_everything(pipe: FacePipeline, photos: Path, tmp_path: P
     np.testing.assert_array_equal(again.vertices_metric, face.vertices_metric)
 
 
-def test_a_record_without_a_camera(pipe: FacePipeline) -> None:
+def test_record_without_camera(pipe: FacePipeline) -> None:
     face = face_from_record(face_record(pipe(blob_image(80))[0]), pipe.model)
     record = face_record(face)
     assert record["head_pose"] is None and record["landmarks_metric"] is None
     json.dumps(record, allow_nan=False)
 
 
-def test_low_confidence_is_left_out(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
+def test_low_confidence_faces_are_skipped(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
     summary, _ = process(pipe, photos, tmp_path / "out", "mesh", min_confidence=1.0)
     assert summary.faces == 0 and len(summary.without_face) == 3
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_nothing_is_overwritten_unasked(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
+def test_does_not_overwrite_files(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     process(pipe, photos, out, "mesh")
     before = (out / "left_mesh.jpg").read_bytes()
@@ -127,18 +127,18 @@ def test_nothing_is_overwritten_unasked(pipe: FacePipeline, photos: Path, tmp_pa
     assert (out / "left_mesh.jpg").read_bytes() == before
 
 
-def test_pictures_are_safe(pipe: FacePipeline, photos: Path) -> None:
+def test_does_not_write_into_input_folder(pipe: FacePipeline, photos: Path) -> None:
     with pytest.raises(ConfigError, match="choose another folder"):
         process(pipe, photos, photos, "mesh", overwrite=True)
 
 
-def test_an_unknown_output(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
+def test_rejects_unknown_output(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown output 'hat': known are landmarks, mesh"):
         process(pipe, photos, tmp_path / "out", "hat")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failure_leaves_no_json_behind(
+def test_failure_leaves_no_json(
     pipe: FacePipeline, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tddfa_ros.jobs.images.face_record", lambda _: 1 / 0)

@@ -41,7 +41,7 @@ class ShuffledPool:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
-def test_outcomes_come_in_the_order_of_the_items(count: int) -> None:
+def test_outcomes_keep_item_order(count: int) -> None:
     random.seed(count)
     pool = ShuffledPool()
     outcomes = list(in_order(pool, range(count)))
@@ -49,7 +49,7 @@ def test_outcomes_come_in_the_order_of_the_items(count: int) -> None:
     assert pool.closed
 
 
-def test_a_slow_item_holds_back_only_so_many() -> None:
+def test_slow_item_bounds_read_ahead() -> None:
     class FirstIsSlow(ShuffledPool):
         def choose(self) -> int:
             others = [i for i, (number, _) in enumerate(self.waiting) if number > 0]
@@ -60,7 +60,7 @@ def test_a_slow_item_holds_back_only_so_many() -> None:
     assert first.item == 0 and pool.most_given == 8 * pool.size
 
 
-def test_the_pool_is_closed_when_the_caller_stops() -> None:
+def test_pool_closes_when_the_caller_stops() -> None:
     pool = ShuffledPool()
     outcomes = in_order(pool, itertools.count())
     next(outcomes)
@@ -68,7 +68,7 @@ def test_the_pool_is_closed_when_the_caller_stops() -> None:
     assert pool.closed
 
 
-def test_a_failure_becomes_a_sentence() -> None:
+def test_failure_becomes_one_sentence() -> None:
     def fail(item: object) -> None:
         raise ImageError("it is gray") if item == "gray" else KeyError("color")
 

@@ -10,7 +10,7 @@ from tddfa_ros.jobs.ordered import in_order
 from tddfa_ros.jobs.process_pool import ProcessPool
 
 
-def test_workers_that_die_are_named_and_replaced() -> None:
+def test_dead_workers_are_reported_and_replaced() -> None:
     outcomes = list(in_order(ProcessPool(setup, 2), range(9)))
     assert [o.item for o in outcomes] == list(range(9))
     good = [o for o in outcomes if o.error is None]
@@ -20,16 +20,16 @@ def test_workers_that_die_are_named_and_replaced() -> None:
     assert {o.item: o.error for o in outcomes if o.error} == {
         3: "the worker process was ended by SIGKILL (is the machine's memory full?)",
         5: "the worker process ended with exit code 7",
-        6: "six is no picture",
+        6: "six is no image",
     }
 
 
-def test_work_that_cannot_be_set_up_is_told_once() -> None:
+def test_setup_failure_is_raised_once() -> None:
     with pytest.raises(ModelError, match=r"^there is no such model$"):
         list(in_order(ProcessPool(setup_without_model, 1), range(3)))
 
 
-def test_threads_of_a_worker_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_threads_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     (outcome,) = in_order(ProcessPool(threads_setup, 1, threads=3), [None])
     assert outcome.value == "3" and os.environ["OMP_NUM_THREADS"] == "5"

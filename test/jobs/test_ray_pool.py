@@ -12,7 +12,7 @@ from tddfa_ros.jobs.ordered import in_order
 from tddfa_ros.jobs.ray_pool import RayPool
 
 
-def test_without_ray_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_ray_gives_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(DeviceError, match=r"^working on a cluster needs Ray.*pip install ray$"):
         RayPool(ray_setup, "auto")
@@ -33,7 +33,7 @@ def cluster(repo_root: Path) -> Iterator[str]:
     nodes.shutdown()
 
 
-def test_two_machines_share_the_work_and_a_death_costs_one_item(cluster: str) -> None:
+def test_two_nodes_share_work_and_survive_a_dead_worker(cluster: str) -> None:
     outcomes = list(in_order(RayPool(ray_setup, cluster), range(12)))
     assert [o.item for o in outcomes] == list(range(12))
     good = {o.item: o.value for o in outcomes if o.error is None}
@@ -44,6 +44,6 @@ def test_two_machines_share_the_work_and_a_death_costs_one_item(cluster: str) ->
     assert "died" in str(outcomes[3].error)
 
 
-def test_a_cluster_without_room(cluster: str) -> None:
+def test_rejects_cluster_without_free_cores(cluster: str) -> None:
     with pytest.raises(DeviceError, match="has no 64 cores"):
         RayPool(ray_setup, cluster, threads=64)

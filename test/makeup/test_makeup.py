@@ -91,7 +91,7 @@ def test_eyes_are_not_painted() -> None:
 
 
 @pytest.mark.parametrize("yaw", [65.0, -65.0])
-def test_the_hidden_cheek_is_not_painted(yaw: float) -> None:
+def test_occluded_cheek_is_not_painted(yaw: float) -> None:
     face = face_at(yaw=yaw)
     cover = Makeup(face.model, ALL).coverage(face, (SIDE, SIDE))["blush"]
     surface = visible_surface(face.vertices, face.model.triangles, (SIDE, SIDE))
@@ -189,7 +189,7 @@ def test_teeth_are_not_painted() -> None:
     assert found[45:50].min() > 0.95
 
 
-def test_without_contrast_the_mesh_decides() -> None:
+def test_mesh_defines_lips_without_contrast() -> None:
     lab, lips, _ = lip_scene(offset=6)
     lab[:] = [68, 14, 18]
     prior = (lips > 0).astype(np.float32)
@@ -209,7 +209,7 @@ def test_pixels_beside_the_face_and_the_input_do_not_change() -> None:
     assert (Makeup(face.model, ALL).apply(noise, []) == noise).all()
 
 
-def test_faces_at_the_border_outside_and_not_finite() -> None:
+def test_faces_at_border_outside_and_non_finite() -> None:
     face = face_at()
     artist = Makeup(face.model, ALL)
     image = portrait(face)
@@ -227,7 +227,7 @@ def test_rejects_invalid_image() -> None:
         Makeup(face.model, ALL).apply(np.zeros((9, 9), np.uint8), face)
 
 
-def test_a_model_with_landmark_regions_only() -> None:
+def test_model_with_landmark_regions_only() -> None:
     """As models from other makers have: no inside of the mouth, no tongue, regions out of the outlines of landmarks."""
     from dataclasses import fields
 

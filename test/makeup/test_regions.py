@@ -15,7 +15,7 @@ from tddfa_ros.makeup.regions import (
 from tddfa_ros.rendering.texture import mirror_vertices
 
 
-def test_fields_are_alike_on_both_sides() -> None:
+def test_fields_are_symmetric() -> None:
     model = head_model()
     fields = face_fields(model)
     mirror = mirror_vertices(model.mean)
@@ -28,7 +28,7 @@ def test_fields_are_alike_on_both_sides() -> None:
         assert np.abs(values - values[mirror])[paired].max() < tolerance, name
 
 
-def test_lips_reach_from_corner_to_corner_and_leave_the_mouth_free() -> None:
+def test_lip_field_covers_lips_and_excludes_mouth() -> None:
     model = head_model()
     fields = face_fields(model)
     names = model.region_names
@@ -41,7 +41,7 @@ def test_lips_reach_from_corner_to_corner_and_leave_the_mouth_free() -> None:
     assert landmarks[51, 1] - 1 < points[:, 1].max() < landmarks[50, 1] + 1.5
 
 
-def test_distance_to_an_outline_against_a_distance_transform() -> None:
+def test_outline_distance_matches_distance_transform() -> None:
     square = np.array([[2, 2], [8, 2], [8, 8], [2, 8]], np.float64)
     grid = np.stack(np.meshgrid(np.arange(0, 10, 0.1), np.arange(0, 10, 0.1)), axis=2)
     found = inside_outline(grid.reshape(-1, 2).astype(np.float32), square).reshape(100, 100)
@@ -81,7 +81,7 @@ def test_smoothstep() -> None:
     assert values.tolist() == [0, 0, 0.5, 1, 1] and values.dtype == np.float32
 
 
-def test_places_lie_on_the_skin_and_mirror_each_other() -> None:
+def test_anchors_lie_on_the_skin_and_are_symmetric() -> None:
     model = head_model()
     points = {name: 1000 * find_place(model, name).on(model.mean) for name in place_names()}
     for name, point in points.items():
@@ -98,7 +98,7 @@ def test_places_lie_on_the_skin_and_mirror_each_other() -> None:
     assert heights == sorted(heights, reverse=True)
 
 
-def test_a_place_moves_with_the_face() -> None:
+def test_anchor_follows_the_face() -> None:
     model = head_model()
     params = np.zeros(model.layout.size, np.float32)
     params[model.layout.expression_slice][model.expression_names.index("jawOpen")] = 1
@@ -106,7 +106,7 @@ def test_a_place_moves_with_the_face() -> None:
     assert chin.on(model.head(params))[1] < chin.on(model.mean)[1] - 0.01
 
 
-def test_nearest_place_is_near() -> None:
+def test_nearest_anchor() -> None:
     model = head_model()
     vertex = int(np.flatnonzero(model.regions == 0)[500])
     found = nearest_place(model, model.mean[vertex])

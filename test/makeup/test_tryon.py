@@ -70,7 +70,7 @@ def test_offset_scale_and_rotation(tmp_path: Path) -> None:
     assert drawn(rotation=(0, 0, 90))[:2] == pytest.approx((10 * PX_PER_MM, height), abs=2), "yaw"
 
 
-def test_the_object_turns_with_the_head(tmp_path: Path) -> None:
+def test_object_rotates_with_the_head(tmp_path: Path) -> None:
     item = read_object(box(tmp_path, (60, 20, 2)))
     for yaw in (0, 60):
         face = face_at(yaw=yaw)
@@ -189,7 +189,7 @@ def test_textures_base_colors_and_transforms(tmp_path: Path) -> None:
         ("a.glb", b"no glTF at all", "is not a GLB file that can be read"),
     ],
 )
-def test_rejects_files_that_are_not_objects(
+def test_rejects_invalid_object_files(
     tmp_path: Path, name: str, content: bytes | None, sentence: str
 ) -> None:
     if content is not None:

@@ -39,7 +39,7 @@ def unmoving(projection: IdentityProjection, change: np.ndarray) -> np.ndarray:
     return change - projection.rigid @ motion
 
 
-def test_what_the_basis_holds_is_found_whole_whatever_the_head_does_as_a_whole(
+def test_projection_is_invariant_to_rigid_motion(
     projection: IdentityProjection,
 ) -> None:
     rng = np.random.default_rng(0)
@@ -54,7 +54,7 @@ def test_what_the_basis_holds_is_found_whole_whatever_the_head_does_as_a_whole(
     assert explained > 0.9
 
 
-def test_the_share_is_what_is_left_over(projection: IdentityProjection) -> None:
+def test_explained_share(projection: IdentityProjection) -> None:
     rng = np.random.default_rng(2)
     change = 0.001 * rng.normal(size=projection.flat.shape[0])
     found, explained = projection.project(change.reshape(-1, 3))
@@ -67,7 +67,7 @@ def test_the_share_is_what_is_left_over(projection: IdentityProjection) -> None:
     assert np.abs(across).max() < 1e-8
 
 
-def test_a_decoupled_direction_adds_one_millimeter_and_disturbs_less(
+def test_decoupled_direction_changes_one_measure(
     projection: IdentityProjection,
 ) -> None:
     rng = np.random.default_rng(3)
@@ -83,7 +83,7 @@ def test_a_decoupled_direction_adds_one_millimeter_and_disturbs_less(
     assert np.abs(after).max() < 0.3 * np.abs(before).max()
 
 
-def test_the_jacobian_is_the_derivative(projection: IdentityProjection) -> None:
+def test_jacobian_matches_finite_differences(projection: IdentityProjection) -> None:
     params = np.zeros(MODEL.layout.size, np.float32)
     start = measure_face(MODEL.head_landmarks(params))
     params[MODEL.layout.shape_slice.start] = 0.2
@@ -93,7 +93,7 @@ def test_the_jacobian_is_the_derivative(projection: IdentityProjection) -> None:
         assert moved[name] - start[name] == pytest.approx(expected, abs=0.02)
 
 
-def test_recipes_name_measures_that_exist_and_themselves_once() -> None:
+def test_recipes_name_existing_measures() -> None:
     names = [recipe.name for recipe in RECIPES]
     assert len(set(names)) == len(names)
     for recipe in RECIPES:

@@ -35,7 +35,7 @@ def people(mean: np.ndarray, partner: np.ndarray) -> np.ndarray:
     return mean + np.einsum("mk,knx->mnx", rng.normal(size=(150, 3)) * [4e-3, 2e-3, 1e-3], ways)
 
 
-def test_partners(mean: np.ndarray, partner: np.ndarray) -> None:
+def test_mirror_partners(mean: np.ndarray, partner: np.ndarray) -> None:
     np.testing.assert_array_equal(partner, np.r_[COUNT : 2 * COUNT, :COUNT])
     np.testing.assert_allclose(mirror(mean, partner), mean)
     crooked = mean.copy()
@@ -44,7 +44,7 @@ def test_partners(mean: np.ndarray, partner: np.ndarray) -> None:
         mirror_partners(crooked)
 
 
-def test_alignment_undoes_rigid_motion_and_keeps_size(mean: np.ndarray) -> None:
+def test_alignment_removes_rigid_motion_only(mean: np.ndarray) -> None:
     rng = np.random.default_rng(2)
     turns = Rotation.from_rotvec(rng.normal(0, 0.3, (8, 3))).as_matrix()
     sizes = rng.uniform(0.9, 1.1, 8)[:, None, None]
@@ -56,7 +56,7 @@ def test_alignment_undoes_rigid_motion_and_keeps_size(mean: np.ndarray) -> None:
     np.testing.assert_allclose(spread / spread[0], sizes.ravel() / sizes.ravel()[0])
 
 
-def test_basis_explains_people_of_few_ways(people: np.ndarray, partner: np.ndarray) -> None:
+def test_basis_explains_low_rank_data(people: np.ndarray, partner: np.ndarray) -> None:
     found = identity_basis(people, partner, np.ones(2 * COUNT), 3)
     assert found.explained == pytest.approx(1, abs=1e-9)
     flat = found.basis.reshape(-1, 3)
@@ -67,7 +67,7 @@ def test_basis_explains_people_of_few_ways(people: np.ndarray, partner: np.ndarr
     np.testing.assert_allclose(mirror(found.mean, partner), found.mean, atol=1e-12)
 
 
-def test_components_are_orthogonal_sorted_and_one_deviation_long(
+def test_components_are_orthogonal_sorted_and_scaled(
     people: np.ndarray, partner: np.ndarray
 ) -> None:
     weights = np.where(people[0, :, 2] > 0, 1.0, 0.01)

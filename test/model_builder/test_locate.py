@@ -65,8 +65,8 @@ def test_align_to_head_is_a_similarity(model: MorphableModel) -> None:
     np.testing.assert_allclose(align_to_head(moved, anchors), face, atol=1e-9)
 
 
-def test_refine_finds_points_again(model: MorphableModel, skin: np.ndarray) -> None:
-    """Points that start 4 mm off move to where pictures of known faces show them."""
+def test_refine_recovers_displaced_points(model: MorphableModel, skin: np.ndarray) -> None:
+    """Points that start 4 mm off move to where images of known faces show them."""
     rng = np.random.default_rng(1)
     params = random_faces(model, rng, 40, expressions=3)
     params[:, model.layout.shape_slice] *= 0.5
@@ -93,7 +93,7 @@ def test_refine_finds_points_again(model: MorphableModel, skin: np.ndarray) -> N
     assert MM * np.linalg.norm(found - true, axis=1)[unmoved].max() < 0.5
 
 
-def test_points_are_written_as_they_are_read(tmp_path: Path) -> None:
+def test_points_file_round_trip(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     warp = Warp(rng.normal(size=(68, 3)), rng.normal(size=(68, 3)))
     points = LocatedPoints(
@@ -112,7 +112,7 @@ def test_points_are_written_as_they_are_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(again.warp.moves, warp.moves, atol=6e-6)
 
 
-def test_what_holds_no_points_is_refused(tmp_path: Path) -> None:
+def test_rejects_invalid_points_file(tmp_path: Path) -> None:
     path = tmp_path / "points.json"
     for content in ("no json", "[]", '{"landmarks68_mm": [[0, 0, 0]]}'):
         path.write_text(content)
@@ -135,7 +135,7 @@ def dense(model: MorphableModel, skin: np.ndarray) -> DenseHead:
     )
 
 
-def test_a_few_faces_find_the_stored_landmarks(data_dir: Path, dense: DenseHead) -> None:
+def test_few_faces_recover_stored_landmarks(data_dir: Path, dense: DenseHead) -> None:
     lines: list[str] = []
     found = locate_points(
         data_dir / "faces",
@@ -159,7 +159,7 @@ def test_a_few_faces_find_the_stored_landmarks(data_dir: Path, dense: DenseHead)
     assert any(line.startswith("settle") for line in lines)
 
 
-def test_known_points_are_only_settled(data_dir: Path, dense: DenseHead) -> None:
+def test_known_points_stay_close(data_dir: Path, dense: DenseHead) -> None:
     """A few faces say much of jaw and eyelids; everything else stays but for the warp."""
     stored = LocatedPoints.load(POINTS_FILE)
     origin = stored.landmarks.mean(axis=0)  # the finished model's
@@ -186,7 +186,7 @@ def test_known_points_are_only_settled(data_dir: Path, dense: DenseHead) -> None
     assert moved.max() < 7
 
 
-def test_too_few_faces_are_named(data_dir: Path, dense: DenseHead) -> None:
+def test_rejects_too_few_faces(data_dir: Path, dense: DenseHead) -> None:
     with pytest.raises(ConfigError, match="only 2 faces"):
         locate_points(
             data_dir / "faces", dense, lambda line: None, sources=("cc0",), faces_per_source=2

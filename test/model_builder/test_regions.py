@@ -35,13 +35,13 @@ def labels(model: MorphableModel, landmarks: np.ndarray) -> np.ndarray:
     ]
 
 
-def test_parts_decide_inside_the_head(model: MorphableModel, labels: np.ndarray) -> None:
+def test_mesh_parts_define_inner_regions(model: MorphableModel, labels: np.ndarray) -> None:
     names = np.array(model.region_names)[model.regions]
     for name in ("left_eye", "right_eye", "inner_mouth", "tongue"):
         np.testing.assert_array_equal(labels == name, names == name)
 
 
-def test_changes_decide_outside(
+def test_blend_shapes_define_outer_regions(
     model: MorphableModel, labels: np.ndarray, landmarks: np.ndarray
 ) -> None:
     near = np.linalg.norm(model.mean - landmarks[51], axis=1) < 0.005
@@ -50,7 +50,7 @@ def test_changes_decide_outside(
     assert "left_ear" not in labels  # nothing moved there
 
 
-def test_nose_is_whole_and_holds_its_landmarks(
+def test_nose_is_connected_and_holds_its_landmarks(
     model: MorphableModel, labels: np.ndarray, landmarks: np.ndarray
 ) -> None:
     nose = model.mean[labels == "nose"]

@@ -124,9 +124,7 @@ def found(
     return start, result, weight
 
 
-def test_places_are_found_in_spite_of_outliers(
-    found: tuple[np.ndarray, ...], truth: np.ndarray
-) -> None:
+def test_robust_to_outliers(found: tuple[np.ndarray, ...], truth: np.ndarray) -> None:
     start, result, weight = found
     seen = weight.any(axis=0)
     assert off(start, truth)[seen].mean() > 3.5
@@ -134,14 +132,14 @@ def test_places_are_found_in_spite_of_outliers(
     assert off(result, truth)[seen].max() < 1.6
 
 
-def test_what_no_face_shows_stays(found: tuple[np.ndarray, ...]) -> None:
+def test_unobserved_points_stay(found: tuple[np.ndarray, ...]) -> None:
     start, result, weight = found
     hidden = ~weight.any(axis=0)
     assert hidden.sum() == 2
     np.testing.assert_array_equal(result[hidden], start[hidden])
 
 
-def test_the_result_is_symmetric_and_on_the_surface(
+def test_result_is_symmetric_and_on_the_surface(
     found: tuple[np.ndarray, ...], dense: DenseHead
 ) -> None:
     _, result, weight = found
@@ -180,7 +178,7 @@ def test_mirror_pairs_of_a_nearly_symmetric_set(truth: np.ndarray) -> None:
 # -- faces -----------------------------------------------------------------------------------------------------------
 
 
-def test_faces_of_all_yaws_are_drawn(dense: DenseHead) -> None:
+def test_samples_all_yaw_ranges(dense: DenseHead) -> None:
     yaw = np.tile(np.arange(-94, 95, 2, dtype=np.float32), 30)
     source = face_labels(len(yaw), "cc0", yaw_deg=yaw)
     drawn = Views.draw(dense, [source], np.random.default_rng(0)).faces
@@ -195,7 +193,7 @@ def test_faces_of_all_yaws_are_drawn(dense: DenseHead) -> None:
     assert np.bincount(bins).tolist() == [25] * 6
 
 
-def test_unsure_and_kept_faces_are_left_out(dense: DenseHead) -> None:
+def test_excludes_uncertain_and_held_out_faces(dense: DenseHead) -> None:
     spread, evaluation = np.full(90, 0.005, np.float32), np.zeros(90, np.bool_)
     spread[:30], evaluation[30:60] = 0.02, True
     source = face_labels(90, "cc0", spread=spread, evaluation=evaluation)
@@ -221,7 +219,7 @@ def seen_by(
     return face_labels(count, "aflw", teacher68=teacher, human21=human, yaw_deg=yaw)
 
 
-def test_all_points_are_slid_and_aflws_are_found(
+def test_slides_all_points_and_locates_aflw_points(
     dense: DenseHead, truth: np.ndarray, params: np.ndarray
 ) -> None:
     """From landmarks that start some mm off, with AFLW's points 4 mm below those they are named after."""
@@ -253,7 +251,7 @@ JAW = np.r_[0:8, 9:17]
 NOSE = np.r_[27:36]
 
 
-def test_the_jaw_settles_between_teacher_and_people(
+def test_jaw_lies_between_teacher_and_human_points(
     dense: DenseHead, truth: np.ndarray, params: np.ndarray
 ) -> None:
     """People put the jaw 4 mm lower, and are believed on the side that they see, by a third."""
@@ -275,9 +273,7 @@ def test_the_jaw_settles_between_teacher_and_people(
     np.testing.assert_array_equal(settled("helen")[17:36], truth[17:36])
 
 
-def test_a_nose_that_is_too_flat_is_raised(
-    dense: DenseHead, truth: np.ndarray, params: np.ndarray
-) -> None:
+def test_flat_nose_is_raised(dense: DenseHead, truth: np.ndarray, params: np.ndarray) -> None:
     """Faces of people whose noses are 4 mm longer than the mean head's, which knows no other noses."""
     dense = replace(dense, shape=0.01 * dense.shape, expression=0.01 * dense.expression)
     nose = Warp(truth, np.where(np.isin(np.arange(68), NOSE)[:, None], [0, 0, 0.004], 0))

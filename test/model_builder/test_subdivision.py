@@ -40,7 +40,7 @@ def test_weights_sum_to_one(triangles: np.ndarray) -> None:
     assert matrix.data.min() > -1e-12
 
 
-def test_weights_of_a_regular_mesh_are_loops() -> None:
+def test_regular_mesh_weights_match_loop() -> None:
     """Old vertices 10/16 and 6 x 1/16; new ones 3/8, 3/8, 1/8, 1/8."""
     triangles = torus()
     matrix = loop_matrix(triangles, SIDE**2).toarray()
@@ -51,19 +51,19 @@ def test_weights_of_a_regular_mesh_are_loops() -> None:
     np.testing.assert_allclose(np.diag(matrix), 10 / 16)
 
 
-def test_three_neighbors_have_a_weight_of_their_own() -> None:
+def test_valence_three_weight() -> None:
     matrix = loop_matrix(TETRAHEDRON, 4).toarray()
     np.testing.assert_allclose(np.diag(matrix), 1 - 3 * 3 / 16)
     np.testing.assert_allclose(matrix[:4] - np.diag(np.diag(matrix)), 3 / 16 * (1 - np.eye(4)))
 
 
-def test_a_boundary_is_a_curve_of_its_own() -> None:
+def test_boundary_is_a_cubic_spline() -> None:
     matrix = loop_matrix(np.array([[0, 1, 2]], np.int32), 3).toarray()
     np.testing.assert_allclose(matrix[:3], np.full((3, 3), 1 / 8) + np.eye(3) * 5 / 8)
     assert sorted(map(tuple, matrix[3:].tolist())) == [(0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)]
 
 
-def test_linear_functions_survive_inside_a_regular_patch() -> None:
+def test_reproduces_linear_functions_in_regular_patch() -> None:
     points, triangles = patch(9)
     torus_free = np.abs(points[:, 0]) < 3
     diagonal_free = torus_free & (points[:, 0] != 0) & (points[:, 1] > 1) & (points[:, 1] < 7)
@@ -72,7 +72,7 @@ def test_linear_functions_survive_inside_a_regular_patch() -> None:
     np.testing.assert_allclose(out[:, 2], 0)
 
 
-def test_a_symmetric_mesh_stays_symmetric() -> None:
+def test_symmetric_mesh_stays_symmetric() -> None:
     points, triangles = patch()
     points[:, 2] = points[:, 0] ** 2 + 0.1 * points[:, 1]
     out = loop_matrix(triangles, len(points)) @ points
@@ -81,7 +81,7 @@ def test_a_symmetric_mesh_stays_symmetric() -> None:
     assert distance.max() < 1e-12
 
 
-def test_split_makes_four_of_one_and_keeps_the_orientation() -> None:
+def test_split_quadruples_triangles_and_keeps_winding() -> None:
     points, triangles = patch()
     split, edges = split_triangles(triangles, len(points))
     assert len(split) == 4 * len(triangles)

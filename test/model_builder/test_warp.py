@@ -15,20 +15,20 @@ MOVES = np.array([[0.0, 0, 0.003], [0, 0, 0], [0.001, 0, 0]])
 MIRROR = np.array([0, 2, 1, 3], dtype=np.int32)
 
 
-def test_moves_are_met_where_they_are_given() -> None:
+def test_interpolates_given_displacements() -> None:
     np.testing.assert_allclose(Warp(PLACES, MOVES, smoothing=0)(PLACES), MOVES, atol=1e-12)
     smoothed = Warp(PLACES, MOVES)(PLACES)
     assert np.abs(smoothed - MOVES).max() < 3e-4
 
 
-def test_nothing_moves_beyond_its_reach() -> None:
+def test_displacement_vanishes_beyond_radius() -> None:
     rng = np.random.default_rng(0)
     far = rng.normal(size=(100, 3))
     far = 0.055 * far / np.linalg.norm(far, axis=1, keepdims=True)
     np.testing.assert_array_equal(Warp(PLACES, MOVES)(far), 0)
 
 
-def test_it_is_smooth() -> None:
+def test_warp_is_smooth() -> None:
     line = np.linspace([-0.04, 0.001, 0.002], [0.04, 0.001, 0.002], 4001)
     moved = Warp(PLACES, MOVES)(line)
     slope = np.diff(moved, axis=0) / 2e-5
@@ -36,14 +36,14 @@ def test_it_is_smooth() -> None:
     assert np.abs(np.diff(slope, axis=0)).max() < 2e-3, "a kink"
 
 
-def test_neighbors_that_disagree_are_blurred() -> None:
+def test_conflicting_displacements_are_averaged() -> None:
     places = np.array([[0.0, 0, 0], [0, 0.0005, 0]])
     moves = np.array([[0.0, 0.001, 0], [0, -0.001, 0]])
     assert np.abs(Warp(places, moves)(places)).max() < 1e-4
     assert np.abs(Warp(places, moves, smoothing=0)(places)).max() == pytest.approx(1e-3)
 
 
-def test_undo_finds_where_points_were() -> None:
+def test_inverse_recovers_points() -> None:
     warp = Warp(PLACES, MOVES)
     before = PLACES + 0.002
     np.testing.assert_allclose(warp.undo(before + warp(before)), before, atol=1e-6)
@@ -84,13 +84,13 @@ def seen(basis: PointBasis, params: np.ndarray, moves: np.ndarray) -> Seen:
     return Seen(params, points.astype(np.float32), np.ones(points.shape[:2], np.float32))
 
 
-def test_depth_too_is_found_from_faces_that_look_aside(basis: PointBasis) -> None:
+def test_depth_is_recovered_from_turned_faces(basis: PointBasis) -> None:
     moves = np.array([[0, 0.001, 0.003], [0.001, 0, -0.002], [-0.001, 0, -0.002], [0, 0, 0]])
     found = mean_residuals(seen(basis, faces(), moves), basis, MIRROR)
     np.testing.assert_allclose(found, moves, atol=2e-6)
 
 
-def test_what_is_seen_left_and_right_is_shared(basis: PointBasis) -> None:
+def test_left_and_right_observations_are_merged(basis: PointBasis) -> None:
     moves = np.array([[0.001, 0, 0], [0.002, 0, 0], [0, 0, 0], [0, 0, 0]])
     found = mean_residuals(seen(basis, faces(), moves), basis, MIRROR)
     np.testing.assert_allclose(
@@ -98,7 +98,7 @@ def test_what_is_seen_left_and_right_is_shared(basis: PointBasis) -> None:
     )
 
 
-def test_slips_count_little_and_the_unseen_nothing(basis: PointBasis) -> None:
+def test_outliers_are_downweighted_and_unseen_points_ignored(basis: PointBasis) -> None:
     moves = np.zeros((4, 3))
     moves[0, 2] = 0.003
     shown = seen(basis, faces(), moves)

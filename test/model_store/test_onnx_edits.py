@@ -13,7 +13,7 @@ onnx = pytest.importorskip("onnx", reason="needed to edit models")
 
 
 def fixed_size_blur() -> bytes:
-    """A 3x3 box filter for one 8x8 picture, exported the old way, with its weight among the inputs."""
+    """A 3x3 box filter for one 8x8 image, exported the old way, with its weight among the inputs."""
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     weight = onnx.numpy_helper.from_array(np.full((1, 1, 3, 3), 1 / 9, np.float32), "w")
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
@@ -26,7 +26,7 @@ def fixed_size_blur() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def test_any_batch_and_size_fit_afterwards_and_results_stay(tmp_path: Path) -> None:
+def test_dynamic_batch_and_size_keep_results(tmp_path: Path) -> None:
     before, after = tmp_path / "before.onnx", tmp_path / "after.onnx"
     before.write_bytes(fixed_size_blur())
     after.write_bytes(free_height_and_width(fixed_size_blur()))
@@ -41,6 +41,6 @@ def test_any_batch_and_size_fit_afterwards_and_results_stay(tmp_path: Path) -> N
     assert free.input_names == ("x",)
 
 
-def test_bytes_that_are_no_model() -> None:
+def test_rejects_non_onnx_bytes() -> None:
     with pytest.raises(ModelError, match="not an ONNX model"):
         free_height_and_width(b"\xff\xff\xffnothing")

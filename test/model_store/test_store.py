@@ -96,7 +96,7 @@ def test_fetches_edits_and_caches_once(store: ModelStore, network: list[str]) ->
     ]  # nothing temporary is left
 
 
-def test_no_network_when_told_or_not_needed(store: ModelStore, network: list[str]) -> None:
+def test_offline_when_requested_or_cached(store: ModelStore, network: list[str]) -> None:
     assert store.path("local").read_bytes() == LOCAL
     with pytest.raises(ModelError, match="run 'tddfa models fetch shouting'"):
         store.path("shouting", fetch=False)
@@ -105,9 +105,7 @@ def test_no_network_when_told_or_not_needed(store: ModelStore, network: list[str
     assert network == []
 
 
-def test_a_damaged_file_is_refused_and_can_be_replaced(
-    store: ModelStore, network: list[str]
-) -> None:
+def test_rejects_damaged_file_until_replaced(store: ModelStore, network: list[str]) -> None:
     path = store.path("shouting")
     path.write_bytes(FINISHED[:-1] + b"?")
     with pytest.raises(ModelHashError, match="'tddfa models fetch shouting' replaces it"):
@@ -121,7 +119,7 @@ def test_a_damaged_file_is_refused_and_can_be_replaced(
         store.path("local")
 
 
-def test_a_person_can_bring_the_file(
+def test_accepts_manually_copied_file(
     store: ModelStore, wheel: Path, network: list[str], tmp_path: Path
 ) -> None:
     brought = {"wheel": wheel, "member": tmp_path / "m.onnx", "finished": tmp_path / "f.onnx"}
@@ -141,7 +139,7 @@ def test_a_person_can_bring_the_file(
     assert not store.location("shouting").exists()
 
 
-def test_an_installed_package_saves_the_download(
+def test_installed_package_replaces_download(
     store: ModelStore, network: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = tmp_path / "site"
@@ -156,9 +154,7 @@ def test_an_installed_package_saves_the_download(
     assert network == []
 
 
-def test_offline_is_one_sentence_that_says_what_to_do(
-    store: ModelStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_gives_a_hint(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         assert command[1:3] == ["-m", "pip"]
         assert "--no-deps" in command
@@ -175,7 +171,7 @@ def test_offline_is_one_sentence_that_says_what_to_do(
     assert "tddfa models fetch shouting --from" in message
 
 
-def test_an_edit_that_gives_another_file_is_refused(
+def test_rejects_edit_with_other_hash(
     store: ModelStore, network: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(edits.EDITS, "upper", bytes.title)
@@ -185,13 +181,13 @@ def test_an_edit_that_gives_another_file_is_refused(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_cache_that_cannot_be_written(store: ModelStore, network: list[str]) -> None:
+def test_reports_unwritable_cache(store: ModelStore, network: list[str]) -> None:
     store.cache.mkdir(mode=0o500)
     with pytest.raises(ModelError, match="cannot be stored"):
         store.path("shouting")
 
 
-def test_own_files_are_taken_as_they_are(store: ModelStore, tmp_path: Path) -> None:
+def test_own_files_are_used_unchanged(store: ModelStore, tmp_path: Path) -> None:
     own = tmp_path / "mine.onnx"
     own.write_bytes(b"mine")
     assert store.path(str(own)) == own
@@ -199,7 +195,7 @@ def test_own_files_are_taken_as_they_are(store: ModelStore, tmp_path: Path) -> N
         store.path(str(tmp_path / "other.npz"))
 
 
-def test_add_writes_size_and_hash_and_keeps_the_rest(store: ModelStore) -> None:
+def test_add_writes_size_and_hash(store: ModelStore) -> None:
     folder = store.manifest.parent
     (folder / "new.onnx").write_bytes(b"new model")
     with pytest.raises(ModelError, match="incomplete"):
@@ -244,7 +240,7 @@ def test_add_writes_size_and_hash_and_keeps_the_rest(store: ModelStore) -> None:
         ),
     ],
 )
-def test_a_wrong_manifest_is_named(tmp_path: Path, content: str, sentence: str) -> None:
+def test_rejects_invalid_manifest(tmp_path: Path, content: str, sentence: str) -> None:
     path = tmp_path / "manifest.yaml"
     path.write_text(content)
     with pytest.raises(ModelError, match=sentence):
@@ -253,7 +249,7 @@ def test_a_wrong_manifest_is_named(tmp_path: Path, content: str, sentence: str) 
         ModelStore(tmp_path / "none.yaml")
 
 
-def test_the_real_manifest(repo_root: Path) -> None:
+def test_shipped_manifest_is_valid(repo_root: Path) -> None:
     store = default_store()
     assert store.manifest == repo_root / "models" / "manifest.yaml"
     for entry in store.entries.values():

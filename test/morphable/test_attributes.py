@@ -59,7 +59,7 @@ def changes(editor: AttributeEditor, name: str, value: float) -> dict[str, float
 
 @pytest.mark.parametrize("name", MEASURED)
 @pytest.mark.parametrize("end", [-1, 1])
-def test_a_value_is_millimeters_of_the_measure_and_other_measures_stay(
+def test_attribute_changes_its_measure_in_millimeters(
     editor: AttributeEditor, name: str, end: int
 ) -> None:
     attribute = editor.attributes[name]
@@ -78,7 +78,7 @@ def test_every_attribute_with_a_measure_is_tested(editor: AttributeEditor) -> No
     assert {a.unit for a in editor.attributes if a.measure} == {"mm"}
 
 
-def test_phenotypes_change_what_people_expect(editor: AttributeEditor) -> None:
+def test_phenotypes_change_expected_measures(editor: AttributeEditor) -> None:
     man = changes(editor, "masculine", 1)
     assert man["face_height"] > 5 and man["jaw_width"] > 3 and man["nose_length"] > 1
     child = changes(editor, "childlike", 1)
@@ -91,7 +91,7 @@ def test_phenotypes_change_what_people_expect(editor: AttributeEditor) -> None:
     assert old["lip_height"] < -0.5 and old["nose_tip_height"] < -1
 
 
-def test_directions_move_both_sides_alike(editor: AttributeEditor) -> None:
+def test_directions_are_symmetric(editor: AttributeEditor) -> None:
     from tddfa_ros.rendering.texture import mirror_vertices
 
     model = editor.model
@@ -103,7 +103,7 @@ def test_directions_move_both_sides_alike(editor: AttributeEditor) -> None:
         assert np.median(np.abs(move - mirrored)) < 0.02 * np.abs(move).max(), attribute.name
 
 
-def test_only_what_the_basis_shows_is_offered(editor: AttributeEditor) -> None:
+def test_only_representable_attributes_are_offered(editor: AttributeEditor) -> None:
     assert all(0.75 <= a.explained <= 1 for a in editor.attributes)
     assert not {"weight", "muscle", "ear_size"} & {a.name for a in editor.attributes}
     assert all(a.low < 0 < a.high for a in editor.attributes)
@@ -115,7 +115,7 @@ def test_ranges_stay_within_plausible_people(editor: AttributeEditor) -> None:
         assert sigma < 4.6 if attribute.measure else sigma < 5.6, attribute.name
 
 
-def test_another_model_refuses_them() -> None:
+def test_rejects_attributes_of_another_model() -> None:
     found = AttributeSet.load(default_store().path(DEFAULT_ATTRIBUTES))
     other = synthetic_model()
     with pytest.raises(ModelError, match=f"belong to the model {found.topology_id}"):
@@ -124,7 +124,7 @@ def test_another_model_refuses_them() -> None:
     assert AttributeEditor(other).attributes is None
 
 
-def test_a_file_survives_a_round_trip(tmp_path: Path, editor: AttributeEditor) -> None:
+def test_file_round_trip(tmp_path: Path, editor: AttributeEditor) -> None:
     editor.attributes.save(tmp_path / "a.npz")
     again = AttributeSet.load(tmp_path / "a.npz")
     assert again.topology_id == editor.model.topology_id
@@ -135,7 +135,7 @@ def test_a_file_survives_a_round_trip(tmp_path: Path, editor: AttributeEditor) -
         )
 
 
-def test_damaged_files_are_named(tmp_path: Path, editor: AttributeEditor) -> None:
+def test_rejects_damaged_files(tmp_path: Path, editor: AttributeEditor) -> None:
     with pytest.raises(ModelError, match="do not exist"):
         AttributeSet.load(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("no zip")

@@ -88,7 +88,7 @@ def displacement(model: MorphableModel, action: str) -> NDArray[np.float64]:
 # -- what it is ----------------------------------------------------------------------------------------------------
 
 
-def test_file_says_what_it_is(model: MorphableModel, path: Path) -> None:
+def test_metadata(model: MorphableModel, path: Path) -> None:
     assert path.stat().st_size < 8e6
     assert model.name == "tddfa-head"
     assert model.license == "CC0-1.0"
@@ -97,7 +97,7 @@ def test_file_says_what_it_is(model: MorphableModel, path: Path) -> None:
     assert model.topology_id == topology_hash(**{key: getattr(model, key) for key in _HASHED})
 
 
-def test_sizes(model: MorphableModel) -> None:
+def test_array_sizes(model: MorphableModel) -> None:
     assert 12_000 <= model.vertex_count <= 20_000
     assert 500 < len(model.coarse_triangles) < 2000
     assert (model.layout.shape, model.layout.expression) == (40, 52)
@@ -128,7 +128,7 @@ def test_surface_is_manifold_with_three_openings(merged: Merged) -> None:
     assert 30 < right[Y] < 50 and 30 < left[Y] < 50
 
 
-def test_parts_are_one_head_and_closed_eyeballs_and_tongue(merged: Merged) -> None:
+def test_connected_components(merged: Merged) -> None:
     parts = merged.components(merged.edges)
     assert len(parts) == 4  # head with mouth cavity, tongue, two eyeballs
     border = set(merged.edges[merged.counts == 1].ravel().tolist())
@@ -138,7 +138,7 @@ def test_parts_are_one_head_and_closed_eyeballs_and_tongue(merged: Merged) -> No
     assert 22 <= spans[0] == spans[1] <= 34 and spans[2] > 34  # eyeballs, tongue
 
 
-def test_triangles_are_whole_and_turn_outward(merged: Merged) -> None:
+def test_triangles_are_valid_and_face_outward(merged: Merged) -> None:
     assert 1e6 * areas(merged.vertices, merged.triangles).min() > 1e-3  # mm^2
     sides = merged.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     assert len(np.unique(sides, axis=0)) == len(sides), "neighbors that turn opposite ways"
@@ -214,7 +214,7 @@ def test_interpupillary_distance(model: MorphableModel, component: int, sigma: f
     assert 54 < interpupillary(model, component, sigma) < 74
 
 
-def test_two_standard_deviations_are_still_heads(model: MorphableModel) -> None:
+def test_two_standard_deviations_are_plausible(model: MorphableModel) -> None:
     for k in range(model.layout.shape):
         for sigma in (-2, 2):
             head = MM * (model.mean + sigma * model.shape_basis[:, :, k])
@@ -235,13 +235,13 @@ def test_landmarks_are_mirror_images(model: MorphableModel) -> None:
     assert np.linalg.norm(points - mirrored, axis=1).max() < 0.3
 
 
-def test_landmarks_run_as_in_ibug68(model: MorphableModel) -> None:
+def test_landmarks_follow_ibug68_order(model: MorphableModel) -> None:
     points = landmarks(model)
     for run in (range(17), range(17, 22), range(22, 27), range(31, 36), (36, 37, 38, 39),
                 (42, 43, 44, 45), range(48, 55), range(60, 65)):  # fmt: skip
         x = points[list(run), X]
         assert (np.diff(x) > 0).all(), f"from the person's right to the left: {run}"
-    assert (np.diff(points[27:31, Y]) < 0).all()  # bridge of the nose, downwards
+    assert (np.diff(points[27:31, Y]) < 0).all()  # bridge of the nose, downward
     assert points[8, Y] == points[:17, Y].min()
     assert points[30, Z] == points[:, Z].max()  # tip of the nose
     assert points[17:27, Y].min() > points[36:48, Y].max()  # brows over eyes
@@ -269,7 +269,7 @@ def center(model: MorphableModel, name: str) -> NDArray[np.float64]:
     return MM * model.mean[model.regions == model.region_names.index(name)].mean(axis=0)
 
 
-def test_regions_are_where_they_should_be(model: MorphableModel) -> None:
+def test_region_positions(model: MorphableModel) -> None:
     counts = np.bincount(model.regions, minlength=len(model.region_names))
     assert counts.min() >= 20, dict(zip(model.region_names, counts.tolist(), strict=True))
     points = landmarks(model)
@@ -356,7 +356,7 @@ def names(model: MorphableModel, suffix: str) -> list[str]:
     ]
 
 
-def test_sided_actions_stay_on_their_side(model: MorphableModel) -> None:
+def test_one_sided_actions_stay_on_their_side(model: MorphableModel) -> None:
     left, right = names(model, "Left"), names(model, "Right")
     assert len(left) == len(right) == 18
     for action in (*left, *right):
@@ -377,9 +377,7 @@ def test_left_and_right_are_mirror_images(model: MorphableModel) -> None:
 @pytest.mark.parametrize(
     ("look", "axis", "sign"), [("Down", Y, -1), ("Up", Y, 1), ("In", X, -1), ("Out", X, 1)]
 )
-def test_eyes_look_where_they_are_told(
-    model: MorphableModel, side: str, look: str, axis: int, sign: int
-) -> None:
+def test_gaze_directions(model: MorphableModel, side: str, look: str, axis: int, sign: int) -> None:
     region = model.regions == model.region_names.index(f"{side.lower()}_eye")
     pupil = np.flatnonzero(region)[model.mean[region][:, Z].argmax()]
     moved = displacement(model, f"eyeLook{look}{side}")[pupil, axis]
@@ -392,7 +390,7 @@ def test_eyes_look_where_they_are_told(
     ("side", "upper", "lower"),
     [("Right", 37, 41), ("Right", 38, 40), ("Left", 43, 47), ("Left", 44, 46)],
 )
-def test_a_blink_closes_the_eye(model: MorphableModel, side: str, upper: int, lower: int) -> None:
+def test_blink_closes_the_eye(model: MorphableModel, side: str, upper: int, lower: int) -> None:
     def opening(points: NDArray[np.float64]) -> float:
         return float(points[upper, 1] - points[lower, 1])
 
@@ -402,7 +400,7 @@ def test_a_blink_closes_the_eye(model: MorphableModel, side: str, upper: int, lo
     assert opening(landmarks(model, **{f"eyeBlink{side}": 1.0})) > -0.6 * at_rest
 
 
-def test_lips_part_when_the_jaw_opens_and_meet_again(model: MorphableModel) -> None:
+def test_jaw_open_and_mouth_close(model: MorphableModel) -> None:
     def gap(**expressions: float) -> float:
         points = landmarks(model, **expressions)
         return float(np.linalg.norm(points[62] - points[66]))
@@ -411,7 +409,7 @@ def test_lips_part_when_the_jaw_opens_and_meet_again(model: MorphableModel) -> N
     assert gap(jawOpen=1.0, mouthClose=1.0) < 0.4 * gap(jawOpen=1.0)
 
 
-def test_cheeks_puff_outwards_and_the_tongue_comes_out(model: MorphableModel) -> None:
+def test_cheek_puff_and_tongue_out(model: MorphableModel) -> None:
     puff = displacement(model, "cheekPuff")
     cheek = np.array([[45.0, -28.0, -5.0], [-45.0, -28.0, -5.0]]) / MM
     left, right = cKDTree(model.mean).query(cheek)[1]
@@ -421,7 +419,7 @@ def test_cheeks_puff_outwards_and_the_tongue_comes_out(model: MorphableModel) ->
     assert displacement(model, "tongueOut")[tongue, Z].mean() > 10
 
 
-def test_expressions_leave_the_back_of_the_head_alone(model: MorphableModel) -> None:
+def test_expressions_do_not_move_the_back_of_the_head(model: MorphableModel) -> None:
     back = model.mean[:, Z] < -0.12
     assert back.sum() > 500
     moved = MM * np.linalg.norm(model.expression_basis[back], axis=1).max(axis=0)

@@ -75,18 +75,18 @@ def test_landmarks_and_coarse_vertices_are_those_of_the_head() -> None:
     np.testing.assert_allclose(model.head_coarse(params), heads[:, model.coarse_indices], atol=2e-5)
 
 
-def test_pose_plays_no_part_and_zero_is_the_mean() -> None:
+def test_pose_is_ignored_and_zero_is_the_mean() -> None:
     model = synthetic_model()
     np.testing.assert_array_equal(model.head(frontal_params(model)), model.mean)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 103)])
-def test_a_wrong_number_of_parameters_is_a_model_error(shape: tuple[int, ...]) -> None:
+def test_rejects_wrong_number_of_parameters(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match="104 parameters"):
         synthetic_model().head(np.zeros(shape, np.float32))
 
 
-def test_file_gives_the_same_model_back(saved: Path) -> None:
+def test_file_round_trip(saved: Path) -> None:
     model, loaded = synthetic_model(), MorphableModel.load(saved)
     for field in dataclasses.fields(MorphableModel):
         ours, theirs = getattr(model, field.name), getattr(loaded, field.name)
@@ -104,7 +104,7 @@ def test_reads_the_former_spelling_of_license(saved: Path) -> None:
     assert MorphableModel.load(path).license == expected != ""
 
 
-def test_half_precision_is_finer_than_any_network() -> None:
+def test_half_precision_error() -> None:
     model = synthetic_model()
     exact = np.random.default_rng(0).normal(scale=0.002, size=model.shape_basis.shape)
     values = {
@@ -115,7 +115,7 @@ def test_half_precision_is_finer_than_any_network() -> None:
     assert np.abs(stored - exact).max() > 0
 
 
-def test_full_precision_can_be_kept_and_is_not_lost_silently(tmp_path: Path) -> None:
+def test_full_precision_is_optional_and_never_lost_silently(tmp_path: Path) -> None:
     model = synthetic_model()
     exact = (
         np.random.default_rng(0)
@@ -132,7 +132,7 @@ def test_full_precision_can_be_kept_and_is_not_lost_silently(tmp_path: Path) -> 
     np.testing.assert_array_equal(MorphableModel.load(tmp_path / "full.npz").shape_basis, exact)
 
 
-def test_topology_id_depends_on_content_and_on_nothing_else() -> None:
+def test_topology_id_depends_on_content_only() -> None:
     model = synthetic_model()
     values = {
         f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name != "topology_id"
@@ -155,7 +155,7 @@ def test_topology_id_depends_on_content_and_on_nothing_else() -> None:
     assert all(len(i) == 16 and int(i, 16) >= 0 for i in ids)
 
 
-def test_arrays_cannot_be_changed() -> None:
+def test_arrays_are_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
         synthetic_model().mean[0] = 0
 
@@ -177,14 +177,12 @@ def test_arrays_cannot_be_changed() -> None:
         ({"uv": np.zeros((738, 2), np.float32)}, "damaged"),
     ],
 )
-def test_damaged_files_are_model_errors(
-    saved: Path, changes: dict[str, object], message: str
-) -> None:
+def test_rejects_damaged_files(saved: Path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         MorphableModel.load(altered(saved, **changes))
 
 
-def test_missing_and_truncated_files_are_model_errors(saved: Path) -> None:
+def test_rejects_missing_and_truncated_files(saved: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         MorphableModel.load(saved.with_name("nowhere.npz"))
     saved.write_bytes(saved.read_bytes()[:5000])
@@ -195,7 +193,7 @@ def test_missing_and_truncated_files_are_model_errors(saved: Path) -> None:
         MorphableModel.load(saved)
 
 
-def test_synthetic_model_keeps_the_conventions() -> None:
+def test_synthetic_model_follows_the_conventions() -> None:
     """Everybody's tests stand on this model, so it has to be right itself."""
     model = synthetic_model()
     landmarks = model.head_landmarks(frontal_params(model)).astype(np.float64)
@@ -205,5 +203,5 @@ def test_synthetic_model_keeps_the_conventions() -> None:
     assert landmarks[30, 2] == landmarks[:, 2].max()  # the tip of the nose is in front
     a, b, c = np.moveaxis(model.mean[model.triangles].astype(np.float64), 1, 0)
     normals, centers = np.cross(b - a, c - a), (a + b + c) / 3
-    outwards = ((centers - model.mean.mean(axis=0)) * normals).sum(axis=1)
-    assert (outwards > 0).all()
+    outward = ((centers - model.mean.mean(axis=0)) * normals).sum(axis=1)
+    assert (outward > 0).all()

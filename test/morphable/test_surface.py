@@ -35,7 +35,7 @@ def closest_on_triangle(p: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarr
 
 
 @pytest.mark.parametrize("distance", [0.0, 0.0005, 0.003])
-def test_against_brute_force(distance: float) -> None:
+def test_nearest_point_matches_brute_force(distance: float) -> None:
     model = synthetic_model(rows=16, columns=20)
     vertices, triangles = model.mean.astype(np.float64), model.triangles
     rng = np.random.default_rng(1)
@@ -60,7 +60,9 @@ def test_against_brute_force(distance: float) -> None:
         ((2.0, 2.0, 0.0), (0, 0.5, 0.5)),
     ],
 )
-def test_one_triangle(point: tuple[float, ...], weights: tuple[float, ...]) -> None:
+def test_nearest_point_on_one_triangle(
+    point: tuple[float, ...], weights: tuple[float, ...]
+) -> None:
     vertices = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
     triangle, found = nearest_on_surface(
         np.array([point]), vertices, np.array([[0, 1, 2]], np.int32)

@@ -34,9 +34,7 @@ def model(whitening: Whitening) -> MorphableModel:
     )
 
 
-def test_parameters_mean_what_they_mean_in_3ddfa(
-    model: MorphableModel, whitening: Whitening
-) -> None:
+def test_parameters_match_3ddfa_v2(model: MorphableModel, whitening: Whitening) -> None:
     """3DDFA's formula, vertex by vertex in float64, against the model after `from_space`: 1e-3 px."""
     content = basel_content()
     rng = np.random.default_rng(5)
@@ -55,7 +53,7 @@ def test_parameters_mean_what_they_mean_in_3ddfa(
     np.testing.assert_allclose(landmarks, expected[rows], atol=1e-3)
 
 
-def test_it_is_a_model_of_this_package(model: MorphableModel) -> None:
+def test_converts_to_morphable_model(model: MorphableModel) -> None:
     head = synthetic_model(shape=40, expressions=10)
     np.testing.assert_allclose(np.ptp(model.mean, axis=0), np.ptp(head.mean, axis=0), rtol=1e-4)
     landmarks = model.landmarks_of(model.mean)
@@ -78,7 +76,7 @@ def test_one_unit_is_one_standard_deviation(model: MorphableModel, whitening: Wh
         np.testing.assert_allclose(model.shape_basis[..., k], expected, rtol=1e-5, atol=1e-9)
 
 
-def test_the_file_keeps_everything(model: MorphableModel, tmp_path: Path) -> None:
+def test_file_round_trip(model: MorphableModel, tmp_path: Path) -> None:
     model.save(tmp_path / "m.npz", half=False)
     again = MorphableModel.load(tmp_path / "m.npz")
     assert again.topology_id == model.topology_id
@@ -87,7 +85,7 @@ def test_the_file_keeps_everything(model: MorphableModel, tmp_path: Path) -> Non
     assert again.parameter_space == "3ddfa_v2"
 
 
-def test_the_origin_moves_into_the_pose(model: MorphableModel) -> None:
+def test_origin_offset_moves_into_the_pose(model: MorphableModel) -> None:
     """A pose without rotation: t of ours is where the landmarks' mean is seen."""
     params = np.zeros(62, np.float32)
     params[[0, 5, 10]], params[[3, 7, 11]] = 5e-4, (60, 70, -60)
@@ -109,12 +107,12 @@ def test_the_origin_moves_into_the_pose(model: MorphableModel) -> None:
         ("keypoints", np.full(204, 10**6), "not 3 x 68"),
     ],
 )
-def test_arrays_that_do_not_fit_are_named(key: str, value: np.ndarray, sentence: str) -> None:
+def test_rejects_inconsistent_arrays(key: str, value: np.ndarray, sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         Basel.parse({**basel_content(), key: value}, "bfm.pkl")
 
 
-def test_millimeters_and_other_triangles_are_refused(whitening: Whitening) -> None:
+def test_rejects_millimeters_and_other_triangles(whitening: Whitening) -> None:
     content = basel_content()
     basel = Basel.parse({**content, "u": content["u"] / 1000}, "bfm.pkl")
     assert basel is not None and basel.triangles is not None
@@ -127,7 +125,7 @@ def test_millimeters_and_other_triangles_are_refused(whitening: Whitening) -> No
     assert Basel.parse({"u": 3}, "x") is None and Basel.parse([1], "x") is None
 
 
-def test_clusters_keep_the_shape_within_the_limit() -> None:
+def test_decimation_error_is_bounded() -> None:
     head = synthetic_model(rows=60, columns=80)
     assert len(head.triangles) > 9000
     indices, triangles = cluster(head.mean, head.triangles, 2000)
@@ -138,7 +136,7 @@ def test_clusters_keep_the_shape_within_the_limit() -> None:
     np.testing.assert_allclose(np.ptp(coarse, axis=0), np.ptp(head.mean, axis=0), rtol=0.05)
     corners = coarse[triangles].astype(np.float64)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    outwards = np.einsum("ti,ti->t", normals, corners.mean(axis=1) - head.mean.mean(axis=0))
-    assert (outwards > 0).mean() > 0.97
+    outward = np.einsum("ti,ti->t", normals, corners.mean(axis=1) - head.mean.mean(axis=0))
+    assert (outward > 0).mean() > 0.97
     few, same = cluster(head.mean, head.triangles[:10], 2000)
     np.testing.assert_array_equal(few[same], head.triangles[:10])

@@ -42,7 +42,7 @@ def save(path: Path, network: Any, legacy: bool, rename: tuple[str, str] = ("", 
     ],
     ids=["two-heads", "one-head", "v1", "resnet22", "faceboxes"],
 )
-def test_networks_are_told_by_their_layers(
+def test_detects_architecture_from_layers(
     tmp_path: Path, network: Any, name: str, rename: tuple[str, str], landmarks: bool
 ) -> None:
     made = network().eval()
@@ -56,7 +56,7 @@ def test_networks_are_told_by_their_layers(
             assert torch.equal(mine, theirs)
 
 
-def test_sizes_are_those_that_are_published() -> None:
+def test_parameter_counts_match_the_publication() -> None:
     """3.27 M and 0.85 M parameters (the paper's table); FaceBoxes 1.007 M; 22 layers of weights in the ResNet."""
 
     def millions(network: Any) -> float:
@@ -99,7 +99,7 @@ class Call:
 
 
 @pytest.mark.parametrize("legacy", [True, False])
-def test_a_checkpoint_is_never_executed(tmp_path: Path, legacy: bool) -> None:
+def test_checkpoint_code_is_never_executed(tmp_path: Path, legacy: bool) -> None:
     witness, path = tmp_path / "executed", tmp_path / "bad.pth"
     torch.save(
         {"state_dict": Call(f"touch {witness}")}, path, _use_new_zipfile_serialization=not legacy
@@ -111,7 +111,7 @@ def test_a_checkpoint_is_never_executed(tmp_path: Path, legacy: bool) -> None:
     assert witness.exists(), "or else this test would prove nothing"
 
 
-def test_wrong_and_truncated_checkpoints_are_one_sentence(tmp_path: Path) -> None:
+def test_rejects_wrong_and_truncated_checkpoints(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     save(path, torch.nn.Linear(2, 2), legacy=False)
     with pytest.raises(ModelError, match="of another network than"):

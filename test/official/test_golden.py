@@ -1,4 +1,4 @@
-"""The user's own files of 3DDFA_V2 against what the original program computes with them on two photographs."""
+"""The user's own files of 3DDFA_V2 against what the original program computes with them on two images."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def landmarks_only(folder: Path, whitening: Whitening) -> MorphableModel:
 
 
 @pytest.mark.parametrize("photo", PHOTOS)
-def test_faceboxes_finds_the_same_boxes(
+def test_faceboxes_matches_3ddfa_v2(
     store: ModelStore, data_dir: Path, folder: Path, photo: str
 ) -> None:
-    """Under 0.01 px; measured 2.5e-4 px at most on a picture 3,913 px wide."""
+    """Under 0.01 px; measured 2.5e-4 px at most on an image 3,913 px wide."""
     values = golden(data_dir, photo)
     config = DetectionConfig(detector="faceboxes", input_size=0)
     found = create_detector(config, store, "cpu")(
@@ -85,7 +85,7 @@ def test_faceboxes_finds_the_same_boxes(
 
 
 @pytest.mark.parametrize("photo", PHOTOS)
-def test_mb05_finds_the_same_landmarks(
+def test_mb05_matches_3ddfa_v2(
     store: ModelStore,
     landmarks_only: MorphableModel,
     whitening: Whitening,
@@ -112,17 +112,17 @@ def test_mb05_finds_the_same_landmarks(
     assert np.linalg.norm(result.landmarks_direct - result.landmarks[..., :2], axis=-1).mean() < 1.5
 
 
-def test_no_face_is_doubted(store: ModelStore, landmarks_only: MorphableModel) -> None:
+def test_confidence_of_faces_and_noise(store: ModelStore, landmarks_only: MorphableModel) -> None:
     """Noise, a gradient and stripes are no faces; the network has no head that would say so, but their poses do."""
     regressor = Regressor(store.path("official-mb05"), landmarks_only, "cpu")
     rng = np.random.default_rng(0)
     ramp = np.repeat(np.linspace(0, 255, 120)[None, :, None], 3, axis=2).repeat(120, axis=0)
     stripes = np.where(np.arange(120) // 10 % 2, 30, 220)[:, None, None].repeat(120, 1).repeat(3, 2)
-    pictures = np.stack([rng.integers(0, 255, (120, 120, 3)), ramp, stripes]).astype(np.uint8)
-    assert (regressor(pictures).confidence < 0.4).all()
+    images = np.stack([rng.integers(0, 255, (120, 120, 3)), ramp, stripes]).astype(np.uint8)
+    assert (regressor(images).confidence < 0.4).all()
 
 
-def test_the_mended_triangles_look_outwards(folder: Path, landmarks_only: MorphableModel) -> None:
+def test_repaired_triangles_face_outward(folder: Path, landmarks_only: MorphableModel) -> None:
     """On the normalized mean shape, which keeps the orientation of the real one."""
     from tddfa_ros.official.basel import _outward
     from tddfa_ros.official.coarse import cluster

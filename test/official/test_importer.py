@@ -50,9 +50,7 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_checkout_becomes_models_that_every_pipeline_runs_on(
-    checkout: Path, tmp_path: Path
-) -> None:
+def test_imports_a_checkout(checkout: Path, tmp_path: Path) -> None:
     result = import_models(checkout, new_store(tmp_path))
     assert {e.name: e.role for e in result.entries} == {
         "official-bfm-slim": "morphable",
@@ -73,9 +71,7 @@ def test_a_checkout_becomes_models_that_every_pipeline_runs_on(
     assert np.isfinite(face.vertices).all()
 
 
-def test_the_mended_network_answers_as_the_original_for_any_number(
-    checkout: Path, tmp_path: Path
-) -> None:
+def test_edited_network_matches_original_for_any_batch(checkout: Path, tmp_path: Path) -> None:
     import onnxruntime
 
     import_models(checkout, new_store(tmp_path))
@@ -91,7 +87,7 @@ def test_the_mended_network_answers_as_the_original_for_any_number(
     )
 
 
-def test_single_files_one_after_the_other(checkout: Path, tmp_path: Path) -> None:
+def test_imports_single_files(checkout: Path, tmp_path: Path) -> None:
     store = new_store(tmp_path)
     network, elsewhere = checkout / "weights" / "mb05_120x120.onnx", tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -112,12 +108,12 @@ def test_single_files_one_after_the_other(checkout: Path, tmp_path: Path) -> Non
     assert MorphableModel.load(new_store(tmp_path).path("my-head")).name == "my-head"
 
 
-def test_neighbors_help_a_single_file_of_a_checkout(checkout: Path, tmp_path: Path) -> None:
+def test_single_file_uses_files_beside_it(checkout: Path, tmp_path: Path) -> None:
     result = import_models(checkout / "weights" / "mb05_120x120.onnx", new_store(tmp_path))
     assert [entry.name for entry in result.entries] == ["official-mb05"]
 
 
-def test_the_full_mesh_takes_mended_triangles_and_uv(tmp_path: Path) -> None:
+def test_full_mesh_gets_repaired_triangles_and_uv(tmp_path: Path) -> None:
     """38,365 vertices, of which ``indices.npy`` says where they lie in ``BFM_UV.mat``."""
     count, rng = 38365, np.random.default_rng(0)
     content = basel_content()
@@ -150,7 +146,7 @@ def test_the_full_mesh_takes_mended_triangles_and_uv(tmp_path: Path) -> None:
     assert len(model.triangles) == count - 2 and len(model.coarse_triangles) <= 2000
 
 
-def test_detectors_are_copied_under_their_family(tmp_path: Path) -> None:
+def test_detectors_keep_their_family(tmp_path: Path) -> None:
     kinds = (("score", 1), ("bbox", 4), ("kps", 10))
     outputs = {f"{k}_{s}": np.zeros((64, n), np.float32) for k, n in kinds for s in (8, 16, 32)}
     path = write_constant_network(tmp_path / "det_10g.onnx", outputs, size=(64, 64))
@@ -163,7 +159,7 @@ def test_detectors_are_copied_under_their_family(tmp_path: Path) -> None:
     assert new_store(tmp_path).path("scrfd-10g").read_bytes() == path.read_bytes()
 
 
-def test_a_damaged_model_says_how_to_make_it_again(checkout: Path, tmp_path: Path) -> None:
+def test_damaged_model_names_import_command(checkout: Path, tmp_path: Path) -> None:
     import_models(checkout, new_store(tmp_path))
     store = new_store(tmp_path)
     path = store.location("official-mb05")
@@ -186,13 +182,11 @@ def test_a_damaged_model_says_how_to_make_it_again(checkout: Path, tmp_path: Pat
         ("a.npy", b"\x93NUMPY\x01\x00v\x00", "not a readable .npy file, or is truncated"),
         ("a.mat", b"MATLAB 5.0 MAT-file" + b" " * 200, "not a readable MATLAB file"),
         ("a.onnx", b"\x08\x07nothing", "not an ONNX file, or is truncated"),
-        ("a.jpg", b"\xff\xd8\xff\xe0 a picture", "not an ONNX file, or is truncated"),
+        ("a.jpg", b"\xff\xd8\xff\xe0 an image", "not an ONNX file, or is truncated"),
         ("a.pkl", b"", "is empty"),
     ],
 )
-def test_wrong_files_are_one_sentence(
-    tmp_path: Path, file: str, content: bytes, sentence: str
-) -> None:
+def test_rejects_wrong_files(tmp_path: Path, file: str, content: bytes, sentence: str) -> None:
     path = tmp_path / file
     path.write_bytes(content)
     with pytest.raises(ModelError, match=sentence) as caught:
@@ -201,7 +195,7 @@ def test_wrong_files_are_one_sentence(
     assert not (tmp_path / "cache" / "imported" / "manifest.yaml").exists()
 
 
-def test_wrong_folders_and_names(checkout: Path, tmp_path: Path) -> None:
+def test_rejects_wrong_folders_and_names(checkout: Path, tmp_path: Path) -> None:
     store, network = new_store(tmp_path), checkout / "weights" / "mb05_120x120.onnx"
     with pytest.raises(ModelError, match="does not exist"):
         import_models(tmp_path / "nowhere", store)
@@ -215,7 +209,7 @@ def test_wrong_folders_and_names(checkout: Path, tmp_path: Path) -> None:
         import_models(checkout, store, name="x")
 
 
-def test_of_two_files_for_one_model_the_first_is_taken(checkout: Path, tmp_path: Path) -> None:
+def test_first_of_two_candidates_is_used(checkout: Path, tmp_path: Path) -> None:
     write_original_onnx(checkout / "weights" / "mb05_copy.onnx", seed=9)
     result = import_models(checkout, new_store(tmp_path))
     assert sorted(entry.name for entry in result.entries) == ["official-bfm-slim", "official-mb05"]
@@ -223,9 +217,7 @@ def test_of_two_files_for_one_model_the_first_is_taken(checkout: Path, tmp_path:
     assert "mb05_copy.onnx was left, for mb05_120x120.onnx gave the model official-mb05" in note
 
 
-def test_one_bad_file_of_a_checkout_does_not_stop_the_others(
-    checkout: Path, tmp_path: Path
-) -> None:
+def test_bad_file_does_not_stop_the_import(checkout: Path, tmp_path: Path) -> None:
     (checkout / "weights" / "mb1_120x120.pth").write_bytes(b"half a checkp")
     result = import_models(checkout, new_store(tmp_path))
     assert len(result.entries) == 2
@@ -233,7 +225,7 @@ def test_one_bad_file_of_a_checkout_does_not_stop_the_others(
     assert "mb1_120x120.pth is not a readable torch checkpoint" in note
 
 
-def test_without_torch_checkpoints_say_so_and_the_rest_works(
+def test_missing_torch_skips_checkpoints_only(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     magic = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
@@ -248,7 +240,7 @@ def test_without_torch_checkpoints_say_so_and_the_rest_works(
     assert "needs torch: install the extra 'training'" in result.notes[0]
 
 
-def test_the_command(
+def test_import_command(
     checkout: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -14,7 +14,7 @@ from tddfa_ros.official.pickles import read_pickle
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_arrays_and_containers_come_back_as_they_were(tmp_path: Path, protocol: int) -> None:
+def test_arrays_and_containers_round_trip(tmp_path: Path, protocol: int) -> None:
     content = {
         "u": np.random.default_rng(0).normal(size=(6, 1)).astype(np.float32),
         "tri": np.asfortranarray(np.arange(12, dtype=np.int32).reshape(3, 4)),
@@ -42,7 +42,7 @@ class Call:
         return self.call
 
 
-def test_nothing_that_a_pickle_asks_for_is_executed(tmp_path: Path) -> None:
+def test_code_in_pickles_is_never_executed(tmp_path: Path) -> None:
     witness = tmp_path / "executed"
     attacks = {
         f"{os.system.__module__}.system": Call(os.system, f"touch {witness}"),
@@ -62,7 +62,7 @@ def test_nothing_that_a_pickle_asks_for_is_executed(tmp_path: Path) -> None:
     assert not witness.exists()
 
 
-def test_the_attack_works_where_nobody_is_careful(tmp_path: Path) -> None:
+def test_attack_works_with_plain_pickle(tmp_path: Path) -> None:
     """Or else the test above would prove nothing."""
     witness = tmp_path / "executed"
     pickle.loads(pickle.dumps(Call(os.system, f"touch {witness}"), protocol=2))
@@ -86,14 +86,14 @@ class Subclass(np.ndarray):
     ],
     ids=["objects", "texts", "records", "subclass", "dates", "masked", "nested"],
 )
-def test_other_arrays_than_those_of_numbers_are_refused(tmp_path: Path, content: Any) -> None:
+def test_rejects_non_numeric_arrays(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "x.pkl"
     path.write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(ModelError):
         read_pickle(path)
 
 
-def test_an_array_cannot_be_made_by_calling_its_class(tmp_path: Path) -> None:
+def test_rejects_direct_array_construction(tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
     path.write_bytes(b"cnumpy\nndarray\n((I4\ntR.")
     with pytest.raises(ModelError):
@@ -103,7 +103,7 @@ def test_an_array_cannot_be_made_by_calling_its_class(tmp_path: Path) -> None:
         read_pickle(path)
 
 
-def test_damaged_files_are_one_sentence(tmp_path: Path) -> None:
+def test_rejects_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
     whole = pickle.dumps({"mean": np.zeros(62, np.float32)}, protocol=2)
     for content in (b"", b"\x80", whole[:40], whole[:-30], b"not a pickle at all"):

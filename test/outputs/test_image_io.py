@@ -50,18 +50,18 @@ def test_gray_gets_three_channels(tmp_path: Path, ramp: np.ndarray) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 @pytest.mark.parametrize("gray", [False, True])
-def test_sixteen_bits(tmp_path: Path, ramp: np.ndarray, suffix: str, gray: bool) -> None:
+def test_reads_16_bit(tmp_path: Path, ramp: np.ndarray, suffix: str, gray: bool) -> None:
     deep = ramp.astype(np.uint16) * 257
     image = read_image(save(tmp_path / f"a{suffix}", deep[..., 0] if gray else deep))
     np.testing.assert_array_equal(image, np.repeat(ramp[..., :1], 3, axis=2) if gray else ramp)
 
 
-def test_twelve_bits_in_sixteen(tmp_path: Path, ramp: np.ndarray) -> None:
+def test_reads_12_bit_in_16(tmp_path: Path, ramp: np.ndarray) -> None:
     image = read_image(save(tmp_path / "a.png", np.rint(ramp * (4095 / 255)).astype(np.uint16)))
     np.testing.assert_array_equal(image, ramp)
 
 
-def test_floats(tmp_path: Path, ramp: np.ndarray) -> None:
+def test_reads_float_images(tmp_path: Path, ramp: np.ndarray) -> None:
     values = ramp / np.float32(255)
     np.testing.assert_array_equal(read_image(save(tmp_path / "a.tiff", values)), ramp)
     values[3, 4] = np.nan

@@ -79,7 +79,7 @@ def test_maps_cover_the_face(pipe: FacePipeline, name: str) -> None:
     assert np.nonzero(changed)[1].mean() == pytest.approx(80, abs=4)
 
 
-def test_outputs_describe_layers_as_the_layers_do() -> None:
+def test_output_help_matches_layer_help() -> None:
     shared = set(LAYERS) & set(OUTPUTS)
     assert shared == set(LAYERS), "every layer can be written as a file"
     for name in shared:

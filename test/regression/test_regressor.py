@@ -34,7 +34,7 @@ def blob(
     return image
 
 
-def test_a_batch_is_what_its_crops_are_one_by_one(regressor: Regressor) -> None:
+def test_batch_equals_single_crops(regressor: Regressor) -> None:
     crops = np.stack([blob(30, 40, 41), blob(10, 20, 51), blob(50, 50, 21, (255, 100, 50))])
     batch = regressor(crops)
     assert batch.params.shape == (3, regressor.morphable.layout.size)
@@ -46,7 +46,7 @@ def test_a_batch_is_what_its_crops_are_one_by_one(regressor: Regressor) -> None:
         np.testing.assert_allclose(single.confidence[0], batch.confidence[i], rtol=1e-4)
 
 
-def test_scaling_channels_and_frames_are_the_contracts(regressor: Regressor) -> None:
+def test_input_and_output_contract(regressor: Regressor) -> None:
     """The tiny network computes centroid and area of light exactly, so a wrong scale or frame shows."""
     result = regressor(blob(30, 40, 41)[None])
     mean = result.landmarks[0].mean(axis=0)
@@ -58,7 +58,7 @@ def test_scaling_channels_and_frames_are_the_contracts(regressor: Regressor) -> 
     np.testing.assert_allclose(result.landmarks[0, :, :2], result.landmarks_direct[0], atol=0.1)
 
 
-def test_confidence_is_the_logistic_curve_of_the_disagreement(regressor: Regressor) -> None:
+def test_confidence_is_logistic_in_disagreement(regressor: Regressor) -> None:
     crops = np.stack([blob(30, 40, 41, (128 + d, 128 - d, 128)) for d in (0, 8, 16, 60)])
     result = regressor(crops)
     distance = np.linalg.norm(result.landmarks[..., :2] - result.landmarks_direct, axis=-1).mean(
@@ -79,7 +79,7 @@ def with_head(tmp_path: Path) -> Regressor:
     return Regressor(path, synthetic_model(), "cpu")
 
 
-def test_a_confidence_head_is_believed(with_head: Regressor) -> None:
+def test_uses_confidence_head(with_head: Regressor) -> None:
     assert with_head.metadata.agreement is None
     blues = (-24, -8, 0, 16)
     crops = np.stack([blob(30, 40, 41, (128 + d, 128 - d, 128)) for d in blues])
@@ -93,7 +93,7 @@ def test_a_confidence_head_is_believed(with_head: Regressor) -> None:
     assert single.confidence.shape == (1,) and single.confidence[0] == pytest.approx(0.5, abs=1e-3)
 
 
-def test_the_head_goes_before_the_agreement(tmp_path: Path) -> None:
+def test_confidence_head_takes_precedence(tmp_path: Path) -> None:
     told = {"tddfa.confidence": f"{MIDPOINT},{WIDTH}"}
     path = write_tiny_regressor(tmp_path / "both.onnx", synthetic_model(), head=True, **told)
     both = Regressor(path, synthetic_model(), "cpu")
@@ -102,7 +102,7 @@ def test_the_head_goes_before_the_agreement(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("head", [True, False])
-def test_a_blank_crop_is_no_face_whatever_the_network_says(tmp_path: Path, head: bool) -> None:
+def test_blank_crop_has_zero_confidence(tmp_path: Path, head: bool) -> None:
     path = write_tiny_regressor(tmp_path / "tiny.onnx", synthetic_model(), head=head)
     any_regressor = Regressor(path, synthetic_model(), "cpu")
     noise = np.random.default_rng(0).normal(90, 1.5, (120, 120, 3))  # a sensor's, in the dark
@@ -113,7 +113,7 @@ def test_a_blank_crop_is_no_face_whatever_the_network_says(tmp_path: Path, head:
     assert any_regressor(np.stack([blank[0], stripes])).confidence[1] > 0.1
 
 
-def test_a_network_without_any_confidence_is_refused(tmp_path: Path) -> None:
+def test_rejects_network_without_confidence(tmp_path: Path) -> None:
     path = write_tiny_regressor(
         tmp_path / "tiny.onnx", synthetic_model(), **{"tddfa.confidence": ""}
     )
@@ -130,7 +130,7 @@ def test_no_crops_give_no_faces(fixture: str, request: pytest.FixtureRequest) ->
     assert result.confidence.shape == (0,)
 
 
-def test_another_input_size_keeps_the_120_px_frame(tmp_path: Path) -> None:
+def test_input_size_does_not_change_the_crop_frame(tmp_path: Path) -> None:
     model = synthetic_model()
     path = write_tiny_regressor(tmp_path / "small.onnx", model, size=60)
     small = Regressor(path, model, "cpu")
@@ -148,7 +148,7 @@ def test_another_input_size_keeps_the_120_px_frame(tmp_path: Path) -> None:
         np.zeros((1, 3, 120, 120), np.uint8),
     ],
 )
-def test_wrong_crops_are_refused(regressor: Regressor, crops: np.ndarray) -> None:
+def test_rejects_wrong_crops(regressor: Regressor, crops: np.ndarray) -> None:
     with pytest.raises(ImageError, match="expected crops"):
         regressor(crops)
 
@@ -165,16 +165,14 @@ def test_wrong_crops_are_refused(regressor: Regressor, crops: np.ndarray) -> Non
         ("tddfa.input_size", "big", "cannot be read"),
     ],
 )
-def test_a_file_with_other_metadata_is_refused(
-    tmp_path: Path, key: str, value: str, sentence: str
-) -> None:
+def test_rejects_other_metadata(tmp_path: Path, key: str, value: str, sentence: str) -> None:
     path = write_tiny_regressor(tmp_path / "tiny.onnx", synthetic_model(), **{key: value})
     with pytest.raises(ModelError, match=sentence) as caught:
         Regressor(path, synthetic_model(), "cpu")
     assert "tiny.onnx" in str(caught.value)
 
 
-def test_without_another_sign_the_order_of_the_pose_is_the_confidence(tmp_path: Path) -> None:
+def test_confidence_from_pose_orthogonality(tmp_path: Path) -> None:
     """The tiny network's poses are scaled rotations but for the rows that the test spoils afterwards."""
     pose = np.zeros((4, 3, 4), np.float32)
     pose[:, :, :3] = 600 * np.linalg.qr(np.random.default_rng(0).normal(size=(4, 3, 3)))[0]
@@ -202,7 +200,7 @@ def pose_cosines(pose: np.ndarray) -> float:
     )
 
 
-def test_a_parameter_space_is_shared_and_translated(tmp_path: Path) -> None:
+def test_parameter_space_is_converted(tmp_path: Path) -> None:
     """A model of the space takes the network's numbers through its matrix; a model of another one is refused."""
     model = synthetic_model()
     matrix = np.diag(np.linspace(1, 2, model.layout.size)).astype(np.float32)

@@ -113,7 +113,7 @@ def test_parsing_shows_the_regions():
     assert (colorize(classes)[y - 2, x] == CLASSES[names["neck"]].color).all()
 
 
-def test_position_map_gives_every_vertex_its_place(repo_root):
+def test_position_map_holds_every_vertex(repo_root):
     face = face_at(120, 80, model=MorphableModel.load(repo_root / "models" / "tddfa_head.npz"))
     position = uv_position_map(face, 256)
     assert position.shape == (256, 256, 3) and position.dtype == np.float32

@@ -122,7 +122,7 @@ def test_many_faces_and_none():
     np.testing.assert_array_equal(draw_overlay(image, [], faces[0].model), image)
 
 
-def test_the_nearer_face_is_drawn_over_the_farther_one():
+def test_nearer_face_is_drawn_on_top():
     near, far = face_at(300, 240, 260, "f1"), face_at(340, 240, 120, "f2")
     image = np.full((480, 640, 3), 30, np.uint8)
     options = OverlayOptions(opacity=1.0, **QUIET)
@@ -145,7 +145,7 @@ def test_rejects_images_that_are_not_uint8_bgr(image):
         draw_overlay(image, [], None)
 
 
-def test_tiny_and_large_images_carry_their_text():
+def test_text_scales_with_the_image():
     for height, width in ((64, 64), (1080, 1920)):
         image = np.zeros((height, width, 3), np.uint8)
         face = face_at(width / 2, height / 2, height / 3)

@@ -73,7 +73,7 @@ def solved(seed, spread, cull):
 @pytest.mark.parametrize(
     ("seed", "spread", "cull"), [(0, 6.0, False), (0, 6.0, True), (1, 1.5, False), (2, 30.0, True)]
 )
-def test_every_pixel_is_that_of_exact_arithmetic(backend, seed, spread, cull):
+def test_matches_exact_arithmetic(backend, seed, spread, cull):
     vertices, triangles = soup(seed, spread=spread)
     depth, owner = solved(seed, spread, cull)
     surface = visible_surface(vertices, triangles, SHAPE, cull_backfaces=cull, backend=backend)

@@ -10,8 +10,8 @@ def test_normals_of_a_closed_head_point_outwards():
     model = synthetic_model()
     normals = vertex_normals(model.mean, model.triangles)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
-    outwards = model.mean - model.mean.mean(0)
-    assert ((normals * outwards).sum(1) > 0).mean() > 0.97
+    outward = model.mean - model.mean.mean(0)
+    assert ((normals * outward).sum(1) > 0).mean() > 0.97
 
 
 def test_image_normals_face_the_viewer_where_the_face_does():

@@ -24,11 +24,11 @@ from tddfa_ros.runtime.session import OnnxSession
         ("Got invalid dimensions for input", False),
     ],
 )
-def test_lack_of_memory_is_recognized_by_its_words(message: str, expected: bool) -> None:
+def test_recognizes_out_of_memory_messages(message: str, expected: bool) -> None:
     assert devices.ran_out_of_memory(RuntimeError(message)) is expected
 
 
-def test_long_messages_become_a_clause() -> None:
+def test_long_messages_are_shortened() -> None:
     error = RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : it broke.\n at line 3\n")
     assert devices.sentence(error) == "it broke"
     assert devices.sentence(KeyError()) == "KeyError"
@@ -51,14 +51,12 @@ def test_loading_cuda_prints_nothing(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processors are bound on Linux only")
-def test_cores_that_are_forbidden_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usable_cores_follow_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     assert devices.usable_cores() == 1
 
 
-def test_without_onnx_runtime_nothing_can_be_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_no_providers_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No requirement of the package brings it by itself: the extras [cpu] and [gpu] do."""
     monkeypatch.setattr("tddfa_ros.runtime.devices.find_spec", lambda _: None)
     assert devices.cuda_absence() == devices.tensorrt_absence() == "ONNX Runtime is not installed"

@@ -23,7 +23,7 @@ def crops(count: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("outputs", [None, NAMES, ["landmarks"]])
-def test_answers_are_those_of_the_plain_session(session, outputs) -> None:
+def test_outputs_match_plain_session(session, outputs) -> None:
     bound = BoundSession(session, "cpu")
     for seed, count in enumerate((1, 3, 3, 1)):
         x = crops(count, seed)
@@ -32,7 +32,7 @@ def test_answers_are_those_of_the_plain_session(session, outputs) -> None:
             np.testing.assert_array_equal(mine, theirs)
 
 
-def test_neither_inputs_nor_earlier_answers_are_overwritten(session) -> None:
+def test_inputs_and_earlier_outputs_are_not_overwritten(session) -> None:
     bound = BoundSession(session, "cpu")
     first, second = crops(2, 1), crops(2, 2)
     kept = first.copy()
@@ -44,20 +44,20 @@ def test_neither_inputs_nor_earlier_answers_are_overwritten(session) -> None:
         np.testing.assert_array_equal(values, copy)
 
 
-def test_a_view_that_is_not_contiguous_is_read_as_it_looks(session) -> None:
+def test_accepts_non_contiguous_views(session) -> None:
     x = crops(4, 3)[::2, :, ::-1]
     (mine,) = BoundSession(session, "cpu").run({"image": x}, ["params"], None)
     (theirs,) = session.run(["params"], {"image": np.ascontiguousarray(x)})
     np.testing.assert_array_equal(mine, theirs)
 
 
-def test_inputs_are_checked(session) -> None:
+def test_rejects_invalid_inputs(session) -> None:
     bound = BoundSession(session, "cpu")
-    for feeds in ({}, {"picture": crops(1, 0)}):
+    for feeds in ({}, {"image": crops(1, 0)}):
         with pytest.raises(ValueError, match="the inputs are"):
             bound.run(feeds, None, None)
 
 
-def test_memory_of_a_device_that_is_not_here() -> None:
+def test_rejects_memory_of_missing_device() -> None:
     assert can_hold_inputs("cpu")
     assert not can_hold_inputs("nowhere")

@@ -32,7 +32,7 @@ def wanted(astronaut: np.ndarray) -> np.ndarray:
         (0, CPU, "CUDA failed (out of memory), so tddfa_mb05.onnx now runs on the CPU"),
     ],
 )  # fmt: skip
-def test_faces_are_the_same_and_it_is_said_once(
+def test_cpu_fallback_gives_same_faces_and_one_warning(
     wanted: np.ndarray,
     astronaut: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
@@ -54,7 +54,7 @@ def test_faces_are_the_same_and_it_is_said_once(
     assert capfd.readouterr() == ("", "")
 
 
-def test_device_cpu_asks_for_nothing_else(
+def test_device_cpu_requests_cpu_only(
     astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(*_: object, **__: object) -> None:

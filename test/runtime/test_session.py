@@ -52,7 +52,7 @@ def test_waiting_threads_do_not_spin(doubler: Path) -> None:
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])
-def test_without_cuda_the_cpu_works_and_says_so(
+def test_falls_back_to_cpu_without_cuda(
     doubler: Path, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
@@ -66,7 +66,7 @@ def test_without_cuda_the_cpu_works_and_says_so(
 @pytest.mark.skipif(
     CUDA in ort.get_available_providers(), reason="this machine's ONNX Runtime has CUDA"
 )
-def test_a_promised_but_unusable_cuda_is_not_believed(
+def test_falls_back_to_cpu_when_cuda_fails_to_load(
     doubler: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
@@ -90,7 +90,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> type[FakeGpuSession]:
     return Gpu
 
 
-def test_a_gpu_that_fails_later_is_left_for_good(doubler: Path, gpu: type[FakeGpuSession]) -> None:
+def test_failing_gpu_is_abandoned(doubler: Path, gpu: type[FakeGpuSession]) -> None:
     session = OnnxSession(doubler)
     assert (session.provider, session.fallback_reason) == (CUDA, None)
     np.testing.assert_array_equal(session.run({"x": ONES})[0], 2 * ONES)
@@ -104,7 +104,7 @@ def test_a_gpu_that_fails_later_is_left_for_good(doubler: Path, gpu: type[FakeGp
     assert gpu.batches == [2, 1] and gpu.opened == [[CUDA, CPU], [CPU]]
 
 
-def test_a_gpu_short_of_memory_gets_half_the_batch(
+def test_out_of_memory_halves_the_batch(
     doubler: Path, gpu: type[FakeGpuSession], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "capacity", 3)
@@ -125,7 +125,7 @@ def test_a_gpu_short_of_memory_gets_half_the_batch(
     assert gpu.batches[7:] == [2, 1] and session.fallback_reason == said
 
 
-def test_another_failure_of_a_gpu_does_not_try_smaller_batches(
+def test_other_gpu_failures_do_not_split_the_batch(
     doubler: Path, gpu: type[FakeGpuSession], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("support.fake_providers.OUT_OF_MEMORY", "CUDA error 999 : it is gone")
@@ -137,7 +137,7 @@ def test_another_failure_of_a_gpu_does_not_try_smaller_batches(
     )
 
 
-def test_what_fails_on_the_cpu_too_is_a_device_error(
+def test_failure_on_cpu_raises_device_error(
     doubler: Path, gpu: type[FakeGpuSession], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: FakeGpuSession, *_: object) -> None:
@@ -149,7 +149,7 @@ def test_what_fails_on_the_cpu_too_is_a_device_error(
         session.run({"x": ONES})
 
 
-def test_a_mistake_in_the_input_does_not_cost_the_gpu(
+def test_invalid_input_keeps_the_gpu(
     doubler: Path, gpu: type[FakeGpuSession], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "capacity", 8)
@@ -164,7 +164,7 @@ def test_a_mistake_in_the_input_does_not_cost_the_gpu(
     assert (session.provider, session.fallback_reason) == (CUDA, None)
 
 
-def test_device_cpu_never_looks_for_a_gpu(doubler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_cpu_does_not_query_gpus(doubler: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("the GPU was looked for")
 
@@ -185,9 +185,7 @@ def test_device_cpu_never_looks_for_a_gpu(doubler: Path, monkeypatch: pytest.Mon
     assert OnlyCpu.opened == [[CPU]] and session.fallback_reason is None
 
 
-def test_input_that_does_not_fit_is_one_sentence(
-    doubler: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_rejects_mismatched_input(doubler: Path, capfd: pytest.CaptureFixture[str]) -> None:
     session = OnnxSession(doubler, "cpu")
     for bad in (
         {"x": np.ones((2, 4), np.float32)},
@@ -202,7 +200,7 @@ def test_input_that_does_not_fit_is_one_sentence(
     assert capfd.readouterr() == ("", "")
 
 
-def test_bad_files_and_options(tmp_path: Path, doubler: Path) -> None:
+def test_rejects_bad_files_and_options(tmp_path: Path, doubler: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         OnnxSession(tmp_path / "none.onnx")
     (tmp_path / "noise.onnx").write_bytes(b"noise" * 100)

@@ -46,7 +46,7 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch) -> type[FakeTensorrtSession]:
 @pytest.mark.skipif(
     TENSORRT in ort.get_available_providers(), reason="this machine's ONNX Runtime has TensorRT"
 )
-def test_without_tensorrt_one_sentence_says_what_is_missing(network: Path, tmp_path: Path) -> None:
+def test_missing_tensorrt_is_reported(network: Path, tmp_path: Path) -> None:
     with pytest.raises(DeviceError) as caught:
         build_engine(network, tmp_path / "engine")
     assert str(caught.value) == (
@@ -56,7 +56,7 @@ def test_without_tensorrt_one_sentence_says_what_is_missing(network: Path, tmp_p
     assert not (tmp_path / "engine").exists()
 
 
-def test_without_tensorrts_libraries_one_sentence_names_them(
+def test_missing_tensorrt_libraries_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def no_library(name: str, **_: object) -> None:
@@ -69,7 +69,7 @@ def test_without_tensorrts_libraries_one_sentence_names_them(
     )
 
 
-def test_an_engine_is_built_once_and_used_like_any_network(
+def test_engine_is_built_once_and_reused(
     network: Path, tmp_path: Path, tensorrt: type[FakeTensorrtSession]
 ) -> None:
     build_engine(network, tmp_path / "engine", half=True, max_batch=2)
@@ -82,7 +82,7 @@ def test_an_engine_is_built_once_and_used_like_any_network(
     assert tensorrt.batches == [2, 2, 1]
 
 
-def test_the_provider_is_told_precision_place_and_shapes(network: Path, tmp_path: Path) -> None:
+def test_provider_options(network: Path, tmp_path: Path) -> None:
     engine = EngineFolder(tmp_path, True, 4, {"image": (3, 120, 120)}, "")
     options = engine.provider_options()
     assert options["trt_fp16_enable"] is True and options["trt_engine_cache_enable"] is True
@@ -91,7 +91,7 @@ def test_the_provider_is_told_precision_place_and_shapes(network: Path, tmp_path
     assert options["trt_profile_max_shapes"] == "image:4x3x120x120"
 
 
-def test_a_damaged_engine_is_rebuilt_once_and_said_once(
+def test_damaged_engine_is_rebuilt_once(
     network: Path, tmp_path: Path, tensorrt: type[FakeTensorrtSession]
 ) -> None:
     folder = tmp_path / "engine"
@@ -108,7 +108,7 @@ def test_a_damaged_engine_is_rebuilt_once_and_said_once(
     assert tensorrt.built == 2
 
 
-def test_an_engine_of_another_network_is_rebuilt(
+def test_stale_engine_is_rebuilt(
     network: Path, tmp_path: Path, tensorrt: type[FakeTensorrtSession]
 ) -> None:
     folder = tmp_path / "engine"
@@ -120,7 +120,7 @@ def test_an_engine_of_another_network_is_rebuilt(
     assert OnnxSession(folder / "model.onnx").fallback_reason is None
 
 
-def test_what_cannot_be_rebuilt_runs_without_tensorrt(
+def test_falls_back_when_rebuild_fails(
     network: Path,
     tmp_path: Path,
     tensorrt: type[FakeTensorrtSession],
@@ -134,7 +134,7 @@ def test_what_cannot_be_rebuilt_runs_without_tensorrt(
     assert [names[0] for names in tensorrt.opened].count(TENSORRT) == 3  # build, use, rebuild
 
 
-def test_an_engine_that_fails_while_it_runs_is_rebuilt_then_left(
+def test_failing_engine_is_rebuilt_then_abandoned(
     network: Path,
     tmp_path: Path,
     tensorrt: type[FakeTensorrtSession],
@@ -149,7 +149,7 @@ def test_an_engine_that_fails_while_it_runs_is_rebuilt_then_left(
     assert "TensorRT failed (it is broken)" in str(session.fallback_reason)
 
 
-def test_where_there_is_no_tensorrt_an_engine_folder_still_runs(
+def test_engine_folder_runs_without_tensorrt(
     network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -162,7 +162,7 @@ def test_where_there_is_no_tensorrt_an_engine_folder_still_runs(
     assert str(session.fallback_reason).startswith("TensorRT is not used: the installed ONNX")
 
 
-def test_mistakes_are_one_sentence(
+def test_rejects_invalid_input_in_one_sentence(
     network: Path, tmp_path: Path, tensorrt: type[FakeTensorrtSession]
 ) -> None:
     with pytest.raises(ModelError, match="does not exist"):
@@ -181,7 +181,7 @@ def test_mistakes_are_one_sentence(
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", json.dumps({"inputs": 3})])
-def test_a_description_that_cannot_be_read(tmp_path: Path, network: Path, content: str) -> None:
+def test_rejects_unreadable_engine_description(tmp_path: Path, network: Path, content: str) -> None:
     network.rename(tmp_path / "model.onnx")
     (tmp_path / "engine.json").write_text(content)
     with pytest.raises(ModelError, match="tddfa trt"):

@@ -76,7 +76,7 @@ def test_alpha_matches_paper(cutoff: float, dt: float):
     assert one_euro_alpha(cutoff, dt) == pytest.approx(1 / (1 + tau / dt), rel=1e-12)
 
 
-def test_one_euro_equals_the_paper_s_recursion_for_irregular_steps():
+def test_one_euro_matches_paper_for_irregular_steps():
     rng = np.random.default_rng(0)
     values = np.cumsum(rng.normal(size=200))
     steps = rng.uniform(0.01, 0.1, size=200)
@@ -112,7 +112,7 @@ def test_cutoff_rises_with_speed_and_beta():
 
 
 @pytest.mark.parametrize("hz", [0.3, 1.0, 4.0])
-def test_sinusoid_gain_and_phase_are_those_of_the_low_pass(hz: float):
+def test_sinusoid_gain_and_phase_match_low_pass(hz: float):
     t = np.arange(0, 40, DT)
     got = run(plain(min_cutoff=1.0), np.sin(2 * math.pi * hz * t))
     alpha = one_euro_alpha(1.0, DT)
@@ -183,7 +183,7 @@ def test_lag_compensation_follows_jump_immediately():
     assert ours.max() <= 0.1 + 1e-12
 
 
-def test_excess_is_odd_and_opens_without_a_step_in_value_or_slope():
+def test_excess_is_odd_and_smooth():
     x = np.linspace(-40, 40, 8001)
     got = excess(x, np.ones_like(x))
     np.testing.assert_allclose(got, -got[::-1], atol=1e-12)
@@ -297,9 +297,7 @@ def kalman(noise: float, acceleration: float) -> KalmanFilter:
 
 
 @pytest.mark.parametrize(("dt", "noise", "acceleration"), [(1 / 30, 0.005, 0.3), (0.1, 0.03, 2.0)])
-def test_kalman_gain_settles_where_the_riccati_equation_says(
-    dt: float, noise: float, acceleration: float
-):
+def test_kalman_gain_converges_to_riccati_solution(dt: float, noise: float, acceleration: float):
     transition = np.array([[1, dt], [0, 1]])
     process = acceleration**2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
     seen = np.array([[1.0, 0.0]])

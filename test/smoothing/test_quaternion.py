@@ -1,4 +1,4 @@
-"""The scalar quaternions against SciPy and the vectorised rotations of the geometry room."""
+"""The scalar quaternions against SciPy and the vectorized rotations of the geometry room."""
 
 from __future__ import annotations
 

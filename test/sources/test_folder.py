@@ -64,7 +64,7 @@ def test_large_images_are_shrunk_and_small_ones_kept(
     assert frame.intrinsics is None
 
 
-def test_gray_pictures_get_three_channels(tmp_path: Path) -> None:
+def test_gray_images_get_three_channels(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((5, 6), 99, np.uint8))
     frame = ImageFileSource(tmp_path).read(0.0)
     assert frame is not None

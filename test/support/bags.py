@@ -17,43 +17,43 @@ FIRST_STAMP = 1_700_000_000_123_456_789
 
 
 def stamp_ns(index: int) -> int:
-    """Of the picture of this number: 30 a second."""
+    """Of the image of this number: 30 a second."""
     return FIRST_STAMP + index * 33_333_333
 
 
 def write_bag(
-    folder: Path, pictures: Sequence[np.ndarray], topics: Sequence[str] = (RAW,), mcap: bool = False
+    folder: Path, images: Sequence[np.ndarray], topics: Sequence[str] = (RAW,), mcap: bool = False
 ) -> Path:
-    """Pictures (H, W, 3) BGR, or gray (H, W), on each topic, and a topic of texts between them; recorded 5 ms after their stamps."""
+    """Images (H, W, 3) BGR, or gray (H, W), on each topic, and a topic of texts between them; recorded 5 ms after their stamps."""
     plugin = StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
     with Writer(folder, version=9, storage_plugin=plugin) as writer:
         words = writer.add_connection("/words", "std_msgs/msg/String", typestore=STORE)
-        text = STORE.types["std_msgs/msg/String"](data="no picture")
+        text = STORE.types["std_msgs/msg/String"](data="no image")
         for topic in topics:
             kind = f"sensor_msgs/msg/{'CompressedImage' if topic == COMPRESSED else 'Image'}"
             connection = writer.add_connection(topic, kind, typestore=STORE)
-            for index, picture in enumerate(pictures):
-                message = _message(kind, picture, stamp_ns(index))
+            for index, image in enumerate(images):
+                message = _message(kind, image, stamp_ns(index))
                 at = stamp_ns(index) + 5_000_000
                 writer.write(connection, at, STORE.serialize_cdr(message, kind))
                 writer.write(words, at, STORE.serialize_cdr(text, "std_msgs/msg/String"))
     return folder
 
 
-def _message(kind: str, picture: np.ndarray, stamp: int) -> Any:
+def _message(kind: str, image: np.ndarray, stamp: int) -> Any:
     seconds, nanoseconds = divmod(stamp, 10**9)
     time = STORE.types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=nanoseconds)
     header = STORE.types["std_msgs/msg/Header"](stamp=time, frame_id="camera")
     if kind.endswith("CompressedImage"):
-        data = cv2.imencode(".png", picture)[1].ravel()
+        data = cv2.imencode(".png", image)[1].ravel()
         return STORE.types[kind](header=header, format="bgr8; png compressed bgr8", data=data)
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     return STORE.types[kind](
         header=header,
         height=height,
         width=width,
-        encoding="bgr8" if picture.ndim == 3 else "mono8",
+        encoding="bgr8" if image.ndim == 3 else "mono8",
         is_bigendian=0,
-        step=picture.nbytes // height,
-        data=np.ascontiguousarray(picture).ravel(),
+        step=image.nbytes // height,
+        data=np.ascontiguousarray(image).ravel(),
     )

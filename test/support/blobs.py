@@ -1,4 +1,4 @@
-"""Videos of bright squares on black, and a pipeline that sees faces in them: real files, a real network, no photographs."""
+"""Videos of bright squares on black, and a pipeline that sees faces in them: real files, a real network, no images."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def blob_path(frame: int) -> float:
     return 80 + 30 * float(np.sin(frame / 8))
 
 
-def write_clip(path: Path, pictures: Iterable[np.ndarray], rate: float = 25.0) -> Path:
-    """Encode pictures as MPEG-4 in any container that OpenCV knows."""
+def write_clip(path: Path, images: Iterable[np.ndarray], rate: float = 25.0) -> Path:
+    """Encode images as MPEG-4 in any container that OpenCV knows."""
     writer = None
-    for image in pictures:
+    for image in images:
         if writer is None:
             code = cv2.VideoWriter.fourcc(*"mp4v")
             size = (image.shape[1], image.shape[0])
@@ -73,9 +73,9 @@ def blob_clip(path: Path, frames: int, rate: float = 25.0) -> Path:
 
 
 def read_clip(path: Path) -> tuple[list[np.ndarray], list[float]]:
-    """All pictures of a video as OpenCV decodes them, and their times in s."""
-    capture, pictures, times = cv2.VideoCapture(str(path)), [], []
+    """All images of a video as OpenCV decodes them, and their times in s."""
+    capture, images, times = cv2.VideoCapture(str(path)), [], []
     while (read := capture.read())[0]:
-        pictures.append(np.asarray(read[1]))
+        images.append(np.asarray(read[1]))
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-    return pictures, times
+    return images, times

@@ -1,4 +1,4 @@
-"""Pages in headless Chromium, asked over the DevTools protocol what they hold, and for their pictures; a GLB in three.js."""
+"""Pages in headless Chromium, asked over the DevTools protocol what they hold, and for their images; a GLB in three.js."""
 
 from __future__ import annotations
 
@@ -142,8 +142,8 @@ def show_glb(three: Path, folder: Path, query: str = "") -> tuple[dict[str, Any]
         server.shutdown()
     report = json.loads(server.reports["report"])
     assert "error" not in report, report["error"]
-    picture = cv2.imdecode(np.frombuffer(server.reports["picture"], np.uint8), cv2.IMREAD_COLOR)
-    return report, picture
+    image = cv2.imdecode(np.frombuffer(server.reports["image"], np.uint8), cv2.IMREAD_COLOR)
+    return report, image
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):

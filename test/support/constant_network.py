@@ -1,4 +1,4 @@
-"""ONNX files that answer with given arrays, whatever the picture, but for one output that the mean of one channel is added to."""
+"""ONNX files that answer with given arrays, whatever the image, but for one output that the mean of one channel is added to."""
 
 from __future__ import annotations
 

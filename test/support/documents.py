@@ -108,7 +108,7 @@ def spans(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def links(page: Path) -> list[str]:
-    """Targets of all links and pictures of a page that lead to a file or a heading, without those in code."""
+    """Targets of all links and images of a page that lead to a file or a heading, without those in code."""
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))
     text = re.sub(r"(?m)^ {4}.*$", "", text)
     return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:", link)]

@@ -1,4 +1,4 @@
-"""Pictures as messages, a camera for the graph under test, and the models that its nodes run with."""
+"""Images as messages, a camera for the graph under test, and the models that its nodes run with."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def model_parameters(*, perception: bool = True) -> dict[str, Any]:
 def image_message(
     image: NDArray[np.uint8], stamp: float, frame: str = FRAME, encoding: str = "bgr8"
 ) -> Any:
-    """A picture (H, W) or (H, W, 3) as ``sensor_msgs/Image``."""
+    """An image (H, W) or (H, W, 3) as ``sensor_msgs/Image``."""
     from array import array
 
     from sensor_msgs.msg import Image
@@ -78,7 +78,7 @@ def calibration(width: int, height: int, focal: float = 600.0) -> Any:
 
 
 class Camera:
-    """Publishes pictures on ``image_raw`` of a graph, with stamps of now that rise from picture to picture."""
+    """Publishes images on ``image_raw`` of a graph, with stamps of now that rise from image to image."""
 
     def __init__(self, graph: Any, image: NDArray[np.uint8], rate: float = 20.0) -> None:
         from sensor_msgs.msg import Image
@@ -90,7 +90,7 @@ class Camera:
         self._publisher = graph.publisher(Image, "image_raw", subscribers=0)
 
     def send(self, message: Any = None) -> None:
-        """Publish one message (the picture, stamped now) and serve the probe for one frame period."""
+        """Publish one message (the image, stamped now) and serve the probe for one frame period."""
         if message is None:
             self.stamps.append(time.time())
             message = image_message(self.image, self.stamps[-1])
@@ -98,7 +98,7 @@ class Camera:
         self.graph.spin(self.period)
 
     def until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
-        """Publish pictures until ``condition()`` holds."""
+        """Publish images until ``condition()`` holds."""
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:

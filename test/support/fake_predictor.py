@@ -1,4 +1,4 @@
-"""A method of face alignment whose answers a test has set, picture by picture; the picture's gray level says which it is."""
+"""A method of face alignment whose answers a test has set, image by image; the image's gray level says which it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tddfa_ros.evaluation.prediction import Follower, Prediction
 
 
 def numbered_image(path: Path, number: int, size: tuple[int, int] = (120, 120)) -> None:
-    """Write a picture (height, width) that a `FakePredictor` recognizes; ``path`` must end in .png, which keeps gray levels."""
+    """Write an image (height, width) that a `FakePredictor` recognizes; ``path`` must end in .png, which keeps gray levels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((*size, 3), number, np.uint8))
 
@@ -25,7 +25,7 @@ def number_of(image: NDArray[np.uint8]) -> int:
 
 @dataclass
 class FakePredictor:
-    """``faces``, ``straight`` (direct landmarks), ``boxes``: by number of the picture; ``asked``: (number, ROI) of all looks."""
+    """``faces``, ``straight`` (direct landmarks), ``boxes``: by number of the image; ``asked``: (number, ROI) of all looks."""
 
     faces: Sequence[Prediction] = ()
     straight: Sequence[NDArray] | None = None

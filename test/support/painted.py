@@ -1,4 +1,4 @@
-"""A face of the default model in a picture made of its own shading: skin of one color, lit from one side."""
+"""A face of the default model in an image made of its own shading: skin of one color, lit from one side."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def head_model() -> MorphableModel:
 def face_at(
     yaw: float = 0.0, pitch: float = 0.0, model: MorphableModel | None = None, **expression: float
 ) -> Face:
-    """A mean face, ``PX_PER_MM`` large, in the middle of a picture of ``SIDE`` px."""
+    """A mean face, ``PX_PER_MM`` large, in the middle of an image of ``SIDE`` px."""
     model = model or head_model()
     params = np.zeros(model.layout.size, np.float32)
     roi = np.array([0, 0, SIDE, SIDE], np.float64)

@@ -1,4 +1,4 @@
-"""Faces with a known pose in the 120-px crop frame, and pictures of them."""
+"""Faces with a known pose in the 120-px crop frame, and images of them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pixels(points: FloatArray) -> FloatArray:
 
 
 def blob(side: int, x: float, y: float, sigma: float = 2.5) -> NDArray[np.uint8]:
-    """(side, side, 3) black picture with one round bright spot at (x, y)."""
+    """(side, side, 3) black image with one round bright spot at (x, y)."""
     v, u = np.mgrid[:side, :side]
     spot = 250 * np.exp(-((u - x) ** 2 + (v - y) ** 2) / (2 * sigma**2))
     return np.repeat(spot[..., None], 3, axis=2).astype(np.uint8)

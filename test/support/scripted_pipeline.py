@@ -1,6 +1,6 @@
 """A pipeline that sees a scripted scene: the geometry of detection and regression without networks.
 
-Stands in for `FacePipeline` where a test needs to know exactly where every face is, and when it cannot be seen. The picture carries
+Stands in for `FacePipeline` where a test needs to know exactly where every face is, and when it cannot be seen. The image carries
 only the number of its frame; people are where their paths say. Regression behaves as the real one was measured to: exact up to a quarter
 of the ROI off its middle, worse beyond, and lost at 0.45; a ROI without a face gives some landmarks with a low confidence.
 """

@@ -18,8 +18,8 @@ def textures(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
     for _ in range(count):
         cells = int(rng.integers(3, 24))
         blotches = rng.normal(rng.uniform(60, 190, 3), rng.uniform(15, 80), (cells, cells, 3))
-        picture = cv2.resize(np.clip(blotches, 0, 255), (size, size), interpolation=cv2.INTER_CUBIC)
-        crops.append(np.clip(picture, 0, 255).astype(np.uint8))
+        image = cv2.resize(np.clip(blotches, 0, 255), (size, size), interpolation=cv2.INTER_CUBIC)
+        crops.append(np.clip(image, 0, 255).astype(np.uint8))
     return np.stack(crops)
 
 

@@ -19,7 +19,7 @@ def setup() -> Callable[[int], tuple[int, int]]:
         if item == 5:
             os._exit(7)
         if item == 6:
-            raise ImageError("six is no picture")
+            raise ImageError("six is no image")
         time.sleep(0.02 if item % 2 else 0.0)
         return item * item, os.getpid()
 

@@ -41,7 +41,7 @@ class Scripted:
         )
 
 
-def test_agreement_of_known_answers() -> None:
+def test_agreement_of_known_outputs() -> None:
     crops = np.zeros((20, 8, 8, 3), np.uint8)
     crops[:] = np.arange(20, dtype=np.uint8)[:, None, None, None]
     found = agreement(Scripted((3.0, 0.0)), Scripted((0.0, 4.0), 0.05), crops, 0.12)
@@ -53,14 +53,14 @@ def test_agreement_of_known_answers() -> None:
     assert found.confidence_same == pytest.approx(15 / 20)
 
 
-def test_both_networks_are_timed_equally_often() -> None:
+def test_networks_are_timed_alternately() -> None:
     before, after = Scripted((1, 1)), Scripted((1, 1))
     found = speed(before, after, rounds=10)
     assert before.calls == after.calls == 15
     assert found.before_ms > 0 and found.after_ms > 0 and found.ratio > 0
 
 
-def test_the_table_has_what_was_measured(tmp_path: Path) -> None:
+def test_table_lists_measurements(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"x" * 2_000_000)
     (tmp_path / "b.onnx").write_bytes(b"x" * 500_000)
     paths = tmp_path / "a.onnx", tmp_path / "b.onnx"
@@ -81,7 +81,7 @@ def test_the_table_has_what_was_measured(tmp_path: Path) -> None:
     assert "7 faces" in whole
 
 
-def test_crops_become_what_networks_take() -> None:
+def test_crops_become_network_input() -> None:
     crop = np.zeros((1, 2, 2, 3), np.uint8)
     crop[0, 0, 1] = (0, 127, 255)
     tensor = as_tensor(crop)
@@ -89,9 +89,9 @@ def test_crops_become_what_networks_take() -> None:
     np.testing.assert_allclose(tensor[0, :, 0, 1], [-127.5 / 128, -0.5 / 128, 127.5 / 128])
 
 
-def test_calibration_faces_are_found_and_cut_out(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_calibration_faces_are_detected_and_cropped(tmp_path: Path, astronaut: np.ndarray) -> None:
     cv2.imwrite(str(tmp_path / "astronaut.png"), astronaut)
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
     crops = calibration_crops(tmp_path, PipelineConfig())
     assert crops.shape == (1, 120, 120, 3) and crops.dtype == np.uint8
     # The ROI is about 135 px wide around (226, 131): the middle of the crop is skin of the same color.
@@ -99,7 +99,7 @@ def test_calibration_faces_are_found_and_cut_out(tmp_path: Path, astronaut: np.n
     np.testing.assert_allclose(crops[0, 50:70, 50:70].mean(axis=(0, 1)), middle, atol=20)
 
 
-def test_images_without_faces_cannot_calibrate(tmp_path: Path) -> None:
+def test_rejects_calibration_images_without_faces(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "gray.png"), np.full((64, 64, 3), 128, np.uint8))
     with pytest.raises(ConfigError, match="there is no face in the 1 images"):
         calibration_crops(tmp_path, PipelineConfig())

@@ -22,7 +22,7 @@ def look(store: ModelStore) -> dict[str, Finding]:
     return {finding.name: finding for finding in examine(store)}
 
 
-def test_models_are_checked_and_not_fetched(store: ModelStore) -> None:
+def test_models_are_verified_without_download(store: ModelStore) -> None:
     network = store.location("tddfa-mb05")
     damaged = bytearray(network.read_bytes())
     damaged[1000] ^= 1
@@ -36,7 +36,7 @@ def test_models_are_checked_and_not_fetched(store: ModelStore) -> None:
     assert not store.cache.exists()
 
 
-def test_versions_are_those_of_the_libraries(store: ModelStore) -> None:
+def test_reports_library_versions(store: ModelStore) -> None:
     import numpy as np
 
     found = look(store)
@@ -45,7 +45,9 @@ def test_versions_are_those_of_the_libraries(store: ModelStore) -> None:
     assert all(finding.detail for finding in found.values())
 
 
-def test_providers_say_why_not(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_providers_give_a_reason(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     offered = ["AzureExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(ort, "get_available_providers", lambda: offered)
     found = look(store)
@@ -59,7 +61,7 @@ def test_providers_say_why_not(store: ModelStore, monkeypatch: pytest.MonkeyPatc
     assert look(store)["CUDA"].state == OK
 
 
-def test_two_builds_of_onnx_runtime_are_broken(
+def test_reports_two_onnx_runtime_builds(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     versions = {"onnxruntime": "1.30", "onnxruntime-gpu": "1.30"}
@@ -69,7 +71,7 @@ def test_two_builds_of_onnx_runtime_are_broken(
     assert "pip uninstall onnxruntime onnxruntime-gpu" in found.detail
 
 
-def test_no_onnx_runtime_is_broken(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_missing_onnx_runtime(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tddfa_ros.runtime.devices.find_spec", lambda _: None)
     found = look(store)
     assert found["version"].state == BROKEN
@@ -77,7 +79,7 @@ def test_no_onnx_runtime_is_broken(store: ModelStore, monkeypatch: pytest.Monkey
     assert "CUDA" not in found
 
 
-def test_pyav(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_pyav(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     versions: dict[str, str] = {}
     monkeypatch.setattr("tddfa_ros.tuning.doctor._installed", versions.get)
     assert look(store)["PyAV"].state == ABSENT
@@ -86,7 +88,7 @@ def test_pyav(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (look(store)["PyAV"].state, look(store)["PyAV"].detail) == (OK, "18.1.0")
 
 
-def test_a_sourced_ros_that_python_does_not_find_is_broken(
+def test_reports_sourced_ros_without_rclpy(
     store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tddfa_ros.tuning.doctor.find_spec", lambda _: None)
@@ -97,7 +99,7 @@ def test_a_sourced_ros_that_python_does_not_find_is_broken(
     assert look(store)["ROS 2"].state == ABSENT
 
 
-def test_the_build_information_of_opencv() -> None:
+def test_reports_opencv_build() -> None:
     text = "General\n  GUI:                           QT5\n    QT:    YES\n  Media I/O:\n"
     assert _build_value(text, "GUI:") == "QT5"
     assert _build_value(text, "Video:") == ""

@@ -9,7 +9,7 @@ from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.tuning.measure import measure
 
 
-def test_every_usable_provider_is_timed_and_nothing_is_fetched(tmp_path: Path) -> None:
+def test_times_usable_providers_without_download(tmp_path: Path) -> None:
     store = ModelStore(default_store().manifest, tmp_path / "cache")
     rows = list(measure(store, repeats=1))
     one = next(row for row in rows if row.provider == "CPU, 1 thread")
@@ -24,9 +24,7 @@ def test_every_usable_provider_is_timed_and_nothing_is_fetched(tmp_path: Path) -
     "CUDAExecutionProvider" in ort.get_available_providers(), reason="CUDA may work here"
 )
 @pytest.mark.filterwarnings("ignore:Specified provider")
-def test_a_provider_that_is_offered_but_does_not_work_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_provider_gives_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(ort, "get_available_providers", lambda: offered)
     store = ModelStore(default_store().manifest, tmp_path / "cache")

@@ -42,7 +42,7 @@ def tensors(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
 
 
-def test_which_nodes_the_layers_are(network: Path) -> None:
+def test_layer_node_names(network: Path) -> None:
     graph = onnx.load(str(network)).graph
     assert set(layer_nodes(graph, ["heads"])) == set(HEADS)
     assert layer_nodes(graph, ["stem"]) == ["first", "depthwise1"]
@@ -74,7 +74,7 @@ def test_static_weights_have_seven_bits_and_a_scale_per_channel(
     np.testing.assert_allclose(scale, np.abs(true).max(axis=(1, 2, 3)) / 64, rtol=0.02)
 
 
-def test_what_is_left_in_float_can_be_chosen(network: Path, tmp_path: Path) -> None:
+def test_float_layers_are_selectable(network: Path, tmp_path: Path) -> None:
     weights = tensors(
         quantized(network, tmp_path, "static", float_layers=("heads", "stem", "depthwise"))
     )
@@ -82,7 +82,7 @@ def test_what_is_left_in_float_can_be_chosen(network: Path, tmp_path: Path) -> N
     assert weights["pointwise2.w_quantized"].dtype == np.int8
 
 
-def test_dynamic_needs_no_faces_and_leaves_convolutions(network: Path, tmp_path: Path) -> None:
+def test_dynamic_quantization_keeps_convolutions(network: Path, tmp_path: Path) -> None:
     made = quantized(network, tmp_path, "dynamic")
     kinds = Counter(node.op_type for node in made.graph.node)
     assert kinds["Conv"] == 5 and kinds["MatMulInteger"] == 3
@@ -102,7 +102,7 @@ def test_float16_has_half_the_weights_and_float32_at_both_ends(
     assert {value.type.tensor_type.elem_type for value in ends} == {onnx.TensorProto.FLOAT}
 
 
-def test_mistakes_are_one_sentence(network: Path, tmp_path: Path) -> None:
+def test_rejects_invalid_input_in_one_sentence(network: Path, tmp_path: Path) -> None:
     output = tmp_path / "small.onnx"
     with pytest.raises(ConfigError, match="the mode must be one of dynamic, static, float16"):
         quantize(network, output, "int4")

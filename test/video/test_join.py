@@ -108,9 +108,7 @@ def test_source_without_audio_gives_none(clips: list[Path], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("times", [np.arange(10) / 25, np.arange(12) / 25, np.zeros(11), -np.arange(11.0)])  # fmt: skip
-def test_rejects_times_that_do_not_rise_or_fit(
-    times: np.ndarray, clips: list[Path], tmp_path: Path
-) -> None:
+def test_rejects_non_increasing_times(times: np.ndarray, clips: list[Path], tmp_path: Path) -> None:
     with pytest.raises(TddfaError, match="times do not fit"):
         join_videos(clips[:1], times, tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []

@@ -44,7 +44,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     return seen
 
 
-def test_it_opens_as_large_as_the_image_and_is_then_the_users(screen: Screen) -> None:
+def test_window_opens_at_image_size_and_is_resizable(screen: Screen) -> None:
     window = LiveWindow("face")
     assert window.show(IMAGE)
     assert window.show(IMAGE)
@@ -53,7 +53,7 @@ def test_it_opens_as_large_as_the_image_and_is_then_the_users(screen: Screen) ->
 
 
 @pytest.mark.parametrize("key", [ord("q"), 27])
-def test_a_key_ends_the_showing(screen: Screen, key: int) -> None:
+def test_key_closes_the_window(screen: Screen, key: int) -> None:
     window = LiveWindow("face")
     screen.key = ord("x")
     assert window.show(IMAGE)
@@ -61,13 +61,13 @@ def test_a_key_ends_the_showing(screen: Screen, key: int) -> None:
     assert not window.show(IMAGE)
 
 
-def test_closing_the_window_ends_the_showing(screen: Screen) -> None:
+def test_closing_the_window_stops_playback(screen: Screen) -> None:
     window = LiveWindow("face")
     screen.visible = 0.0
     assert not window.show(IMAGE)
 
 
-def test_without_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_missing_display(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
@@ -75,9 +75,7 @@ def test_without_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
         LiveWindow("face")
 
 
-def test_an_opencv_without_windows_is_named(
-    screen: Screen, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reports_opencv_without_gui(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         cv2, "getBuildInformation", lambda: "  GUI:                           NONE\n"
     )
