@@ -5,20 +5,17 @@ Without a camera driver:  ros2 launch tddfa_ros face.launch.py source:=demo rviz
 List the arguments:       ros2 launch tddfa_ros face.launch.py --show-args
 """
 
+import json
 import os
-import tempfile
 
-import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     OpaqueFunction,
-    RegisterEventHandler,
     SetEnvironmentVariable,
     Shutdown,
 )
-from launch.event_handlers import OnShutdown
 from launch_ros.actions import Node
 
 PACKAGE = "tddfa_ros"
@@ -158,9 +155,8 @@ def overrides(chosen):
         },
     }
     return {
-        f"/**/{node}": {"ros__parameters": {k: v for k, v in values.items() if v != ""}}
+        node: {name: value for name, value in values.items() if value != ""}
         for node, values in nodes.items()
-        if any(v != "" for v in values.values())
     }
 
 
@@ -176,15 +172,9 @@ def start(context):
     chosen = {a.name: context.launch_configurations[a.name] for a in arguments()}
     check(chosen)
     parameters = overrides(chosen)
-    # Only a parameter file addresses nodes by name in any namespace and in one process.
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="face_launch_", suffix=".yaml", delete=False
-    ) as file:
-        yaml.safe_dump(parameters, file)
     common = {
         "package": PACKAGE,
         "namespace": chosen["namespace"],
-        "parameters": [chosen["params_file"], file.name],
         "remappings": remappings(chosen),
         "output": "screen",
         "emulate_tty": True,
@@ -197,17 +187,44 @@ def start(context):
         flags += ["--source" if source else "--no-source"]
         flags += ["--avatar" if avatar else "--no-avatar"]
         flags += ["--hri" if hri else "--no-hri"]
-        nodes = [Node(executable="face_system", arguments=flags, on_exit=ended, **common)]
+        # Without a node name, a parameter reaches every node of the process. No two nodes get different values of one name.
+        merged = {name: value for values in parameters.values() for name, value in values.items()}
+        given = ros_arguments(chosen, merged)
+        nodes = [
+            Node(
+                executable="face_system",
+                arguments=flags,
+                ros_arguments=given,
+                on_exit=ended,
+                **common,
+            )
+        ]
     else:
-        names = ["smoothing_node"] if smoothing else []
+        names = ["face_node"] + (["smoothing_node"] if smoothing else [])
         names += ["visualization_node"] + (["image_source_node"] if source else [])
         names += (["avatar_node"] if avatar else []) + (["hri_node"] if hri else [])
-        nodes = [Node(executable="face_node", on_exit=ended, **common)]
-        nodes += [Node(executable=name, **common) for name in names]
+        nodes = [
+            Node(
+                executable=name,
+                ros_arguments=ros_arguments(chosen, parameters[name]),
+                on_exit=ended if name == "face_node" else None,
+                **common,
+            )
+            for name in names
+        ]
     if chosen["rviz"] == "true":
         nodes.append(rviz(chosen))
-    clean = OnShutdown(on_shutdown=lambda *_: remove(file.name))
-    return [*dds_profile(), RegisterEventHandler(clean), *nodes]
+    return [*dds_profile(), *nodes]
+
+
+def ros_arguments(chosen, parameters):
+    """Pass the parameter file, then single parameters, which override it: a temporary file would outlive a killed launch."""
+    given = [
+        part
+        for name, value in parameters.items()
+        for part in ("-p", f"{name}:={json.dumps(value, ensure_ascii=False)}")
+    ]
+    return ["--params-file", chosen["params_file"], *given]
 
 
 def check(chosen):
@@ -259,11 +276,6 @@ def dds_profile():
     # Fast DDS 3 (since Kilted) reads the first name and warns about the second; earlier versions read only the second.
     name = own[os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")]
     return [SetEnvironmentVariable(name, os.path.join(SHARE, "config", "fastdds.xml"))]
-
-
-def remove(path):
-    if os.path.exists(path):
-        os.remove(path)
 
 
 def generate_launch_description():

@@ -12,8 +12,6 @@ import signal
 from importlib import import_module
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 def face_node() -> None:
     """Console script ``face_node``."""
@@ -50,17 +48,9 @@ def face_system() -> None:
     _start("face_system")
 
 
-def release_signals() -> None:
-    """Restore Python's default handlers where :func:`_start` has replaced them; keep any others."""
-    defaults: tuple[Any, ...] = (signal.default_int_handler, signal.SIG_DFL)
-    for number, handler in zip(_SIGNALS, defaults, strict=True):
-        if signal.getsignal(number) is _leave:
-            signal.signal(number, handler)
-
-
 def _start(module: str) -> None:
     with contextlib.suppress(ValueError):  # not in the main thread
-        for number in _SIGNALS:
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _leave)
     import_module(f"tddfa_ros.nodes.{module}").main()
 

@@ -136,11 +136,8 @@ class Command(dict):  # type: ignore[type-arg]
         self["flags"] = flags.split()
         self["remap"] = dict(pair.split(":=", 1) for pair in re.findall(r"-r (\S+)", ros))
         self["files"] = re.findall(r"--params-file (\S+)", ros)
-
-    def parameters(self, node: str) -> dict[str, Any]:
-        """What the launch file sets beyond the params_file."""
-        values = yaml.safe_load(Path(self["files"][1]).read_text())
-        return dict(values.get(f"/**/{node}", {}).get("ros__parameters", {}))
+        given = re.findall(r"-p (\S+?):=(\S+)", ros.partition("--params-file")[2])
+        self["parameters"] = {name: yaml.safe_load(value) for name, value in given}
 
 
 SEPARATE = {"face_node", "smoothing_node", "visualization_node"}
@@ -154,7 +151,7 @@ def test_launch_with_external_camera(describe: Any) -> None:
         assert node["remap"]["camera_info"] == "/camera/color/camera_info"
         assert Path(node["files"][0]).samefile(ROOT / "config/face.yaml")
     # What is not chosen is left to the parameter file.
-    assert nodes["face_node"].parameters("face_node") == {"publish_face_mesh": False}
+    assert nodes["face_node"]["parameters"] == {"publish_face_mesh": False}
 
 
 def test_topics_and_namespace(describe: Any) -> None:
@@ -177,16 +174,16 @@ def test_choices_become_parameters(describe: Any) -> None:
         rate="15",
     )
     assert set(nodes) == SEPARATE | {"image_source_node"}
-    assert nodes["face_node"].parameters("face_node") == {
+    assert nodes["face_node"]["parameters"] == {
         "publish_face_mesh": False,
         "regression.device": "cuda",
         "detection.detector": "centerface",
         "image_transport": "compressed",
     }
-    assert nodes["smoothing_node"].parameters("smoothing_node") == {"smoothing.method": "kalman"}
-    shown = nodes["visualization_node"].parameters("visualization_node")
+    assert nodes["smoothing_node"]["parameters"] == {"smoothing.method": "kalman"}
+    shown = nodes["visualization_node"]["parameters"]
     assert shown == {"image_transport": "compressed"}
-    assert nodes["image_source_node"].parameters("image_source_node") == {
+    assert nodes["image_source_node"]["parameters"] == {
         "source": "demo",
         "image_transport": "compressed",
         "width": 1280,
@@ -195,26 +192,35 @@ def test_choices_become_parameters(describe: Any) -> None:
 
 
 @pytest.mark.parametrize("composed", ["true", "false"])
+def test_no_temporary_parameter_files(describe: Any, tmp_path: Path, composed: str) -> None:
+    """SIGTERM ends launch without any handler of the launch file: what it has written would stay."""
+    nodes = describe(composed=composed, device="cpu", source="file", source_path="Bär.mp4")
+    source = nodes["face_system" if composed == "true" else "image_source_node"]
+    assert source["parameters"]["source"] == "Bär.mp4"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("composed", ["true", "false"])
 def test_one_model_argument_configures_all_nodes(describe: Any, composed: str) -> None:
     nodes = describe(model="official-mb05", composed=composed)
     for name in SEPARATE:
         program = nodes["face_system" if composed == "true" else name]
-        assert program.parameters(name)["model"] == "official-mb05"
-    assert "model" not in describe()["face_node"].parameters("face_node")
+        assert program["parameters"]["model"] == "official-mb05"
+    assert "model" not in describe()["face_node"]["parameters"]
 
 
 def test_avatars(describe: Any) -> None:
     assert set(describe(avatar="true")) == SEPARATE | {"avatar_node"}
     node = describe(avatar="web", model="mine")["avatar_node"]
-    assert node.parameters("avatar_node") == {"model": "mine", "web": True}
-    assert describe(avatar="true")["avatar_node"].parameters("avatar_node") == {}
+    assert node["parameters"] == {"model": "mine", "web": True}
+    assert describe(avatar="true")["avatar_node"]["parameters"] == {}
 
 
 def test_ros4hri(describe: Any) -> None:
     pytest.importorskip("hri_msgs", reason="hri_msgs is not installed")
     nodes = describe(hri="true", model="mine", device="cpu", image_transport="compressed")
     assert set(nodes) == SEPARATE | {"hri_node"}
-    assert nodes["hri_node"].parameters("hri_node") == {
+    assert nodes["hri_node"]["parameters"] == {
         "model": "mine",
         "device": "cpu",
         "image_transport": "compressed",
@@ -233,7 +239,7 @@ def test_hri_requires_hri_msgs(
 def test_without_smoothing_face_node_publishes_the_meshes(describe: Any) -> None:
     nodes = describe(smoothing="none")
     assert set(nodes) == SEPARATE - {"smoothing_node"}
-    assert nodes["face_node"].parameters("face_node") == {"publish_face_mesh": True}
+    assert nodes["face_node"]["parameters"] == {"publish_face_mesh": True}
 
 
 @pytest.mark.parametrize(
@@ -248,7 +254,7 @@ def test_without_smoothing_face_node_publishes_the_meshes(describe: Any) -> None
 )
 def test_sources(describe: Any, source: str, path: str, expected: str) -> None:
     node = describe(source=source, source_path=path)["image_source_node"]
-    assert node.parameters("image_source_node") == {"source": expected}
+    assert node["parameters"] == {"source": expected}
 
 
 @pytest.mark.parametrize(
@@ -266,7 +272,7 @@ def test_composed(describe: Any, arguments: Mapping[str, str], flags: list[str])
     assert set(nodes) == {"face_system"}
     system = nodes["face_system"]
     assert system["flags"] == flags
-    assert system.parameters("face_node")["regression.device"] == "cpu"
+    assert system["parameters"]["regression.device"] == "cpu"
     assert "__node" not in system["remap"], "it would rename every node"
 
 
@@ -365,4 +371,3 @@ def test_ros2_launch_starts_and_stops_graph(graph: Any, tmp_path: Path) -> None:
     text = log.read_text()
     assert "Traceback" not in text
     assert text.count("process has finished cleanly") == 4, text
-    assert not list(Path(tmp_path).glob("face_launch_*"))

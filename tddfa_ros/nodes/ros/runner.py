@@ -17,7 +17,6 @@ from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 from tddfa_ros.errors import ConfigError, TddfaError
-from tddfa_ros.nodes.main import release_signals
 
 EXIT_USER_ERROR = 2
 """Exit code when a node cannot start because of a user error, such as a wrong parameter or a missing model."""
@@ -76,8 +75,21 @@ def _run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None) ->
             raise
     finally:
         interrupt.enabled = False
+        ignore_signals()
         _tear_down(executor, nodes)
+        ignore_signals()  # rclpy.shutdown restores the handlers from before rclpy.init
     return 0
+
+
+def ignore_signals() -> None:
+    """Ignore SIGINT and SIGTERM until the process ends: the exit has begun.
+
+    A terminal's Ctrl-C reaches every node, and launch then sends SIGINT again. Python restores the default handlers while it
+    finalizes, so a second signal during the exit would kill the process and hide its exit code.
+    """
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _wake_periodically(node: Node) -> None:
@@ -90,19 +102,16 @@ def _wake_periodically(node: Node) -> None:
 
 
 class _Interrupt:
-    """SIGINT handler: raises one KeyboardInterrupt while nodes are being built, none afterwards.
-
-    Not ``SIG_IGN``: Python prints a warning when a signal arrived just before it was ignored.
-    """
+    """Handler of SIGINT and SIGTERM: raises one KeyboardInterrupt while nodes are being built, none afterwards."""
 
     def __init__(self) -> None:
         self.enabled = True
 
     def install(self) -> None:
         """Install the handler, before ``rclpy.init``, whose own handler calls the previous one."""
-        release_signals()
         with contextlib.suppress(ValueError):  # not in the main thread
-            signal.signal(signal.SIGINT, self)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self)
 
     def __call__(self, *_: Any) -> None:
         if self.enabled:
