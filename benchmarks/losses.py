@@ -181,7 +181,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cache", type=Path, required=True, help="training cache")
-    parser.add_argument("--model", default="tddfa-head", help="morphable model: a name or a .npz")
+    parser.add_argument(
+        "--morphable-model", default="tddfa-head", help="a name in the model list, or an .npz file"
+    )
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--faces", type=int, default=4000, help="faces to train on")
     parser.add_argument("--held-out", type=int, default=600, help="faces to validate with")
@@ -195,7 +197,7 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("out/losses.md"))
     options = parser.parse_args()
-    model = load_morphable(options.model)
+    model = load_morphable(options.morphable_model)
     cache = sample(open_cache(options.cache, model), options.faces, options.held_out)
     common = TrainConfig(
         width=options.width,

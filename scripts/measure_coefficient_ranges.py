@@ -58,11 +58,13 @@ def main() -> None:
     """Run the measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--cache", type=Path, required=True, help="training cache")
-    parser.add_argument("--model", default="tddfa-head", help="morphable model: a name or a .npz")
+    parser.add_argument(
+        "--morphable-model", default="tddfa-head", help="a name in the model list, or an .npz file"
+    )
     parser.add_argument("--network", default="tddfa-mb05", help="a name or an .onnx file")
     parser.add_argument("--faces", type=int, default=8000)
     options = parser.parse_args()
-    model = load_morphable(options.model)
+    model = load_morphable(options.morphable_model)
     given = Path(options.network)
     path = given if given.suffix == ".onnx" else default_store().path(options.network)
     cache = open_cache(options.cache, model)

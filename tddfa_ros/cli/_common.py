@@ -24,10 +24,12 @@ config_option = click.option(
 overwrite_option = click.option("--overwrite", is_flag=True, help="Overwrite existing files.")
 
 morphable_option = click.option(
-    "--model",
+    "--morphable-model",
+    "model",
     default="tddfa-head",
     show_default=True,
-    help="Morphable model: a name in the manifest, or a .npz file.",
+    metavar="NAME|PATH",
+    help="Morphable model: a name in the model list, or an .npz file.",
 )
 
 
@@ -42,7 +44,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def load_morphable(model: str) -> MorphableModel:
-    """Load a morphable model by its name in the manifest or from an .npz file."""
+    """Load a morphable model by its name in the model list, or from an .npz file."""
     from tddfa_ros.model_store.store import default_store
     from tddfa_ros.morphable.model import MorphableModel
 

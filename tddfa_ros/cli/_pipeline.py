@@ -18,10 +18,13 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     config_option,
     click.option(
-        "--regressor", help="Regression network: a name in the model list, or an .onnx file."
+        "--regressor",
+        metavar="NAME|PATH",
+        help="Regression network: a name in the model list, or an .onnx file.",
     ),
     click.option(
         "--morphable-model",
+        metavar="NAME|PATH",
         help="Morphable model: a name in the model list, or an .npz file; by default the one an imported network was made for.",
     ),
     detection_options,

@@ -30,7 +30,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
     default="tddfa-mb05",
     show_default=True,
     metavar="NAME|PATH",
-    help="Regression network: a name in the manifest, or an ONNX file.",
+    help="Regression network: a name in the model list, or an .onnx file.",
 )
 @morphable_option
 @click.option(
@@ -39,14 +39,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
     type=FOLDER,
     help='Also write report.md, report.json and plots to this folder; plots need the extra "eval".',
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["markdown", "json"]),
-    default="markdown",
-    show_default=True,
-    help="Format of the printed figures.",
-)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -58,7 +51,7 @@ def command(
     regressor: str,
     model: str,
     output: Path | None,
-    form: str,
+    as_json: bool,
     limit: int | None,
 ) -> None:
     """Measure landmarks, head pose, expression, confidence, stability and detection through FacePipeline.
@@ -84,7 +77,7 @@ def command(
     config = {"regression": {"model": regressor, "morphable_model": model}}
     predictor = PipelinePredictor(FacePipeline.from_config(config))
     results = run(predictor, chosen, sets)
-    click.echo(FORMATS[form](predictor.name, results))
+    click.echo(FORMATS["json" if as_json else "markdown"](predictor.name, results))
     if output is not None:
         for path in write(predictor.name, results, output, partial(click.echo, err=True)):
             click.echo(f"written: {path}", err=True)

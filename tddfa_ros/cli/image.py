@@ -42,7 +42,7 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 )
 @overwrite_option
 @click.option(
-    "--strict", is_flag=True, help="Exit status 1 when an image cannot be read or shows no face."
+    "--strict", is_flag=True, help="Exit status 1 when an image cannot be read or has no face."
 )
 def command(
     inputs: tuple[str, ...],

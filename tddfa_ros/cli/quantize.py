@@ -31,7 +31,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FILE, load_morphable, morphab
     help="Folder of images with faces, representative of the application; required by static, used by all modes for the comparison.",
 )
 @click.option(
-    "--images",
+    "--max-images",
     type=click.IntRange(min=1),
     default=200,
     show_default=True,
@@ -56,13 +56,16 @@ def command(
     output: Path,
     mode: str,
     calibration: Path | None,
-    images: int,
+    max_images: int,
     layers: tuple[str, ...],
     data: Path | None,
     limit: int | None,
     model: str,
 ) -> None:
-    """Quantize a regression network, compare it with the original, and print a table."""
+    """Quantize a regression network, compare it with the original, and print a table.
+
+    NAME|PATH is a name in the model list, or an .onnx file.
+    """
     from tddfa_ros.config import load_config
     from tddfa_ros.errors import ConfigError
     from tddfa_ros.files import write_atomically
@@ -79,7 +82,7 @@ def command(
     crops = None
     if calibration is not None:
         config = load_config({"regression": {"model": str(before), "morphable_model": model}})
-        crops = calibration_crops(calibration, config, images)
+        crops = calibration_crops(calibration, config, max_images)
     tensor = None if crops is None else as_tensor(crops)
     quantize(before, output, mode, crops=tensor, float_layers=layers or None)
     nme = None

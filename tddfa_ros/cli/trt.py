@@ -10,18 +10,13 @@ from tddfa_ros.cli._common import FOLDER
 
 
 @click.command("trt", short_help="Compile a network with TensorRT for this machine's GPU.")
+@click.argument("regressor", metavar="NAME|PATH")
 @click.option(
-    "--onnx",
-    "network",
-    required=True,
-    metavar="NAME|PATH",
-    help="The network: a name in the manifest, or an ONNX file.",
-)
-@click.option(
-    "--engine",
+    "-o",
+    "--output",
     type=FOLDER,
     required=True,
-    help="Folder to write; ENGINE/model.onnx is then used like any network.",
+    help="Folder to write; its model.onnx is then used like any network.",
 )
 @click.option("--fp16/--fp32", "half", default=False, help="Allow float16 where it is faster.")
 @click.option(
@@ -31,11 +26,14 @@ from tddfa_ros.cli._common import FOLDER
     show_default=True,
     help="Maximum batch size of the engine; larger batches are split.",
 )
-def command(network: str, engine: Path, half: bool, batch: int) -> None:
-    """Compile a regression network with ONNX Runtime's TensorRT provider and store the engine; takes up to minutes."""
+def command(regressor: str, output: Path, half: bool, batch: int) -> None:
+    """Compile a regression network with ONNX Runtime's TensorRT provider and store the engine; takes up to minutes.
+
+    NAME|PATH is a name in the model list, or an .onnx file.
+    """
     from tddfa_ros.model_store.store import default_store
     from tddfa_ros.runtime.tensorrt import MODEL
     from tddfa_ros.tuning.build_engine import build_engine
 
-    seconds = build_engine(default_store().path(network), engine, half=half, max_batch=batch)
-    click.echo(f"{engine / MODEL}: compiled in {seconds:.0f} s")
+    seconds = build_engine(default_store().path(regressor), output, half=half, max_batch=batch)
+    click.echo(f"{output / MODEL}: compiled in {seconds:.0f} s")

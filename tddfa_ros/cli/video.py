@@ -15,7 +15,9 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 @click.command("video", short_help="Track faces in a video or from a camera, and draw them.")
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", type=FILE, help="The video to write, an .mp4.")
-@click.option("--json", "lines", type=FILE, help="Write the faces of each frame as a line of JSON.")
+@click.option(
+    "--jsonl", "lines", type=FILE, help="Write one line of JSON per frame, with its faces."
+)
 @click.option(
     "--overlay",
     default="mesh,landmarks,pose",
@@ -62,7 +64,7 @@ def command(
 ) -> int:
     """Track the faces of a video or camera, smooth and draw them.
 
-    IN is a video, the number of a camera (0), or a stream (rtsp://...). Without -o and --json a window shows the result. Ctrl-C
+    IN is a video, the number of a camera (0), or a stream (rtsp://...). Without -o and --jsonl a window shows the result. Ctrl-C
     finishes the file; rerun the same command to resume an interrupted run.
     """
     quiet_encoders()

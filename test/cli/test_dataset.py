@@ -32,7 +32,7 @@ def data(model: MorphableModel, tmp_path: Path) -> Path:
 
 
 def run(data: Path, command: str, *arguments: str) -> int:
-    return main(["dataset", command, *arguments, "--model", str(data / "model.npz")])
+    return main(["dataset", command, *arguments, "--morphable-model", str(data / "model.npz")])
 
 
 def test_choices_match_the_library() -> None:

@@ -40,7 +40,7 @@ def folder(model: MorphableModel, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def export(folder: Path, run: str, *more: str) -> int:
     arguments = ["export", "--checkpoint", str(folder / run / "checkpoint.pt")]
-    arguments += ["--model", str(folder / "model.npz"), "-o", str(folder / "net.onnx")]
+    arguments += ["--morphable-model", str(folder / "model.npz"), "-o", str(folder / "net.onnx")]
     return main([*arguments, *more])
 
 

@@ -60,7 +60,7 @@ def test_quantize_rejects_invalid_input(
     "TensorrtExecutionProvider" in ort.get_available_providers(), reason="TensorRT may work here"
 )
 def test_trt_reports_missing_tensorrt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["trt", "--onnx", "tddfa-mb05", "--engine", str(tmp_path / "engine"), "--fp16"]
+    arguments = ["trt", "tddfa-mb05", "-o", str(tmp_path / "engine"), "--fp16"]
     assert main(arguments) == 2
     assert capsys.readouterr().err == (
         "error: TensorRT cannot be used on this machine: the installed ONNX Runtime has no TensorRT support "

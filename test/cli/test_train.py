@@ -38,7 +38,13 @@ def arguments(model: MorphableModel, tmp_path: Path) -> list[str]:
     model.save(tmp_path / "model.npz")
     write_cache(tmp_path / "cache", model, 24, negatives=12)
     return [
-        *("train", "--cache", str(tmp_path / "cache"), "--model", str(tmp_path / "model.npz")),
+        *(
+            "train",
+            "--cache",
+            str(tmp_path / "cache"),
+            "--morphable-model",
+            str(tmp_path / "model.npz"),
+        ),
         *("--checkpoint-dir", str(tmp_path / "run"), "--batch", "8", "--threads", "1"),
         *("--width", "0.125", "--device", "cpu", "--workers", "0"),
     ]
@@ -142,7 +148,7 @@ def test_lists_are_cached_validated_on_and_exported(
     (tmp_path / "data" / "params" / "0004.npy").unlink()
     validation = write_dataset(tmp_path / "val", model, 2)
     run = tmp_path / "run"
-    options = ["--model", str(tmp_path / "model.npz")]
+    options = ["--morphable-model", str(tmp_path / "model.npz")]
     arguments = ["train", "--training-data", str(training), "--val-data", str(validation), *options]
     arguments += ["--checkpoint-dir", str(run), "--batch", "4", "--epochs", "1", "--width", "0.125"]
     arguments += ["--input-size", "96", "--workers", "0", "--threads", "1", "--parsing"]

@@ -15,7 +15,16 @@ def test_writes_annotated_video_of_the_demo(tmp_path: Path, capsys: pytest.Captu
     camera = demo_camera(320, 240)
     clip = write_clip(tmp_path / "in.mp4", [camera.read(i / 25).image for i in range(8)])
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
-    arguments = ["video", str(clip), "-o", str(out), "--json", str(lines), "--overlay", "landmarks"]
+    arguments = [
+        "video",
+        str(clip),
+        "-o",
+        str(out),
+        "--jsonl",
+        str(lines),
+        "--overlay",
+        "landmarks",
+    ]
     assert main([*arguments, "--smooth", "window", "--window", "3", "--no-audio"]) == 0
     assert f"1 face in 8 frames, 0.32 s; written: {out}, {lines}" in capsys.readouterr().out
     assert len(read_clip(out)[0]) == 8

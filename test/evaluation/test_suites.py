@@ -65,7 +65,7 @@ def test_prints_and_writes_report(
     monkeypatch.setattr("tddfa_ros.evaluation.pipeline.PipelinePredictor", lambda pipeline: fake)
     out = tmp_path / "out"
     arguments = ["eval", "--data", str(tmp_path), "--suite", str(users_folder)]
-    assert main([*arguments, "--format", "json", "-o", str(out)]) == 0
+    assert main([*arguments, "--json", "-o", str(out)]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((out / "report.json").read_text())
     assert printed["suites"][0]["suite"] == "holiday"

@@ -30,7 +30,7 @@ PROGRAMS = {
 """A block without a language is shell when one of its lines starts with one of these; else it is a drawing or a quotation."""
 IMAGES = (".jpg", ".jpeg", ".png")
 VIDEOS = (".avi", ".mkv", ".mov", ".mp4")
-OUTPUT_OPTIONS = ("-o", "--output", "--json", "--obj", "--jsonl")
+OUTPUT_OPTIONS = ("-o", "--output", "--obj", "--jsonl")
 TIME_LIMIT = 120.0  # s, of one command
 
 _COMMENT = re.compile(r"<!-- (not run(?P<start>[^:>]*): (?P<reason>[^>]+?)|background) -->")

@@ -194,7 +194,7 @@ def test_command(
 ) -> None:
     model = str(repo_root / "models" / "tddfa_head.npz")
     arguments = ["dataset", "cache", "--faces", str(collection), "--out", str(tmp_path / "out")]
-    arguments += ["--model", model]
+    arguments += ["--morphable-model", model]
     assert main([*arguments, "--sources", "helen, nobody"]) == 2
     assert "nobody.npz" in capsys.readouterr().err
     options = ["--profiles", "9", "--negatives", "3", "--pictures", str(collection / "pictures")]
@@ -205,7 +205,9 @@ def test_command(
     assert out[2] == "negative: 3 crops"
     assert main([*arguments[:3], str(tmp_path / "nowhere"), *arguments[4:]]) == 2
     assert capsys.readouterr().err.startswith("error: ")
-    assert main(["dataset", "cache", "--out", str(tmp_path / "out"), "--model", model]) == 2
+    assert (
+        main(["dataset", "cache", "--out", str(tmp_path / "out"), "--morphable-model", model]) == 2
+    )
     assert "--faces or --list" in capsys.readouterr().err
 
 

@@ -78,7 +78,7 @@ def arguments(tiny_model: MorphableModel, tmp_path: Path) -> list[str]:
         "train",
         "--cache",
         str(tmp_path / "cache"),
-        "--model",
+        "--morphable-model",
         str(tmp_path / "model.npz"),
     ]
     arguments += ["--checkpoint-dir", str(tmp_path / "run"), "--device", "cpu", "--threads", "1"]

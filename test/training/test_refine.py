@@ -142,7 +142,12 @@ def test_the_command(
 ) -> None:
     tiny_model.save(tmp_path / "head.npz")
     command = ["dataset", "refine", "--cache", str(tiny_folder), "--out", str(tmp_path / "new")]
-    command += ["--network", str(whole_run.checkpoint), "--model", str(tmp_path / "head.npz")]
+    command += [
+        "--network",
+        str(whole_run.checkpoint),
+        "--morphable-model",
+        str(tmp_path / "head.npz"),
+    ]
     assert main(command) == 0
     made = open_cache(tmp_path / "new", tiny_model)
     trained = tiny_cache.face & ~tiny_cache.held_out
