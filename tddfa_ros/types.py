@@ -27,6 +27,18 @@ CROP_FRAME = 120.0
 DEFAULT_FOV_DEG = 60.0
 """Horizontal field of view assumed for an uncalibrated camera, degrees; typical of webcams."""
 
+EQUIDISTANT = "equidistant"
+
+DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", EQUIDISTANT)
+"""Supported lens models, as named in sensor_msgs/CameraInfo (``sensor_msgs/distortion_models.hpp``)."""
+
+MAX_COEFFICIENTS = {"plumb_bob": 14, "rational_polynomial": 14, EQUIDISTANT: 4}
+"""Largest number of distortion coefficients of each model; the first two share OpenCV's polynomial."""
+
+# A focal length of 0.02 to 1000 image sides: fields of view from 170 degrees down to that of a small region of interest.
+_FOCAL_RANGE = (0.02, 1000.0)
+_MAX_COEFFICIENT = 1e4  # over-fitted rational polynomials reach some hundreds
+
 
 @dataclass(frozen=True)
 class ParamLayout:
@@ -68,17 +80,21 @@ class ParamLayout:
 
 @dataclass(frozen=True, eq=False)
 class Intrinsics:
-    """Intrinsics of a pinhole camera, with optional Brown-Conrady (``plumb_bob``) or rational distortion.
+    """Intrinsics of a camera: camera matrix and lens model.
 
     Attributes:
-        width: image width, px.
-        height: image height, px.
+        width: image width, px; 0 = unknown.
+        height: image height, px; 0 = unknown.
         k: (3, 3) float64 camera matrix, px.
-        d: (n,) float64 distortion coefficients in OpenCV's order; empty = no distortion.
+        d: (n,) float64 distortion coefficients in OpenCV's order; empty = all zero.
         assumed: whether the field of view is assumed rather than calibrated.
+        distortion_model: one of :data:`DISTORTION_MODELS`. ``plumb_bob`` (Brown-Conrady) and ``rational_polynomial`` are OpenCV's
+            pinhole polynomial, which the number of coefficients selects; ``equidistant`` is the fisheye model of ``cv2.fisheye``,
+            with r = f theta for zero coefficients.
 
     Raises:
-        CameraError: a value is not finite, or a focal length is not positive.
+        CameraError: a value is not finite or absurd, a focal length is not positive, the model is not supported, or it cannot have
+            that many coefficients.
     """
 
     width: int
@@ -86,6 +102,7 @@ class Intrinsics:
     k: DoubleArray
     d: DoubleArray = field(default_factory=lambda: np.zeros(0))
     assumed: bool = False
+    distortion_model: str = "plumb_bob"
 
     def __post_init__(self) -> None:
         k = np.asarray(self.k, dtype=np.float64).reshape(3, 3)
@@ -96,8 +113,31 @@ class Intrinsics:
             raise CameraError(
                 f"camera intrinsics need positive focal lengths, not {k[0, 0]:g} and {k[1, 1]:g} px"
             )
+        self._check_plausible(k)
+        _check_distortion(self.distortion_model, d)
         object.__setattr__(self, "k", k)
         object.__setattr__(self, "d", d)
+
+    @property
+    def distorted(self) -> bool:
+        """Whether the lens differs from a pinhole."""
+        return self.distortion_model == EQUIDISTANT or bool(self.d.any())
+
+    def _check_plausible(self, k: DoubleArray) -> None:
+        side = max(self.width, self.height)
+        if not side:
+            return
+        low, high = (limit * side for limit in _FOCAL_RANGE)
+        for focal in (k[0, 0] / k[2, 2], k[1, 1] / k[2, 2]) if k[2, 2] > 0 else ():
+            if not low <= focal <= high:
+                raise CameraError(
+                    f"a focal length of {focal:g} px is not plausible for {self.width}x{self.height} px images"
+                )
+        if np.abs(k[:2, 2]).max() > high:
+            raise CameraError(
+                f"a principal point of ({k[0, 2]:g}, {k[1, 2]:g}) px is not plausible for "
+                f"{self.width}x{self.height} px images"
+            )
 
     @classmethod
     def from_fov(cls, width: int, height: int, fov_deg: float = DEFAULT_FOV_DEG) -> Intrinsics:
@@ -125,6 +165,21 @@ class HeadPose:
     position: DoubleArray
     covariance: DoubleArray
     reprojection_error: float
+
+
+def _check_distortion(model: str, d: DoubleArray) -> None:
+    if model not in DISTORTION_MODELS:
+        raise CameraError(
+            f"the distortion model {model!r} is not supported; supported are {', '.join(DISTORTION_MODELS)}"
+        )
+    if len(d) > MAX_COEFFICIENTS[model]:
+        raise CameraError(
+            f"the distortion model {model!r} has at most {MAX_COEFFICIENTS[model]} coefficients, got {len(d)}"
+        )
+    if len(d) and np.abs(d).max() > _MAX_COEFFICIENT:
+        raise CameraError(
+            f"a distortion coefficient of {np.abs(d).max():g} is not plausible for any lens"
+        )
 
 
 def check_image(image: ImageBGR, what: str = "the image") -> None:

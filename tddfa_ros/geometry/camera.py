@@ -7,17 +7,16 @@ the face and refines it by Levenberg-Marquardt on the reprojection error of the 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from tddfa_ros.errors import CameraError
+from tddfa_ros.geometry.lens import Rays, project, viewing_rays
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, Similarity
 from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics, RealArray
-
-_cv2: Any = cv2  # the type stubs cover only one major version of OpenCV
 
 SELLION = 27  # index of the face frame's origin among the 68 landmarks
 
@@ -39,6 +38,7 @@ _SMALL_GAIN = (
     1e-4  # relative cost; the remaining step is about 1 % of the standard deviation of the pose
 )
 _MIN_POINTS = 12
+_OUTSIDE_LENS = 10.0  # factor of the standard deviation of a face without viewing rays
 _NEAREST = 0.02  # m; landmarks stay at least half of it in front of the camera
 # A refinement beyond these limits has converged to a wrong minimum.
 _MIN_COSINE = math.cos(math.radians(30))
@@ -57,20 +57,6 @@ class MetricFit(NamedTuple):
     rotation: DoubleArray
     translation: DoubleArray
     head_pose: HeadPose
-
-
-class _Rays(NamedTuple):
-    """Undistorted viewing rays of landmarks.
-
-    Attributes:
-        uv: (2, n) normalized image coordinates (depth 1).
-        focal: (2, 1) focal lengths, px.
-        kept: (68,) mask of the landmarks that have a ray; None = all.
-    """
-
-    uv: DoubleArray
-    focal: DoubleArray
-    kept: NDArray[np.bool_] | None
 
 
 class _Estimate(NamedTuple):
@@ -113,16 +99,22 @@ def metric_fit(
     # With the sellion as origin, the covariance of the unknowns is that of the head pose message.
     sellion = head[SELLION].copy()
     points = (head - sellion).T
-    rays = _undistort(pixels, intrinsics)
-    if rays.kept is not None:
-        points, pixels = points[:, rays.kept], pixels[rays.kept]
+    rays = viewing_rays(pixels, intrinsics)
+    outside = rays.kept.sum() < _MIN_POINTS
+    if outside:  # without distortion, and uncertain, rather than without a pose
+        rays = viewing_rays(
+            pixels, replace(intrinsics, d=np.zeros(0), distortion_model="plumb_bob")
+        )
+    points, pixels = points[:, rays.kept], pixels[rays.kept]
     estimate = _refine(points, rays, *_weak_perspective(points, pose.rotation, rays))
     error = math.sqrt(estimate.cost / len(pixels))
-    if intrinsics.d.any():
+    if intrinsics.distorted:
         placed = points.T @ estimate.rotation.T + estimate.position
         distance = project(placed, intrinsics) - pixels
         error = math.sqrt(np.vdot(distance, distance) / len(pixels))
-    covariance = _covariance(estimate, rays, intrinsics.assumed)
+    covariance = _covariance(estimate, pixels, intrinsics.assumed)
+    if outside:
+        covariance *= _OUTSIDE_LENS**2
     rotation, position = estimate.rotation, estimate.position
     head_pose = HeadPose(rotation @ FACE_FROM_MODEL.T, position, covariance, error)
     return MetricFit(rotation, position - rotation @ sellion, head_pose)
@@ -135,71 +127,8 @@ def camera_points(head: FloatArray, rotation: RealArray, translation: RealArray)
     return out
 
 
-def project(points: RealArray, intrinsics: Intrinsics) -> DoubleArray:
-    """Project points (n, 3), camera optical frame, m, in front of the camera, to px (n, 2) with distortion and skew."""
-    p = np.asarray(points, dtype=np.float64).reshape(-1, 3)
-    uv = _distort(p[:, :2] / p[:, 2:], intrinsics.d)
-    fx, skew, cx, fy, cy = _pinhole(intrinsics)
-    return np.stack([fx * uv[:, 0] + skew * uv[:, 1] + cx, fy * uv[:, 1] + cy], axis=1)
-
-
-def _pinhole(intrinsics: Intrinsics) -> tuple[float, float, float, float, float]:
-    """Return focal length x, skew, center x, focal length y and center y of a camera matrix."""
-    (fx, skew, cx), (zero, fy, cy), (zero_x, zero_y, w) = intrinsics.k.tolist()
-    if not w > 0 or zero or zero_x or zero_y:
-        raise CameraError("the camera matrix is not of the form [fx s cx; 0 fy cy; 0 0 1]")
-    return fx / w, skew / w, cx / w, fy / w, cy / w
-
-
-def _distort(uv: DoubleArray, d: DoubleArray) -> DoubleArray:
-    if not d.any():
-        return uv
-    flat = np.concatenate([uv, np.ones((len(uv), 1))], axis=1)
-    still = np.zeros(3)
-    distorted, _ = cv2.projectPoints(flat, still, still, np.eye(3), _opencv_distortion(d))
-    return np.asarray(distorted, dtype=np.float64).reshape(-1, 2)
-
-
-def _opencv_distortion(d: DoubleArray) -> DoubleArray:
-    """Pad distortion coefficients with zeros to a length that OpenCV accepts."""
-    for length in (4, 5, 8, 12, 14):
-        if len(d) <= length:
-            return np.concatenate([d, np.zeros(length - len(d))])
-    raise CameraError(f"a camera has at most 14 distortion coefficients, got {len(d)}")
-
-
-def _undistorted(uv: DoubleArray, d: DoubleArray) -> DoubleArray:
-    """Invert :func:`_distort`; OpenCV's default of five iterations is too few for wide lenses."""
-    points, camera, coefficients = uv[:, None], np.eye(3), _opencv_distortion(d)
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
-    if hasattr(_cv2, "undistortPointsIter"):  # OpenCV 4; undistortPoints replaces it in OpenCV 5
-        solved = _cv2.undistortPointsIter(points, camera, coefficients, None, None, criteria)
-    else:
-        solved = _cv2.undistortPoints(points, camera, coefficients, criteria=criteria)
-    return np.asarray(solved, dtype=np.float64).reshape(-1, 2)
-
-
-def _undistort(pixels: DoubleArray, intrinsics: Intrinsics) -> _Rays:
-    fx, skew, cx, fy, cy = _pinhole(intrinsics)
-    v = (pixels[:, 1] - cy) / fy
-    seen = np.stack([(pixels[:, 0] - cx - skew * v) / fx, v])
-    focal = np.array([[fx], [fy]])
-    if not intrinsics.d.any():
-        return _Rays(seen, focal, None)
-    uv = _undistorted(seen.T, intrinsics.d)
-    # Outside the image the distortion polynomial may not be invertible; exclude such points.
-    with np.errstate(all="ignore"):
-        again = _distort(np.nan_to_num(uv, nan=1e6, posinf=1e6, neginf=1e6), intrinsics.d)
-        kept = (np.abs(again.T - seen) * focal).max(axis=0) < 0.5
-    if kept.all():
-        return _Rays(uv.T, focal, None)
-    if kept.sum() < _MIN_POINTS:
-        return _Rays(seen, focal, None)  # without undistortion rather than without a pose
-    return _Rays(uv[kept].T, focal, kept)
-
-
 def _weak_perspective(
-    points: DoubleArray, rotation: DoubleArray, rays: _Rays
+    points: DoubleArray, rotation: DoubleArray, rays: Rays
 ) -> tuple[DoubleArray, DoubleArray]:
     """Compute the rotation and position of points (3, n) that appear rotated by ``rotation`` along their viewing ray.
 
@@ -229,7 +158,7 @@ def _axis_to_ray(u: float, v: float) -> DoubleArray:
 
 
 def _refine(
-    points: DoubleArray, rays: _Rays, rotation: DoubleArray, position: DoubleArray
+    points: DoubleArray, rays: Rays, rotation: DoubleArray, position: DoubleArray
 ) -> _Estimate:
     """Minimize the reprojection error by Levenberg-Marquardt; return the start when the result is implausible."""
     start = best = _linearize(points, rays, rotation, position)
@@ -261,34 +190,41 @@ def _plausible(start: _Estimate, end: _Estimate) -> bool:
 
 
 def _linearize(
-    points: DoubleArray, rays: _Rays, rotation: DoubleArray, position: DoubleArray
+    points: DoubleArray, rays: Rays, rotation: DoubleArray, position: DoubleArray
 ) -> _Estimate:
     """Project points (3, n) and differentiate: ``d(turned) = rotation x turned``, ``du = (dx - u dz) / z``."""
     turned = rotation @ points
     qx, qy, qz = turned
     depth = qz + position[2]
     uv = (turned[:2] + position[:2, None]) / depth
-    residual = ((uv - rays.uv) * rays.focal).ravel()
-    by_shift = rays.focal / depth
-    by_depth = uv * by_shift
-    by_depth *= -1
-    (right, down), jacobian = by_shift, np.zeros((6, 2, points.shape[1]))
-    jacobian[0, 0], jacobian[1, 1], jacobian[2] = right, down, by_depth
+    by_shift = 1 / depth
+    by_depth = -uv * by_shift
+    jacobian = np.zeros((6, 2, points.shape[1]))
+    jacobian[0, 0], jacobian[1, 1], jacobian[2] = by_shift, by_shift, by_depth
     np.multiply(by_depth, qy, out=jacobian[3])
     np.multiply(by_depth, -qx, out=jacobian[4])
-    jacobian[3, 1] -= down * qz
-    jacobian[4, 0] += right * qz
-    np.multiply(right, -qy, out=jacobian[5, 0])
-    np.multiply(down, qx, out=jacobian[5, 1])
+    jacobian[3, 1] -= by_shift * qz
+    jacobian[4, 0] += by_shift * qz
+    np.multiply(by_shift, -qy, out=jacobian[5, 0])
+    np.multiply(by_shift, qx, out=jacobian[5, 1])
+    residual = _to_image(uv - rays.uv, rays.derivative).ravel()
+    jacobian = _to_image(jacobian, rays.derivative)
     # Reject poses that reach behind the camera.
     cost = float(residual @ residual) if depth.min() > _NEAREST / 2 else math.inf
     return _Estimate(rotation, position, residual, jacobian.reshape(6, -1), cost)
 
 
-def _covariance(estimate: _Estimate, rays: _Rays, assumed: bool) -> DoubleArray:
+def _to_image(rays: DoubleArray, derivative: DoubleArray) -> DoubleArray:
+    """Convert changes of rays (..., 2, n) to changes in the image, px, by the derivative (2, 2, n) of the lens."""
+    out = derivative[:, 0] * rays[..., 0, None, :]
+    out += derivative[:, 1] * rays[..., 1, None, :]
+    return np.asarray(out)
+
+
+def _covariance(estimate: _Estimate, pixels: DoubleArray, assumed: bool) -> DoubleArray:
     """Compute the covariance (6, 6) of position and rotation; see :func:`metric_fit` for its terms."""
-    n = rays.uv.shape[1]
-    width, height = ((rays.uv.max(axis=1) - rays.uv.min(axis=1)) * rays.focal[:, 0]).tolist()
+    n = len(pixels)
+    width, height = np.ptp(pixels, axis=0).tolist()
     variance = estimate.cost / (2 * n) + LANDMARK_SIGMA**2 * width * height
     normal = estimate.jacobian @ estimate.jacobian.T
     try:

@@ -78,6 +78,7 @@ def intrinsics_record(intrinsics: Intrinsics) -> dict[str, Any]:
         "height": intrinsics.height,
         "k": _numbers(intrinsics.k),
         "d": _numbers(intrinsics.d),
+        "distortion_model": intrinsics.distortion_model,
         "assumed": intrinsics.assumed,
     }
 
@@ -85,7 +86,12 @@ def intrinsics_record(intrinsics: Intrinsics) -> dict[str, Any]:
 def intrinsics_from_record(record: Mapping[str, Any]) -> Intrinsics:
     """Build intrinsics from :func:`intrinsics_record`."""
     return Intrinsics(
-        record["width"], record["height"], record["k"], record["d"], record["assumed"]
+        record["width"],
+        record["height"],
+        record["k"],
+        record["d"],
+        record["assumed"],
+        record.get("distortion_model", "plumb_bob"),  # absent before version 0.3
     )
 
 

@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from tddfa_ros.errors import CameraError
+from tddfa_ros.geometry import lens
 from tddfa_ros.nodes.convert.camera_info import (
     camera_info_message,
     intrinsics_from_message,
@@ -36,8 +37,7 @@ def info(**changes: Any) -> CameraInfo:
 
 
 def project(camera: Intrinsics) -> Any:
-    zero = np.zeros(3)
-    return cv2.projectPoints(POINTS, zero, zero, camera.k, camera.d)[0].reshape(-1, 2)
+    return lens.project(POINTS, camera)
 
 
 def read(message: CameraInfo, *size: int) -> Intrinsics:
@@ -163,12 +163,72 @@ def test_distortion_that_opencv_knows(count: int) -> None:
     assert list(read(info(d=values, distortion_model="")).d) == values
 
 
-@pytest.mark.parametrize(("model", "count"), [("equidistant", 4), ("plumb_bob", 3), ("rational_polynomial", 7)])  # fmt: skip
-def test_distortion_that_it_does_not(model: str, count: int) -> None:
-    with pytest.raises(CameraError, match=model):
+@pytest.mark.parametrize(("model", "count"), [("equidistant", 5), ("plumb_bob", 3), ("rational_polynomial", 7)])  # fmt: skip
+def test_rejects_other_numbers_of_coefficients(model: str, count: int) -> None:
+    with pytest.raises(CameraError, match=f"'{model}' cannot have {count}"):
         intrinsics_from_message(info(d=[0.1] * count, distortion_model=model))
-    # Nothing but zeros distorts nothing, whatever it is called.
-    assert read(info(d=[0.0] * count, distortion_model=model)).d.size == 0
+
+
+@pytest.mark.parametrize("values", [[0.01, -0.02, 0.003, 0.001], [0.0] * 4, [0.0] * 5, []])
+def test_equidistant_is_a_fisheye_also_without_coefficients(values: list[float]) -> None:
+    camera = read(info(d=values, distortion_model="equidistant"))
+    assert camera.distortion_model == "equidistant"
+    d = np.array([*values, 0, 0, 0, 0][:4], dtype=np.float64)
+    expected = cv2.fisheye.projectPoints(POINTS[:, None], np.zeros(3), np.zeros(3), camera.k, d)[0]
+    np.testing.assert_allclose(project(camera), expected[:, 0], atol=1e-6)
+    again = read(camera_info_message(camera, Header()))
+    np.testing.assert_allclose(project(again), expected[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["thin_prism", "Kannala\x1b[31m\nBrandt", "Equidistant"])
+@pytest.mark.parametrize("values", [[0.0] * 4, [0.1] * 4])
+def test_rejects_unknown_distortion_models_in_one_line(model: str, values: list[float]) -> None:
+    with pytest.raises(CameraError, match="is not supported; supported are plumb_bob") as error:
+        intrinsics_from_message(info(d=values, distortion_model=model))
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("model", ["", "none", "plumb_bob", "rational_polynomial"])
+def test_zero_coefficients_are_a_pinhole(model: str) -> None:
+    assert not read(info(d=[0.0] * 5, distortion_model=model)).distorted
+
+
+@pytest.mark.parametrize(("k", "d"), [(1e12, 0.0), (1e-9, 0.0), (900.0, 1e6)])
+def test_rejects_absurd_calibration(k: float, d: float) -> None:
+    with pytest.raises(CameraError, match="not plausible"):
+        intrinsics_from_message(info(k=[k, 0, 640, 0, k, 360, 0, 0, 1], d=[d, 0.0, 0.0, 0.0]))
+
+
+def test_rectified_images_of_a_stereo_camera_use_p() -> None:
+    """P of the right camera: another focal length, an offset principal point and a baseline; checked by rectifying with OpenCV."""
+    message = info()
+    message.p = [820.0, 0, 700.5, -98.4, 0, 820, 341.25, 0, 0, 0, 1, 0]
+    camera = intrinsics_from_message(message, rectified=True)
+    assert camera is not None
+    raw = read(message)
+    p = np.reshape(message.p, (3, 4))[:, :3]
+    expected = cv2.undistortPoints(project(raw)[:, None], raw.k, raw.d, P=p)[:, 0]
+    np.testing.assert_allclose(project(camera), expected, atol=0.01)
+    assert not camera.distorted
+
+
+def test_roi_and_binning_of_rectified_images() -> None:
+    message = info(binning_x=2, binning_y=2)
+    message.p = [820.0, 0, 700.5, -98.4, 0, 820, 341.25, 0, 0, 0, 1, 0]
+    message.roi.x_offset, message.roi.y_offset = 200, 100
+    message.roi.width, message.roi.height = 640, 480
+    camera = intrinsics_from_message(message, rectified=True)
+    assert camera is not None
+    assert (camera.width, camera.height) == (320, 240)
+    whole = intrinsics_from_message(info(p=message.p), rectified=True)
+    assert whole is not None
+    np.testing.assert_allclose(project(camera) * 2 + 0.5 + (200, 100), project(whole), atol=1e-9)
+
+
+def test_rectified_images_without_p() -> None:
+    with pytest.raises(CameraError, match="P, their camera matrix, is zero"):
+        intrinsics_from_message(info(), rectified=True)
+    assert intrinsics_from_message(CameraInfo(width=640, height=480), rectified=True) is None
 
 
 @pytest.mark.parametrize("count", [0, 4, 5, 8, 14])
