@@ -68,7 +68,7 @@ def checked(name: str, value: Any, default: Any, limits: Mapping[str, Any]) -> A
 
     Args:
         name: name of the option in the error message.
-        value: value to check; an int is accepted for a float, a list for a tuple.
+        value: value to check; an int is accepted for a float, a list for a tuple, a bool for the choices true and false.
         default: default of the option.
         limits: metadata of the field, as written by :func:`option`.
 
@@ -83,6 +83,8 @@ def checked(name: str, value: Any, default: Any, limits: Mapping[str, Any]) -> A
         return tuple(checked(f"{name}[{i}]", v, d, limits) for i, (v, d) in pairs)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if isinstance(value, bool) and "true" in (limits.get("choices") or ()):
+        value = str(value).lower()  # YAML reads true as a bool
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise ConfigError(f"{name} must be {_KIND[kind]}, not {value!r}")
     choices, low, high = limits.get("choices"), limits.get("min"), limits.get("max")

@@ -8,17 +8,16 @@ import time
 from typing import Any
 
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 
 from tddfa_msgs.msg import FaceMeshArray
-from tddfa_ros.nodes.camera_state import CameraState
+from tddfa_ros.nodes.camera_state import CameraState, subscribe_camera_info
 from tddfa_ros.nodes.convert.images import to_bgr
 from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, stamp_seconds
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
 from tddfa_ros.nodes.options import FaceNodeOptions
 from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
-from tddfa_ros.nodes.ros.image_input import SENSOR_QOS, image_topic, subscribe_images
+from tddfa_ros.nodes.ros.image_input import image_topic, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
@@ -49,6 +48,8 @@ class FaceNode(Node):
             self._log,
             self.resolve_topic_name("camera_info"),
             options.camera.assumed_fov_deg,
+            image_topic(self, options.image_transport),
+            options.image_is_rectified,
         )
         self._raw = self.create_publisher(FaceMeshArray, "face_mesh_raw", OUTPUT_QOS)
         self._publisher = (
@@ -70,9 +71,7 @@ class FaceNode(Node):
         self._image_topic = image_topic(self, options.image_transport)
         self._idle = False
         self._images: Any = None
-        self._camera_info = self.create_subscription(
-            CameraInfo, "camera_info", self._camera.update, SENSOR_QOS
-        )
+        self._camera_info = subscribe_camera_info(self, self._camera)
         self._enable(True)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset", self._on_reset)
@@ -93,14 +92,15 @@ class FaceNode(Node):
         start = time.perf_counter()
         image = to_bgr(message)
         decoded = time.perf_counter()
-        header = message.header
-        if not header.frame_id:
+        header, frame_id = message.header, message.header.frame_id
+        if not frame_id:
             header.frame_id = self._settings.config.fallback_frame_id
             self._log.once(
                 "frame_id",
                 f"images on {self._image_topic} have no frame_id; using '{header.frame_id}'",
             )
-        intrinsics, camera_info = self._camera.model_for(image.shape[1], image.shape[0], header)
+        height, width = image.shape[:2]
+        intrinsics, camera_info = self._camera.model_for(width, height, header, frame_id)
         faces = self._tracker.update(
             image, stamp_seconds(header.stamp), intrinsics, defer_detection=True
         )
@@ -150,6 +150,7 @@ class FaceNode(Node):
     def _apply(self, options: FaceNodeOptions) -> None:
         """Take over parameters set at run time."""
         self._camera.assumed_fov_deg = options.camera.assumed_fov_deg
+        self._camera.image_is_rectified = options.image_is_rectified
         if self._publisher is not None:
             self._publisher.options = options
         self._pending = options
@@ -197,11 +198,10 @@ class FaceNode(Node):
 
     def _warnings(self) -> list[str]:
         wants_gpu = self._settings.config.regression.device == "cuda"
-        return (
-            list(self._pipeline.device_warnings)
-            if wants_gpu and "CPU" in self._pipeline.provider
-            else []
-        )
+        warnings = [f"calibration refused: {self._camera.fault}"] if self._camera.fault else []
+        if wants_gpu and "CPU" in self._pipeline.provider:
+            warnings += self._pipeline.device_warnings
+        return warnings
 
     def _log_start(self) -> None:
         config = self._settings.config

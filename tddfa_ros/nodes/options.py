@@ -81,6 +81,13 @@ class MeshOptions(Validated):
 class FaceNodeOptions(PublishOptions):
     """Parameters of ``face_node``."""
 
+    image_is_rectified: str = option(
+        "auto",
+        "camera model of the images: true = P of camera_info without distortion, false = K and D, "
+        "auto = true if the image topic or frame_id has rect or rectified as one of its words",
+        choices=("auto", "true", "false"),
+    )
+
     model: str = option(
         "",
         "regression network, a name in the model list; the parameter shared by all nodes; empty = regression.model",

@@ -220,6 +220,7 @@ def endpoints():
         "FacePublisher": "face_publisher",
         "Diagnostics": "ros/diagnostics",
         "FaceTopics": "hri/topics",
+        "subscribe_camera_info": "camera_state",
     }
     found = defaultdict(set)
     for node in NODES:

@@ -121,8 +121,8 @@ def descriptor(spec: Field[Any], default: Any) -> ParameterDescriptor:
         description=spec.metadata.get("help", ""),
         additional_constraints=constraints(spec.metadata),
         read_only=not spec.metadata.get("runtime", False),
-        # Accept integers for floats ("beta: 10"); the dataclass checks the type.
-        dynamic_typing=isinstance(default, float),
+        # Accept integers for floats ("beta: 10") and bools for choices ("true"); the dataclass checks the type.
+        dynamic_typing=isinstance(default, float) or "true" in (spec.metadata.get("choices") or ()),
     )
     if low is None and high is None:
         return described

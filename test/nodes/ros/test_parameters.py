@@ -95,6 +95,22 @@ def test_invalid_override_raises_one_line(
         assert word in sentence
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"), [(True, "true"), (False, "false"), ("auto", "auto")]
+)
+def test_bool_for_choices_true_and_false(
+    make_node: MakeNode, value: bool | str, expected: str
+) -> None:
+    """``-p image_is_rectified:=true`` is a bool for ROS."""
+    node = make_node(image_is_rectified=value)
+    parameters = Parameters(node, FaceNodeOptions())
+    assert parameters.config.image_is_rectified == expected
+    assert set_one(node, "image_is_rectified", not value).successful
+    assert parameters.config.image_is_rectified == str(not value).lower()
+    assert not set_one(node, "image_is_rectified", 3).successful
+    assert not set_one(node, "image_is_rectified", "perhaps").successful
+
+
 def test_descriptions_ranges_and_choices_are_declared(make_node: MakeNode) -> None:
     node = make_node()
     Parameters(node, Options())
