@@ -82,8 +82,8 @@ def arguments():
         ),
         DeclareLaunchArgument(
             "fixed_frame",
-            default_value="camera_optical_frame",
-            description="fixed frame of RViz: the frame_id of the images",
+            default_value="",
+            description="fixed frame of RViz; empty = face_view, at the camera, x forward and z up, with the namespace in front",
         ),
         DeclareLaunchArgument(
             "composed",
@@ -254,6 +254,7 @@ def remappings(chosen):
 
 def rviz(chosen):
     space = chosen["namespace"].strip("/")
+    frame = chosen["fixed_frame"] or "_".join([*filter(None, space.split("/")), "face_view"])
     topics = ["face_overlay", "face_markers", "face_points"]
     return Node(
         package="rviz2",
@@ -261,7 +262,7 @@ def rviz(chosen):
         name="rviz2",
         namespace=chosen["namespace"],
         arguments=[
-            "-d", os.path.join(SHARE, "config", "face.rviz"), "-f", chosen["fixed_frame"],
+            "-d", os.path.join(SHARE, "config", "face.rviz"), "-f", frame,
         ],
         remappings=[(f"/{topic}", f"/{space}/{topic}") for topic in topics] if space else [],
         output="screen",

@@ -173,6 +173,12 @@ class VisualizationNodeOptions(MeshOptions):
     image_buffer: int = option(
         8, "images buffered until the meshes with the same stamp arrive", minimum=1, maximum=100
     )
+    view_frame: str = option(
+        "face_view",
+        "frame on /tf_static at the camera, x forward and z up, for the view of RViz; the namespace is put in front "
+        "(robot1_face_view); empty = none",
+        runtime=False,
+    )
     overlay: OverlayOptions = field(default_factory=OverlayOptions)
 
 

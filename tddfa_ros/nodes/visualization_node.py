@@ -10,6 +10,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from tddfa_msgs.msg import FaceMeshArray
@@ -21,8 +22,8 @@ from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.convert.images import image_message, to_bgr
 from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, tracked_faces
-from tddfa_ros.nodes.convert.rviz import MarkerBuilder, point_cloud
-from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
+from tddfa_ros.nodes.convert.rviz import MarkerBuilder, point_cloud, view_transform
+from tddfa_ros.nodes.face_publisher import LATCHED_QOS, OUTPUT_QOS
 from tddfa_ros.nodes.options import VisualizationNodeOptions
 from tddfa_ros.nodes.ros.image_input import StampMatcher, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
@@ -85,6 +86,8 @@ class VisualizationNode(Node):
         self._marker_publisher = self.create_publisher(MarkerArray, "face_markers", OUTPUT_QOS)
         self._point_publisher = self.create_publisher(PointCloud2, "face_points", OUTPUT_QOS)
         self._overlay_publisher = self.create_publisher(Image, "face_overlay", OUTPUT_QOS)
+        self._view_publisher = self.create_publisher(TFMessage, "/tf_static", LATCHED_QOS)
+        self._view_frame, self._view_parent = view_frame(self, options.view_frame), ""
         self._marker_worker = Worker(self._publish_markers, self._on_error, "markers")
         self._image_worker = Worker(self._publish_images, self._on_error, "images")
         self._faces: Any = None
@@ -121,10 +124,19 @@ class VisualizationNode(Node):
             self._matcher.clear()
 
     def _on_faces(self, message: FaceMeshArray) -> None:
+        self._place_view(message.header)
         if self._has_subscriber(self._marker_publisher) and self._due("markers", message.header):
             self._marker_worker.put(message)
         if self._images is not None:
             self._pair(FACES, message)
+
+    def _place_view(self, header: Header) -> None:
+        """Publish the frame of the view, when the frame of the images is first known and whenever it changes."""
+        parent = header.frame_id
+        if self._view_frame and parent not in ("", self._view_parent, self._view_frame):
+            self._view_parent = parent
+            transform = view_transform(header, self._view_frame)
+            self._view_publisher.publish(TFMessage(transforms=[transform]))
 
     def _on_image(self, message: Any) -> None:
         self._pair(IMAGES, message)
@@ -176,6 +188,12 @@ class VisualizationNode(Node):
     @staticmethod
     def _has_subscriber(publisher: Any) -> bool:
         return bool(publisher.get_subscription_count())
+
+
+def view_frame(node: Node, name: str) -> str:
+    """Put the namespace of a node in front of a frame name, so that every graph has its own view; empty stays empty."""
+    parts = [part for part in node.get_namespace().split("/") if part]
+    return "_".join([*parts, name]) if name else ""
 
 
 def main() -> None:

@@ -122,6 +122,7 @@ def test_qos_matches_the_source() -> None:
         "images in": profile("image_input", "SENSOR_QOS = "),
         "faces, markers, points, overlay out": profile("face_publisher", "OUTPUT_QOS = "),
         "face_mesh/topology": profile("face_publisher", "LATCHED_QOS = "),
+        "/tf_static": profile("face_publisher", "LATCHED_QOS = "),
         "/tf": profile("face_publisher", "TF_QOS = "),
         "/diagnostics": profile("diagnostics", '"/diagnostics", '),
     }

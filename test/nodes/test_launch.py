@@ -68,19 +68,46 @@ def test_all_executables_are_installed() -> None:
     assert executables <= installed
 
 
-def test_rviz_shows_image_markers_points_and_frames_at_once() -> None:
-    manager = yaml.safe_load(RVIZ_FILE.read_text())["Visualization Manager"]
-    shown = {d["Class"].split("/")[1]: d for d in manager["Displays"] if d["Enabled"]}
-    topics = {kind: d["Topic"]["Value"] for kind, d in shown.items() if "Topic" in d}
+def test_rviz_layout() -> None:
+    layout = yaml.safe_load(RVIZ_FILE.read_text())
+    assert [panel["Class"] for panel in layout["Panels"]] == ["rviz_common/Displays"]
+    manager = layout["Visualization Manager"]
+    displays = {d["Class"].split("/")[1]: d for d in manager["Displays"]}
+    topics = {kind: d["Topic"]["Value"] for kind, d in displays.items() if "Topic" in d}
     assert topics == {
         "Image": "/face_overlay",
         "MarkerArray": "/face_markers",
         "PointCloud2": "/face_points",
     }
-    assert "TF" in shown
+    assert {kind for kind, d in displays.items() if not d["Enabled"]} == {"PointCloud2"}
+    assert displays["TF"]["Show Names"] is False, "the name would cover the nose"
     defaults = yaml.safe_load((ROOT / "config" / "face.yaml").read_text())
-    frame = defaults["/**/image_source_node"]["ros__parameters"]["frame_id"]
+    frame = defaults["/**/visualization_node"]["ros__parameters"]["view_frame"]
     assert manager["Global Options"]["Fixed Frame"] == frame
+    view = manager["Views"]["Current"]
+    assert view["Target Frame"] == "<Fixed Frame>", "Orbit turns about its z, which points up"
+    assert view["Focal Point"]["X"] > 0, "in front of the camera"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "frame"),
+    [
+        ({}, "face_view"),
+        ({"namespace": "/robot1/left"}, "robot1_left_face_view"),
+        ({"namespace": "robot1", "fixed_frame": "map"}, "map"),
+    ],
+)
+def test_rviz_fixed_frame(
+    describe: Any, monkeypatch: pytest.MonkeyPatch, arguments: Mapping[str, str], frame: str
+) -> None:
+    module = describe.module
+    monkeypatch.setattr(module, "need", lambda *_: None)
+    started = []
+    monkeypatch.setattr(module, "Node", lambda **given: started.append(given))
+    chosen = {"namespace": "", "fixed_frame": ""} | dict(arguments)
+    module.rviz(chosen)
+    options = started[0]["arguments"]
+    assert options[options.index("-f") + 1] == frame
 
 
 # --- what the launch file builds ---
@@ -125,6 +152,7 @@ def describe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
                 nodes[Path(program).name] = Command(command)
         return nodes
 
+    described.module = module  # type: ignore[attr-defined]
     return described
 
 

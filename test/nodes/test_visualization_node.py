@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.faces import Camera, model_parameters, set_parameters
+from support.faces import Camera, model_parameters, set_parameters, stamped
 
 pytest.importorskip("rclpy", reason="no ROS 2 here: run through `make test`")
 pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `make test`")
 
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
+from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
 from tddfa_msgs.msg import FaceMeshArray
+from tddfa_ros.geometry.rotation import rotation_from_quaternion
 from tddfa_ros.makeup.color import to_lab
 
 pytestmark = pytest.mark.ros
@@ -39,6 +42,30 @@ def actions(messages: list[Any], action: int) -> list[Any]:
 
 def key(message: Any) -> tuple[int, int]:
     return message.header.stamp.sec, message.header.stamp.nanosec
+
+
+@pytest.mark.parametrize("namespace", [None, "/robot1"])
+def test_view_frame_is_upright_at_the_camera(
+    graph: Any, astronaut: np.ndarray, namespace: str | None
+) -> None:
+    """RViz turns its view about z of this frame, and shows it whatever the frame of the images is called."""
+    prefix = namespace or ""
+    parameters = model_parameters(perception=False)
+    graph.start("visualization_node", parameters=parameters, namespace=namespace)
+    graph.collect(MarkerArray, f"{prefix}/face_markers")
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    faces = graph.publisher(FaceMeshArray, f"{prefix}/face_mesh")
+    for parent in ("left_eye", "left_eye", "right_eye"):
+        faces.publish(stamped(FaceMeshArray(), 1.0, parent))
+    frames = graph.collect(TFMessage, "/tf_static", latched)
+    graph.wait_until(lambda: frames and frames[-1].transforms[0].header.frame_id == "right_eye")
+    found = frames[-1].transforms[0]
+    assert found.child_frame_id == ("robot1_face_view" if namespace else "face_view")
+    turn = found.transform.rotation
+    axes = rotation_from_quaternion(np.array([turn.x, turn.y, turn.z, turn.w]))
+    forward, up = [0, 0, 1], [0, -1, 0]  # of an optical frame
+    np.testing.assert_allclose(axes[:, 0], forward, atol=1e-9)
+    np.testing.assert_allclose(axes[:, 2], up, atol=1e-9)
 
 
 def test_markers_appear_and_disappear_with_face(graph: Any, astronaut: np.ndarray) -> None:

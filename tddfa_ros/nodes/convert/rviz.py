@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import Point
+from geometry_msgs.msg import Point, Quaternion, TransformStamped
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -22,7 +22,7 @@ MESH, LANDMARKS, AXES, TEXT = range(4)
 AXIS_LENGTH = 0.12
 LANDMARK_SIZE = 0.004
 TEXT_HEIGHT = 0.025
-TEXT_OFFSET = 0.16  # m above the sellion (y is down in camera frames)
+TEXT_GAP = 0.03  # m from the top of the head to the middle of the caption
 
 # "rgb" is 0x00RRGGBB in the bits of a float32, the PCL convention read by RViz and Foxglove.
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4")])
@@ -83,13 +83,14 @@ class _FaceMarkers:
         )
 
     def update(self, face: TrackedFace, header: Header, lifetime: Duration) -> list[Marker]:
-        _move(self._vertices, face.coarse_vertices_metric)
+        vertices = face.coarse_vertices_metric
+        _move(self._vertices, vertices)
         _move(self._landmarks, face.landmarks_metric)
         self._axes.pose = pose_message(face.head_pose)
         position = face.head_pose.position
         self._text.pose.position = Point(
             x=float(position[0]),
-            y=float(position[1]) - TEXT_OFFSET,
+            y=float(vertices[:, 1].min()) - TEXT_GAP,  # y is down in camera frames
             z=float(position[2]),
         )
         self._text.text = caption(face)
@@ -109,9 +110,12 @@ def caption(face: TrackedFace) -> str:
 
 
 def face_color(track_id: str) -> ColorRGBA:
-    """Return the color of a face, the same as in the overlay."""
+    """Return the color of a face, the same as in the overlay.
+
+    Opaque: below an alpha of 0.9998 RViz does not write depth, and the back of the closed mesh shows through its front.
+    """
     blue, green, red = (channel / 255 for channel in tint_of(track_id))
-    return ColorRGBA(r=red, g=green, b=blue, a=0.9)
+    return ColorRGBA(r=red, g=green, b=blue, a=1.0)
 
 
 def _marker(
@@ -154,6 +158,16 @@ def _move(points: Sequence[Point], to: FloatArray) -> None:
         point.x = x
         point.y = y
         point.z = z
+
+
+def view_transform(header: Header, frame: str) -> TransformStamped:
+    """Build the transform from a camera optical frame to ``frame`` at the same origin: x forward, y left, z up (REP-103).
+
+    RViz's Orbit view turns about z of its target frame, which in an optical frame points forward.
+    """
+    message = TransformStamped(header=header, child_frame_id=frame)
+    message.transform.rotation = Quaternion(x=0.5, y=-0.5, z=0.5, w=0.5)
+    return message
 
 
 def _duration(seconds: float) -> Duration:

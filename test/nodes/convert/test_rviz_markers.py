@@ -93,6 +93,20 @@ def test_lost_face_is_deleted_once() -> None:
     assert len(builder.clear(HEADER).markers) == 4
 
 
+def test_caption_is_above_the_head() -> None:
+    markers = MarkerBuilder().build([face()], HEADER).markers
+    text, mesh = markers[TEXT], markers[MESH]
+    assert text.type == Marker.TEXT_VIEW_FACING
+    top = xyz(mesh.points)[:, 1].min()
+    assert top - 0.05 < text.pose.position.y < top - text.scale.z / 2
+
+
+def test_mesh_marker_is_opaque() -> None:
+    """RViz writes no depth below an alpha of 0.9998: the far side of the head would show through the face."""
+    markers = MarkerBuilder().build([face("f1"), face("f2")], HEADER).markers
+    assert {m.color.a for m in markers if m.id == MESH} == {1.0}
+
+
 def test_caption_text() -> None:
     seen = face()
     yaw, pitch, roll = seen.yaw_pitch_roll
