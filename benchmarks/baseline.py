@@ -1,10 +1,9 @@
-"""The network to compare the regressor with: MobileNet V1 x0.5 as in 3DDFA_V2, run by ONNX Runtime like ours.
+"""Baseline network for the regressor: MobileNet V1 x0.5 as in 3DDFA_V2, run by ONNX Runtime.
 
-With the official weights (and torch and onnx) it is their mb05; with torch and onnx alone the same network with
-random weights, which takes as long.
+Uses the official weights of mb05 if they are present, else random weights, which take the same time. Needs torch and onnx.
 
-    python benchmarks/baseline.py /tmp/baseline.onnx    # where torch and onnx are installed
-    python benchmarks/bench.py --baseline /tmp/baseline.onnx    # where they are not
+    python benchmarks/baseline.py /tmp/baseline.onnx            # on a machine with torch and onnx
+    python benchmarks/bench.py --baseline /tmp/baseline.onnx    # on any machine
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ _WIDTH = 0.5
 
 
 def official_folder() -> Path:
-    """Where the official files lie when they are present."""
+    """Return the folder of the official files."""
     data = os.environ.get("TDDFA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
     return Path(data) / "3ddfa_v2"
 
 
 def baseline_onnx() -> tuple[str, bytes]:
-    """Name and ONNX bytes of the baseline.
+    """Return the name and the ONNX bytes of the baseline.
 
     Raises:
         ImportError: torch or onnx is not installed.
-        ModelError: the official file is damaged, or of another network.
+        ModelError: the official file is damaged, or holds another network.
     """
     import torch
 
@@ -42,7 +41,7 @@ def baseline_onnx() -> tuple[str, bytes]:
     else:
         name = "MobileNet V1 x0.5, random weights"
         network = MobileNetV1(_WIDTH, landmarks=False)
-    network.fc_lm = None  # ours is compared with the head for parameters alone
+    network.fc_lm = None  # compare the parameter head only
     buffer = io.BytesIO()
     torch.onnx.export(
         network.eval(),

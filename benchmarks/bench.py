@@ -1,7 +1,7 @@
-"""Speed of every stage, one thread and two: ``make bench``, or ``python benchmarks/bench.py``.
+"""Measure the speed of every stage with one thread and with two: ``make bench``, or ``python benchmarks/bench.py``.
 
-Prints Markdown and writes out/bench.json. Times on a shared machine drift, so every row is a median, and ratios are
-taken against a baseline measured in the same run.
+Prints Markdown and writes out/bench.json. Times on a shared machine vary, so every row is a median, and ratios refer to a
+baseline measured in the same run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Bench:
         )
 
     def rows(self) -> Iterator[Row]:
-        """Every stage, and a row that says why where a stage cannot be measured."""
+        """Yield the rows of every stage; a stage that cannot be measured gives a row with the reason."""
         cv2.setNumThreads(self.threads)
         for name, stage in (
             ("detector", self.detector),
@@ -58,11 +58,11 @@ class Bench:
                 yield Row(name, self.threads, None, note=str(error))
 
     def row(self, name: str, call: Callable[[], object], baseline: Row | None = None) -> Row:
-        """Measure one call."""
+        """Time one call."""
         return row(name, self.threads, call, self.seconds, baseline or self.unit)
 
     def detector(self) -> Iterator[Row]:
-        """The detector on 640x480."""
+        """Time the detector on 640x480."""
         from tddfa_ros.detection import create_detector
         from tddfa_ros.model_store.store import default_store
 
@@ -72,7 +72,7 @@ class Bench:
         yield self.row(f"detector, 640x480 to {size}", lambda: detector(image))
 
     def regressor(self) -> Iterator[Row]:
-        """The network alone, against 3DDFA_V2's."""
+        """Time the network alone, against that of 3DDFA_V2."""
         from tddfa_ros.pipeline import FacePipeline
 
         base = {n: self._baseline_row(n) for n in CROWDS}
@@ -94,7 +94,7 @@ class Bench:
         return self.row(f"baseline network, {faces} faces", lambda: session.run(feeds))
 
     def mesh(self) -> Iterator[Row]:
-        """What is made of the parameters of one face."""
+        """Time reconstruction, smoothing, drawing and publishing of one face."""
         from tddfa_ros.pipeline import FacePipeline
         from tddfa_ros.smoothing.smoother import FaceSmoother
 
@@ -141,7 +141,7 @@ class Bench:
         yield self.row("serialize message", lambda: serialize_message(message))
 
     def frame(self) -> Iterator[Row]:
-        """A whole frame as face_node and smoothing_node make it: track, smooth, dense in px and m."""
+        """Time a whole frame as in face_node and smoothing_node: tracking, smoothing, dense mesh in px and m."""
         from tddfa_ros.pipeline import FacePipeline
         from tddfa_ros.smoothing.smoother import FaceSmoother
         from tddfa_ros.tracking.tracker import FaceTracker
@@ -161,7 +161,7 @@ class Bench:
                 found = len(faces)
                 for face in faces:
                     if dense:
-                        face.vertices, face.vertices_metric  # noqa: B018 - computed when asked for
+                        face.vertices, face.vertices_metric  # noqa: B018 - computed on access
                     else:
                         face.landmarks68, face.landmarks_metric  # noqa: B018
 
@@ -210,7 +210,7 @@ def _measure(threads: int, seconds: float, baseline: Path | None) -> list[Row]:
 
 
 def _in_own_process(threads: int, seconds: float, baseline: Path | None) -> list[Row]:
-    """NumPy's matrix library reads its number of threads once, when it is loaded."""
+    """Measure in a new process, because BLAS reads its number of threads only when it is loaded."""
     command = [sys.executable, __file__, "--worker", "--threads", str(threads)]
     command += ["--seconds", str(seconds)]
     command += ["--baseline", str(baseline)] if baseline is not None else []
@@ -222,7 +222,7 @@ def _in_own_process(threads: int, seconds: float, baseline: Path | None) -> list
 
 
 def main() -> int:
-    """Measure, print, write."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=1.0, help="per row")

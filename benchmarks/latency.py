@@ -1,9 +1,9 @@
-"""Latency and CPU share of the whole graph, and what happens when frames come too fast.
+"""Measure latency and CPU load of the ROS graph, also under overload.
 
     python benchmarks/latency.py            # prints Markdown, writes out/latency.json
 
-Each case runs the real nodes as processes on the demo source. Latency is the time from the image's stamp to the arrival
-of its /face_mesh in another process.
+Each case runs the nodes as processes on the demo source. Latency is the time from the image's stamp to the arrival of its
+/face_mesh in another process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CASES = {
 
 
 def backlog_growth(recording: Recording) -> float | None:
-    """Slope of latency over time, ms per second: near 0 when old frames are dropped, large when they queue up."""
+    """Return the slope of latency over time, ms per second: near 0 if old frames are dropped, large if they queue up."""
     stamps = np.array(recording.meshes.stamps, np.int64)
     if len(stamps) < 10:
         return None
@@ -40,7 +40,7 @@ def backlog_growth(recording: Recording) -> float | None:
 
 
 def run_case(options: DemoOptions) -> dict[str, Any]:
-    """Record one case; its numbers."""
+    """Record one case and return its figures."""
     with tempfile.TemporaryDirectory() as folder:
         recording, cpu = record(options, Path(folder))
         numbers = measure(recording, cpu)
@@ -49,7 +49,7 @@ def run_case(options: DemoOptions) -> dict[str, Any]:
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """Markdown."""
+    """Format the results as a Markdown table."""
     lines = [
         "| case | frames seen | meshes | Hz | p50 ms | p99 ms | max ms | backlog ms/s | CPU % of one core |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---|",
@@ -69,7 +69,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Measure, print, write."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--duration", type=float, default=10.0, help="seconds per case")
     parser.add_argument("--out", type=Path, default=Path("out/latency.json"))

@@ -1,10 +1,11 @@
-"""What each term of the loss brings: the same small training run, from the same seed, once per setting.
+"""Ablation of the loss terms: the same short training run with the same seed, once per setting.
 
     python benchmarks/losses.py --cache DIR --epochs 4 --faces 4000     # prints Markdown, writes out/losses.md
 
-Each run trains a network from scratch on the same faces in the same order with the same disturbances; only the loss differs. The figure is
-the validation NME: mean distance of the mesh's 68 landmarks of held-out faces from their labels, % of the face size. With several seeds it
-is the median. Differences smaller than those between seeds mean nothing, and small runs favor losses that are fast at the start.
+Each run trains a network from scratch on the same faces in the same order with the same augmentation; only the loss differs. The
+figure is the validation NME: mean distance of the mesh's 68 landmarks of held-out faces to their labels, % of the face size; with
+several seeds, the median. Differences smaller than those between seeds are not significant, and short runs favor losses that
+converge fast at the start.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tddfa_ros.training.config import TrainConfig
 from tddfa_ros.training.loss_weights import TERMS, LossWeights
 from tddfa_ros.types import POSE_SIZE
 
-# At the end of a short run VDC is some 10 px^2 and WPDC some hundredths: these weights put both where the terms in px are.
+# At the end of a short run VDC is about 10 px^2 and WPDC a few hundredths; these weights scale both to the terms in px.
 _VDC, _WPDC = 0.1, 10.0
 _ROBUST = {"vertices": 1.0, "lmk": 1.0}
 _DEFAULT = {**_ROBUST, "coefficients": 0.5, "direct": 1.0}
@@ -39,14 +40,14 @@ _LOOK_AHEADS = 20
 
 @dataclass(frozen=True)
 class Setting:
-    """One row: weights of the terms, what else differs from the common configuration, what the cache must hold."""
+    """One row: weights of the loss terms, other options that differ from the common configuration, required cache contents."""
 
     weights: dict[str, float]
     options: dict[str, Any] = field(default_factory=dict)
     needs: str = ""
 
     def config(self, common: TrainConfig, steps: int) -> TrainConfig:
-        """The configuration of a run of so many steps."""
+        """Return the configuration of a run of ``steps`` steps."""
         options = dict(self.options)
         if options.get("meta_joint"):
             options["meta_joint"] = max(1, min(options["meta_joint"], steps // _LOOK_AHEADS))
@@ -76,7 +77,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Result:
-    """NME of every seed, %, and the mean duration of a run; ``note`` says why there is none."""
+    """NME of every seed, %, and mean duration of a run; ``note`` is the reason if it was not measured."""
 
     nme: tuple[float, ...] = ()
     minutes: float = 0.0
@@ -84,7 +85,7 @@ class Result:
 
 
 def sample(cache: FaceCache, faces: int, held_out: int, seed: int = 0) -> FaceCache:
-    """At most so many faces to train on and to validate with, and crops without a face in proportion."""
+    """Return a subset with at most ``faces`` training and ``held_out`` validation faces, and negatives in proportion."""
     rng = np.random.default_rng(seed)
     share = min(1.0, faces / max(1, int((cache.face & ~cache.held_out).sum())))
 
@@ -103,7 +104,7 @@ def sample(cache: FaceCache, faces: int, held_out: int, seed: int = 0) -> FaceCa
 
 
 def with_parsing(cache: FaceCache, model: MorphableModel) -> FaceCache:
-    """The cache with seg maps: its own, or drawn from its labels."""
+    """Return the cache with segmentation maps, rendered from the labels if it has none."""
     if cache.parsing is not None:
         return cache
     drawn = np.zeros(cache.images.shape[:3], dtype=np.uint8)
@@ -116,7 +117,7 @@ def with_parsing(cache: FaceCache, model: MorphableModel) -> FaceCache:
 
 
 def missing(setting: Setting, cache: FaceCache) -> str:
-    """What a setting needs and the cache lacks, or nothing."""
+    """Return why the cache does not support a setting, or an empty string."""
     if setting.needs == "negatives" and cache.face.all():
         return "the cache has no crops without a face"
     return ""
@@ -146,12 +147,12 @@ def measure(
 
 
 def steps_of(config: TrainConfig, cache: FaceCache) -> int:
-    """Steps of a whole run."""
+    """Return the number of steps of a run."""
     return config.epochs * (int((cache.face & ~cache.held_out).sum()) // config.batch)
 
 
 def table(results: dict[str, Result], seeds: Sequence[int]) -> str:
-    """Markdown; the change is against the first row."""
+    """Format the results as a Markdown table; changes refer to the first row."""
     several = len(seeds) > 1
     lines = [
         f"| loss | weights | validation NME, %{' (median)' if several else ''} | change | "
@@ -176,7 +177,7 @@ def table(results: dict[str, Result], seeds: Sequence[int]) -> str:
 
 
 def main() -> int:
-    """Train, print, write."""
+    """Run the ablation."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -209,7 +210,7 @@ def main() -> int:
         confidence=False,
         negatives=0.0,
     )
-    # the average of the weights must be young compared with a short run
+    # the EMA horizon must be short compared with a short run
     common = replace(common, ema_half_life=0.02 * steps_of(common, cache))
     seeds = range(options.seeds)
     chosen = {name: s for name, s in SETTINGS.items() if any(part in name for part in options.only)}

@@ -1,9 +1,9 @@
-"""Make-up and try-on per face on one thread, beside drawing the same mesh as the overlay does.
+"""Measure virtual makeup and try-on per face on one thread, relative to the dense overlay of the same mesh.
 
     python benchmarks/makeup.py                  # prints Markdown
 
-A face of the given height in an image of 640x480 px (larger where the face needs it). Rows take turns, so that a busy machine is busy for all of
-them; times are medians of processor time, ratios are to the dense overlay in the same run.
+The scene is a face of the given height in an image of 640x480 px (larger if the face needs it). Rows are interleaved, so that
+load on the machine affects all of them; times are medians of CPU time, ratios refer to the dense overlay in the same run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BASELINE = "dense mesh of the overlay"
 
 
 def scene(height: float) -> tuple[Face, ImageBGR]:
-    """A mean face, its landmarks ``height`` px high, and an image of noise around it."""
+    """Return a mean face whose landmarks are ``height`` px high, and a noise image around it."""
     model = load_morphable("tddfa-head")
     landmarks = model.landmarks_of(model.mean)
     scale = height / float(np.ptp(landmarks[:, 1]))
@@ -41,8 +41,8 @@ def scene(height: float) -> tuple[Face, ImageBGR]:
     return Face(roi, 1.0, params, roi, model), noise
 
 
-def contestants(face: Face, image: ImageBGR) -> dict[str, Callable[[], object]]:
-    """Name -> what is measured; the mesh itself is there already."""
+def candidates(face: Face, image: ImageBGR) -> dict[str, Callable[[], object]]:
+    """Return what is measured, by name; the mesh is computed before."""
     model = face.model
     plain = OverlayOptions(mesh="dense", landmarks=False, axes=False, box=False, caption=False)
     programs: dict[str, Callable[[], object]] = {
@@ -58,7 +58,7 @@ def contestants(face: Face, image: ImageBGR) -> dict[str, Callable[[], object]]:
 
 
 def main() -> int:
-    """Measure and print."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -67,10 +67,10 @@ def main() -> int:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     face, image = scene(options.face)
-    programs = contestants(face, image)
+    programs = candidates(face, image)
     busy: dict[str, list[float]] = {name: [] for name in programs}
     for program in programs.values():
-        program()  # compiles, and computes what a face computes once
+        program()  # compile, and fill the cache of the face
     for _ in range(options.runs):
         for name, program in programs.items():
             start = time.thread_time()
@@ -80,7 +80,7 @@ def main() -> int:
     print(
         f"Landmarks {options.face:g} px high, image {image.shape[1]}x{image.shape[0]} px, one thread\n"
     )
-    print("| | ratio | processor time, ms | runs |\n|---|---:|---:|---:|")
+    print("| | ratio | CPU time, ms | runs |\n|---|---:|---:|---:|")
     for name, times in busy.items():
         median = float(np.median(times))
         print(f"| {name} | {median / base:.2f} | {median:.1f} | {len(times)} |")

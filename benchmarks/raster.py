@@ -1,10 +1,11 @@
-"""Rasterisers on one thread: a dense head over a face of 400 px, ours and what else draws a mesh with a z-buffer.
+"""Compare rasterizers on one thread: a dense head on a face of 400 px, drawn by this package and by other libraries.
 
     python benchmarks/raster.py                  # prints Markdown, writes out/raster.json
 
-Each draws the same triangles and interpolates three values a vertex; what has no such interpolation (ray casting, painting) says so in its name. Rows take turns,
-so that a busy machine is busy for all of them; times are medians, ratios are to NumPy's program in the same run. ``off`` is what differs from
-NumPy's image: pixels that only one of the two covers, and the 99th percentile of the difference in depth, px.
+All rasterizers draw the same triangles and interpolate three values per vertex; those without interpolation (ray casting,
+painting) are named accordingly. Rows are interleaved, so that load on the machine affects all of them; times are medians,
+ratios refer to the NumPy rasterizer in the same run. The column ``difference`` compares with NumPy's result: number of pixels
+that only one of the two covers, and the 99th percentile of the difference in depth, px.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tddfa_ros.rendering.raster_compiled import has_compiler
 from tddfa_ros.types import FloatArray, IntArray
 
 BASELINE = "NumPy"
-Drawn = tuple[FloatArray, FloatArray]  # values (h, w, 3), depth (h, w), -inf where nothing is
+Drawn = tuple[FloatArray, FloatArray]  # values (h, w, 3), depth (h, w), -inf for background
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Result:
-    """One line: ``processor_ms`` counts the time of this thread alone, whatever else the machine does."""
+    """One row of the table; ``processor_ms`` is the CPU time of this thread, which is independent of the load."""
 
     name: str
     median_ms: float | None = None
@@ -53,7 +54,7 @@ class Result:
 
 
 def scene(face_px: float, whole_head: bool) -> Scene:
-    """The mean head from the front; ``face_px`` is the height of the whole mesh, or that of the 68 landmarks."""
+    """Return the mean head in frontal view; ``face_px`` is the height of the whole mesh, or of the 68 landmarks."""
     model = load_morphable("tddfa-head")
     points = model.mean if whole_head else model.landmarks_of(model.mean)
     scale = face_px / float(np.ptp(points[:, 1]))
@@ -65,7 +66,7 @@ def scene(face_px: float, whole_head: bool) -> Scene:
 
 
 def ours(backend: str, cull: bool) -> Callable[[Scene], Drawn]:
-    """This package's rasterizer."""
+    """Return the rasterizer of this package."""
 
     def draw(s: Scene) -> Drawn:
         raster = rasterize(s.vertices, s.triangles, s.values, s.shape, cull_backfaces=cull, backend=backend)  # type: ignore[arg-type]  # fmt: skip
@@ -75,7 +76,7 @@ def ours(backend: str, cull: bool) -> Callable[[Scene], Drawn]:
 
 
 def opencv(s: Scene) -> Drawn:
-    """OpenCV 5: a perspective camera, put 30 depths of the mesh away, with each vertex on the ray through its pixel."""
+    """Draw with OpenCV 5: a perspective camera at 30 times the depth of the mesh, each vertex on the ray through its pixel."""
     height, width = s.shape
     far_z, near_z = float(s.vertices[:, 2].min()), float(s.vertices[:, 2].max())
     distance = 30 * (near_z - far_z + 1)
@@ -99,7 +100,7 @@ def opencv(s: Scene) -> Drawn:
 
 
 def painter(s: Scene) -> Drawn:
-    """What any OpenCV can do: fill flat triangles from back to front; no depth, no interpolation, edges drawn twice."""
+    """Draw with any OpenCV: flat triangles from back to front; no depth, no interpolation, edges drawn twice."""
     image = np.zeros((*s.shape, 3), np.float32)
     corners = np.rint(s.vertices[s.triangles][..., :2] * 16).astype(np.int32)
     colors = s.values[s.triangles].mean(axis=1).astype(float).tolist()
@@ -109,7 +110,7 @@ def painter(s: Scene) -> Drawn:
 
 
 def embree(s: Scene) -> Drawn:
-    """A ray through each pixel, with Intel's Embree; building its tree is part of the time. No interpolation."""
+    """Cast a ray through each pixel with Intel's Embree; the time includes building the BVH. No interpolation."""
     import trimesh
     from trimesh.ray.ray_pyembree import RayMeshIntersector
 
@@ -126,7 +127,7 @@ def installed(*names: str) -> bool:
     return all(importlib.util.find_spec(name) is not None for name in names)
 
 
-def contestants() -> dict[str, tuple[Callable[[Scene], Drawn], str]]:
+def candidates() -> dict[str, tuple[Callable[[Scene], Drawn], str]]:
     """Name -> (program, why it cannot run here; empty = it can)."""
     no_numba = "" if has_compiler() else "numba is not installed"
     no_opencv = "" if hasattr(cv2, "triangleRasterize") else f"OpenCV {cv2.__version__} has none"
@@ -143,7 +144,7 @@ def contestants() -> dict[str, tuple[Callable[[Scene], Drawn], str]]:
 
 
 def difference(one: Drawn, other: Drawn) -> str:
-    """How ``one`` differs from ``other``."""
+    """Format the difference of two results: differing pixels, and 99th percentile of the depth difference, px."""
     mask, true = np.isfinite(one[1]), np.isfinite(other[1])
     both = mask & true
     text = f"{(mask != true).sum()} px"
@@ -153,10 +154,10 @@ def difference(one: Drawn, other: Drawn) -> str:
 
 
 def measure(s: Scene, runs: int, seconds: float) -> list[Result]:
-    """Let all draw in turn, at most ``runs`` times each and ``seconds`` in all."""
-    programs = contestants()
+    """Time all rasterizers alternately, at most ``runs`` times each and ``seconds`` in total."""
+    programs = candidates()
     able = {name: draw for name, (draw, note) in programs.items() if not note}
-    drawn = {name: draw(s) for name, draw in able.items()}  # compiles, too
+    drawn = {name: draw(s) for name, draw in able.items()}  # includes compilation
     wall: dict[str, list[float]] = {name: [] for name in able}
     busy: dict[str, list[float]] = {name: [] for name in able}
     end = time.perf_counter() + seconds
@@ -182,9 +183,9 @@ def measure(s: Scene, runs: int, seconds: float) -> list[Result]:
 
 
 def markdown(results: list[Result]) -> str:
-    """The results as a table."""
+    """Format the results as a Markdown table."""
     lines = [
-        "| rasterizer | ratio to NumPy | processor time, ms | wall time, ms | runs | off |",
+        "| rasterizer | ratio to NumPy | CPU time, ms | wall time, ms | runs | difference |",
         "|---|---:|---:|---:|---:|---|",
     ]
     for r in results:
@@ -198,7 +199,7 @@ def markdown(results: list[Result]) -> str:
 
 
 def main() -> int:
-    """Measure, print, write."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -206,8 +207,8 @@ def main() -> int:
     parser.add_argument(
         "--landmarks", action="store_true", help="--face is the height of the 68 landmarks instead"
     )
-    parser.add_argument("--runs", type=int, default=101, help="most runs of each")
-    parser.add_argument("--seconds", type=float, default=60, help="most seconds for all")
+    parser.add_argument("--runs", type=int, default=101, help="maximum runs per rasterizer")
+    parser.add_argument("--seconds", type=float, default=60, help="maximum total time, s")
     parser.add_argument("--out", type=Path, default=Path("out/raster.json"))
     options = parser.parse_args()
     cv2.setNumThreads(1)

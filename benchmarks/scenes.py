@@ -1,4 +1,4 @@
-"""Images to measure on: the public-domain portrait that scikit-image ships, one or several times in one frame."""
+"""Benchmark images: the public-domain portrait of scikit-image, once or several times in one frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _HEAD = (0, 200, 125, 325)
 
 
 def portrait() -> np.ndarray:
-    """The portrait, (512, 512, 3) uint8 BGR.
+    """Return the portrait, (512, 512, 3) uint8 BGR.
 
     Raises:
         ImportError: scikit-image is not installed.
@@ -20,7 +20,7 @@ def portrait() -> np.ndarray:
 
 
 def scene(faces: int, width: int = 640, height: int = 480) -> np.ndarray:
-    """A frame with 1 to 5 faces, (height, width, 3) uint8 BGR."""
+    """Return a frame with 1 to 5 faces, (height, width, 3) uint8 BGR."""
     y0, y1, x0, x1 = _HEAD
     head = portrait()[y0:y1, x0:x1]
     frame = np.full((height, width, 3), 110, np.uint8)

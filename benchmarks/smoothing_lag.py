@@ -1,10 +1,10 @@
-"""Residual noise and lag of the smoothing filters on a simulated landmark; prints a Markdown table.
+"""Measure residual noise and lag of the smoothing filters on a simulated landmark; prints a Markdown table.
 
     python benchmarks/smoothing_lag.py
 
-The signal of the design: a face of 200 px at 30 Hz with 1 px of white noise per coordinate. It rests, moves at constant speed, swings,
-jumps and stops. Every number is the mean over 200 noise sequences, which run through the filter side by side as 200 degrees of freedom
-tuned like the translation of a face.
+The signal is a face of 200 px at 30 Hz with 1 px of white noise per coordinate: at rest, at constant velocity, oscillating, with
+a step and with a sudden stop. Every figure is the mean over 200 noise sequences, which are filtered in parallel as 200 degrees
+of freedom with the tuning of translation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Signal = NDArray[np.float64]
 
 
 class Ema:
-    """Exponential moving average, the usual home-made filter."""
+    """Exponential moving average, for comparison."""
 
     def __init__(self, alpha: float) -> None:
         self._alpha = alpha
@@ -49,7 +49,7 @@ class Ema:
 
 
 def tuning(config: SmoothingConfig) -> Tuning:
-    """Every degree of freedom tuned like translation, in face sizes."""
+    """Return a tuning in which every degree of freedom is filtered like translation, in face sizes."""
     face = replace(
         config,
         expression_min_cutoff=config.min_cutoff,
@@ -60,7 +60,7 @@ def tuning(config: SmoothingConfig) -> Tuning:
 
 
 def filters() -> dict[str, Callable[[], MotionFilter]]:
-    """Name in the table -> maker of a fresh filter."""
+    """Return factories of filters, by name in the table."""
     ours = SmoothingConfig()
     design = SmoothingConfig(min_cutoff=0.05, beta=10.0, d_cutoff=1.0, lag_cutoff=0.0)
     casiez = SmoothingConfig(min_cutoff=1.0, beta=0.0, d_cutoff=1.0, lag_cutoff=0.0)
@@ -82,7 +82,7 @@ def filters() -> dict[str, Callable[[], MotionFilter]]:
 
 
 def errors(make: Callable[[], MotionFilter], signal: Signal, noise: Signal, hz: float) -> Signal:
-    """Output minus truth in px, (frames, RUNS), for a true ``signal`` (frames,) in px and ``noise`` (frames, RUNS)."""
+    """Return output minus truth, px (frames, RUNS), for a true ``signal`` (frames,) in px and ``noise`` (frames, RUNS)."""
     filter_ = make()
     out = np.empty_like(noise)
     for i, measured in enumerate((signal[:, None] + noise) / FACE):
@@ -93,7 +93,7 @@ def errors(make: Callable[[], MotionFilter], signal: Signal, noise: Signal, hz: 
 
 
 def measure(make: Callable[[], MotionFilter], hz: float, sigma: float) -> dict[str, float]:
-    """All columns of the table for one filter."""
+    """Return all columns of the table for one filter."""
     t = np.arange(0, SECONDS, 1 / hz)
     half, frames = len(t) // 2, len(t)
     noise = np.random.default_rng(0).normal(scale=sigma, size=(frames, RUNS))

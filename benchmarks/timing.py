@@ -1,4 +1,4 @@
-"""Timing helpers: medians of repeated calls, a unit of machine speed, Markdown tables."""
+"""Timing helpers: medians of repeated calls, a reference for machine speed, Markdown tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the result: median and 90th percentile in ms, calls measured; ``note`` says why there is none."""
+    """One row of the result: median and 90th percentile in ms, number of calls; ``note`` is the reason if not measured."""
 
     name: str
     threads: int
@@ -24,14 +24,14 @@ class Row:
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the row as a dictionary for JSON."""
         return asdict(self)
 
 
 def measure(
     call: Callable[[], object], *, seconds: float = 1.0, least: int = 7, most: int = 400
 ) -> np.ndarray:
-    """Milliseconds of repeated calls, after two that warm up; at least ``least`` calls, then until ``seconds`` are up."""
+    """Return the durations of repeated calls in ms, after two warm-up calls: at least ``least`` calls, then for ``seconds``."""
     for _ in range(2):
         call()
     samples: list[float] = []
@@ -46,7 +46,7 @@ def measure(
 def row(
     name: str, threads: int, call: Callable[[], object], seconds: float, baseline: Row | None = None
 ) -> Row:
-    """Measure a call and set it against a baseline of the same run."""
+    """Time a call and compare it with a baseline of the same run."""
     samples = measure(call, seconds=seconds)
     median = float(np.median(samples))
     ratio = median / baseline.median_ms if baseline and baseline.median_ms else None
@@ -62,15 +62,15 @@ def row(
 
 
 def machine_unit() -> Callable[[], object]:
-    """A call whose time stands for the machine's speed at this moment: a 512x512 float32 matrix product."""
+    """Return a reference call for the current speed of the machine: a 512x512 float32 matrix product."""
     a = np.random.default_rng(0).standard_normal((512, 512)).astype(np.float32)
     return lambda: a @ a
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Format the rows as a Markdown table."""
     lines = [
-        "| what | threads | median ms | p90 ms | ratio | to |",
+        "| stage | threads | median ms | p90 ms | ratio | to |",
         "|---|---:|---:|---:|---:|---|",
     ]
     for r in rows:

@@ -1,9 +1,9 @@
-"""Draw the images of docs/guide with the commands of the pages.
+"""Generate the images of docs/guide with the commands of the pages.
 
     python scripts/draw_guide.py [NAME...]      # writes docs/guide/images/*.jpg; all of them, or images, maps, ...
 
-After a change of the networks or of what draws. The portrait is the astronaut of scikit-image (NASA, public domain). Two pages show a
-browser's images: they need Chromium and three, as the tests do (``npm install three``).
+Run it after a change of the networks or of the rendering. The portrait is the astronaut of scikit-image (NASA, public domain).
+Two pages show browser screenshots, which need Chromium and three.js, as the tests do (``npm install three``).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ sys.path.insert(0, str(ROOT / "test"))  # for the browser of the tests
 IMAGES = ROOT / "docs" / "guide" / "images"
 PHOTO = Path("astronaut.png")
 CLOSE = np.s_[5:205, 125:325]
-"""Where the face is in the portrait."""
+"""Region of the face in the portrait."""
 HEAD = np.s_[0:240, 105:345]
 SIDE = 480
 
 
 def tddfa(*arguments: str) -> None:
-    """Run the command as a user does, here."""
+    """Run the command in the current folder."""
     command = [sys.executable, "-m", "tddfa_ros", *arguments]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -45,7 +45,7 @@ def keep(name: str, image: ImageBGR, quality: int = 88) -> None:
 
 
 def read(name: str) -> ImageBGR:
-    """An image that a command has written."""
+    """Read an image that a command has written."""
     image = cv2.imread(name)
     if image is None:
         raise SystemExit(f"{name} was not written")
@@ -53,7 +53,7 @@ def read(name: str) -> ImageBGR:
 
 
 def cut(image: ImageBGR, part: tuple[slice, slice]) -> ImageBGR:
-    """A part of the portrait, enlarged."""
+    """Crop and enlarge a part of the portrait."""
     return cv2.resize(image[part], (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
 
 
@@ -66,14 +66,14 @@ def images() -> None:
 
 
 def maps() -> None:
-    """docs/guide/maps.md: the program on the page writes the image."""
+    """docs/guide/maps.md: run the code of the page, which writes the image."""
     page = (ROOT / "docs" / "guide" / "maps.md").read_text(encoding="utf-8")
     exec(compile(page.split("```python\n")[1].split("```")[0], "maps.md", "exec"), {})
     keep("maps", read("maps.jpg"))
 
 
 def videos() -> None:
-    """docs/guide/videos.md: three moments of a video of the demo."""
+    """docs/guide/videos.md: three frames of a video of the demo."""
     source = create_source("demo", 640, 480, 15.0, True)
     writer = cv2.VideoWriter("talk.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 15.0, (640, 480))
     for index in range(60):
@@ -126,7 +126,7 @@ def meshes() -> None:
 
 
 def avatars() -> None:
-    """docs/guide/avatars.md: the page, when somebody smiles."""
+    """docs/guide/avatars.md: the web page during a smile."""
     from support.browser import Page, three_folder
 
     command = [sys.executable, "-m", "tddfa_ros", "avatar", "demo", "--loop", "--web", "8077"]
@@ -135,7 +135,7 @@ def avatars() -> None:
     try:
         with Page("http://127.0.0.1:8077/", Path("profile"), (1100, 660)) as page:
             smiles = "avatar().weights.mouthSmileLeft > .7"
-            page.until(lambda: page.evaluate(smiles), "nobody smiled")
+            page.until(lambda: page.evaluate(smiles), "there was no smile")
             keep("avatar", page.screenshot())
     finally:
         driver.terminate()

@@ -1,7 +1,4 @@
-"""Draw the stickers of ``config/makeup``.
-
-python scripts/draw_stickers.py     # writes config/makeup/*.png
-"""
+"""Generate the stickers of ``config/makeup``: ``python scripts/draw_stickers.py`` writes config/makeup/*.png."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ Mask = NDArray[np.float32]
 
 
 def polygon(points: NDArray[np.float64]) -> Mask:
-    """Coverage (SIDE, SIDE) 0..1 of a polygon with corners (n, 2) in -1..1, y up."""
+    """Return the coverage (SIDE, SIDE) 0..1 of a polygon with corners (n, 2) in -1..1, y up."""
     canvas = np.zeros((SIDE * FINE, SIDE * FINE), np.uint8)
     corners = (points * [1, -1] * 0.5 + 0.5) * SIDE * FINE
     cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], 255)
@@ -27,20 +24,20 @@ def polygon(points: NDArray[np.float64]) -> Mask:
 
 
 def star() -> Mask:
-    """Coverage of a star with five points."""
+    """Return the coverage of a five-pointed star."""
     angle = np.pi / 2 + np.arange(10) * np.pi / 5
     radius = np.where(np.arange(10) % 2 == 0, 0.95, 0.42)
     return polygon(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1))
 
 
 def disc(soft: float) -> Mask:
-    """Coverage of a disc."""
+    """Return the coverage of a disc; ``soft`` is the width of its edge."""
     v, u = (np.mgrid[:SIDE, :SIDE] + 0.5) / SIDE * 2 - 1
     return np.clip((0.95 - np.hypot(u, v)) / soft, 0, 1).astype(np.float32)
 
 
 def brushed() -> Mask:
-    """A patch of paint: a rounded square whose edge is that of a brush."""
+    """Return the coverage of a brush stroke: a square with a noisy edge."""
     v, u = (np.mgrid[:SIDE, :SIDE] + 0.5) / SIDE * 2 - 1
     noise = np.random.default_rng(7).normal(size=(SIDE, SIDE)).astype(np.float32)
     streaks = cv2.GaussianBlur(noise, (0, 0), sigmaX=14, sigmaY=1.5)
@@ -49,7 +46,7 @@ def brushed() -> Mask:
 
 
 def write(name: str, color: NDArray[np.float32], alpha: Mask) -> None:
-    """Colors (SIDE, SIDE, 3) or (3,) BGR and coverage as a PNG file."""
+    """Write color (SIDE, SIDE, 3) or (3,) BGR and coverage as a PNG file with alpha."""
     image = np.zeros((SIDE, SIDE, 4), np.uint8)
     image[..., :3] = color
     image[..., 3] = np.rint(255 * alpha)
@@ -57,7 +54,7 @@ def write(name: str, color: NDArray[np.float32], alpha: Mask) -> None:
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Generate all stickers."""
     stripes = np.zeros((SIDE, SIDE, 3), np.float32)
     for row, color in enumerate(((60, 40, 190), (235, 240, 245), (150, 70, 30))):
         stripes[row * SIDE // 3 : (row + 1) * SIDE // 3] = color

@@ -1,4 +1,4 @@
-"""How docstrings of this package become pages: an extension of Griffe, which mkdocstrings reads the source with."""
+"""Extension of Griffe, the parser of mkdocstrings, that adapts the docstrings of this package for the API pages."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):`~?([^`]+)`")
 
 
 class PackageDocstrings(griffe.Extension):
-    """Show names as code, without the roles of Sphinx; arguments one by one; options of the configuration with help and default."""
+    """Replace Sphinx roles by code, split arguments that share a line, and document configuration options by their help text."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Rewrite the docstring of anything."""
+        """Rewrite a docstring."""
         if obj.docstring:
             obj.docstring.value = one_by_one(plain_names(obj.docstring.value))
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
-        """Give an option of a configuration class its help as docstring, and its default as value."""
+        """Set the help of a configuration option as its docstring, and its default as its value."""
         declared = option_text(str(attr.value))
         if declared:
             attr.value, text = declared
@@ -30,12 +30,12 @@ class PackageDocstrings(griffe.Extension):
 
 
 def plain_names(text: str) -> str:
-    """``:class:`~a.b.C``` as ```C```, any other role as the name in it."""
+    """Replace ``:class:`~a.b.C``` by ```C```, and any other role by its name as code."""
     return ROLE.sub(lambda role: f"`{role[1].split('.')[-1] if '~' in role[0] else role[1]}`", text)
 
 
 def one_by_one(text: str) -> str:
-    """Arguments, attributes and errors that share a line, as items of their own: ``a, b: words`` and ``a: words. b: words``."""
+    """Split arguments, attributes and errors that share a line: ``a, b: words`` and ``a: words. b: words``."""
 
     def parted(item: re.Match[str]) -> str:
         indent, names, words = item.groups()
@@ -46,7 +46,7 @@ def one_by_one(text: str) -> str:
 
 
 def option_text(source: str) -> tuple[str, str] | None:
-    """Default, and a sentence with the range, of a call of `tddfa_ros.schema.option`; None for any other expression."""
+    """Return default and description of a call of `tddfa_ros.schema.option`; None for any other expression."""
     call = ast.parse(source, mode="eval").body if source.startswith("option(") else None
     if not isinstance(call, ast.Call) or not isinstance(call.args[1], ast.Constant):
         return None

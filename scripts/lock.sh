@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Write requirements/lock/<distro>-<python>.txt: one version and the hashes of every package that `make setup` can install
-# where ROS 2 comes from wheels. Run it after a change in requirements/, or to take newer releases:
+# Write the lock files requirements/lock/<distro>-<python>.txt: version and hashes of every package that `make setup` can
+# install with ROS 2 from wheels. Run it after a change in requirements/, or to upgrade:
 #
-#   scripts/lock.sh             # keep the versions of the locks wherever the requirement files still allow them
-#   scripts/lock.sh --upgrade   # take the newest releases; -P NAME only that package's
+#   scripts/lock.sh             # keep the locked versions wherever the requirement files allow them
+#   scripts/lock.sh --upgrade   # upgrade all packages; -P NAME upgrades one
 #
-# Needs a network and uv, which it installs into .setup/lock where there is none.
+# Needs a network connection and uv; installs uv into .setup/lock if it is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -24,7 +24,7 @@ echo "torch ; sys_platform == 'never'" >"$overrides" # requirements/lock/torch.t
 
 for target in kilted-3.10 kilted-3.11 kilted-3.12 kilted-3.13 jazzy-3.12; do
   lock=requirements/lock/$target.txt
-  # Nothing in a lock may tell where it was made: no index, no folder of wheels, no command line.
+  # Lock files must not depend on this machine: no index URL, no wheel folder, no command line.
   UV_PYTHON_DOWNLOADS=never "$uv" --no-config pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
     --python-version "${target#*-}" --python-platform x86_64-manylinux_2_28 --override "$overrides" \
     "${common[@]}" "requirements/wheels/${target%-*}.txt" --output-file "$lock" "$@" >/dev/null

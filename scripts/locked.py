@@ -1,11 +1,11 @@
-"""Print the part of a lock that some requirement files need, for ``pip install --no-deps --require-hashes -r``.
+"""Print the part of a lock file that requirement files need, for ``pip install --no-deps --require-hashes -r``.
 
     python scripts/locked.py requirements/lock/kilted-3.11.txt requirements/base.txt requirements/dev.txt
-    python scripts/locked.py --versions requirements/lock/kilted-3.11.txt      # name==version lines of all of it
+    python scripts/locked.py --versions requirements/lock/kilted-3.11.txt      # name==version lines of the whole file
 
-A lock (scripts/lock.sh) holds every requirement file, and notes below each package who asks for it (``# via``). pip
-takes hashes from no constraints file, so a set-up installs exactly the packages that lead to its own requirement files.
-Runs with any Python that set-up accepts and nothing installed.
+A lock file (scripts/lock.sh) covers all requirement files and lists the dependents of each package (``# via``). pip ignores
+hashes in constraints files, so setup installs exactly the packages that its own requirement files depend on. Needs only the
+standard library.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 UNLOCKED = {"torch"}
-"""Packages whose build (CPU, CUDA) is a choice of the machine: see requirements/lock/torch.txt."""
+"""Packages whose build (CPU, CUDA) depends on the machine: see requirements/lock/torch.txt."""
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==(\S+)")
 _VIA = re.compile(r"^ +#(?: via)? *(.*)$")
@@ -26,7 +26,7 @@ _VIA = re.compile(r"^ +#(?: via)? *(.*)$")
 
 @dataclass
 class Package:
-    """One pinned package of a lock: its lines as they stand there, and who asks for it."""
+    """One pinned package of a lock file: its lines and its dependents (``via``)."""
 
     version: str
     lines: list[str] = field(default_factory=list)
@@ -34,12 +34,12 @@ class Package:
 
 
 def normalized(name: str) -> str:
-    """The name of a distribution as PEP 503 writes it."""
+    """Normalize the name of a distribution (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def read_lock(path: Path) -> dict[str, Package]:
-    """Read a lock that ``uv pip compile --generate-hashes`` wrote.
+    """Read a lock file of ``uv pip compile --generate-hashes``.
 
     Returns:
         The packages by normalized name. ``via`` holds normalized names, and requirement files as ``-r FILE``.
@@ -53,21 +53,21 @@ def read_lock(path: Path) -> dict[str, Package]:
         if current is None:
             continue
         if via and via[1]:
-            asker = via[1].strip()
-            current.via.add(asker if asker.startswith("-r ") else normalized(asker))
+            dependent = via[1].strip()
+            current.via.add(dependent if dependent.startswith("-r ") else normalized(dependent))
         elif not via:
             current.lines.append(line)
     return packages
 
 
 def required_names(path: Path) -> set[str]:
-    """Normalized names of the distributions that a requirement file lists."""
+    """Return the normalized names of the distributions that a requirement file lists."""
     lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return {normalized(re.match(r"[\w.-]+", line)[0]) for line in lines if line}  # type: ignore[index]
 
 
 def needed(packages: dict[str, Package], files: Iterable[str]) -> list[str]:
-    """Names of the packages that lead to one of ``files`` by whoever asks for them, in the lock's order."""
+    """Return the direct and indirect requirements of ``files``, in the order of the lock file."""
     wanted = {f"-r {file}" for file in files}
     while True:
         more = {name for name, package in packages.items() if package.via & wanted} - wanted
@@ -77,19 +77,19 @@ def needed(packages: dict[str, Package], files: Iterable[str]) -> list[str]:
 
 
 def main() -> int:
-    """Print the chosen part; 2 with one sentence where the lock is older than the requirement files."""
+    """Print the selected part; exit status 2 with one sentence if the lock file lacks a requirement."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--versions", action="store_true", help="name==version lines, no hashes")
     parser.add_argument("lock", type=Path)
     parser.add_argument(
-        "requirements", nargs="*", help="as the lock names them: requirements/base.txt"
+        "requirements", nargs="*", help="paths as in the lock file: requirements/base.txt"
     )
     arguments = parser.parse_args()
     packages = read_lock(arguments.lock)
     for file in arguments.requirements:
         for name in sorted(required_names(Path(file)) - UNLOCKED - packages.keys()):
             print(
-                f"error: {file} asks for {name}, which {arguments.lock} does not have; run scripts/lock.sh.",
+                f"error: {file} requires {name}, which {arguments.lock} does not contain; run scripts/lock.sh.",
                 file=sys.stderr,
             )
             return 2

@@ -1,10 +1,9 @@
-"""Make the animation at the top of the README from the recording of the demo.
+"""Make the animation of the README from the recording of the demo.
 
     make demo ARGS="--rate 12.5 --duration 10"
     python scripts/make_demo_animation.py      # out/demo.mp4 -> docs/demo.webp
 
-The rate is that of the animation, so that no frame is dropped on a busy machine.
-Browsers play an animated WebP file like a GIF.
+The demo runs at the frame rate of the animation, so that a busy machine drops no frame.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ QUALITIES = (85, 80, 75, 70, 60, 50, 40, 30)
 
 
 def frames(video: Path, start: float, duration: float, rate: float, width: int) -> Iterator[Image.Image]:  # fmt: skip
-    """Frames of a part of a video, resampled in time and shrunk.
+    """Yield the frames of a part of a video, resampled in time and downscaled.
 
     Args:
         video: path of the file.
-        start: first second to show.
-        duration: seconds to show.
-        rate: frames per second that are wanted.
-        width: of the frames, px.
+        start: start time, s.
+        duration: length, s.
+        rate: output frame rate, Hz.
+        width: width of the output frames, px.
 
     Raises:
         SystemExit: the video cannot be read, or ends before ``start``.
@@ -55,11 +54,11 @@ def frames(video: Path, start: float, duration: float, rate: float, width: int) 
 
 
 def encode(images: Sequence[Image.Image], rate: float, quality: int) -> bytes:
-    """An animated WebP file that repeats for ever.
+    """Encode an animated WebP file that repeats forever.
 
     Args:
-        images: of the same size.
-        rate: frames per second.
+        images: frames of one size.
+        rate: frame rate, Hz.
         quality: 0 to 100.
     """
     file = io.BytesIO()
@@ -77,7 +76,7 @@ def encode(images: Sequence[Image.Image], rate: float, quality: int) -> bytes:
 
 
 def main() -> None:
-    """Read the recording and write the animation, with the best quality that fits."""
+    """Write the animation with the best quality that fits the size limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
     parser.add_argument("--video", type=Path, default=ROOT / "out" / "demo.mp4")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "demo.webp")

@@ -1,7 +1,6 @@
-"""What the web site has beyond ``docs/``: the model cards and ``CONTRIBUTING.md``, at places of their own (hooks of MkDocs).
+"""Hooks of MkDocs that add the model cards and ``CONTRIBUTING.md`` to the web site.
 
-Links between all these pages are written as paths of the repository, so that they lead somewhere on a code host too; here they
-become paths of the site.
+Links between pages are paths of the repository, so that they also work on a code host; the hooks convert them to paths of the site.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ LINK = re.compile(r"\[([^\]]*)\]\((?![a-z]+:|#|/)([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def borrowed() -> dict[str, str]:
-    """Files outside ``docs/`` that the site shows: path in the repository -> path in the site."""
+    """Return the files outside ``docs/`` that the site includes: path in the repository -> path in the site."""
     cards = sorted(path.name for path in (ROOT / "models").glob("*.md"))
     return {
         "CONTRIBUTING.md": "contributing.md",
@@ -46,9 +45,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def site_links(markdown: str, place: str) -> str:
-    """The text of the page at ``place`` in the site, with every link between files as the site has them.
+    """Convert the links of the page at ``place`` in the site from paths of the repository to paths of the site.
 
-    What is in the repository and not in the site loses its link; a link to nothing stays, and ``mkdocs build --strict`` names it.
+    Links to files that the site does not include become plain text; dead links stay, so that ``mkdocs build --strict`` reports them.
     """
     places = {"README.md": "index.md", **borrowed()}
     home = next((source for source, site in borrowed().items() if site == place), f"docs/{place}")

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# Prepare everything that `make demo` and `make test` need, and do nothing where nothing changed.
+# Set up the environment of `make demo` and `make test`; steps whose inputs did not change are skipped.
 #
-#   .venv            Python environment; on top of ROS's own packages when ROS is sourced, else with ROS 2 wheels
-#   build/ install/  the workspace, built by colcon
-#   .setup/env.sh    source it: gives a shell all of the above
+#   .venv            Python environment: with system site packages if ROS is sourced, else with ROS 2 wheels
+#   build/ install/  the colcon workspace
+#   .setup/env.sh    source it to use the above in a shell
 #
-# ROS_DISTRO=jazzy chooses the wheels of ROS 2 Jazzy instead of Kilted's; they have an environment of their own
-# (.venv-jazzy, the workspace in .setup/jazzy), so that to go from one to the other builds nothing again, and
-# .setup/env.sh is that of the last set-up.
-# PYTHON=python3.12 chooses an interpreter (3.10 to 3.13); TDDFA_EXTRAS="training model" installs more (torch; hri: the
-# messages of ROS4HRI); TDDFA_SETUP_VERBOSE=1 shows what the tools say. `scripts/setup.sh --which` prints the Python that
-# a set-up would take, and ends.
+# ROS_DISTRO=jazzy selects the wheels of ROS 2 Jazzy instead of Kilted. They have a separate environment (.venv-jazzy,
+# workspace in .setup/jazzy), so switching rebuilds nothing; .setup/env.sh is that of the last setup.
+# PYTHON=python3.12 selects the interpreter (3.10 to 3.13); TDDFA_EXTRAS="training model" installs extras (torch; hri: the
+# messages of ROS4HRI); TDDFA_SETUP_VERBOSE=1 shows the output of all tools. `scripts/setup.sh --which` prints the
+# interpreter that setup would use, and exits.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -20,7 +19,7 @@ mkdir -p .setup
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# Run a command with its output in the log; on failure show the end of the log and one sentence.
+# Run a command with its output in the log; on failure print the end of the log and one sentence.
 quietly() {
   local sentence=$1; shift
   if [ "${TDDFA_SETUP_VERBOSE:-}" = 1 ]; then
@@ -35,14 +34,14 @@ digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 25
 stamped() { [ -f "$state/$1.stamp" ] && [ "$(cat "$state/$1.stamp")" = "$2" ]; }
 stamp() { printf '%s\n' "$2" >"$state/$1.stamp"; }
 
-# Two set-ups of one tree at a time would trample on each other.
+# Only one setup per tree at a time.
 if command -v flock >/dev/null; then
   exec 9>.setup/flock
-  flock -n 9 || { say "waiting for another set-up of this tree"; flock 9; }
+  flock -n 9 || { say "waiting for another setup of this tree"; flock 9; }
 fi
 
 # --- which ROS -------------------------------------------------------------------------------------------------
-# A ROS installation counts as sourced when it is not the wheels that this script itself put on the paths.
+# A ROS installation counts as sourced unless it consists of the wheels that this script put on the paths.
 ros_mode() { [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ] && [ "${TDDFA_ENV%%-*}" != wheels ]; }
 TDDFA_ENV=${TDDFA_ENV:-}
 distro=${ROS_DISTRO:-kilted}
@@ -58,7 +57,7 @@ else
     die "ROS_DISTRO is $distro, but no ROS is sourced and there are wheels for $(basename -s .txt -a requirements/wheels/*.txt | paste -sd' ') only: source /opt/ros/$distro/setup.bash, or unset ROS_DISTRO."
   pythons=$(basename -s .txt -a "requirements/lock/$distro"-*.txt | sed 's/.*-//' | paste -sd' ')
   if [ "$distro" != kilted ]; then venv=$root/.venv-$distro state=.setup/$distro workspace=$root/.setup/$distro; fi
-  # Leftovers of an environment that this script wrote earlier must not leak into the new one.
+  # Variables of an environment that this script wrote earlier must not leak into the new one.
   unset PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
   unset LD_LIBRARY_PATH VIRTUAL_ENV
 fi
@@ -90,7 +89,7 @@ choose_python() {
   for candidate in python3 python3.12 python3.11 python3.13 python3.10 /usr/bin/python3; do
     version_ok "$candidate" && return
   done
-  # pyenv puts no interpreter on the path but those that are switched on.
+  # pyenv puts only active interpreters on the path.
   for version in 3.12 3.11 3.13 3.10; do
     for candidate in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/python3; do
       version_ok "$candidate" && return
@@ -102,7 +101,7 @@ choose_python() {
 
 PATH=$(printf %s "$PATH" | tr ':' '\n' | awk -v own="$root/.venv" 'index($0, own) != 1' | paste -sd: -)
 
-need_compiler() { # INTERPRETER: what building the messages needs and pip cannot bring
+need_compiler() { # INTERPRETER: check for what the messages need to build and pip cannot install
   local include
   if ! command -v "${CXX:-c++}" >/dev/null || ! command -v "${CC:-cc}" >/dev/null; then
     die "A C and C++ compiler is needed to build the messages and none was found; install one, for example: sudo apt install g++."
@@ -132,7 +131,7 @@ if ! stamped environment "$environment_key" || ! "$py" -c '' 2>/dev/null; then
   say "Python $python_version ($python), ROS 2 ${distro^} $(from_wheels && echo "from wheels" || echo "as sourced") -> ${venv#"$root/"}"
   "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     die "$python has no venv module; install it, for example: sudo apt install python$python_version-venv."
-  need_compiler "$python" # now rather than after minutes of downloads
+  need_compiler "$python" # fail before minutes of downloads
   rm -rf "$venv" "$workspace"/{build,install,log} "$state"/*.stamp
   options=()
   from_wheels || options=(--system-site-packages)
@@ -148,7 +147,7 @@ if from_wheels; then
   files+=("requirements/wheels/$distro.txt")
   inputs+=("$lock")
 fi
-# Extras stay once they are installed, so that a plain `make test` afterwards does not take them away again.
+# Installed extras are kept, so that a later `make test` without TDDFA_EXTRAS does not remove them.
 for extra in $(printf '%s\n' ${TDDFA_EXTRAS:-} $(cat "$state/extras" 2>/dev/null) | sort -u); do
   [ -f "requirements/$extra.txt" ] || die "There is no extra '$extra'; there are cluster, docs, hri, model and training."
   case " ${files[*]} " in *"/$extra.txt "*) ;; *) files+=("requirements/$extra.txt") ;; esac
@@ -157,7 +156,7 @@ requirements_key=$({ printf '%s\n' "$environment_key"; cat "${files[@]}" "${inpu
 
 pip_install() { quietly "$1" "$py" -m pip install --disable-pip-version-check --progress-bar off "${@:2}"; }
 
-# SENTENCE FILE...: install the packages of requirement files, and say the sentence where that fails.
+# SENTENCE FILE...: install the packages of requirement files; print the sentence on failure.
 install_locked() { # exactly those of the lock, each with its hash
   local sentence=$1 list=$state/requirements.txt constraints=$state/constraints.txt
   shift
@@ -169,12 +168,12 @@ install_locked() { # exactly those of the lock, each with its hash
   fi
 }
 
-install_beside_ros() { # whatever suits what ROS brings
+install_beside_ros() { # versions that are compatible with those of ROS
   local sentence=$1 list=$state/requirements.txt constraints=$state/constraints.txt
   shift
   cat "$@" >"$list"
   cat requirements/lock/torch.txt >"$constraints"
-  # ROS's own extension modules were compiled against its NumPy: stay on that side of version 2, and keep its OpenCV.
+  # ROS's extension modules are compiled against its NumPy: keep NumPy 1 if ROS has it, and keep ROS's OpenCV.
   if "$py" -c 'import numpy; assert numpy.__version__ < "2"' 2>/dev/null; then echo 'numpy<2' >>"$constraints"; fi
   if "$py" -c 'import cv2' 2>/dev/null; then sed -i.bak '/^opencv-python/d' "$list"; fi
   if ! "$py" -c 'import colcon_core' 2>/dev/null; then
@@ -198,7 +197,7 @@ fi
 
 # --- 3 the workspace -------------------------------------------------------------------------------------------
 packages=(. tddfa_msgs)
-lacks() { # PACKAGE: whether the ROS here does not have it; what was built here before does not count
+lacks() { # PACKAGE: whether the ROS installation does not have it; earlier builds of this workspace do not count
   from_wheels || ! "$py" -c "import sys
 sys.path = [path for path in sys.path if not path.startswith('$workspace/install/')]
 import $1" 2>/dev/null
@@ -206,7 +205,7 @@ import $1" 2>/dev/null
 if lacks tf2_msgs; then packages+=(scripts/wheels/tf2_msgs); fi
 case " ${files[*]} " in *" requirements/hri.txt "*) if lacks hri_msgs; then packages+=(scripts/wheels/hri_msgs); fi ;; esac
 
-# Python code is linked, not copied, so only what colcon writes down itself asks for a new build.
+# Python code is symlinked, so only files that colcon copies or generates require a new build.
 workspace_key=$({
   printf '%s\n' "$requirements_key" "${packages[@]}"
   find config launch models resource tddfa_ros/__init__.py -type f -print | LC_ALL=C sort
@@ -230,7 +229,7 @@ build_workspace() {
   export PATH
   if command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
   if from_wheels; then export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv; fi
-  # A linked file that is no longer in the tree leaves a link to nowhere, over which setuptools stumbles.
+  # Remove dangling links to deleted files, on which setuptools fails.
   if [ -d "$workspace/build" ]; then find "$workspace/build" -xtype l -delete; fi
   quietly "Building the workspace failed; 'make clean' and another try may help." \
     "$py" -m colcon --log-base "$workspace/log" build --symlink-install --base-paths "${packages[@]}" \
@@ -246,7 +245,7 @@ if ! stamped workspace "$workspace_key" || [ ! -d "$workspace/install" ] || [ ! 
   rm -f "$state/$kind.sh"
 fi
 
-# Loops that Numba compiles are kept beside their source; a first frame should not have to wait for that.
+# Compile the Numba kernels now, so that the first frame does not wait for it.
 compiled_key=$({ printf '%s\n' "$requirements_key"; cat tddfa_ros/rendering/raster_compiled.py; } | digest)
 if ! stamped compiled "$compiled_key"; then
   quietly "Compiling the rasterizer failed." "$py" -c \

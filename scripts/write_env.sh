@@ -13,7 +13,7 @@ _tddfa_prepend() { # NAME DIRECTORY
   eval "_tddfa_old=\\"\\\${\$1:-}\\""
   eval "export \$1=\\"\\\$2\\\${_tddfa_old:+:\\\$_tddfa_old}\\""
 }
-_tddfa_remove() { # NAME: what an earlier set-up of this tree put there
+_tddfa_remove() { # NAME: remove what an earlier setup of this tree added
   eval "_tddfa_old=\\"\\\${\$1:-}\\""
   case "\$_tddfa_old" in
     *"$root/"*)
@@ -30,7 +30,7 @@ done
 HEAD
 
 if [ "${kind%%-*}" = wheels ]; then
-  echo "export ROS_DISTRO='$distro'" # the next set-up in this shell chooses the same wheels
+  echo "export ROS_DISTRO='$distro'" # the next setup in this shell selects the same wheels
 else
   echo "[ -n \"\${ROS_DISTRO:-}\" ] || . \"${ROS_SETUP:-/opt/ros/$distro}/setup.sh\""
 fi
@@ -39,7 +39,7 @@ echo "export TDDFA_ENV='$kind' TDDFA_ROOT='$root' VIRTUAL_ENV='$venv'"
 prepend() { printf "_tddfa_prepend %s '%s'\n" "$1" "$2"; }
 
 if [ "${kind%%-*}" = wheels ]; then
-  # With the library path already here the wheels need not start every Python program a second time.
+  # With the library path set, the wheels do not re-execute every Python program.
   prepend LD_LIBRARY_PATH "$venv/lib"
   for libraries in "$venv/$site"/ros_*.libs; do
     if [ -d "$libraries" ]; then prepend LD_LIBRARY_PATH "$libraries"; fi
@@ -62,7 +62,7 @@ done
 prepend PYTHONPATH "$workspace/build/tddfa_ros"
 prepend PATH "$workspace/install/tddfa_ros/lib/tddfa_ros"
 
-# The variable has another name since Fast DDS 3, which warns of the older one once per node: exactly one is set.
+# Fast DDS 3 renamed the variable and warns about the old name once per node, so exactly one is set.
 case $distro in
   humble | iron | jazzy) variable=FASTRTPS_DEFAULT_PROFILES_FILE other=FASTDDS_DEFAULT_PROFILES_FILE ;;
   *) variable=FASTDDS_DEFAULT_PROFILES_FILE other=FASTRTPS_DEFAULT_PROFILES_FILE ;;
@@ -70,7 +70,7 @@ esac
 profile=$root/config/fastdds.xml
 shared_memory_kb=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $2 }')
 if [ "${shared_memory_kb:-0}" -lt 262144 ]; then
-  # A container's usual 64 MB hold one such segment; smaller ones still carry 640x480 for a handful of processes.
+  # The usual 64 MB of a container hold one segment of this size; smaller segments suffice for 640x480 and a few processes.
   sed 's|<segment_size>[0-9]*<|<segment_size>6291456<|' "$profile" >"$root/.setup/fastdds.xml"
   profile=$root/.setup/fastdds.xml
 fi

@@ -1,8 +1,7 @@
-"""Write the tables in ``docs/`` that follow from the source: launch arguments, parameters, messages, commands.
+"""Generate the tables of launch arguments, parameters, messages and commands in ``docs/`` from the source.
 
-python scripts/write_tables.py     # after a change of an option, a launch argument, a message or a command
-
-Each table lies between ``<!-- name -->`` and ``<!-- /name -->``; everything else in the page stays as it is.
+Run ``python scripts/write_tables.py`` after a change of an option, a launch argument, a message or a command. Each table is between
+``<!-- name -->`` and ``<!-- /name -->``; the rest of the page is not changed.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ MESSAGES = ("FaceMeshArray", "FaceMesh", "FaceLandmarksArray", "FaceLandmarks", 
 
 
 def tables() -> dict[str, dict[str, str]]:
-    """All generated tables: page below ``docs/`` -> name of the table -> its text."""
+    """Return all generated tables: page below ``docs/`` -> name of the table -> text."""
     return {
         "ros/README.md": {"launch-arguments": launch_arguments()},
         "ros/parameters.md": {
@@ -40,15 +39,15 @@ def tables() -> dict[str, dict[str, str]]:
 
 
 def render(text: str, blocks: Mapping[str, str], page: str) -> str:
-    """``text`` of a page with the given tables renewed.
+    """Replace the given tables in the text of a page.
 
     Args:
-        text: the whole page.
+        text: text of the page.
         blocks: name of each table -> its text.
-        page: name of the page, for the error.
+        page: name of the page, for error messages.
 
     Raises:
-        ValueError: the markers of a table are not there exactly once.
+        ValueError: the markers of a table do not occur exactly once.
     """
     for name, block in blocks.items():
         pattern = rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)"
@@ -59,7 +58,7 @@ def render(text: str, blocks: Mapping[str, str], page: str) -> str:
 
 
 def launch_arguments() -> str:
-    """Arguments of ``launch/face.launch.py``, read without ``launch``, which has no wheel."""
+    """Return the table of arguments of ``launch/face.launch.py``, parsed without ``launch``, which has no wheel."""
     tree = ast.parse((ROOT / "launch" / "face.launch.py").read_text(encoding="utf-8"))
     names: dict[str, Any] = {"os": os, "SHARE": ""}
     for node in tree.body:
@@ -77,7 +76,7 @@ def launch_arguments() -> str:
 
 
 def parameters(config: Any) -> str:
-    """Parameters of one node, given the dataclass that declares them."""
+    """Return the table of parameters of one node, given the dataclass that declares them."""
     lines = ["| parameter | default | range | live | meaning |", "|---|---|---|---|---|"]
     for name, spec, value in _leaves(config):
         meta = spec.metadata
@@ -90,7 +89,7 @@ def parameters(config: Any) -> str:
 
 
 def message(name: str) -> str:
-    """A message with all its fields; the meaning is the first sentence of the comment above the field."""
+    """Return the table of fields of a message; the meaning is the first sentence of the comment above the field."""
     comment: list[str] = []
     head, rows = "", []
     text = (ROOT / "tddfa_msgs" / "msg" / f"{name}.msg").read_text(encoding="utf-8")
@@ -109,7 +108,7 @@ def message(name: str) -> str:
 
 
 def command_index() -> str:
-    """Every command of ``tddfa`` with its first line of help and a link to its section."""
+    """Return the table of all commands of ``tddfa``, with short help and a link to their sections."""
     lines = ["| command | what it does |", "|---|---|"]
     for name, command in _commands(tddfa, ""):
         anchor = f"tddfa-{name.replace(' ', '-')}"
@@ -119,7 +118,7 @@ def command_index() -> str:
 
 
 def command_sections() -> str:
-    """One section for every command of ``tddfa``: usage, help text and a table of its options."""
+    """Return one section per command of ``tddfa``: usage, help and a table of its options."""
     return "\n".join(_section(name, command) for name, command in _commands(tddfa, ""))
 
 
@@ -135,7 +134,7 @@ def _section(name: str, command: click.Command) -> str:
 
 
 def _option(option: click.Option) -> str:
-    """One row: all names, what value it takes, its help, its default and range."""
+    """Return the row of an option: names, value, help, default and range."""
     kind = option.type
     value = option.metavar or kind.name.upper().removesuffix(" RANGE")
     if isinstance(kind, click.Choice):
@@ -191,7 +190,7 @@ def _range(meta: Any) -> str:
 
 
 def _sentence(comment: list[str]) -> str:
-    """The first sentence of a comment without its full stop, or what precedes a list in it."""
+    """Return the first sentence of a comment without its period, or the part before a list."""
     text = " ".join(comment)
     return re.split(r"(?<!e\.g)(?<!\.\.)\.(?= |$)|:(?= \[)", text, maxsplit=1)[0]
 
@@ -201,7 +200,7 @@ def _code(value: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that cannot end a cell or be taken for a tag."""
+    """Escape text for a table cell."""
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 

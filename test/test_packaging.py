@@ -38,7 +38,7 @@ EXTRAS_OF = {
 """The extras of setup.py that each requirement file installs; ``base`` has ``install_requires`` as well."""
 
 BESIDE_SETUP = {"base": {"scikit-image"}}
-"""What a set-up of the clone needs and a user of the package does not: the portrait of the demo and the tests."""
+"""What a setup of the clone needs and a user of the package does not: the portrait of the demo and the tests."""
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_lock_files_match_requirement_files(lock: Path) -> None:
         for name, requirement in requirements(path).items():
             if name == "torch":
                 continue
-            assert name in packages, f"{path.name} asks for {name}: run scripts/lock.sh"
+            assert name in packages, f"{path.name} requires {name}: run scripts/lock.sh"
             assert requirement.specifier.contains(packages[name].version, prereleases=True), (
                 path.name
             )
@@ -160,7 +160,7 @@ def test_lock_files_have_hashes_and_no_index_urls(lock: Path) -> None:
     assert not re.search(r"https?:|file:|--index-url|--find-links|@ /", text)
     for name, package in lock_packages(lock).items():
         assert any("--hash=sha256:" in line for line in package.lines), f"{name} has no hash"
-        assert package.via, f"{name} does not say who asks for it"
+        assert package.via, f"{name} has no dependents"
 
 
 def test_torch_is_pinned_without_a_hash() -> None:
@@ -217,7 +217,7 @@ def test_rejects_incomplete_lock(tmp_path: Path) -> None:
     refused = locked(lock, "requirements/cluster.txt")
     assert refused.returncode == 2 and refused.stdout == ""
     assert refused.stderr == (
-        f"error: requirements/cluster.txt asks for ray, which {lock} does not have; run scripts/lock.sh.\n"
+        f"error: requirements/cluster.txt requires ray, which {lock} does not contain; run scripts/lock.sh.\n"
     )
 
 

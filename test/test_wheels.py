@@ -51,7 +51,7 @@ on_linux_x86 = pytest.mark.skipif(
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """What the scripts read of a clone, and nothing that a set-up wrote."""
+    """What the scripts read of a clone, and nothing that a setup wrote."""
     for folder in ("scripts", "requirements"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "config").mkdir()
@@ -145,7 +145,7 @@ def test_finds_inactive_pyenv_interpreter(tree: Path, tmp_path: Path) -> None:
 
 
 def environment(tree: Path, *kinds: str, **variables: str) -> dict[str, str]:
-    """What a shell has after it sourced the environments of these set-ups, one after the other."""
+    """What a shell has after it sourced the environments of these setups, one after the other."""
     sourced = []
     for number, kind in enumerate(kinds):
         script = tree / ".setup" / f"{number}.sh"

@@ -1,7 +1,7 @@
-"""The research face collection with teacher labels, as targets for :mod:`tddfa_ros.fitting.fit`.
+"""Read a face collection with labels of teacher networks, as targets for :mod:`tddfa_ros.fitting.fit`.
 
-Format: one ``.npz`` a source and a folder of crops (see the collection's README). All points are brought to the 120-px
-crop frame of the teacher's ROI, with y up and z nearer = larger.
+Format: one ``.npz`` per source and a folder of crops (docs/training_data.md). All points are converted to the 120-px crop
+frame of the teacher's ROI: y up, z nearer = larger.
 """
 
 from __future__ import annotations
@@ -16,39 +16,48 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.types import CROP_FRAME, FloatArray
 
 TEACHER_SOURCES = ("aflw", "utk", "ytf", "lfw", "cc0", "helen", "afw", "cew", "yawn", "mask")
-"""Sources from which the morphable model's points were found."""
+"""Sources used to locate the landmarks on the morphable model."""
 SOURCES = (*TEACHER_SOURCES, "lp", "cfp")
 """All sources of training labels."""
 
 AFLW_KEPT_EVERY = 47
-"""One face of AFLW in so many is kept for measuring its 21 points."""
+"""One face of AFLW in this many is held out to evaluate its 21 points."""
 TRUE_SOURCES = ("lp",)
-"""Sources whose 68 points are those of a 3D head, jaw included, not annotations of the visible outline."""
+"""Sources whose 68 points are projections of a 3D head, jaw included, not annotations of the visible outline."""
 CLOSED_EYES = ("cew",)
-"""Sources all of whose faces have their eyes closed."""
+"""Sources in which all eyes are closed."""
 MAX_POSE_DISAGREEMENT_DEG = 25.0
-"""Faces on which 3DDFA_V2 and the head-pose network disagree by more have a wrong label."""
+"""Labels on which 3DDFA_V2 and the head-pose network disagree by more are rejected."""
 
 _ONE_PIXEL = {"helen": 0.25, "afw": 0.4}
-"""Typical size of one pixel of the original photograph in px of the stored crop, where the points do not tell it: iBUG's files count from 1."""
+"""Median size of one pixel of the source image in px of the stored crop, for sources whose points have no pixel grid.
+
+iBUG's annotations count pixels from 1.
+"""
 _GRID_TOLERANCE = 0.06
 
 
 @dataclass(frozen=True, eq=False)
 class FaceLabels:
-    """Teacher and human labels of n faces of one source; NaN where there is none.
+    """Teacher and human labels of n faces of one source; NaN where a label is missing.
+
+    Points are in px of the 120-px crop frame, y up.
 
     Attributes:
-        source: name; images: (n,) paths relative to ``<root>/img``.
+        source: name of the source.
+        images: (n,) paths relative to ``<root>/img``.
         roi: (n, 4) the teacher's ROI in px of the stored crop.
-        teacher68: (n, 68, 3) 3DDFA_V2; spread: (n,) its own uncertainty in ROI widths; yaw_deg: (n,).
-        mesh478: (n, 478, 3) MediaPipe; blendshapes: (n, 52) its scores, :data:`BLENDSHAPES` order.
-        human68: (n, 68, 2) iBUG-68 by hand, pixels counted from 0; the jaw on the visible outline, but for sources of true points.
-        true_points: whether ``human68`` is the truth of a 3D head (:data:`TRUE_SOURCES`).
-        ensemble51: (n, 51, 2) landmarks 17..67 of the landmark-network ensemble.
-        human21: (n, 21, 2) AFLW's visible points: brows, eyes, ear, nose, ear, mouth, chin, from the left of the image to its right.
-        evaluation: (n,) True: kept for measuring, never trained on.
-        rejected: (n,) True: the head pose contradicts another network's, so the labels are wrong.
+        teacher68: (n, 68, 3) landmarks of 3DDFA_V2.
+        spread: (n,) uncertainty of 3DDFA_V2 in ROI widths.
+        yaw_deg: (n,) yaw of 3DDFA_V2, degrees.
+        mesh478: (n, 478, 3) landmarks of MediaPipe.
+        blendshapes: (n, 52) MediaPipe's blend-shape scores in the order of ``BLENDSHAPES``.
+        human68: (n, 68, 2) annotated iBUG-68 landmarks, pixels counted from 0; the jaw lies on the visible outline, except
+            where ``true_points`` is set.
+        human21: (n, 21, 2) AFLW's visible points: brows, eyes, ear, nose, ear, mouth, chin, each from left to right in the image.
+        evaluation: (n,) True where the face is held out for evaluation.
+        ensemble51: (n, 51, 2) landmarks 17..67 of an ensemble of landmark networks.
+        rejected: (n,) True where the head pose contradicts that of another network.
     """
 
     source: str
@@ -67,11 +76,16 @@ class FaceLabels:
 
     @property
     def true_points(self) -> bool:
+        """Whether ``human68`` are projections of a 3D head (:data:`TRUE_SOURCES`)."""
         return self.source in TRUE_SOURCES
 
 
 def load_source(root: Path, source: str) -> FaceLabels:
-    """Read one source of the collection at ``root`` (the folder with ``<source>.npz``).
+    """Read one source of a face collection.
+
+    Args:
+        root: folder of the collection, with ``<source>.npz``.
+        source: one of :data:`SOURCES`.
 
     Raises:
         ConfigError: the file does not exist.
@@ -112,16 +126,26 @@ def load_source(root: Path, source: str) -> FaceLabels:
 
 
 def _contradicted(ours: FloatArray, other: FloatArray) -> NDArray[np.bool_]:
-    """Head poses (n, 3), degrees, that differ too much; beyond 50 degrees of yaw only in yaw, for pitch and roll say little there."""
+    """Return which head poses (n, 3), degrees, differ too much.
+
+    Beyond 50 degrees of yaw only yaw is compared: pitch and roll are ill-conditioned there.
+    """
     apart = np.abs((ours - other + 180) % 360 - 180)
     apart[np.abs(ours[:, 0]) > 50, 1:] = 0
     return np.asarray(np.nan_to_num(apart).max(axis=1) > MAX_POSE_DISAGREEMENT_DEG)
 
 
 def counted_from_zero(source: str, points: FloatArray) -> FloatArray:
-    """Human points (n, 68, 2), px of the stored crop, of files that count pixels from 1: one pixel of the photograph less.
+    """Shift annotations that count pixels from 1 by one pixel of the source image.
 
-    YTF's points are whole pixels of the photograph, so their grid tells how large one is; of the others the typical size is taken.
+    YTF's annotations are integers, so their grid gives the size of a source pixel; for other sources the median size is used.
+
+    Args:
+        source: name of the source.
+        points: (n, 68, 2) annotated points, px of the stored crop.
+
+    Returns:
+        (n, 68, 2) points, pixels counted from 0.
     """
     if source == "ytf":
         pixel = np.array([grid_spacing(face) for face in points], dtype=np.float32)
@@ -131,7 +155,7 @@ def counted_from_zero(source: str, points: FloatArray) -> FloatArray:
 
 
 def grid_spacing(points: FloatArray) -> float:
-    """Spacing of the square grid on which all points (L, 2) lie; NaN where there is none."""
+    """Return the spacing of the square grid on which all points (L, 2) lie; NaN if they lie on none."""
     finite = points[np.isfinite(points).all(axis=1)]
     gaps = np.concatenate([np.diff(np.unique(np.round(column, 3))) for column in finite.T])
     gaps = gaps[gaps > 0.05]
@@ -146,9 +170,9 @@ def grid_spacing(points: FloatArray) -> float:
 
 
 def _ensemble(path: Path, teacher: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Landmarks 17..67 (n, 51, 2) in px of the stored crop and head pose (n, 3), degrees; NaN where there is none.
+    """Read landmarks 17..67 (n, 51, 2), px of the stored crop, and head pose (n, 3), degrees; NaN where missing.
 
-    The file holds the distance from 3DDFA_V2's points in eighths of a px, and no weight where all networks contradict these.
+    The file stores offsets from 3DDFA_V2's points in units of 1/8 px, with zero weight where all networks contradict these.
     """
     n = len(teacher)
     if not path.is_file():
@@ -164,8 +188,11 @@ def _ensemble(path: Path, teacher: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _kept(
     root: Path, source: str, split: NDArray[np.str_], path: NDArray[np.str_] | None
 ) -> NDArray[np.bool_]:
-    """What is for measuring: what the collection marks, every 47th face of AFLW for its 21 points, and faces of AFW whose photograph
-    300W-LP's validation faces come from."""
+    """Return which faces are held out for evaluation.
+
+    These are the faces that the collection marks, every 47th face of AFLW, and the faces of AFW whose source image is in
+    the validation split of 300W-LP.
+    """
     every_so_often = np.arange(len(split)) % AFLW_KEPT_EVERY == 0
     kept = np.isin(split, ("eval", "val")) | (every_so_often & (source == "aflw"))
     others = root / "lp.npz"
@@ -178,7 +205,7 @@ def _kept(
 
 
 def to_crop_frame(points: FloatArray, roi: FloatArray) -> FloatArray:
-    """Points (n, L, 2 or 3) in px of the stored crop to the 120-px frame of ``roi`` (n, 4), y up."""
+    """Convert points (n, L, 2 or 3) from px of the stored crop to the 120-px frame of ``roi`` (n, 4), y up."""
     scale = (CROP_FRAME / (roi[:, 2] - roi[:, 0]))[:, None]
     out = np.array(points, dtype=np.float32)
     out[..., 0] = (out[..., 0] - roi[:, 0, None]) * scale + 1
@@ -189,7 +216,7 @@ def to_crop_frame(points: FloatArray, roi: FloatArray) -> FloatArray:
 
 
 def _restore_mesh(root: Path, coefficients: NDArray[np.float16]) -> FloatArray:
-    """MediaPipe's 478 points, stored as principal components in the frame of a 120-px ROI around (0, 0)."""
+    """Return MediaPipe's 478 points, stored as PCA coefficients in the frame of a 120-px ROI centered at (0, 0)."""
     with np.load(root / "fm478_basis.npz") as file:
         mean, basis = file["mean"], file["basis"].astype(np.float32)
     points = (mean + coefficients.astype(np.float32) @ basis).reshape(-1, 478, 3)

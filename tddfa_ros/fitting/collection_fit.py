@@ -1,9 +1,9 @@
-"""Turn teacher and human landmarks into parameters of the morphable model: targets, priors, fit, report.
+"""Fit the morphable model to the landmarks of teacher networks and of human annotators.
 
-Two teachers with complementary faults see every face: 3DDFA_V2 (68 points, good contour and pose, blind to closed eyes) and MediaPipe (468
-points and blend shapes, good inside the face, wrong beyond about 40 degrees of yaw). Human points, where there are some, replace the
-first teacher inside the face (iBUG-68) or stand beside it (AFLW's visible points, on faces of any yaw; the teacher then counts less, for
-its errors grow with yaw and all its points err together).
+Every face has labels of two teachers with complementary errors: 3DDFA_V2 (68 points; accurate contour and pose, insensitive to
+closed eyes) and MediaPipe (468 points and blend shapes; accurate inside the face, wrong beyond about 40 degrees of yaw). Where a
+face is annotated by hand, iBUG-68 points replace the points of 3DDFA_V2 inside the face. AFLW's visible points are added to them,
+and the weight of 3DDFA_V2 is reduced, because its errors grow with yaw and are correlated.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tddfa_ros.types import DoubleArray, FloatArray
 
 MEDIAPIPE_POINTS = 468
 AFLW_POINTS = np.array([0, 1, 2, 3, 4, 5, 6, 8, 9, 11, 13, 14, 15, 17, 19, 20])
-"""Those of AFLW's 21 that lie on the mesh: without the eyes' centers (the gaze), the ears and the mouth's center."""
+"""Those of AFLW's 21 points that lie on the mesh: without eye centers (they follow the gaze), ears and mouth center."""
 AFLW_LIKE = np.array([17, 19, 21, 22, 24, 26, 36, 39, 42, 45, 31, 30, 35, 48, 54, 8])
-"""The iBUG-68 landmark that is nearest to each of them."""
+"""The nearest iBUG-68 landmark to each of :data:`AFLW_POINTS`."""
 _AFLW_KIND = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 2, 4, 4, 5])  # index into Noise.visible
 _EYELIDS = np.array([37, 38, 40, 41, 43, 44, 46, 47])
 _FINE = np.array(
-    # MediaPipe's indices of both eyelid rings and both lip contours
+    # MediaPipe's indices of both eyelid contours and both lip contours
     [33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246]
     + [263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466]
     + [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185]
@@ -61,23 +61,29 @@ BLENDSHAPES = (
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations in px of the 120-px crop, and where MediaPipe is trusted.
+    """Standard deviations of all observations and priors of the fit; px of the 120-px crop unless noted.
 
-    They are half of what the points scatter: a fit takes the points' errors for independent, and with the whole scatter the prior draws
-    every face to the mean one (human points that were left out of the fit are then missed by 2 % more).
+    They are half of the measured scatter: the fit assumes independent errors, and with the full scatter the prior pulls every
+    face toward the mean (the error on held-out human points is then 2 % larger).
 
     Attributes:
-        teacher, teacher_z: 3DDFA_V2's points; per_spread: added per unit of its own spread; eyelids: its eyelids.
-        human: human points inside the face; truth: true points of a 3D head, jaw included.
-        ensemble: the ensemble's points below 45 and beyond 75 degrees of yaw; ensemble_brows: factor for brows, which follow another
-            convention.
-        visible: AFLW's points of brows, eyes, sides of the nose, its tip, mouth, chin; visible_limit: farther than this from the
-            teacher's landmark such a point is a slip.
-        teacher_beside_visible: 3DDFA_V2's points of faces that have AFLW's, at 0 and at 90 degrees of yaw.
-        mesh, mesh_fine: MediaPipe's points, and those of eyelids and lips.
-        mesh_yaw: full trust below the first, none above the second, degrees.
-        blendshape, expression: prior of expression around MediaPipe's scores, and around 0 without them.
-        ends: prior of the coefficients whose scores are stretched to their ends (:data:`SCORE_RANGE`): of eyes, of the jaw.
+        teacher: x and y of 3DDFA_V2's points.
+        teacher_z: z of 3DDFA_V2's points.
+        per_spread: added to ``teacher`` per unit of the spread that 3DDFA_V2 reports.
+        eyelids: 3DDFA_V2's eyelid points.
+        human: annotated points inside the face.
+        truth: projections of a 3D head, jaw included.
+        ensemble: the ensemble's points below 45 and beyond 75 degrees of yaw; interpolated in between.
+        ensemble_brows: factor on ``ensemble`` for brows, which the ensemble places by another convention.
+        visible: AFLW's points of brows, eyes, sides of the nose, tip of the nose, mouth, chin.
+        visible_limit: AFLW's points farther than this from the teacher's landmark are outliers and are ignored.
+        teacher_beside_visible: 3DDFA_V2's points on faces with AFLW's points, at 0 and at 90 degrees of yaw.
+        mesh: MediaPipe's points except eyelids and lips.
+        mesh_fine: MediaPipe's points of eyelids and lips.
+        mesh_yaw: degrees of yaw up to which MediaPipe has full weight, and from which it has none.
+        blendshape: prior of expression coefficients around MediaPipe's scores; coefficient units.
+        expression: prior of expression coefficients around 0, without scores; coefficient units.
+        ends: prior of the coefficients with a stretched score (:data:`SCORE_RANGE`): of the eyes, of the jaw; coefficient units.
     """
 
     teacher: float = 0.6
@@ -104,19 +110,28 @@ SCORE_RANGE = {
     "eyeBlinkRight": (0.12, 0.55),
     "jawOpen": (0.02, 0.62),
 }
-"""MediaPipe's scores of these at rest (three in four open eyes) and at the end (three in five closed eyes; a wide yawn): 0 and 1 for us."""
+"""MediaPipe's scores that are mapped to 0 and 1.
+
+The low end is the score of a face at rest (75 % of open eyes lie below), the high end that of a full action (60 % of closed
+eyes lie above; a wide yawn).
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedFaces:
-    """Attributes: params (n, P); error (n,) mean distance of the 68 points to the labels in % of the face size."""
+    """Result of a fit.
+
+    Attributes:
+        params: (n, P) parameters of the morphable model.
+        error: (n,) mean distance of the 68 landmarks to the labels, % of the face size.
+    """
 
     params: FloatArray
     error: FloatArray
 
 
 def point_basis(model: MorphableModel) -> PointBasis:
-    """The model at its 68 landmarks, MediaPipe's 468 points and AFLW's 16, in this order."""
+    """Return the model at its 68 landmarks, MediaPipe's 468 points and AFLW's 16 points, in this order."""
     stored = json.loads(POINTS_FILE.read_text())
     shift = np.array(stored["landmarks68_mm"]).mean(axis=0) / 1000
     both = stored["mediapipe468_mm"] + stored["aflw16_mm"]
@@ -137,7 +152,7 @@ def point_basis(model: MorphableModel) -> PointBasis:
 
 
 def make_targets(faces: FaceLabels, names: tuple[str, ...], noise: Noise) -> Targets:
-    """Points, precisions and expression priors of all faces of a source; ``names``: the model's expressions."""
+    """Return points, precisions and expression priors of all faces of a source; ``names``: expressions of the model."""
     n = len(faces.images)
     visible = np.full((n, len(AFLW_POINTS), 3), np.nan, dtype=np.float32)
     visible[..., :2] = faces.human21[:, AFLW_POINTS]
@@ -162,7 +177,7 @@ def make_targets(faces: FaceLabels, names: tuple[str, ...], noise: Noise) -> Tar
 def fit_faces(
     model: MorphableModel, faces: FaceLabels, noise: Noise | None = None, batch: int = 48
 ) -> FittedFaces:
-    """Fit all faces of a source, with a progress bar."""
+    """Fit all faces of a source and show a progress bar."""
     basis, targets = thinned(
         point_basis(model), make_targets(faces, model.expression_names, noise or Noise())
     )
@@ -178,7 +193,7 @@ def fit_faces(
 
 
 def thinned(basis: PointBasis, targets: Targets) -> tuple[PointBasis, Targets]:
-    """One in four of MediaPipe's points outside eyelids and lips, each with four times the weight: the same fit in half the time."""
+    """Keep every fourth of MediaPipe's points outside eyelids and lips, with four times the weight: same fit, half the time."""
     coarse = np.setdiff1d(np.arange(MEDIAPIPE_POINTS), _FINE) + 68
     kept = np.setdiff1d(np.arange(targets.points.shape[1]), np.setdiff1d(coarse, coarse[::4]))
     precision = targets.precision.copy()
@@ -199,7 +214,7 @@ def _error(points: FloatArray, truth: FloatArray) -> FloatArray:
 
 
 def _use_ensemble(points: FloatArray, sigma: FloatArray, faces: FaceLabels, noise: Noise) -> None:
-    """Fuse the ensemble's points with 3DDFA_V2's by their precisions: the ensemble is better up to 60 degrees of yaw, both are equal beyond."""
+    """Fuse the ensemble's points with those of 3DDFA_V2 by inverse variance (the ensemble is better up to 60 degrees of yaw)."""
     share = np.clip((np.abs(faces.yaw_deg) - 45) / 30, 0, 1)
     low, high = noise.ensemble
     theirs = np.repeat((low + (high - low) * share)[:, None], 51, axis=1)
@@ -214,7 +229,7 @@ def _use_ensemble(points: FloatArray, sigma: FloatArray, faces: FaceLabels, nois
 def _use_human_points(
     points: FloatArray, sigma: FloatArray, faces: FaceLabels, noise: Noise
 ) -> None:
-    """Inside the face human points replace the teachers' x and y; their jaw is the visible outline, another thing, unless they are true."""
+    """Replace the teacher's x and y by annotated points; the jaw only if it is that of a 3D head, not the visible outline."""
     first = 0 if faces.true_points else 17
     face, landmark = np.nonzero(np.isfinite(faces.human68[:, first:, 0]))
     landmark = landmark + first
@@ -225,7 +240,7 @@ def _use_human_points(
 def _use_visible_points(
     points: FloatArray, sigma: FloatArray, yaw_deg: FloatArray, noise: Noise
 ) -> None:
-    """AFLW's points stand beside the teacher's, which count less on these faces, the less the larger the yaw."""
+    """Add AFLW's points and reduce the weight of the teacher on these faces, the more the larger the yaw."""
     start = 68 + MEDIAPIPE_POINTS
     distance = np.linalg.norm((points[:, start:] - points[:, AFLW_LIKE])[..., :2], axis=2)
     good = np.nan_to_num(distance, nan=np.inf) < noise.visible_limit

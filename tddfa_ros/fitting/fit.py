@@ -1,8 +1,8 @@
-"""Fit the morphable model to landmarks: pose, identity and expression of many faces at once.
+"""Fit pose, identity and expression of the morphable model to the landmarks of a batch of faces.
 
-A maximum a posteriori fit by Gauss-Newton over all unknowns together (rotation vector, log scale, translation, S + E
-coefficients), with Gaussian priors on the coefficients and bounds kept by projection. Coordinates are those of the 120-px
-crop frame with y up (docs/architecture.md).
+Maximum a posteriori estimate by Gauss-Newton over all unknowns jointly (rotation vector, log scale, translation, S + E
+coefficients), with Gaussian priors on the coefficients and box constraints by projection. Coordinates are those of the
+120-px crop frame, y up (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ class PointBasis:
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What a batch of faces was observed to be.
+    """Observations and priors of a batch of faces.
 
     Attributes:
         points: (n, L, 3) crop px, y up, z nearer = larger with an arbitrary origin.
         precision: (n, L, 3) 1 / sigma of every coordinate, 1/px; 0 = not observed.
-        expression_mean, expression_sigma: (n, E) prior of the expression coefficients.
+        expression_mean: (n, E) prior mean of the expression coefficients.
+        expression_sigma: (n, E) prior standard deviation of the expression coefficients.
     """
 
     points: FloatArray
@@ -63,20 +64,25 @@ class Targets:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Attributes: params (n, 12 + S + E); points (n, L, 3) where the fitted model puts its points, crop px, y up."""
+    """Result of a fit.
+
+    Attributes:
+        params: (n, 12 + S + E) parameters.
+        points: (n, L, 3) points of the fitted model, crop px, y up.
+    """
 
     params: FloatArray
     points: FloatArray
 
 
 def batches(count: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of at most ``size`` rows."""
+    """Yield consecutive slices of at most ``size`` rows."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 
 
 def fit(basis: PointBasis, targets: Targets, iterations: int = 8) -> Fit:
-    """Fit all faces of ``targets``; the work grows with n * L * (S + E)^2, so pass some hundreds at a time."""
+    """Fit all faces of ``targets``. Time and memory grow with n * L * (S + E)^2; pass some hundreds of faces at a time."""
     scale, rotation, translation = _similarity(basis, targets)
     n, shape_count = len(targets), basis.shape.shape[2]
     coefficients = np.concatenate(
@@ -118,7 +124,7 @@ def fit(basis: PointBasis, targets: Targets, iterations: int = 8) -> Fit:
 def _jacobian(
     joint: FloatArray, scale: FloatArray, rotation: FloatArray, posed: FloatArray
 ) -> FloatArray:
-    """(n, L, 3, 7 + S + E): by rotation vector (left), log scale, translation, coefficients."""
+    """Return the Jacobian (n, L, 3, 7 + S + E) by rotation vector (left increment), log scale, translation, coefficients."""
     n, count, _ = posed.shape
     out = np.zeros((n, count, 3, _POSE_UNKNOWNS + joint.shape[2]), dtype=np.float32)
     x, y, z = np.moveaxis(posed, 2, 0)
@@ -140,7 +146,7 @@ def _freeze_at_bounds(
     coefficients: FloatArray,
     shape_count: int,
 ) -> None:
-    """Take coefficients that sit at a bound and want to cross it out of the system (an active set)."""
+    """Remove coefficients at an active bound from the normal equations (active-set method)."""
     low, high = _bounds(coefficients.shape[1], shape_count)
     pull = gradient[:, _POSE_UNKNOWNS:]
     stuck = ((coefficients <= low) & (pull < 0)) | ((coefficients >= high) & (pull > 0))
@@ -164,7 +170,7 @@ def _project(coefficients: FloatArray, shape_count: int) -> FloatArray:
 
 
 def _similarity(basis: PointBasis, targets: Targets) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Umeyama's similarity of the mean to the points observed in all three coordinates: s (n,), R (n, 3, 3), t (n, 3)."""
+    """Align the mean with the fully observed points: scale (n,), rotation (n, 3, 3), translation (n, 3) (Umeyama, 1991)."""
     weight = (targets.precision > 0).all(axis=2).astype(np.float32)
     weight /= weight.sum(axis=1, keepdims=True)
     source_mean = np.einsum("nl,lx->nx", weight, basis.mean)
@@ -184,7 +190,7 @@ def _similarity(basis: PointBasis, targets: Targets) -> tuple[FloatArray, FloatA
 
 
 def _exp(vector: FloatArray) -> FloatArray:
-    """Rotation matrices (n, 3, 3) of rotation vectors (n, 3), Rodrigues' formula."""
+    """Return rotation matrices (n, 3, 3) of rotation vectors (n, 3) by Rodrigues' formula."""
     angle = np.linalg.norm(vector, axis=1)[:, None, None]
     x, y, z = vector.T
     zero = np.zeros_like(x)

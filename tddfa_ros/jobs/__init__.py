@@ -1,1 +1,1 @@
-"""Work on many files: images, videos and bags, one after the other or by many processes."""
+"""Process many images, videos and bags, in one process or in many."""

@@ -31,11 +31,12 @@ class ImageFaces:
 
     Attributes:
         path: the image file, or the bag.
-        faces: largest first; empty where there are none, or the image failed.
-        error: one sentence that names the image and says why it failed; else None.
-        device_warnings: see `FacePipeline.device_warnings`, of the pipeline that processed the image.
-        topic, stamp_ns: of an image of a bag: where it was recorded, and the stamp of its header, ns.
-        image: (H, W, 3) uint8 BGR from :func:`detect_faces`; None where it failed, or came from another process.
+        faces: largest first; empty if there are none, or the image failed.
+        error: one sentence that names the image and the reason of the failure; None on success.
+        device_warnings: `FacePipeline.device_warnings` of the pipeline that processed the image.
+        topic: topic of an image of a bag.
+        stamp_ns: header stamp of an image of a bag, ns; None for image files.
+        image: (H, W, 3) uint8 BGR from :func:`detect_faces`; None if it failed, or was processed by a worker.
     """
 
     path: Path
@@ -49,13 +50,14 @@ class ImageFaces:
 
 @dataclass
 class JobSummary:
-    """What a job did.
+    """Counts and files of a job.
 
     Attributes:
-        images: number of images that could be used.
+        images: number of images that could be read.
         faces: number of faces in them.
-        files: what was written.
-        unreadable, without_face: image files that could not be used, and that show no face.
+        files: files that were written.
+        unreadable: image files that could not be read.
+        without_face: image files without a face.
         finished: whether every video was processed to its end.
     """
 
@@ -68,11 +70,11 @@ class JobSummary:
 
 
 def find_inputs(inputs: Iterable[str | Path], topic: str = "") -> list[Sequence[Path] | BagImages]:
-    """What users name, images and bags, in their order: each part has a length, and gives what :func:`detect_faces_parallel` takes.
+    """Resolve images, folders, patterns and ROS bags to sequences of items for :func:`detect_faces_parallel`, in input order.
 
     Args:
         inputs: images, folders and patterns as for :func:`tddfa_ros.outputs.find_images`, and ROS bags.
-        topic: of the images in bags; empty: the only one.
+        topic: image topic of the bags; empty if each bag has only one.
 
     Raises:
         SourceError: an input is none of these, or a bag cannot be used.
@@ -103,12 +105,12 @@ def detect_faces(
 
     Args:
         paths: image files.
-        pipeline: finds the faces.
-        summary: counts images and faces, and collects the files that could not be used or show no face.
-        min_confidence: faces below it are left out, 0..1.
-        threads: how many files are decoded at once.
+        pipeline: detects and regresses the faces.
+        summary: updated with the number of images and faces, and the files that are unreadable or have no face.
+        min_confidence: faces with a lower confidence are skipped, 0..1.
+        threads: number of threads that decode files.
         progress: show a progress bar.
-        on_message: called with one sentence for every file that cannot be used or shows no face.
+        on_message: called with one sentence for every file that cannot be read or has no face.
     """
     from tddfa_ros.outputs.image_io import read_ahead
 
@@ -142,22 +144,22 @@ def detect_faces_parallel(
     ray: str | None = None,
     store: ModelStore | None = None,
 ) -> Iterator[ImageFaces]:
-    """Find the faces of many images; each worker has a pipeline of its own, with ``regression.threads`` threads.
+    """Detect the faces of many images with a pool of workers, each with its own pipeline of ``regression.threads`` threads.
 
-    Results come in the order of ``paths``, as soon as it is their turn. An image that cannot be read, or whose worker dies,
-    becomes a result with an ``error``; the others go on. A program that calls this guards its start with
-    ``if __name__ == "__main__":``, because workers import it.
+    Results are yielded in the order of ``paths``. An image that cannot be read, or whose worker dies, becomes a result with an
+    ``error``; the other images are not affected. Workers import the main module, so the calling program must guard its entry
+    point with ``if __name__ == "__main__":``.
 
     Args:
-        paths: of images; read by the workers, so with ``ray`` they must lead to the same files on every machine. Images of bags
-            (:func:`find_inputs`) are read here and sent to the workers.
-        config: None for the defaults.
-        workers: how many; None = as many as the cores that this process may use, or the cluster, have room for.
+        paths: image files, read by the workers; with ``ray`` every machine must see them under the same path. Images of bags
+            (:func:`find_inputs`) are read in this process and sent to the workers.
+        config: configuration of the pipeline; None for the defaults.
+        workers: number of workers; None = as many as the usable cores of this process or of the cluster allow.
         ray: address of a Ray cluster, such as ``auto``; None = processes on this machine.
-        store: where models come from; None for those of this package.
+        store: model store; None for that of this package.
 
     Raises:
-        ConfigError: ``workers`` is below 1, or the options of detection cannot be.
+        ConfigError: ``workers`` is below 1, or the detection options are invalid.
         ModelError: a model is missing or damaged.
         DeviceError: Ray is not installed, or there is no cluster at that address.
     """
@@ -170,7 +172,7 @@ def detect_faces_parallel(
         raise ConfigError(f"there must be at least one worker, not {workers}")
     check_detection(config.detection)
     for name in (config.regression.model, config.detection.detector):
-        store.path(name)  # fetched once, before many workers would
+        store.path(name)  # download once, not in every worker
     model = MorphableModel.load(store.path(store.morphable_model(config.regression)))
     pool = _pool(partial(_open_pipeline, config, store), config, workers, ray)
     items = (Path(item) if isinstance(item, str) else item for item in paths)
@@ -179,7 +181,7 @@ def detect_faces_parallel(
 
 
 def as_record(found: ImageFaces) -> dict[str, Any]:
-    """The JSON object of one image; its faces as in docs/guide/images.md."""
+    """Return the JSON object of one image; docs/guide/images.md describes the faces."""
     from tddfa_ros.outputs.records import face_record
 
     faces = [face_record(face) for face in found.faces]
@@ -208,7 +210,7 @@ def _pool(
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What a worker sends back: the attributes of each `Face` but its model, which is the same for all."""
+    """Result of a worker: the attributes of each `Face` except the morphable model, which all faces share."""
 
     faces: Sequence[tuple[Any, ...]]
     device_warnings: tuple[str, ...]
@@ -217,7 +219,7 @@ class _Found:
 def _open_pipeline(
     config: PipelineConfig, store: ModelStore
 ) -> Callable[[Path | BagImage], _Found]:
-    """The setup of a worker."""
+    """Create the pipeline of a worker and return the function that processes one image."""
     import cv2
 
     from tddfa_ros.outputs.image_io import read_image

@@ -1,4 +1,4 @@
-"""Work on many items by many workers, with the answers in the order of the items."""
+"""Process items with a pool of workers and yield the results in input order."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any, Protocol, TypeAlias
 from tddfa_ros.errors import TddfaError
 
 Setup: TypeAlias = Callable[[], Callable[[Any], Any]]
-"""Called once in each worker; returns what is then called with one item after the other. Must be picklable."""
+"""Called once in each worker; returns the function that processes one item. Must be picklable."""
 
-_AHEAD = 8  # items per worker that may be finished before their turn
+_AHEAD = 8  # items per worker that may be finished ahead of the next result
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one item.
+    """Result of one item.
 
     Attributes:
-        item: as it was given.
-        value: what the work returned; None where it failed.
-        error: one sentence that says why it failed; else None.
+        item: the input.
+        value: the return value; None on failure.
+        error: one sentence with the reason of the failure; None on success.
     """
 
     item: Any
@@ -31,11 +31,11 @@ class Outcome:
 
 
 class Pool(Protocol):
-    """Workers that each do one item at a time.
+    """Workers that each process one item at a time.
 
     Attributes:
-        size: how many workers there are.
-        busy: how many of them have an item.
+        size: number of workers.
+        busy: number of workers that are processing an item.
     """
 
     size: int
@@ -44,11 +44,11 @@ class Pool(Protocol):
     def busy(self) -> int: ...
 
     def submit(self, number: int, item: Any) -> None:
-        """Give an item to an idle worker; there must be one."""
+        """Send an item to an idle worker; there must be one."""
         ...
 
     def wait(self) -> Sequence[tuple[int, Outcome]]:
-        """Wait until at least one item is done. Items of workers that died are done, too: they failed.
+        """Wait until at least one item is finished. The item of a worker that died is finished with an error.
 
         Raises:
             TddfaError: the workers cannot be set up.
@@ -61,10 +61,10 @@ class Pool(Protocol):
 
 
 def in_order(pool: Pool, items: Iterable[Any]) -> Iterator[Outcome]:
-    """Let a pool work on items; outcomes come as soon as it is their turn. The pool is closed at the end.
+    """Process items with a pool and yield the outcomes in input order. The pool is closed at the end.
 
-    Items are taken as workers become free, and not further ahead of the outcomes than a few per worker, so both may be
-    endless.
+    Items are consumed as workers become free, at most a few per worker ahead of the yielded outcomes, so ``items`` may be
+    infinite.
     """
     numbered = enumerate(items)
     done: dict[int, Outcome] = {}
@@ -86,7 +86,7 @@ def in_order(pool: Pool, items: Iterable[Any]) -> Iterator[Outcome]:
 
 
 def attempt(work: Callable[[Any], Any], item: Any) -> Outcome:
-    """Do one item; an exception becomes the outcome's sentence."""
+    """Process one item; an exception becomes the error of the outcome."""
     try:
         return Outcome(item, work(item))
     except TddfaError as error:

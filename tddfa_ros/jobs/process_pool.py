@@ -1,4 +1,4 @@
-"""A pool of processes on this machine that survives the death of any of them."""
+"""A pool of worker processes that replaces workers that die."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 class ProcessPool:
-    """A `Pool` of processes. A program that uses it must be importable: guard its start with ``__name__ == "__main__"``.
+    """A `Pool` of processes on this machine.
+
+    The main module of the program must be importable: guard its entry point with ``if __name__ == "__main__":``.
 
     Args:
-        setup: makes the work; see `Setup`.
+        setup: initializes a worker; see `Setup`.
         size: number of processes.
-        threads: of the arithmetic libraries in each process.
+        threads: number of OpenMP and BLAS threads in each process.
     """
 
     def __init__(self, setup: Setup, size: int, threads: int = 1) -> None:
@@ -41,7 +43,7 @@ class ProcessPool:
     def submit(self, number: int, item: Any) -> None:
         """See `Pool`."""
         worker = self._idle.pop() if self._idle else _Worker(self._setup, self._threads)
-        worker.give(item)
+        worker.send(item)
         self._working[number] = worker
 
     def wait(self) -> Sequence[tuple[int, Outcome]]:
@@ -51,7 +53,7 @@ class ProcessPool:
         for ready in wait(list(sources)):
             number = sources[ready]  # type: ignore[index]
             worker = self._working.pop(number)
-            outcome, alive = worker.take()
+            outcome, alive = worker.receive()
             if alive:
                 self._idle.append(worker)
             found.append((number, outcome))
@@ -63,42 +65,42 @@ class ProcessPool:
         for worker in workers:
             worker.connection.close()
         for worker in workers:
-            worker.end()
+            worker.stop()
         self._idle.clear()
         self._working.clear()
 
 
 class _Worker:
-    """One process and the item it has."""
+    """One process and the item it is processing."""
 
     def __init__(self, setup: Setup, threads: int) -> None:
-        # Forked children inherit locks of ONNX Runtime's and OpenCV's threads, but not the threads.
+        # A forked child would inherit the locks of ONNX Runtime's and OpenCV's threads, but not the threads.
         context = multiprocessing.get_context("spawn")
         self.connection, far_end = context.Pipe()
         self._process = context.Process(target=_serve, args=(far_end, setup), daemon=True)
         with _thread_variables(threads):
             self._process.start()
-        far_end.close()  # so that the end of the process is the end of the stream
+        far_end.close()  # recv() then raises EOFError when the process exits
         self._item: Any = None
 
-    def give(self, item: Any) -> None:
+    def send(self, item: Any) -> None:
         self._item = item
-        with contextlib.suppress(BrokenPipeError):  # it died; take() will tell
+        with contextlib.suppress(BrokenPipeError):  # the process died; receive() reports it
             self.connection.send(item)
 
-    def take(self) -> tuple[Outcome, bool]:
-        """The outcome that has come, and whether the process lives."""
+    def receive(self) -> tuple[Outcome, bool]:
+        """Return the outcome of the item, and whether the process is alive."""
         try:
             answer = self.connection.recv()
         except (EOFError, ConnectionResetError):
-            self.end()
-            return Outcome(self._item, error=_obituary(self._process.exitcode)), False
+            self.stop()
+            return Outcome(self._item, error=_exit_reason(self._process.exitcode)), False
         if isinstance(answer, BaseException):
             raise answer
         return replace(answer, item=self._item), True
 
-    def end(self) -> None:
-        """Let the process finish what it has, for a moment."""
+    def stop(self) -> None:
+        """Wait briefly for the process to exit, then terminate it."""
         self.connection.close()
         self._process.join(_SECONDS_TO_END)
         self._process.terminate()
@@ -106,8 +108,8 @@ class _Worker:
 
 
 def _serve(connection: Connection, setup: Setup) -> None:
-    """What a process does: set up, then answer item after item until the other side closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    """Run a worker process: set up, then process items until the parent closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     work: Callable[[Any], Any] | None = None
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
@@ -117,11 +119,11 @@ def _serve(connection: Connection, setup: Setup) -> None:
             except Exception as error:
                 connection.send(error)
                 return
-            # The other side knows the item, which may be a large image.
+            # The parent has the item, which may be a large image.
             connection.send(replace(attempt(work, item), item=None))
 
 
-def _obituary(code: int | None) -> str:
+def _exit_reason(code: int | None) -> str:
     if code is not None and code < 0:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name
@@ -132,7 +134,7 @@ def _obituary(code: int | None) -> str:
 
 @contextlib.contextmanager
 def _thread_variables(threads: int) -> Iterator[None]:
-    """Set what the arithmetic libraries of processes that are started meanwhile read."""
+    """Set the OpenMP and BLAS thread variables for processes started in this context."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     try:

@@ -1,4 +1,4 @@
-"""A pool of workers on the machines of a Ray cluster (https://docs.ray.io), where Ray is installed."""
+"""A pool of workers on a Ray cluster (https://docs.ray.io); needs Ray."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tddfa_ros.jobs.ordered import Outcome, Setup, attempt
 
 
 class RayPool:
-    """A `Pool` of Ray actors, wherever Ray puts them. This package must be installed on every machine.
+    """A `Pool` of Ray actors, placed by Ray. This package must be installed on every machine.
 
     Args:
-        setup: makes the work; see `Setup`.
-        address: of the cluster, ``host:6379``, ``ray://host:10001`` or ``auto``; of no meaning when this process is connected.
-        size: number of actors; None = as many as the cluster has room for.
-        threads: processor cores that each actor reserves.
+        setup: initializes a worker; see `Setup`.
+        address: address of the cluster, ``host:6379``, ``ray://host:10001`` or ``auto``; ignored if this process is connected.
+        size: number of actors; None = as many as the cores of the cluster allow.
+        threads: number of cores that each actor reserves.
 
     Raises:
-        DeviceError: Ray is not installed, there is no cluster, or it has no room.
+        DeviceError: Ray is not installed, there is no cluster, or it has too few cores.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class RayPool:
         return found
 
     def close(self) -> None:
-        """See `Pool`; the cluster goes on."""
+        """See `Pool`; the cluster keeps running."""
         for actor in (*self._idle, *(actor for _, _, actor in self._working.values())):
             self._ray.kill(actor)
         self._idle.clear()
@@ -74,14 +74,14 @@ class RayPool:
 
 
 class _Actor:
-    """What lives on a machine of the cluster."""
+    """Worker on a machine of the cluster."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._work: Callable[[Any], Any] | None = None
 
     def attempt(self, item: Any) -> Outcome | Exception:
-        """Do one item; the exception where the work cannot be set up."""
+        """Process one item; return the exception if the worker cannot be set up."""
         try:
             self._work = self._work or self._setup()
         except Exception as error:
