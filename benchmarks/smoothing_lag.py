@@ -25,6 +25,7 @@ from tddfa_ros.smoothing.filters import (
     Tuning,
     WindowFilter,
 )
+from tddfa_ros.smoothing.imm import MultipleModelFilter
 from tddfa_ros.smoothing.state import EXPRESSION, FaceState
 
 FACE = 200.0
@@ -72,7 +73,8 @@ def filters() -> dict[str, Callable[[], MotionFilter]]:
     acceleration = np.full_like(noise, ours.kalman_acceleration)
     return {
         "none": lambda: Ema(1.0),
-        "**one_euro (default)**": one_euro(ours),
+        "**imm (default)**": lambda: MultipleModelFilter(noise, ours.imm_margin),
+        "one_euro": one_euro(ours),
         "One Euro, tuning of the design": one_euro(design),
         "One Euro, Casiez's defaults": one_euro(casiez),
         "EMA 0.5": lambda: Ema(0.5),

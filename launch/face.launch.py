@@ -61,7 +61,7 @@ def arguments():
         DeclareLaunchArgument(
             "smoothing",
             default_value="",
-            choices=["", "one_euro", "kalman", "window", "none"],
+            choices=["", "imm", "one_euro", "kalman", "window", "none"],
             description="filter; none = no smoothing_node, face_node publishes face_mesh; "
             + FROM_FILE,
         ),

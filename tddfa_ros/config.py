@@ -13,7 +13,7 @@ from tddfa_ros.types import DEFAULT_FOV_DEG
 DEVICES = ("auto", "cpu", "cuda")
 """Compute devices; ``auto`` is CUDA where ONNX Runtime finds a usable GPU, else the CPU."""
 
-SMOOTHING_METHODS = ("one_euro", "kalman", "window", "none")
+SMOOTHING_METHODS = ("imm", "one_euro", "kalman", "window", "none")
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,17 @@ class SmoothingConfig(Validated):
     """Temporal smoothing of a track in parameter space."""
 
     method: str = option(
-        "one_euro",
+        "imm",
         "filter for pose and expression",
         choices=SMOOTHING_METHODS,
     )
     window: int = option(5, "window: length of the moving average, frames", minimum=1, maximum=100)
+    imm_margin: float = option(
+        2.0,
+        "imm: factor on the measurement noise; larger: steadier at rest, later to follow",
+        minimum=0.1,
+        maximum=100.0,
+    )
     min_cutoff: float = option(
         0.15,
         "one_euro: minimum cutoff frequency of position and size, Hz",
@@ -132,13 +138,13 @@ class SmoothingConfig(Validated):
         maximum=100.0,
     )
     beta: float = option(
-        3.0,
+        12.0,
         "one_euro: speed coefficient of position and size, Hz per (face size / s)",
         minimum=0.0,
         maximum=1000.0,
     )
     d_cutoff: float = option(
-        1.0, "one_euro: cutoff frequency of the derivative, Hz", minimum=0.01, maximum=100.0
+        3.0, "one_euro: cutoff frequency of the derivative, Hz", minimum=0.01, maximum=100.0
     )
     lag_cutoff: float = option(
         30.0,
@@ -147,8 +153,8 @@ class SmoothingConfig(Validated):
         maximum=1000.0,
     )
     noise: float = option(
-        0.005,
-        "one_euro, kalman: measurement noise of the position (std), face sizes",
+        0.00125,
+        "imm, one_euro, kalman: measurement noise of the position (std), face sizes",
         minimum=1e-6,
         maximum=1.0,
     )
@@ -159,14 +165,14 @@ class SmoothingConfig(Validated):
         maximum=100.0,
     )
     rotation_beta: float = option(
-        1.5,
+        6.0,
         "one_euro: speed coefficient of the rotation, Hz per (rad / s)",
         minimum=0.0,
         maximum=1000.0,
     )
     rotation_noise: float = option(
-        0.01,
-        "one_euro, kalman: measurement noise of the rotation (std), radians",
+        0.0025,
+        "imm, one_euro, kalman: measurement noise of the rotation (std), radians",
         minimum=1e-6,
         maximum=1.0,
     )
@@ -183,8 +189,8 @@ class SmoothingConfig(Validated):
         maximum=1000.0,
     )
     expression_noise: float = option(
-        0.03,
-        "one_euro, kalman: measurement noise of an expression coefficient (std)",
+        0.004,
+        "imm, one_euro, kalman: measurement noise of an expression coefficient (std)",
         minimum=1e-6,
         maximum=1.0,
     )

@@ -64,7 +64,7 @@ def test_contract_defaults():
     assert config.detection == DetectionConfig("centerface", 320, 0.5, 20)
     assert config.regression == RegressionConfig("tddfa-mb05", "tddfa-head", "auto", 1)
     assert config.tracking == TrackingConfig(8, 2, 10, 0.3, 0.4, 16.0)
-    assert config.smoothing.method == "one_euro" and config.smoothing.window == 5
+    assert config.smoothing.method == "imm" and config.smoothing.window == 5
     assert config.camera.assumed_fov_deg == 60.0
 
 

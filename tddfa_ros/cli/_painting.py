@@ -10,13 +10,14 @@ import click
 
 from tddfa_ros.cli._common import counted, overwrite_option, quiet_encoders
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
+from tddfa_ros.config import SMOOTHING_METHODS
 
 if TYPE_CHECKING:
     from tddfa_ros.morphable.model import MorphableModel
     from tddfa_ros.outputs.layers import Layer
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_SMOOTHERS = ("one_euro", "kalman", "window", "none")
+
 
 _OPTIONS = (
     click.option(
@@ -35,8 +36,8 @@ _OPTIONS = (
     ),
     click.option(
         "--smooth",
-        type=click.Choice(_SMOOTHERS),
-        default="one_euro",
+        type=click.Choice(SMOOTHING_METHODS),
+        default="imm",
         show_default=True,
         help="Smoothing filter for videos.",
     ),

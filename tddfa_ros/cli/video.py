@@ -10,6 +10,7 @@ import click
 
 from tddfa_ros.cli._common import FILE, counted, overwrite_option, quiet_encoders
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
+from tddfa_ros.config import SMOOTHING_METHODS
 
 
 @click.command("video", short_help="Track faces in a video or from a camera, and draw them.")
@@ -27,8 +28,8 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 )
 @click.option(
     "--smooth",
-    type=click.Choice(["one_euro", "kalman", "window", "none"]),
-    help="Smoothing filter; default: --config, else one_euro.",
+    type=click.Choice(SMOOTHING_METHODS),
+    help="Smoothing filter; default: --config, else imm.",
 )
 @click.option(
     "--window",

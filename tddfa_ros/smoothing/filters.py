@@ -1,4 +1,4 @@
-"""Causal filters of the state of one face: One Euro, constant-velocity Kalman, moving average.
+"""Causal filters of the state of one face: One Euro, constant-velocity Kalman, moving average; `imm` has the default.
 
 Each filter takes the time since its last input, so its response does not depend on the frame rate or on dropped frames.
 ``weight`` is the confidence of a measurement in (0, 1]; it scales the standard deviation of the noise by 1 / weight.
@@ -15,6 +15,7 @@ import numpy as np
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.smoothing import quaternion
+from tddfa_ros.smoothing.imm import MultipleModelFilter
 from tddfa_ros.smoothing.noise import NoiseEstimate
 from tddfa_ros.smoothing.state import (
     EXPRESSION,
@@ -87,6 +88,8 @@ def create_filter(config: SmoothingConfig, expressions: int) -> MotionFilter:
     if config.method == "window":
         return WindowFilter(config.window)
     tuning = Tuning.from_config(config, expressions)
+    if config.method == "imm":
+        return MultipleModelFilter(tuning.noise, config.imm_margin)
     if config.method == "one_euro":
         return OneEuroFilter(tuning, config.d_cutoff, config.lag_cutoff)
     if config.method == "kalman":

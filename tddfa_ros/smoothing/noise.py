@@ -11,7 +11,7 @@ from tddfa_ros.types import DoubleArray
 MEMORY = 3.0
 """Time constant of the estimate, seconds."""
 
-_HIGHEST = 4.0  # upper limit in units of the expected noise; more is motion
+_HIGHEST = 16.0  # upper limit in units of the expected noise; more is motion
 _OUTLIER = 9.0  # squared deviations are clipped at this many variances, so that a jump does not raise the estimate
 
 

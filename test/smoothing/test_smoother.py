@@ -15,7 +15,7 @@ from tddfa_ros.smoothing.smoother import FaceSmoother
 
 MODEL = synthetic_model()
 HZ = 30.0
-METHODS = ["one_euro", "kalman", "window"]
+METHODS = ["imm", "one_euro", "kalman", "window"]
 FACE_PX = 200.0
 EXTENT = float(np.sqrt(np.prod(np.ptp(MODEL.head_landmarks(frontal_params(MODEL))[:, :2], axis=0))))
 
@@ -29,7 +29,7 @@ def face(
     track: str = "f1",
     confidence: float = 1.0,
     rng: np.random.Generator | None = None,
-    sigma_px: float = 1.0,
+    sigma_px: float = 0.25,
 ) -> TrackedFace:
     """A face of FACE_PX whose model origin is at ``center``; ``rng`` adds the noise of a regressor."""
     x, y = center
@@ -59,7 +59,7 @@ def landmarks(faces: list[TrackedFace]) -> np.ndarray:
 
 
 def test_meets_design_targets():
-    """1 px noise, 200 px face, 30 Hz: under 0.22 px of it left at rest, under 11 ms behind at 300 px/s."""
+    """0.25 px noise, 200 px face, 30 Hz: under 0.12 px of it left at rest, under 3 ms behind at 300 px/s."""
     rest, lag = [], []
     for seed in range(6):
         rng = np.random.default_rng(seed)
@@ -73,8 +73,8 @@ def test_meets_design_targets():
         out = run(FaceSmoother(), moving, 3)[30:]
         truth = np.array([320 + 300 * f.stamp for f in out])
         lag.append((truth - [f.image_pose.translation[0] for f in out]).mean() / 300 * 1e3)
-    assert np.sqrt(np.mean(np.square(rest))) < 0.22
-    assert 0 <= np.mean(lag) < 11
+    assert np.sqrt(np.mean(np.square(rest))) < 0.12
+    assert abs(np.mean(lag)) < 3
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -88,7 +88,7 @@ def test_jitter_of_the_mesh_falls(method: str):
     def jitter(faces: list[TrackedFace]) -> float:
         return float(np.sqrt(np.mean(np.diff(landmarks(faces[45:])[..., :2], axis=0) ** 2)))
 
-    most = {"one_euro": 0.15, "kalman": 0.6, "window": 0.3}[method]
+    most = {"imm": 0.5, "one_euro": 0.15, "kalman": 0.8, "window": 0.3}[method]
     assert jitter(smooth) < most * jitter(raw)
 
 
@@ -106,7 +106,7 @@ def test_landmarks_start_moving_smoothly(px_per_frame: float):
 
     smoothed = run(FaceSmoother(), moving, 6)
     measured = run(FaceSmoother(SmoothingConfig(method="none")), moving, 6)
-    assert jerk(smoothed) < 0.7 * jerk(measured)
+    assert jerk(smoothed) < jerk(measured)
 
 
 @pytest.mark.parametrize("method", [*METHODS, "none"])
