@@ -35,6 +35,9 @@ DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", EQUIDISTANT)
 MAX_COEFFICIENTS = {"plumb_bob": 14, "rational_polynomial": 14, EQUIDISTANT: 4}
 """Largest number of distortion coefficients of each model; the first two share OpenCV's polynomial."""
 
+LATE_S = 1.0
+"""A frame older than the newest one by less than this is late and ignored, s; by more, the stream jumped back, as a bag that loops."""
+
 # A focal length of 0.02 to 1000 image sides: fields of view from 170 degrees down to that of a small region of interest.
 _FOCAL_RANGE = (0.02, 1000.0)
 _MAX_COEFFICIENT = 1e4  # over-fitted rational polynomials reach some hundreds

@@ -21,6 +21,7 @@ from tddfa_ros.nodes.ros.image_input import image_topic, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
+from tddfa_ros.nodes.ros.stamps import STANDING_STAMPS, StampCheck
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.tracking.tracker import FaceTracker
@@ -58,6 +59,8 @@ class FaceNode(Node):
             else None
         )
         self._statistics = Statistics()
+        self._stamps = StampCheck(lambda: self.get_clock().now().nanoseconds)
+        self._size: tuple[int, int] | None = None
         self._diagnostics = Diagnostics(
             self,
             self._statistics,
@@ -82,6 +85,11 @@ class FaceNode(Node):
         self._worker.stop()
 
     def _on_image(self, message: Any) -> None:
+        if not self._stamps.accept(message):
+            self._statistics.late()
+            return
+        if self._stamps.standing:
+            self._log.warning_once(f"{STANDING_STAMPS} (images on {self._image_topic})")
         self._statistics.received(dropped=self._worker.put(message))
 
     def _process(self, message: Any) -> None:
@@ -100,6 +108,7 @@ class FaceNode(Node):
                 f"images on {self._image_topic} have no frame_id; using '{header.frame_id}'",
             )
         height, width = image.shape[:2]
+        self._check_size(width, height)
         intrinsics, camera_info = self._camera.model_for(width, height, header, frame_id)
         faces = self._tracker.update(
             image, stamp_seconds(header.stamp), intrinsics, defer_detection=True
@@ -122,6 +131,16 @@ class FaceNode(Node):
         self._statistics.processed(latency, stages, len(faces))
         self._tracker.run_deferred_detection()  # after publishing, so that the detector does not delay tracked faces
         self._log_device_warnings()
+
+    def _check_size(self, width: int, height: int) -> None:
+        """Reset the tracks when the image size changes: their ROIs are pixels of the old size."""
+        if self._size not in (None, (width, height)):
+            self._tracker.reset()
+            self._log.warning(
+                "image_size",
+                f"the size of the images changed to {width}x{height} px: all tracks were reset",
+            )
+        self._size = width, height
 
     def _skip(self) -> bool:
         """Return whether to skip this image; reset the tracks when processing resumes after an idle period."""
@@ -199,6 +218,8 @@ class FaceNode(Node):
     def _warnings(self) -> list[str]:
         wants_gpu = self._settings.config.regression.device == "cuda"
         warnings = [f"calibration refused: {self._camera.fault}"] if self._camera.fault else []
+        if self._stamps.standing:
+            warnings.append(STANDING_STAMPS)
         if wants_gpu and "CPU" in self._pipeline.provider:
             warnings += self._pipeline.device_warnings
         return warnings

@@ -20,6 +20,7 @@ from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
+from tddfa_ros.nodes.ros.stamps import STANDING_STAMPS, StampCheck
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.smoothing.smoother import FaceSmoother
 
@@ -40,12 +41,14 @@ class SmoothingNode(Node):
         self._reset = threading.Event()
         self._publisher = FacePublisher(self, self._model, options)
         self._statistics = Statistics()
+        self._stamps = StampCheck(lambda: self.get_clock().now().nanoseconds)
         self._diagnostics = Diagnostics(
             self,
             self._statistics,
             options=lambda: self._settings.config.diagnostics,
             inputs=[self.resolve_topic_name("face_mesh_raw")],
             facts=lambda: {"method": self._settings.config.smoothing.method},
+            warnings=lambda: [STANDING_STAMPS] if self._stamps.standing else [],
         )
         self._worker: Worker[FaceMeshArray] = Worker(
             self._process, self._on_error, "smoothing_node"
@@ -60,6 +63,9 @@ class SmoothingNode(Node):
         self._worker.stop()
 
     def _on_faces(self, message: FaceMeshArray) -> None:
+        if not self._stamps.accept(message):
+            self._statistics.late()
+            return
         self._statistics.received(dropped=self._worker.put(message))
 
     def _process(self, message: FaceMeshArray) -> None:

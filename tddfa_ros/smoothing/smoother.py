@@ -11,7 +11,7 @@ import numpy as np
 from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.smoothing.filters import create_filter
 from tddfa_ros.smoothing.state import FaceState, StateCodec
-from tddfa_ros.types import DoubleArray, FloatArray
+from tddfa_ros.types import LATE_S, DoubleArray, FloatArray
 
 if TYPE_CHECKING:
     from tddfa_ros.face import TrackedFace
@@ -27,8 +27,8 @@ class FaceSmoother:
     Rotation, translation, size and expression are filtered by the configured method, identity by a mean over the track. Time is
     taken from stamps only, so that a recording is processed deterministically.
 
-    - A repeated stamp returns the last estimate, in the ROI of the given face.
-    - A stamp that goes back, or more than ``config.max_gap`` seconds ahead, restarts the filter of the track.
+    - A repeated or late stamp, less than a second back, returns the last estimate, in the ROI of the given face.
+    - A stamp that goes back further, or more than ``config.max_gap`` seconds ahead, restarts the filter of the track.
     - Parameters that are not finite are replaced by the last estimate. A face without an estimate or with an unusable ROI is
       dropped from the result.
 
@@ -60,7 +60,9 @@ class FaceSmoother:
         timed = math.isfinite(face.stamp)
         measured = codec.encode(face.params, face.roi) if timed else None
         track = self._tracks.get(face.id)
-        if track is None or (timed and not 0 <= face.stamp - track.stamp <= self.config.max_gap):
+        if track is None or (
+            timed and not -LATE_S < face.stamp - track.stamp <= self.config.max_gap
+        ):
             self._tracks.pop(face.id, None)
             if measured is None:
                 return None

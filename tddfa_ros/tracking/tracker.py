@@ -13,7 +13,7 @@ from tddfa_ros.errors import ImageError
 from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
 from tddfa_ros.tracking.association import associate, iou
 from tddfa_ros.tracking.track import Track
-from tddfa_ros.types import DoubleArray, ImageBGR, Intrinsics, RealArray, check_image
+from tddfa_ros.types import LATE_S, DoubleArray, ImageBGR, Intrinsics, RealArray, check_image
 
 if TYPE_CHECKING:
     from tddfa_ros.config import PipelineConfig, TrackingConfig
@@ -75,13 +75,14 @@ class FaceTracker:
 
         Args:
             image: (H, W, 3) uint8 BGR.
-            stamp_s: stamp of the image, s. A stamp that goes back resets the tracker; a repeated one is treated like any other.
+            stamp_s: stamp of the image, s. An image older than the newest one by less than a second is late and ignored; a stamp
+                that goes back further resets the tracker; a repeated one is treated like any other.
             intrinsics: camera intrinsics; None = the configured field of view.
             defer_detection: whether to leave a periodic detection to :meth:`run_deferred_detection`, so that tracked faces can be
                 published before the detector runs.
 
         Returns:
-            Faces with a hit in this image, oldest track first.
+            Faces with a hit in this image, oldest track first; none in a late image.
 
         Raises:
             ImageError: the image is unusable or the stamp is not finite; the tracks are unchanged.
@@ -90,6 +91,8 @@ class FaceTracker:
             raise ImageError(f"the stamp of an image must be a finite number, not {stamp_s}")
         check_image(image)
         if stamp_s < self._stamp:
+            if self._stamp - stamp_s < LATE_S:
+                return []
             self.reset()
         self._stamp = stamp_s
         self._pending = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import signal
 import time
@@ -231,6 +232,27 @@ def test_backward_stamps_start_new_tracks(graph: Any, astronaut: np.ndarray) -> 
             break
     assert faces_in(meshes)[-1].id == "f2"
     assert process.alive
+
+
+def test_zero_stamps_fall_back_to_the_receive_clock(graph: Any, astronaut: np.ndarray) -> None:
+    process = start(graph)
+    meshes = graph.collect(FaceMeshArray, "face_mesh")
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+    camera = Camera(graph, astronaut)
+    image = image_message(astronaut, 0.0)
+    end = time.monotonic() + 60.0
+    while len(faces_in(meshes)) < 10 or "stamps do not" not in diagnostics[-1].status[0].message:
+        assert time.monotonic() < end, process.output
+        camera.send(image)
+    stamps = [seconds(m.header.stamp) for m in meshes]
+    assert all(b > a for a, b in itertools.pairwise(stamps))
+    assert abs(stamps[-1] - time.time()) < 30.0
+    assert {face.id for face in faces_in(meshes)} == {"f1"}
+    assert float(values_of(diagnostics)["latency p50 ms"]) < 30e3
+    assert process.output.count("stamps do not advance") == 1
+    # The camera gets a clock: its stamps are used again, and the same face goes on.
+    meshes.clear()
+    camera.until(lambda: any(seconds(m.header.stamp) in camera.stamps for m in meshes))
 
 
 def test_face_at_border_and_missing_frame_id(graph: Any, astronaut: np.ndarray) -> None:

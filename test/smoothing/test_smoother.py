@@ -205,7 +205,7 @@ def test_repeated_stamp_returns_last_estimate():
     np.testing.assert_allclose(again.landmarks68, first.landmarks68, atol=1e-3)
 
 
-@pytest.mark.parametrize("stamp", [0.1, -5.0, 0.5 + 1.01])
+@pytest.mark.parametrize("stamp", [-0.6, -5.0, 0.5 + 1.01])
 def test_stamp_jump_restarts_track(stamp: float):
     smoother = FaceSmoother()
     run(smoother, face, 0.5)
@@ -214,11 +214,21 @@ def test_stamp_jump_restarts_track(stamp: float):
     np.testing.assert_allclose(smoother([moved])[0].landmarks68, moved.landmarks68, atol=1e-3)
 
 
-def test_backward_stamp_resets_only_its_track():
+@pytest.mark.parametrize("back", [1e-9, 0.04, 0.9])
+def test_late_face_does_not_restart_its_track(back: float):
     smoother = FaceSmoother()
+    last = run(smoother, face, 1.0)[-1]
+    late = smoother([face(29 / 30 - back, center=(400.0, 240.0))])[0]
+    np.testing.assert_allclose(late.landmarks68[:, 0], last.landmarks68[:, 0], atol=1e-3)
+    after = smoother([face(1.0, center=(321.0, 240.0))])[0]
+    assert after.image_pose.translation[0] < 320.5, "still filtered"
+
+
+def test_backward_stamp_resets_only_its_track():
+    smoother = FaceSmoother(SmoothingConfig(max_gap=3.0))
     for track in ("f1", "f2"):
         run(smoother, lambda s, track=track: face(s, track=track), 0.5)
-    smoother([face(0.1, track="f1")])
+    smoother([face(-1.0, track="f1")])
     kept = smoother([face(0.5, center=(321.0, 240.0), track="f2")])[0]
     assert kept.image_pose.translation[0] < 320.5
 

@@ -19,6 +19,9 @@ from tddfa_ros.nodes.options import DiagnosticsOptions
 
 T = TypeVar("T")
 
+OTHER_CLOCK_MS = 60e3
+"""A larger latency means that stamps and clock have no common time: a bag without simulated time, or an unsynchronized camera."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -29,8 +32,10 @@ class Snapshot:
     received: int
     processed: int
     dropped: int
+    late: int
     failed: int
     drop_ratio: float
+    failed_ratio: float
     latency_p50: float
     latency_p95: float
     latency_max: float
@@ -71,7 +76,8 @@ class Statistics:
         self._arrivals: _Window[None] = _Window(span)
         self._drops: _Window[None] = _Window(span)
         self._frames: _Window[tuple[float, dict[str, float], int]] = _Window(span)
-        self._received = self._processed = self._dropped = self._failed = 0
+        self._failures: _Window[None] = _Window(span)
+        self._received = self._processed = self._dropped = self._late = self._failed = 0
         self._last_error = ""
 
     def received(self, dropped: bool) -> None:
@@ -84,6 +90,12 @@ class Statistics:
                 self._dropped += 1
                 self._drops.add(now, None)
 
+    def late(self) -> None:
+        """Count a frame that was dropped on arrival because it is older than the newest one, or has the same stamp."""
+        with self._lock:
+            self._last_received = self._clock()
+            self._late += 1
+
     def processed(self, latency: float, stages: Mapping[str, float], faces: int) -> None:
         """Count a processed frame, published ``latency`` s after its stamp, with ``stages`` in ms."""
         with self._lock:
@@ -94,17 +106,24 @@ class Statistics:
         """Count a frame that could not be processed."""
         with self._lock:
             self._failed += 1
+            self._failures.add(self._clock(), None)
             self._last_error = message
 
     def snapshot(self) -> Snapshot:
         """Summarize the last ``span`` seconds, and totals since the start."""
         with self._lock:
             now = self._clock()
-            windows: tuple[_Window[Any], ...] = (self._arrivals, self._drops, self._frames)
+            windows: tuple[_Window[Any], ...] = (
+                self._arrivals,
+                self._drops,
+                self._frames,
+                self._failures,
+            )
             for window in windows:
                 window.trim(now)
             frames = [value for _, value in self._frames.entries]
             arrivals, drops = len(self._arrivals.entries), len(self._drops.entries)
+            failures = len(self._failures.entries)
             span = max(min(self._span, now - self._start), 1e-3)
             latencies = 1e3 * np.array([f[0] for f in frames]) if frames else np.array([np.nan])
             return Snapshot(
@@ -113,8 +132,10 @@ class Statistics:
                 received=self._received,
                 processed=self._processed,
                 dropped=self._dropped,
+                late=self._late,
                 failed=self._failed,
                 drop_ratio=drops / arrivals if arrivals else 0.0,
+                failed_ratio=failures / (failures + len(frames)) if failures else 0.0,
                 latency_p50=float(np.percentile(latencies, 50)),
                 latency_p95=float(np.percentile(latencies, 95)),
                 latency_max=float(latencies.max()),
@@ -175,16 +196,25 @@ class Diagnostics:
         now = self._statistics.snapshot()
         state, facts = self._state(), self._facts()
         problems = list(self._warnings())
+        if self._clock_missing():
+            problems.append("use_sim_time is set, but there is no /clock")
         if not state:
             problems += find_problems(now, self._options(), self._inputs)
+        level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
+        if now.failed_ratio == 1.0:
+            level = DiagnosticStatus.ERROR
         summary = state or f"{now.fps:.1f} fps, {now.faces} faces, {now.latency_p50:.0f} ms"
         return DiagnosticStatus(
-            level=DiagnosticStatus.WARN if problems else DiagnosticStatus.OK,
+            level=level,
             name=self._node.get_fully_qualified_name().lstrip("/"),
             hardware_id=facts.get("provider", ""),
             message="; ".join(problems) if problems else summary,
             values=[KeyValue(key=k, value=v) for k, v in (_values(now) | dict(facts)).items()],
         )
+
+    def _clock_missing(self) -> bool:
+        simulated = self._node.get_parameter("use_sim_time").value
+        return bool(simulated) and self._node.get_clock().now().nanoseconds == 0
 
 
 def find_problems(now: Snapshot, limits: DiagnosticsOptions, inputs: str) -> list[str]:
@@ -195,12 +225,20 @@ def find_problems(now: Snapshot, limits: DiagnosticsOptions, inputs: str) -> lis
     problems = []
     if now.processed and now.fps < limits.min_fps:
         problems.append(f"low frame rate {now.fps:.1f} fps")
-    if now.latency_p50 > limits.max_latency_ms:
+    if abs(now.latency_p50) > OTHER_CLOCK_MS:
+        side = "behind" if now.latency_p50 > 0 else "ahead of"
+        problems.append(
+            f"stamps are {abs(now.latency_p50) / 1e3:.0f} s {side} the clock: replay a bag with "
+            "'ros2 bag play --clock' and use_sim_time, or synchronize the clocks"
+        )
+    elif now.latency_p50 > limits.max_latency_ms:
         problems.append(f"high median latency {now.latency_p50:.0f} ms")
     if now.drop_ratio > limits.max_drop_ratio:
         problems.append(f"{100 * now.drop_ratio:.0f} % of frames dropped")
-    if now.failed and not now.processed:
+    if now.failed_ratio == 1.0:
         problems.append(f"all frames failed: {now.last_error}")
+    elif now.failed_ratio > 0:
+        problems.append(f"{100 * now.failed_ratio:.0f} % of frames failed: {now.last_error}")
     return problems
 
 
@@ -211,6 +249,7 @@ def _values(now: Snapshot) -> dict[str, str]:
         "frames received": str(now.received),
         "frames processed": str(now.processed),
         "frames dropped": str(now.dropped),
+        "frames late": str(now.late),
         "frames failed": str(now.failed),
         "drop ratio": f"{now.drop_ratio:.3f}",
         "latency p50 ms": f"{now.latency_p50:.1f}",

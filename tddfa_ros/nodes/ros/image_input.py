@@ -11,6 +11,8 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
+from tddfa_ros.nodes.ros.stamps import REPEATS
+
 SENSOR_QOS = QoSProfile(
     depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT
 )
@@ -44,10 +46,15 @@ class StampMatcher:
     Args:
         size: maximum number of unpaired messages per stream; the earliest arrival is dropped first. Messages that arrived before
             the partner of a pair are dropped with it, because results arrive in the order of the images.
+
+    Stream 0 are the images. Where their stamps do not advance, ``face_node`` gives the results stamps of the receive clock
+    (:class:`~tddfa_ros.nodes.ros.stamps.StampCheck`); each result is then paired with the newest image.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self._newest: tuple[int, Any] | None = None
+        self._repeats = 0
         self._streams: tuple[OrderedDict[int, Any], OrderedDict[int, Any]] = (
             OrderedDict(),
             OrderedDict(),
@@ -55,6 +62,12 @@ class StampMatcher:
 
     def add(self, stream: int, stamp: int, message: Any) -> tuple[Any, Any] | None:
         """Add a message of stream 0 or 1 with its stamp, ns; return the pair once it is complete."""
+        if stream == 0:
+            repeated = stamp <= 0 or (self._newest is not None and self._newest[0] == stamp)
+            self._repeats = self._repeats + 1 if repeated else 0
+            self._newest = stamp, message
+        if self._newest is not None and (self._newest[0] <= 0 or self._repeats >= REPEATS):
+            return None if stream == 0 else (self._newest[1], message)
         own, other = self._streams[stream], self._streams[1 - stream]
         if stamp not in other:
             own[stamp] = message
@@ -70,5 +83,6 @@ class StampMatcher:
 
     def clear(self) -> None:
         """Drop all messages."""
+        self._newest, self._repeats = None, 0
         for stream in self._streams:
             stream.clear()

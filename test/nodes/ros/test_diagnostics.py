@@ -108,3 +108,37 @@ def test_all_frames_failing_is_a_problem() -> None:
     statistics.failed("the image is truncated")
     problems = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
     assert problems == ["all frames failed: the image is truncated"]
+
+
+@pytest.mark.parametrize(("latency", "side"), [(3.6e6, "behind"), (-500.0, "ahead of")])
+def test_stamps_of_another_clock_are_named(latency: float, side: str) -> None:
+    clock = Time()
+    statistics = Statistics(clock=clock)
+    run(statistics, clock, 2.0, latency=latency)
+    (problem,) = find_problems(statistics.snapshot(), LIMITS, "/image_raw")
+    assert problem.startswith(f"stamps are {abs(latency):.0f} s {side} the clock")
+    assert "latency" not in problem
+
+
+def test_failed_frames_of_the_last_seconds_are_a_problem() -> None:
+    clock = Time()
+    statistics = Statistics(span=5.0, clock=clock)
+    run(statistics, clock, 2.0)
+    for _ in range(10):
+        statistics.failed("wrong step")
+    now = statistics.snapshot()
+    assert now.failed_ratio == pytest.approx(0.2)
+    assert find_problems(now, LIMITS, "/image_raw") == ["20 % of frames failed: wrong step"]
+    run(statistics, clock, 6.0)
+    assert statistics.snapshot().failed == 10
+    assert find_problems(statistics.snapshot(), LIMITS, "/image_raw") == []
+
+
+def test_late_frames_are_counted_and_are_not_silence() -> None:
+    clock = Time()
+    statistics = Statistics(clock=clock)
+    run(statistics, clock, 1.0)
+    clock.now += 2.0
+    statistics.late()
+    now = statistics.snapshot()
+    assert (now.late, now.silence) == (1, 0.0)

@@ -40,3 +40,15 @@ def test_backward_stamps_match() -> None:
     for stamp in (100, 110, 5):
         matcher.add(0, stamp, stamp)
     assert matcher.add(1, 5, "faces") == (5, "faces")
+
+
+def test_images_with_standing_stamps_are_paired_with_the_next_result() -> None:
+    """face_node gives such images stamps of its receive clock, which the images do not have."""
+    for stamp in (0, 100):
+        matcher = StampMatcher(4)
+        for i in range(6):
+            assert matcher.add(0, stamp, f"image {i}") is None
+        assert matcher.add(1, 10**18, "faces") == ("image 5", "faces")
+        for i in range(1, 3):  # as soon as they advance, by stamp again
+            matcher.add(0, stamp + i, f"new {i}")
+        assert matcher.add(1, stamp + 1, "faces 1") == ("new 1", "faces 1")
