@@ -8,12 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from tddfa_ros.schema import Validated, from_dict, option, read_yaml
-from tddfa_ros.types import DEFAULT_FOV_DEG
+from tddfa_ros.types import DEFAULT_FOV_DEG, MAX_IMAGE_PIXELS
 
 DEVICES = ("auto", "cpu", "cuda")
 """Compute devices; ``auto`` is CUDA where ONNX Runtime finds a usable GPU, else the CPU."""
 
 SMOOTHING_METHODS = ("imm", "one_euro", "kalman", "window", "none")
+
+
+@dataclass(frozen=True)
+class InputConfig(Validated):
+    """Images that are accepted."""
+
+    max_image_pixels: int = option(
+        MAX_IMAGE_PIXELS,
+        "largest width x height of a compressed image or an image file; larger ones are refused before they are decoded",
+        minimum=1,
+        maximum=1_000_000_000,
+    )
 
 
 @dataclass(frozen=True)
@@ -215,6 +227,7 @@ class SmoothingConfig(Validated):
 class PipelineConfig(Validated):
     """All stages, in processing order."""
 
+    input: InputConfig = field(default_factory=InputConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     regression: RegressionConfig = field(default_factory=RegressionConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)

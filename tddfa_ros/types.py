@@ -27,6 +27,9 @@ CROP_FRAME = 120.0
 DEFAULT_FOV_DEG = 60.0
 """Horizontal field of view assumed for an uncalibrated camera, degrees; typical of webcams."""
 
+MAX_IMAGE_PIXELS = 200_000_000
+"""Largest width x height of a compressed image that is decoded by default; the largest sensors of phones have 200 million pixels."""
+
 EQUIDISTANT = "equidistant"
 
 DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", EQUIDISTANT)

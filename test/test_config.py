@@ -101,7 +101,7 @@ def test_unknown_option_suggests_closest_name():
         load_config({"detection": {"score_treshold": 0.5}})
     with pytest.raises(
         ConfigError,
-        match=r"unknown configuration option zzz: known options are detection, regression",
+        match=r"unknown configuration option zzz: known options are input, detection, regression",
     ):
         load_config({"zzz": 1})
     with pytest.raises(ConfigError, match="tracking must be a mapping, not 3"):

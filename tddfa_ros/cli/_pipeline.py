@@ -28,6 +28,11 @@ _OPTIONS = (
         help="Morphable model: a name in the model list, or an .npz file; by default the one an imported network was made for.",
     ),
     detection_options,
+    click.option(
+        "--max-image-pixels",
+        type=click.IntRange(min=1),
+        help="Refuse images with a larger width x height before they are decoded; default: --config, else 200 million.",
+    ),
 )
 
 
@@ -42,6 +47,7 @@ def pipeline_config(
     config: Path | None,
     regressor: str | None = None,
     morphable_model: str | None = None,
+    max_image_pixels: int | None = None,
     **detection: Any,
 ) -> PipelineConfig:
     """Load the configuration file, or the defaults, and apply the given options.
@@ -52,4 +58,6 @@ def pipeline_config(
     chosen = with_detection(load_config(config), **detection)
     models = {"model": regressor, "morphable_model": morphable_model}
     given: dict[str, Any] = {name: value for name, value in models.items() if value is not None}
+    if max_image_pixels is not None:
+        chosen = replace(chosen, input=replace(chosen.input, max_image_pixels=max_image_pixels))
     return replace(chosen, regression=replace(chosen.regression, **given))

@@ -57,7 +57,8 @@ def command(
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.export.obj import write_face_obj
     from tddfa_ros.jobs.edit import face_of
-    from tddfa_ros.outputs.image_io import read_image, write_image
+    from tddfa_ros.outputs import read_image
+    from tddfa_ros.outputs.image_io import write_image
     from tddfa_ros.pipeline import FacePipeline
 
     wanted = parse_changes(changes)
@@ -92,7 +93,8 @@ def _preview(photo: Path | None, output: Path | None, number: int) -> None:
     from tddfa_ros.editing.editor import AttributeEditor
     from tddfa_ros.editing.preview import mean_preview, photo_preview
     from tddfa_ros.jobs.edit import face_of
-    from tddfa_ros.outputs.image_io import read_image, write_image
+    from tddfa_ros.outputs import read_image
+    from tddfa_ros.outputs.image_io import write_image
     from tddfa_ros.pipeline import FacePipeline
 
     if photo is None:

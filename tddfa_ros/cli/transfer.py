@@ -51,7 +51,8 @@ def command(
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.editing.transfer import transfer_expression
     from tddfa_ros.jobs.edit import face_of, write_video
-    from tddfa_ros.outputs.image_io import read_image, write_image
+    from tddfa_ros.outputs import read_image
+    from tddfa_ros.outputs.image_io import write_image
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.sources.folder import SUFFIXES
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 from tqdm import tqdm
 
 from tddfa_ros.demo.graph import (
@@ -33,6 +32,7 @@ from tddfa_ros.errors import TddfaError
 from tddfa_ros.model_store.resources import resource_dir
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.outputs.image_io import write_image
 
 WARM_UP_LIMIT = 60.0
 """Timeout of the first face, including the loading of models, seconds."""
@@ -100,7 +100,7 @@ def run(options: DemoOptions) -> dict[str, Any]:
         numbers["video_frames"] = count
         model = MorphableModel.load(default_store().path("tddfa-head"))
         if still is not None:
-            cv2.imwrite(str(options.out / "demo.png"), poster(recording, still, model))
+            write_image(options.out / "demo.png", poster(recording, still, model))
             written.append(options.out / "demo.png")
         written += write_textured_mesh(recording, options.out / "face.obj", model)
         text = to_text(numbers, options.source)

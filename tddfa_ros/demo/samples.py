@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.files import atomic_path
+from tddfa_ros.outputs.image_io import write_image
 from tddfa_ros.sources.virtual_camera import VirtualCamera, astronaut_image, demo_camera
+from tddfa_ros.video.encoder import VideoEncoder
 
 IMAGE_NAME = "astronaut.png"
 VIDEO_NAME = "astronaut.mp4"
@@ -34,14 +34,12 @@ def write_samples(folder: Path) -> list[Path]:
 
     Raises:
         SourceError: scikit-image, which carries the portrait, is not installed.
-        TddfaError: OpenCV cannot write a file.
+        TddfaError: a file cannot be written.
     """
     image, video = folder / IMAGE_NAME, folder / VIDEO_NAME
     written = []
     if not image.exists():
-        with atomic_path(image) as path:
-            if not cv2.imwrite(str(path), astronaut_image()):
-                raise TddfaError(f"OpenCV cannot write {image}.")
+        write_image(image, astronaut_image())
         written.append(image)
     if not video.exists():
         with atomic_path(video) as path:
@@ -51,17 +49,14 @@ def write_samples(folder: Path) -> list[Path]:
 
 
 def _write_video(path: Path, camera: VirtualCamera) -> None:
-    # MPEG-4 part 2 is the one codec that every OpenCV writes into an MP4.
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), VIDEO_RATE, VIDEO_SIZE)
-    if not writer.isOpened():
-        raise TddfaError(f"This OpenCV has no MPEG-4 encoder, so {VIDEO_NAME} cannot be written.")
+    encoder = VideoEncoder(path, VIDEO_SIZE, VIDEO_RATE)
     try:
         for index in range(round(VIDEO_SECONDS * VIDEO_RATE)):
             frame = camera.read(index / VIDEO_RATE)
             if frame is not None:
-                writer.write(frame.image)
+                encoder.write(frame.image)
     finally:
-        writer.release()
+        encoder.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -17,6 +15,7 @@ from tddfa_ros.geometry.pose import decompose, yaw_pitch_roll
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.overlay import OverlayFace, OverlayOptions, draw_overlay
 from tddfa_ros.rendering.texture import sample_texture
+from tddfa_ros.sources import VideoSource
 from tddfa_ros.types import POSE_SIZE, ImageBGR
 from tddfa_ros.video.encoder import VideoEncoder
 
@@ -91,10 +90,8 @@ def write_textured_mesh(recording: Recording, path: Path, model: MorphableModel)
 
 def _verify(path: Path, count: int) -> None:
     """Check that the file decodes to the written number of frames."""
-    reader = cv2.VideoCapture(str(path))
-    decoded, deadline = 0, time.monotonic() + 120
-    while reader.grab() and time.monotonic() < deadline:
-        decoded += 1
-    reader.release()
+    reader = VideoSource(path, loop=False)
+    decoded = reader.skip(count + 1)
+    reader.close()
     if decoded != count:
         raise TddfaError(f"{path} decodes to {decoded} frames instead of {count}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
-import cv2
 import numpy as np
 
 from tddfa_ros.config import DetectionConfig
@@ -153,6 +153,6 @@ def objects() -> Iterator[Scene]:
     package = importlib.util.find_spec("skimage")
     for folder in (package.submodule_search_locations or ()) if package is not None else ():
         for name in OBJECTS:
-            image = cv2.imread(str(Path(folder) / "data" / name), cv2.IMREAD_COLOR)
-            if image is not None:
-                yield Scene(name, np.asarray(image, dtype=np.uint8), None, np.zeros((0, 4)))
+            with contextlib.suppress(ConfigError):
+                image = read_image(Path(folder) / "data" / name)
+                yield Scene(name, image, None, np.zeros((0, 4)))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import ConfigError, ImageError
+from tddfa_ros.sources import image_file
 from tddfa_ros.types import ImageBGR
 
 Arrays = dict[str, NDArray[Any]]
@@ -85,7 +85,7 @@ def kept_faces(sets: Sets, source: str, *names: str) -> Arrays:
 
 def read_image(path: Path) -> ImageBGR:
     """Read an image (H, W, 3) uint8 BGR; raise ConfigError if it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ConfigError(f"the image {path} cannot be read")
-    return np.asarray(image, dtype=np.uint8)
+    try:
+        return image_file.read_image(path)
+    except ImageError as error:
+        raise ConfigError(str(error)) from error

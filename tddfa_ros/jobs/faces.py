@@ -115,7 +115,10 @@ def detect_faces(
     from tddfa_ros.outputs.image_io import read_ahead
 
     bar = tqdm(
-        read_ahead(paths, threads), total=len(paths), unit="image", disable=not (progress and paths)
+        read_ahead(paths, threads, pipeline.config.input.max_image_pixels),
+        total=len(paths),
+        unit="image",
+        disable=not (progress and paths),
     )
     for path, image in bar:
         try:
@@ -222,14 +225,16 @@ def _open_pipeline(
     """Create the pipeline of a worker and return the function that processes one image."""
     import cv2
 
-    from tddfa_ros.outputs.image_io import read_image
     from tddfa_ros.pipeline import FacePipeline
+    from tddfa_ros.sources.image_file import read_image
 
     cv2.setNumThreads(config.regression.threads or 1)
     pipeline = FacePipeline(config, store)
 
+    limit = config.input.max_image_pixels
+
     def find(item: Path | BagImage) -> _Found:
-        faces = pipeline(read_image(item) if isinstance(item, Path) else item.image())
+        faces = pipeline(read_image(item, limit) if isinstance(item, Path) else item.image(limit))
         return _Found(
             [(f.box, f.confidence, f.params, f.roi, f.intrinsics) for f in faces],
             pipeline.device_warnings,

@@ -11,6 +11,7 @@ from tddfa_ros.errors import ConfigError, ImageError, ModelError
 from tddfa_ros.makeup.places import Place, find_place, place_names
 from tddfa_ros.makeup.preset import UV_SQUARE, Sticker
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.sources.image_file import read_pixels
 from tddfa_ros.types import DoubleArray, FloatArray
 
 _PATCH = 0.010  # m around a place, where the scale of the texture coordinates is measured
@@ -83,17 +84,13 @@ def read_with_alpha(sticker: Sticker) -> FloatArray:
     Raises:
         ImageError: the image cannot be read.
     """
-    try:
-        content = np.frombuffer(sticker.image.read_bytes(), np.uint8)
-    except OSError as error:
-        raise ImageError(f"{sticker.image} cannot be read: {error.strerror}") from error
-    read = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
-    if read is None or read.dtype != np.uint8:
-        raise ImageError(f"{sticker.image} is not a readable 8-bit image")
+    read = read_pixels(sticker.image)
+    if read.dtype != np.uint8:
+        raise ImageError(f"{sticker.image} is not an 8-bit image")
     if max(read.shape[:2]) > _LARGEST:
         raise ImageError(f"{sticker.image} is larger than {_LARGEST} px")
     if read.ndim == 2:
-        read = cv2.cvtColor(read, cv2.COLOR_GRAY2BGR)
+        read = np.asarray(cv2.cvtColor(read, cv2.COLOR_GRAY2BGR))
     image = np.ones((*read.shape[:2], 4), np.float32)
     if read.shape[2] == 4:
         image[..., 3] = read[..., 3] / np.float32(255)

@@ -98,7 +98,7 @@ class FaceNode(Node):
             return
         self._apply_requests()
         start = time.perf_counter()
-        image = to_bgr(message)
+        image = to_bgr(message, self._settings.config.input.max_image_pixels)
         decoded = time.perf_counter()
         header, frame_id = message.header, message.header.frame_id
         if not frame_id:

@@ -11,6 +11,7 @@ from tddfa_ros.config import (
     DEVICES,
     CameraConfig,
     DetectionConfig,
+    InputConfig,
     PipelineConfig,
     RegressionConfig,
     SmoothingConfig,
@@ -110,6 +111,7 @@ class FaceNodeOptions(PublishOptions):
     lazy: bool = option(
         True, "skip processing while no output has a subscriber (a TF listener counts)"
     )
+    input: InputConfig = field(default_factory=InputConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     regression: RegressionConfig = field(default_factory=RegressionConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
@@ -119,6 +121,7 @@ class FaceNodeOptions(PublishOptions):
     def pipeline(self) -> PipelineConfig:
         """Configuration of the pipeline and the tracker."""
         return PipelineConfig(
+            input=self.input,
             detection=self.detection,
             regression=replace(self.regression, model=self.model or self.regression.model),
             camera=self.camera,

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tddfa_ros.errors import SourceError
-from tddfa_ros.types import ImageBGR
+from tddfa_ros.types import MAX_IMAGE_PIXELS, ImageBGR
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -42,15 +42,15 @@ class BagImage:
         seconds, nanoseconds = divmod(self.stamp_ns, _NANOSECONDS)
         return f"{self.bag}, {self.topic} at {seconds}.{nanoseconds:09d}"
 
-    def image(self) -> ImageBGR:
-        """Decode to (H, W, 3) uint8 BGR.
+    def image(self, max_pixels: int = MAX_IMAGE_PIXELS) -> ImageBGR:
+        """Decode to (H, W, 3) uint8 BGR; ``max_pixels`` is the largest accepted width x height of a compressed image.
 
         Raises:
             ImageError: the message cannot be decoded; see :func:`tddfa_ros.sources.image_messages.to_bgr`.
         """
         from tddfa_ros.sources.image_messages import to_bgr
 
-        return to_bgr(SimpleNamespace(**self.fields))
+        return to_bgr(SimpleNamespace(**self.fields), max_pixels=max_pixels)
 
 
 class BagImages:

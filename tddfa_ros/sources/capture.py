@@ -10,7 +10,10 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import SourceError
+from tddfa_ros.names import utf8_path
 from tddfa_ros.sources.base import DEFAULT_RATE, Frame, fit_within
+from tddfa_ros.sources.container import truncation
+from tddfa_ros.types import MAX_IMAGE_PIXELS
 
 _PLAUSIBLE_RATE = (1.0, 240.0)
 _LEAST_INTERVAL = 1e-4  # s; frames closer than that have equal times
@@ -37,6 +40,8 @@ class CameraSource:
         self._name = f"camera {source}"
         if "://" in source:
             self._name = "the stream"  # the URL may contain a password
+            if not source.isprintable():
+                raise SourceError("the URL of the stream has characters that are not printable")
             self._capture = cv2.VideoCapture(source)
         else:
             self._capture = self._open_device(source)
@@ -92,9 +97,10 @@ class VideoSource:
 
     Attributes:
         count: number of frames according to the container, which may be wrong; 0 = unknown.
+        truncation: one sentence if the file is shorter than its container declares, so that the video ends early; else None.
 
     Raises:
-        SourceError: the file cannot be read as a video.
+        SourceError: the file cannot be read as a video, or its frames are too large.
     """
 
     def __init__(
@@ -108,6 +114,7 @@ class VideoSource:
         self._path = os.fspath(path)
         self._size = (width, height)
         self._loop = loop
+        self.truncation = truncation(self._path)
         self._capture = self._open()
         recorded = float(self._capture.get(cv2.CAP_PROP_FPS))
         low, high = _PLAUSIBLE_RATE
@@ -155,9 +162,21 @@ class VideoSource:
     def _open(self) -> cv2.VideoCapture:
         if not os.access(self._path, os.R_OK):
             raise SourceError(f"no permission to read {self._path}")
-        capture = cv2.VideoCapture(self._path)
+        with utf8_path(self._path) as path:
+            capture = cv2.VideoCapture(path)
         if not capture.isOpened():
-            raise SourceError(f"{self._path} cannot be read as a video or an image")
+            raise SourceError(
+                self.truncation or f"{self._path} cannot be read as a video or an image"
+            )
+        width, height = (
+            round(capture.get(side))
+            for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        if width * height > MAX_IMAGE_PIXELS:
+            capture.release()
+            raise SourceError(
+                f"{self._path} has frames of {width}x{height} px, more than the limit of {MAX_IMAGE_PIXELS} px"
+            )
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         return capture
 

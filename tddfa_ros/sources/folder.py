@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from tddfa_ros.errors import ImageError, SourceError
 from tddfa_ros.sources.base import DEFAULT_RATE, Frame, fit_within
+from tddfa_ros.sources.image_file import read_image
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -64,16 +62,19 @@ class ImageFileSource:
         """Do nothing: no file stays open."""
 
     def _load(self, file: Path) -> Frame:
-        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        if image is None:
+        try:
+            image = read_image(file)
+        except ImageError as error:
             self._broken += 1
             if self._broken < len(self.files):
-                raise ImageError(f"{file} cannot be read as an image and is skipped")
+                raise
             if len(self.files) == 1:
-                raise SourceError(f"{file} cannot be read as an image")
-            raise SourceError(f"none of the {len(self.files)} images in {file.parent} can be read")
+                raise SourceError(str(error)) from error
+            raise SourceError(
+                f"none of the {len(self.files)} images in {file.parent} can be read"
+            ) from error
         self._broken = 0
-        return Frame(fit_within(np.asarray(image, dtype=np.uint8), *self._size))
+        return Frame(fit_within(image, *self._size))
 
 
 def image_files(path: Path) -> list[Path]:

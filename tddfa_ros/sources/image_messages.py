@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ImageError
-from tddfa_ros.types import ImageBGR
+from tddfa_ros.names import printable
+from tddfa_ros.sources.image_data import decode, to_8_bit
+from tddfa_ros.types import MAX_IMAGE_PIXELS, ImageBGR
 
-_TO_8_BIT = 255.0 / 65535.0
+_SHOWN = 60  # characters of a string from the network in an error
 
 
 @dataclass(frozen=True)
@@ -94,21 +96,24 @@ Converter = Callable[[PlainImage, str], NDArray[Any]]
 """Function that converts a plain image to the named encoding, ``bgr8`` or ``bgr16``."""
 
 
-def to_bgr(message: Any, convert: Converter | None = None) -> ImageBGR:
+def to_bgr(
+    message: Any, convert: Converter | None = None, max_pixels: int = MAX_IMAGE_PIXELS
+) -> ImageBGR:
     """Decode an image message to a contiguous (H, W, 3) uint8 BGR array.
 
     A ``bgr8`` image without padding is returned as a view of the message's data, all others as a copy. 16-bit images are
-    scaled to 8 bit, 65535 to 255.
+    scaled to 8 bits by the depth that they use; see :func:`tddfa_ros.sources.image_data.to_8_bit`.
 
     Args:
         message: object with the fields of ``sensor_msgs/Image`` or ``CompressedImage``.
         convert: converter for encodings other than bgr8, nv12 and nv21; None = rosbags-image.
+        max_pixels: largest accepted width x height of a compressed image.
 
     Raises:
-        ImageError: zero size, truncated data, a step that is too small, an unknown encoding, or undecodable data.
+        ImageError: zero size, truncated data, a step that is too small, an unknown encoding, undecodable data, or too many pixels.
     """
     if hasattr(message, "format"):
-        return _decode(message)
+        return _decode(message, max_pixels)
     image = plain_image(message)
     try:
         return _to_bgr(image, convert)
@@ -134,7 +139,7 @@ def plain_image(message: Any) -> PlainImage:
     height, width, step = int(message.height), int(message.width), int(message.step)
     if layout is None:
         raise ImageError(
-            f"unknown image encoding '{message.encoding}'; a color, grayscale, YUV or Bayer encoding is needed"
+            f"unknown image encoding '{printable(message.encoding, _SHOWN)}'; a color, grayscale, YUV or Bayer encoding is needed"
         )
     if height == 0 or width == 0:
         raise ImageError(f"the image has zero size ({width}x{height})")
@@ -181,12 +186,8 @@ def _to_bgr(image: PlainImage, convert: Converter | None) -> ImageBGR:
     convert = convert or rosbags_converter()
     # Both libraries demosaic and reorder 16-bit images identically but round differently to 8 bit.
     if image.encoding.endswith("16"):
-        return _to_8_bit(convert(image, "bgr16"))
+        return np.ascontiguousarray(to_8_bit(convert(image, "bgr16")))
     return np.ascontiguousarray(convert(image, "bgr8"), dtype=np.uint8)
-
-
-def _to_8_bit(image: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(cv2.convertScaleAbs(image, alpha=_TO_8_BIT), dtype=np.uint8)
 
 
 def rosbags_converter() -> Converter:
@@ -204,45 +205,26 @@ def rosbags_converter() -> Converter:
     return image_to_cvimage  # type: ignore[return-value]
 
 
-def _decode(message: Any) -> ImageBGR:
+def _decode(message: Any, max_pixels: int) -> ImageBGR:
     """Decode a compressed image: JPEG, PNG or another format of OpenCV."""
+    kind = printable(message.format, _SHOWN)
     if "compressedDepth" in message.format:
         raise ImageError("a compressedDepth image holds depth, not color")
-    data = _as_bytes(message.data)
-    _check_complete(data.tobytes(), message.format)
+    data = _as_bytes(message.data).tobytes()
+    if not data:
+        raise ImageError("a compressed image is empty")
     # Camera drivers publish unrotated images; EXIF orientation must not apply.
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(data, flags)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ImageError(
-            f"a compressed image of {data.size} bytes ('{message.format}') cannot be decoded"
-        )
-    if image.dtype == np.uint16:
-        image = _to_8_bit(image)
-    if image.dtype != np.uint8:
-        raise ImageError(
-            f"a compressed image of {image.dtype} values is neither color nor grayscale"
-        )
+        image = to_8_bit(decode(data, flags, max_pixels))
+    except ImageError as error:
+        raise ImageError(f"a compressed image of {len(data)} bytes ('{kind}') {error}") from error
     if image.ndim == 2:
         return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     # "jpeg compressed rgb8": RGB data was passed to an encoder that takes BGR.
     if "compressed rgb" in message.format:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), dtype=np.uint8)
     return np.ascontiguousarray(image, dtype=np.uint8)
-
-
-def _check_complete(data: bytes, name: str) -> None:
-    """Reject truncated files: decoders only warn and fill the missing part with gray."""
-    if not data:
-        raise ImageError("a compressed image is empty")
-    # Neither marker can occur inside JPEG's entropy-coded data; an EXIF thumbnail ends before the last scan starts.
-    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda"):
-        raise ImageError(f"truncated JPEG image ({len(data)} bytes arrived)")
-    if data.startswith(b"\x89PNG") and b"IEND\xaeB`\x82" not in data[-4096:]:
-        raise ImageError(f"truncated PNG image ({len(data)} bytes arrived)")
 
 
 def _as_bytes(data: Any) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tddfa_ros.errors import SourceError
+from tddfa_ros.errors import ImageError, SourceError
 from tddfa_ros.sources.base import DEFAULT_RATE, Frame
+from tddfa_ros.sources.image_file import read_image
 from tddfa_ros.types import DoubleArray, ImageBGR, Intrinsics
 
 PERIOD = 15.0
@@ -106,9 +108,8 @@ def astronaut_image() -> ImageBGR:
     # Importing scikit-image would take half a second and much memory.
     package = importlib.util.find_spec("skimage")
     for folder in (package.submodule_search_locations or ()) if package is not None else ():
-        image = cv2.imread(str(Path(folder) / "data" / "astronaut.png"), cv2.IMREAD_COLOR)
-        if image is not None:
-            return np.asarray(image, dtype=np.uint8)
+        with contextlib.suppress(ImageError):
+            return read_image(Path(folder) / "data" / "astronaut.png")
     raise SourceError(
         "the source 'demo' needs an image of scikit-image, which is not installed: pip install scikit-image"
     )

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.sources.image_file import read_image
 from tddfa_ros.types import CROP_FRAME, FloatArray, ImageBGR
 
 CACHE_SIDE = 192
@@ -111,9 +112,10 @@ def cut(path: str, roi: FloatArray) -> NDArray[np.uint8]:
     Raises:
         ConfigError: the picture cannot be read.
     """
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise ConfigError(f"cannot read the picture {path}")
+    try:
+        image = read_image(path)
+    except ImageError as error:
+        raise ConfigError(str(error)) from error
     scale = (roi[2] - roi[0]) / CROP_FRAME
     start = roi[:2] - MARGIN * scale
     matrix = np.array([[scale, 0, start[0]], [0, scale, start[1]]])

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import cv2
 from tqdm import tqdm
 
+from tddfa_ros.outputs.image_io import write_image
 from tddfa_ros.types import ImageBGR
 
 
@@ -61,8 +61,7 @@ class RunLog:
         if not self._write:
             return
         folder = self._folder / "overlays"
-        folder.mkdir(exist_ok=True)
-        cv2.imwrite(str(folder / f"epoch_{epoch:03d}.png"), image)
+        write_image(folder / f"epoch_{epoch:03d}.png", image)
         if self._events is not None:
             self._events.add_image("overlay", image[..., ::-1].copy(), epoch, dataformats="HWC")
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import ConfigError, ImageError
+from tddfa_ros.sources.image_file import read_pixels
 from tddfa_ros.training.cache import CACHE_SIDE
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, ImageBGR
 
@@ -95,11 +96,14 @@ def find_pictures(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> tuple[ImageBGR, float] | None:
     """A picture, reduced if it is large, and its scale; None for what is no picture or too small."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or min(image.shape[:2]) < 24 or image.dtype != np.uint8:
+    try:
+        image = read_pixels(path)
+    except ImageError:
+        return None
+    if min(image.shape[:2]) < 24 or image.dtype != np.uint8:
         return None
     if image.ndim == 2:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
     elif image.shape[2] == 4:  # a cut-out figure: put it on the opposite of its mean colour
         share = image[..., 3:].astype(np.float32) / 255
         mean = (image[..., :3] * share).sum(axis=(0, 1)) / max(float(share.sum()), 1.0)

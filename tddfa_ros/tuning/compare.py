@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.config import PipelineConfig, load_config
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import ConfigError, ImageError
 
 if TYPE_CHECKING:
     from tddfa_ros.morphable.model import MorphableModel
@@ -79,7 +80,6 @@ def calibration_crops(folder: Path, config: PipelineConfig, limit: int = 200) ->
         ConfigError: no face is found.
         SourceError: there are no images.
     """
-    import cv2
     from tqdm import tqdm
 
     from tddfa_ros.geometry.roi import crop_batch
@@ -87,6 +87,7 @@ def calibration_crops(folder: Path, config: PipelineConfig, limit: int = 200) ->
     from tddfa_ros.regression.regressor import RegressorMetadata
     from tddfa_ros.runtime.session import OnnxSession
     from tddfa_ros.sources.folder import image_files
+    from tddfa_ros.sources.image_file import read_image
 
     files = image_files(folder)
     spread = np.unique(np.linspace(0, len(files) - 1, min(limit, len(files))).round().astype(int))
@@ -96,10 +97,11 @@ def calibration_crops(folder: Path, config: PipelineConfig, limit: int = 200) ->
     size = RegressorMetadata.parse(metadata, network.name).input_size
     crops = []
     for index in tqdm(spread, desc="faces", unit="image"):
-        read = cv2.imread(str(files[index]), cv2.IMREAD_COLOR)
-        if read is None:
+        try:
+            image = read_image(files[index])
+        except ImageError as error:
+            tqdm.write(f"{error}; it is left out", file=sys.stderr)
             continue
-        image = np.asarray(read, dtype=np.uint8)
         faces = pipeline(image)
         rois = [f.roi for f in faces if f.confidence >= config.tracking.min_confidence]
         if rois:

@@ -122,7 +122,7 @@ def test_rejects_unknown_places(two_colors: Path, place: str, sentence: str) -> 
 def test_rejects_invalid_sticker_images(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
-    with pytest.raises(ImageError, match="is not a readable 8-bit image"):
+    with pytest.raises(ImageError, match="cannot be read as an image"):
         place_sticker(head_model(), Sticker(broken))
     with pytest.raises(ImageError, match="cannot be read"):
         place_sticker(head_model(), Sticker(tmp_path / "none.png"))

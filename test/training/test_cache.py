@@ -107,7 +107,7 @@ def test_the_roi_is_in_the_middle_with_its_margin(tmp_path: Path, scale: float) 
 
 
 def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot read the picture .*nowhere\.png"):
+    with pytest.raises(ConfigError, match=r"nowhere\.png"):
         cut(str(tmp_path / "nowhere.png"), np.array([0, 0, 10, 10], np.float32))
 
 

@@ -15,14 +15,14 @@ from std_msgs.msg import Header
 from tddfa_ros.nodes.convert.messages import uint8_sequence
 from tddfa_ros.sources import image_messages
 from tddfa_ros.sources.image_messages import Converter, PlainImage
-from tddfa_ros.types import ImageBGR, check_image
+from tddfa_ros.types import MAX_IMAGE_PIXELS, ImageBGR, check_image
 
 JPEG_QUALITY = 90
 
 
-def to_bgr(message: Any) -> ImageBGR:
+def to_bgr(message: Any, max_pixels: int = MAX_IMAGE_PIXELS) -> ImageBGR:
     """Decode ``sensor_msgs/Image`` or ``CompressedImage``; see :func:`tddfa_ros.sources.image_messages.to_bgr`."""
-    return image_messages.to_bgr(message, _converter())
+    return image_messages.to_bgr(message, _converter(), max_pixels)
 
 
 def cv_bridge_converter() -> Converter:

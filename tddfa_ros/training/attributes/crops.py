@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,11 +14,13 @@ from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.geometry.roi import crop, roi_from_landmarks
+from tddfa_ros.sources.image_file import read_image
 from tddfa_ros.training.attributes.labelled import LabelledFaces
 from tddfa_ros.training.cache import fill_margin
 from tddfa_ros.types import FloatArray, ImageBGR
 
 if TYPE_CHECKING:
+    from tddfa_ros.face import Face
     from tddfa_ros.pipeline import FacePipeline
 
 
@@ -39,8 +42,9 @@ def find_rois(
         return faces
     rois = faces.roi.copy()
     for row in tqdm(unknown, unit="picture", desc="finding faces"):
-        image = cv2.imread(str(faces.pictures[row]), cv2.IMREAD_COLOR)
-        found = [] if image is None else pipeline(image)
+        found: list[Face] = []
+        with contextlib.suppress(ImageError):
+            found = pipeline(read_image(str(faces.pictures[row])))
         if found:
             rois[row] = roi_from_landmarks(max(found, key=lambda f: f.face_size).landmarks68)
     known = np.flatnonzero(~np.isnan(rois).any(axis=1))
@@ -90,11 +94,7 @@ def read_view(
     Raises:
         ImageError: its picture cannot be read.
     """
-    path = str(faces.pictures[row])
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise ImageError(f"cannot read the picture {path}")
-    return view(np.asarray(image, dtype=np.uint8), faces.roi[row], size, rng, row)
+    return view(read_image(str(faces.pictures[row])), faces.roi[row], size, rng, row)
 
 
 def _disturb(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tddfa_ros.errors import ImageError
+from tddfa_ros.files import write_atomically
+from tddfa_ros.sources.image_data import decode
 from tddfa_ros.training.data.layout import ItemError, shown
 from tddfa_ros.types import FloatArray, ImageBGR
-
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-_PNG_START, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
 def read_picture(path: Path) -> ImageBGR:
@@ -62,10 +62,9 @@ def write_picture(path: Path, image: NDArray[Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(path.suffix, image)
     assert done, path.suffix
-    path.write_bytes(data.tobytes())
+    write_atomically(path, data.tobytes())
 
 
 def _decode(path: Path, flags: int) -> NDArray[Any]:
@@ -78,24 +77,7 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
         raise ItemError(f"cannot read {name}: {error.strerror or 'unknown'}") from error
     if not data:
         raise ItemError(f"{name} is empty")
-    if _is_truncated(data):
-        raise ItemError(f"{name} is truncated")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ItemError(f"{name} is not a readable picture")
-    return np.asarray(image)
-
-
-def _is_truncated(data: bytes) -> bool:
-    """Whether the end is missing: decoders fill what is missing with grey and only mutter."""
-    if data.startswith(_JPEG_START):
-        # Neither marker occurs inside JPEG's entropy-coded data; an EXIF thumbnail ends before the last scan starts.
-        return data.rfind(_JPEG_END) <= data.rfind(_JPEG_SCAN)
-    if data.startswith(_PNG_START):
-        return _PNG_END not in data[-4096:]
-    if data[:4] == b"RIFF":
-        return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    return False
+        return decode(data, flags)
+    except ImageError as error:
+        raise ItemError(f"{name} {error}") from error

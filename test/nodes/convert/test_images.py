@@ -364,6 +364,36 @@ def test_compressed_gray_and_alpha_and_16_bit(pixels: Any) -> None:
     np.testing.assert_array_equal(to_bgr(sent), three)
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+def test_low_bits_are_stretched(converter: str, bits: int) -> None:
+    """Infrared cameras send 10 or 12 bits in 16-bit samples."""
+    shades = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
+    ramp = np.rint(shades * ((2**bits - 1) / 255)).astype(np.uint16)
+    expected = np.repeat(shades[..., None], 3, axis=2)
+    np.testing.assert_array_equal(to_bgr(message("mono16", rows_of(ramp.astype("<u2")))), expected)
+    sent = compressed(encoded(ramp, ".png"), "mono16; png compressed ")
+    np.testing.assert_array_equal(to_bgr(sent), expected)
+
+
+def test_image_bomb_is_refused(pixels: Any) -> None:
+    data = bytearray(encoded(pixels, ".png"))
+    data[16:24] = (30000).to_bytes(4, "big") * 2
+    assert "30000x30000 px" in refusal(compressed(bytes(data), "png"))
+    small = compressed(encoded(pixels, ".png"), "png")
+    assert to_bgr(small, WIDTH * HEIGHT).shape == pixels.shape
+    with pytest.raises(ImageError, match="max_image_pixels"):
+        to_bgr(small, WIDTH * HEIGHT - 1)
+
+
+def test_strings_of_messages_are_escaped(pixels: Any) -> None:
+    hostile = "\x1b[31m\n" + "x" * 10**6
+    for sentence in (
+        refusal(message(hostile, rows_of(pixels))),
+        refusal(compressed(b"text", hostile)),
+    ):
+        assert sentence.isprintable() and "\\x1b[31m\\n" in sentence and len(sentence) < 250
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 @pytest.mark.parametrize("kept", [0.98, 0.5, 0.02])
 def test_truncated_compressed_images(astronaut: Any, suffix: str, kept: float) -> None:
@@ -381,8 +411,8 @@ def test_jpeg_with_trailing_padding(astronaut: Any) -> None:
     ("data", "name", "word"),
     [
         (b"", "jpeg", "empty"),
-        (b"no image at all", "jpeg", "cannot be decoded"),
-        (b"\xff\xd8\xff\xda\xff\xd9", "jpeg", "cannot be decoded"),
+        (b"no image at all", "jpeg", "cannot be read as an image"),
+        (b"\xff\xd8\xff\xda\xff\xd9", "jpeg", "cannot be read as an image"),
         (b"x" * 64, "32FC1; compressedDepth png", "compressedDepth"),
     ],
 )

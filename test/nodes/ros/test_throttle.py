@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-from tddfa_ros.errors import ImageError
+from collections.abc import Callable
+from types import SimpleNamespace
+
+from tddfa_ros.errors import TddfaError
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
+from tddfa_ros.sources.image_messages import to_bgr
 
 
 class Logger:
@@ -56,16 +60,53 @@ def test_once_logs_once() -> None:
     assert logger.lines == ["I assumed", "W no GPU"]
 
 
-def test_messages_differing_in_numbers_are_one_kind() -> None:
+def raised(raise_error: Callable[[], object]) -> Exception:
+    try:
+        raise_error()
+    except TddfaError as error:
+        return error
+    raise AssertionError
+
+
+def encoding_of(name: str) -> Exception:
+    """The error of an image message with this encoding."""
+    message = SimpleNamespace(encoding=name, height=1, width=1, step=1, data=b"0", is_bigendian=0)
+    return raised(lambda: to_bgr(message))
+
+
+def test_errors_raised_at_one_place_are_one_kind_whatever_they_quote() -> None:
     logger = Logger()
     log = ThrottledLog(logger, clock=Time())
-    log.exception("processing an image", ImageError("the image has 10 bytes instead of 921600"))
-    log.exception("processing an image", ImageError("the image has 12 bytes instead of 921600"))
-    log.exception("processing an image", ImageError("unknown encoding 'x'"))
-    assert logger.lines == [
-        "E the image has 10 bytes instead of 921600",
-        "E unknown encoding 'x'",
-    ]
+    for i in range(1000):
+        log.exception("processing an image", encoding_of(f"encoding {chr(97 + i % 26)}{i}"))
+    log.exception(
+        "processing an image", raised(lambda: to_bgr(SimpleNamespace(format="", data=b"")))
+    )
+    assert len(logger.lines) == 2
+    assert "unknown image encoding 'encoding a0'" in logger.lines[0]
+    assert logger.lines[1] == "E a compressed image is empty"
+
+
+def test_text_from_the_network_is_escaped_and_cut() -> None:
+    logger = Logger()
+    log = ThrottledLog(logger, clock=Time())
+    log.exception("processing an image", encoding_of("\x1b[2J\nfake line\u202e"))
+    log.exception("processing an image", encoding_of("x" * 10**6))
+    log.error("frame", "frame\x07" * 10**5)
+    log.once("topic", "a\rb")
+    log.warning_once("c\x9bd")
+    assert all(line.isprintable() and len(line) < 2100 for line in logger.lines)
+    assert "\\x1b[2J\\nfake line\\u202e" in logger.lines[0]
+    assert logger.lines[-2:] == ["I a\\rb", "W c\\x9bd"]
+
+
+def test_number_of_kinds_is_bounded() -> None:
+    logger = Logger()
+    log = ThrottledLog(logger, clock=Time())
+    for i in range(10_000):
+        log.error(f"kind {i}", "text")
+        log.once(f"topic {i}", "text")
+    assert len(logger.lines) == 257
 
 
 def test_unexpected_exception_is_logged_with_type() -> None:

@@ -116,7 +116,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "png": (lambda r: _cut(_image(r)), "images/0002.png is truncated"),
     "jpg": (lambda r: _cut(_encode(_image(r), ".jpg")), "images/0002.jpg is truncated"),
     "webp": (lambda r: _cut(_encode(_image(r), ".webp")), "images/0002.webp is truncated"),
-    "text": (lambda r: _image(r).write_text("hello"), "not a readable picture"),
+    "text": (lambda r: _image(r).write_text("hello"), "cannot be read as an image"),
     "two": (lambda r: cv2.imwrite(str(r / "images/0002.jpg"), gradient()), "0002.jpg and 0002.png"),
     "no params": (lambda r: (r / "params/0002.npy").unlink(), "no params/0002.npy"),
     "cut params": (lambda r: _cut(r / "params/0002.npy"), "params/0002.npy is damaged"),
