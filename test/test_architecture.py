@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -74,6 +75,13 @@ def test_documented_layers_match_the_contract():
             documented.append(set())
         documented[-1].add(module)
     assert documented == contract()
+
+
+def test_modules_have_no_import_cycle():
+    grimp = pytest.importorskip("grimp", reason="import-linter is not installed")
+    graph = grimp.build_graph("tddfa_ros", cache_dir=None)
+    imported = {m: graph.find_modules_directly_imported_by(m) for m in graph.modules}
+    graphlib.TopologicalSorter(imported).prepare()  # raises CycleError, which names the cycle
 
 
 def test_contract_covers_every_module_without_exceptions():

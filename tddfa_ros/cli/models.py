@@ -198,9 +198,10 @@ def locate(output: Path, faces: Path, faces_per_source: int, start: Path | None)
 @morphable_option
 def draw(output: Path, model: str) -> None:
     """Draw a morphable model: mean head, first identity components and all expressions."""
-    from tddfa_ros.rendering.model_sheet import write_model_sheet
+    from tddfa_ros.outputs.image_io import write_image
+    from tddfa_ros.rendering.model_sheet import model_sheet
 
-    click.echo(f"written: {write_model_sheet(load_morphable(model), output)}")
+    click.echo(f"written: {write_image(output, model_sheet(load_morphable(model)))}")
 
 
 def _need_builder(what: str) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
+from tddfa_ros.evaluation.heads import head_rows, predict_heads
 from tddfa_ros.evaluation.prediction import Predictor
-from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, binned
-from tddfa_ros.evaluation.sets import Sets, arrays, chosen, read_image
+from tddfa_ros.evaluation.result import Curve, SuiteResult, binned
+from tddfa_ros.evaluation.sets import Sets, arrays, chosen
 from tddfa_ros.geometry.metrics import face_size
-from tddfa_ros.types import DoubleArray, RealArray
+from tddfa_ros.types import DoubleArray, FloatArray, RealArray
 
 EVERY = 47
 """Stride of held-out rows of the collection's ``aflw.npz``, which are never trained on."""
@@ -38,28 +37,19 @@ def held_out(count: int) -> NDArray[np.bool_]:
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """Error of the comparable points, by yaw, on the stored crops, whose whole is the ROI."""
+    """Measure the error of the comparable points by yaw; the ROI is the whole stored crop."""
     folder = sets.folder("faces")
     labels = arrays(folder / "aflw.npz", "name", "gt21", "v2_68", "v2_ypr")
     rows = sets.some(chosen(labels, held_out(len(labels["name"]))))
-    mesh, direct = [], []
-    for name in tqdm(rows["name"], desc="AFLW 21"):
-        crop = read_image(folder / "img" / str(name))
-        roi = WHOLE_CROP * (crop.shape[0] / WHOLE_CROP[0, 2])
-        mesh.append(predictor.regress(crop, roi)[0].landmarks[:, :2])
-        points = predictor.direct(crop, roi)
-        if points is not None:
-            direct.append(points[0])
+    images = [folder / "img" / str(name) for name in rows["name"]]
     size, yaw = face_size(rows["v2_68"]), rows["v2_ypr"][:, 0]
-    lines, errors = [], {}
-    for head, found in (("mesh", mesh), ("direct", direct)):
-        if not found:
-            lines.append(Row(head, 0, {}))
-            continue
-        error = point_errors(np.stack(found), rows["gt21"], size)
+
+    def measure(found: FloatArray) -> tuple[dict[str, float | None], Curve]:
+        error = point_errors(found, rows["gt21"], size)
         known = np.isfinite(error)
-        lines.append(Row(head, int(known.sum()), binned("NME", error[known], yaw[known])))
-        errors[head] = Curve(error[known], yaw[known])
+        return binned("NME", error[known], yaw[known]), Curve(error[known], yaw[known])
+
+    lines, errors = head_rows(predict_heads(predictor, images, None, "AFLW 21"), measure)
     return SuiteResult("aflw21", "AFLW, 21 human points", lines, _NOTE, errors=errors)
 
 

@@ -10,10 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tddfa_ros.evaluation import scenes
-from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
-from tddfa_ros.evaluation.sets import Sets, arrays, kept_faces, read_image
+from tddfa_ros.evaluation.sets import WHOLE_CROP, Sets, arrays, kept_faces, read_image
 from tddfa_ros.geometry.metrics import auc
 from tddfa_ros.types import DoubleArray, ImageBGR, RealArray
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from tqdm import tqdm
 
-from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult, binned
-from tddfa_ros.evaluation.sets import Sets, arrays, chosen, read_image
+from tddfa_ros.evaluation.sets import WHOLE_CROP, Sets, arrays, chosen, read_image
 from tddfa_ros.geometry.metrics import angle_difference, constant_tilt, geodesic_deg
 from tddfa_ros.geometry.pose import angles_300w_lp, rotation_from_300w_lp
 from tddfa_ros.geometry.rotation import log

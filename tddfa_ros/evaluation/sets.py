@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.sources import image_file
-from tddfa_ros.types import ImageBGR
+from tddfa_ros.types import CROP_FRAME, ImageBGR
 
 Arrays = dict[str, NDArray[Any]]
+WHOLE_CROP = np.array([[0.0, 0.0, CROP_FRAME, CROP_FRAME]])
+"""The ROI (1, 4) of a stored crop of 120 px."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tddfa_ros.errors import ModelError
 from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable.npz_file import read_npz
-from tddfa_ros.morphable.validation import check_model
+from tddfa_ros.morphable.validation import check_arrays
 from tddfa_ros.types import POSE_SIZE, FloatArray, IntArray, ParamLayout
 
 FORMAT = "tddfa-morphable-1"
@@ -81,7 +81,7 @@ class MorphableModel:
     from_space: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def __post_init__(self) -> None:
-        check_model(self)
+        check_arrays(vars(self))
         for attribute in fields(self):
             value = getattr(self, attribute.name)
             if isinstance(value, np.ndarray):

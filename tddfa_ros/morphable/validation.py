@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ModelError
-
-if TYPE_CHECKING:
-    from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.types import POSE_SIZE
 
 
-def check_model(model: MorphableModel) -> None:
-    """Validate the arrays of a model; raise ModelError for the first violation."""
-    n = model.mean.shape[0] if model.mean.ndim == 2 else 0
+def check_arrays(values: Mapping[str, Any]) -> None:
+    """Validate the attributes of a ``MorphableModel``, given by name.
+
+    Raises:
+        ModelError: a shape, an index or a value is invalid; names the first violation.
+    """
+    mean, expressions = values["mean"], values["expression_names"]
+    n = mean.shape[0] if mean.ndim == 2 else 0
     if n == 0:
-        raise ModelError(f"a morphable model needs a mean of shape (N, 3), got {model.mean.shape}")
+        raise ModelError(f"a morphable model needs a mean of shape (N, 3), got {mean.shape}")
     shapes: dict[str, tuple[int | None, ...]] = {
         "mean": (n, 3),
         "shape_basis": (n, 3, None),
-        "expression_basis": (n, 3, len(model.expression_names)),
+        "expression_basis": (n, 3, len(expressions)),
         "triangles": (None, 3),
         "coarse_indices": (None,),
         "coarse_triangles": (None, 3),
@@ -31,20 +35,22 @@ def check_model(model: MorphableModel) -> None:
         "regions": (n,),
     }
     for key, shape in shapes.items():
-        _check_array(key, getattr(model, key), shape)
-    _check_range("triangles", model.triangles, n, "vertices")
-    _check_range("coarse_indices", model.coarse_indices, n, "vertices")
-    _check_range(
-        "coarse_triangles", model.coarse_triangles, len(model.coarse_indices), "coarse vertices"
-    )
-    _check_range("landmark_triangles", model.landmark_triangles, len(model.triangles), "triangles")
-    _check_range("regions", model.regions, len(model.region_names), "region names")
-    weights = model.landmark_weights
+        _check_array(key, values[key], shape)
+    for key, count, what in (
+        ("triangles", n, "vertices"),
+        ("coarse_indices", n, "vertices"),
+        ("coarse_triangles", len(values["coarse_indices"]), "coarse vertices"),
+        ("landmark_triangles", len(values["triangles"]), "triangles"),
+        ("regions", len(values["region_names"]), "region names"),
+    ):
+        _check_range(key, values[key], count, what)
+    weights = values["landmark_weights"]
     if not np.allclose(weights.sum(axis=1), 1.0, atol=1e-3) or weights.min() < -1e-3:
         raise ModelError("the morphable model's landmark_weights are not barycentric")
-    size = model.layout.size if model.parameter_space else 0
-    _check_array("from_space", model.from_space, (size, size))
-    if len(set(model.expression_names)) != len(model.expression_names):
+    size = POSE_SIZE + values["shape_basis"].shape[2] + len(expressions)
+    size = size if values["parameter_space"] else 0
+    _check_array("from_space", values["from_space"], (size, size))
+    if len(set(expressions)) != len(expressions):
         raise ModelError("the morphable model has two expressions of the same name")
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.errors import TddfaError
-from tddfa_ros.files import write_atomically
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import evened, lambert, vertex_normals
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
@@ -70,27 +67,6 @@ class SheetModel(Protocol):
     def expression_names(self) -> tuple[str, ...]: ...
 
 
-def write_model_sheet(model: SheetModel, path: str | Path) -> Path:
-    """Write :func:`model_sheet` as an image file; the suffix selects the format.
-
-    Raises:
-        TddfaError: the file cannot be written or its suffix is not an image format.
-    """
-    path = Path(path)
-    options = [cv2.IMWRITE_JPEG_QUALITY, 90] if path.suffix.lower() in (".jpg", ".jpeg") else []
-    try:
-        done, encoded = cv2.imencode(path.suffix or ".png", model_sheet(model), options)
-    except cv2.error:
-        done = False
-    if not done:
-        raise TddfaError(f"cannot write {path}: '{path.suffix}' is not an image format")
-    try:
-        write_atomically(path, encoded.tobytes())
-    except OSError as error:
-        raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
-
-
 def model_sheet(model: SheetModel) -> ImageBGR:
     """Draw the overview of a model, (H, W, 3) uint8 BGR.
 
@@ -107,7 +83,7 @@ def model_sheet(model: SheetModel) -> ImageBGR:
     )
     title = _strip(f"{model.name}: {counts}, {coefficients} coefficients", width, 52, 0.8)
     caption = _strip("Expressions at 1.0; orange marks what moves", width, 44, 0.6)
-    blocks = [title, _centerd(header, width), caption, _centerd(expressions, width)]
+    blocks = [title, _centered(header, width), caption, _centered(expressions, width)]
     return np.vstack([*blocks, _strip("", width, 16, 0.5)])
 
 
@@ -262,7 +238,7 @@ def _strip(text: str, width: int, height: int, scale: float) -> ImageBGR:
     return strip
 
 
-def _centerd(block: ImageBGR, width: int) -> ImageBGR:
+def _centered(block: ImageBGR, width: int) -> ImageBGR:
     left = (width - block.shape[1]) // 2
     canvas = np.full((block.shape[0], width, 3), _BACKGROUND, dtype=np.uint8)
     canvas[:, left : left + block.shape[1]] = block
