@@ -7,8 +7,8 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from tddfa_ros.rendering.protocols import SurfaceModel
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import evened, lambert, vertex_normals
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
@@ -39,29 +39,14 @@ _SIGMA_CELL = 170
 _CAPTION = 22
 
 
-class SheetModel(Protocol):
+class SheetModel(SurfaceModel, Protocol):
     """The part of a ``MorphableModel`` that is drawn."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def mean(self) -> FloatArray: ...
 
     @property
     def shape_basis(self) -> FloatArray: ...
 
     @property
     def expression_basis(self) -> FloatArray: ...
-
-    @property
-    def triangles(self) -> IntArray: ...
-
-    @property
-    def regions(self) -> NDArray[np.uint8]: ...
-
-    @property
-    def region_names(self) -> tuple[str, ...]: ...
 
     @property
     def expression_names(self) -> tuple[str, ...]: ...
