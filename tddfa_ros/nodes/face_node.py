@@ -16,10 +16,12 @@ from tddfa_ros.nodes.convert.images import to_bgr
 from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, stamp_seconds
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
 from tddfa_ros.nodes.options import FaceNodeOptions
+from tddfa_ros.nodes.ros.demand import OnDemand
 from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
 from tddfa_ros.nodes.ros.image_input import image_topic, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.ros.peers import RequiredPublisher
 from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.stamps import STANDING_STAMPS, StampCheck
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
@@ -72,10 +74,19 @@ class FaceNode(Node):
         )
         self._worker: Worker[Any] = Worker(self._process, self._on_error, "face_node")
         self._image_topic = image_topic(self, options.image_transport)
-        self._idle = False
-        self._images: Any = None
+        self._peers = [
+            RequiredPublisher(
+                self, self._image_topic, "the camera driver or image source has ended", self._log
+            )
+        ]
+        if not options.publish_face_mesh:
+            topic = self.resolve_topic_name("face_mesh")
+            self._peers.append(
+                RequiredPublisher(self, topic, "smoothing_node is not running", self._log)
+            )
+        self._enabled = True
+        self._images = OnDemand(self, self._wanted, self._subscribe, self._worker.mailbox.clear)
         self._camera_info = subscribe_camera_info(self, self._camera)
-        self._enable(True)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self._log_start()
@@ -94,8 +105,6 @@ class FaceNode(Node):
 
     def _process(self, message: Any) -> None:
         """Process an image message and publish its faces, in the worker thread."""
-        if self._skip():
-            return
         self._apply_requests()
         start = time.perf_counter()
         image = to_bgr(message, self._settings.config.input.max_image_pixels)
@@ -142,20 +151,18 @@ class FaceNode(Node):
             )
         self._size = width, height
 
-    def _skip(self) -> bool:
-        """Return whether to skip this image; reset the tracks when processing resumes after an idle period."""
-        if self._images is None:
-            return True
-        idle = self._settings.config.lazy and not self._wanted()
-        if self._idle and not idle:
-            self._reset.set()
-        self._idle = idle
-        return idle
-
     def _wanted(self) -> bool:
-        return self._raw.get_subscription_count() > 0 or (
-            self._publisher is not None and self._publisher.wanted
+        if not self._enabled:
+            return False
+        return (
+            not self._settings.config.lazy
+            or self._raw.get_subscription_count() > 0
+            or (self._publisher is not None and self._publisher.wanted)
         )
+
+    def _subscribe(self) -> list[Any]:
+        self._reset.set()  # tracks of before the pause
+        return [subscribe_images(self, self._settings.config.image_transport, self._on_image)]
 
     def _apply_requests(self) -> None:
         """Apply requests of services and parameters between two images."""
@@ -174,19 +181,9 @@ class FaceNode(Node):
             self._publisher.options = options
         self._pending = options
 
-    def _enable(self, enable: bool) -> None:
-        """Subscribe to or unsubscribe from images: a disabled node uses neither bandwidth nor CPU."""
-        if enable and self._images is None:
-            self._reset.set()
-            transport = self._settings.config.image_transport
-            self._images = subscribe_images(self, transport, self._on_image)
-        elif not enable and self._images is not None:
-            images, self._images = self._images, None
-            self.destroy_subscription(images)
-            self._worker.mailbox.clear()
-
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._enable(request.data)
+        self._enabled = request.data
+        self._images.update()
         response.success = True
         response.message = "enabled" if request.data else "disabled"
         return response
@@ -204,9 +201,9 @@ class FaceNode(Node):
         self._log.exception("processing an image", error)
 
     def _state(self) -> str:
-        if self._images is None:
+        if not self._enabled:
             return "disabled"
-        return "idle: no subscribers" if self._idle else ""
+        return "" if self._images.active else "idle: no subscribers"
 
     def _facts(self) -> dict[str, str]:
         facts = {
@@ -222,6 +219,9 @@ class FaceNode(Node):
             warnings.append(STANDING_STAMPS)
         if wants_gpu and "CPU" in self._pipeline.provider:
             warnings += self._pipeline.device_warnings
+        if self._enabled:
+            patience = self._settings.config.diagnostics.silence
+            warnings += [problem for peer in self._peers for problem in peer.problems(patience)]
         return warnings
 
     def _log_start(self) -> None:

@@ -25,6 +25,7 @@ from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
 from tddfa_ros.nodes.hri.memory import Estimates, Presence
 from tddfa_ros.nodes.hri.values import aligned, soft_biometrics
 from tddfa_ros.nodes.options import HriNodeOptions
+from tddfa_ros.nodes.ros.demand import CHECK_PERIOD, OnDemand
 from tddfa_ros.nodes.ros.image_input import StampMatcher, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
@@ -48,9 +49,6 @@ else:
     HAS_HRI_MSGS = True
 
 IMAGES, FACES = 0, 1
-SUBSCRIBER_CHECK_PERIOD = 0.2
-"""Interval of subscriber checks, seconds; rclpy of Humble has no matched events."""
-
 SILENCE = 1.0
 """Time without a message after which all faces are removed, seconds: the camera or face_node has ended."""
 
@@ -84,14 +82,17 @@ class HriNode(Node):
         self._last: tuple[float, Any] = (0.0, None)
         self._worker = Worker(self._publish_faces, self._on_error, "faces")
         self._image_worker = Worker(self._publish_images, self._on_error, "images")
-        self._images: Any = None
+        self._images = OnDemand(
+            self,
+            lambda: self._topics.images_wanted,
+            lambda: [subscribe_images(self, options.image_transport, self._on_image)],
+            self._matcher.clear,
+        )
         self._faces = self.create_subscription(
             FaceLandmarksArray, "face_landmarks", self._on_faces, OUTPUT_QOS
         )
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._poll = self.create_timer(
-            SUBSCRIBER_CHECK_PERIOD, self._refresh_subscriptions, clock=clock
-        )
+        self._silence = self.create_timer(CHECK_PERIOD, self._check_silence, clock=clock)
 
     def close(self) -> None:
         """Stop the worker threads."""
@@ -104,7 +105,7 @@ class HriNode(Node):
         present = self._presence.update(seen, stamp_seconds(message.header.stamp))
         self._topics.follow(present)
         self._worker.put((message, present))
-        if self._images is not None:
+        if self._images.active:
             self._pair(FACES, message)
 
     def _on_image(self, message: Any) -> None:
@@ -115,16 +116,8 @@ class HriNode(Node):
         if pair is not None:
             self._image_worker.put(pair)
 
-    def _refresh_subscriptions(self) -> None:
-        """Subscribe to images when needed, and remove all faces when messages stop."""
-        images = self._topics.images_wanted
-        if images and self._images is None:
-            transport = self._settings.config.image_transport
-            self._images = subscribe_images(self, transport, self._on_image)
-        elif not images and self._images is not None:
-            self.destroy_subscription(self._images)
-            self._images = None
-            self._matcher.clear()
+    def _check_silence(self) -> None:
+        """Remove all faces when messages stop."""
         heard, header = self._last
         if self._topics.ids and time.monotonic() - heard > max(self._presence.timeout, SILENCE):
             self._presence.clear()

@@ -54,6 +54,10 @@ class PublishOptions(Validated):
     )
     publish_tf: bool = option(True, "broadcast the head pose of every face on /tf")
     fallback_frame_id: str = option("camera_optical_frame", "frame_id used for images without one")
+    lazy: bool = option(
+        True,
+        "subscribe to the input only while an output has a subscriber (a TF listener counts)",
+    )
 
 
 @dataclass(frozen=True)
@@ -107,9 +111,6 @@ class FaceNodeOptions(PublishOptions):
     )
     raw_vertices: bool = option(
         False, "fill the vertices of face_mesh_raw, not only its parameters"
-    )
-    lazy: bool = option(
-        True, "skip processing while no output has a subscriber (a TF listener counts)"
     )
     input: InputConfig = field(default_factory=InputConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)

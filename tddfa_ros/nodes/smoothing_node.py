@@ -16,9 +16,11 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, tracked_faces
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher
 from tddfa_ros.nodes.options import SmoothingNodeOptions
+from tddfa_ros.nodes.ros.demand import OnDemand
 from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
+from tddfa_ros.nodes.ros.peers import RequiredPublisher
 from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.stamps import STANDING_STAMPS, StampCheck
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
@@ -42,25 +44,39 @@ class SmoothingNode(Node):
         self._publisher = FacePublisher(self, self._model, options)
         self._statistics = Statistics()
         self._stamps = StampCheck(lambda: self.get_clock().now().nanoseconds)
+        topic = self.resolve_topic_name("face_mesh_raw")
+        self._peer = RequiredPublisher(self, topic, "face_node is not running", self._log)
         self._diagnostics = Diagnostics(
             self,
             self._statistics,
             options=lambda: self._settings.config.diagnostics,
-            inputs=[self.resolve_topic_name("face_mesh_raw")],
+            inputs=[topic],
+            warnings=self._warnings,
             facts=lambda: {"method": self._settings.config.smoothing.method},
-            warnings=lambda: [STANDING_STAMPS] if self._stamps.standing else [],
+            state=lambda: "" if self._faces.active else "idle: no subscribers",
         )
         self._worker: Worker[FaceMeshArray] = Worker(
             self._process, self._on_error, "smoothing_node"
         )
-        self._subscription = self.create_subscription(
-            FaceMeshArray, "face_mesh_raw", self._on_faces, OUTPUT_QOS
-        )
+        self._faces = OnDemand(self, self._wanted, self._subscribe, self._worker.mailbox.clear)
         self.create_service(Trigger, "~/reset", self._on_reset)
 
     def close(self) -> None:
         """Stop the worker thread."""
         self._worker.stop()
+
+    def _warnings(self) -> list[str]:
+        standing = [STANDING_STAMPS] if self._stamps.standing else []
+        return standing + self._peer.problems(self._settings.config.diagnostics.silence)
+
+    def _wanted(self) -> bool:
+        return not self._settings.config.lazy or self._publisher.wanted
+
+    def _subscribe(self) -> list[Any]:
+        self._reset.set()  # filters of before the pause
+        return [
+            self.create_subscription(FaceMeshArray, "face_mesh_raw", self._on_faces, OUTPUT_QOS)
+        ]
 
     def _on_faces(self, message: FaceMeshArray) -> None:
         if not self._stamps.accept(message):

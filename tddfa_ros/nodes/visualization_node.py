@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
@@ -25,6 +24,7 @@ from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, tracked_face
 from tddfa_ros.nodes.convert.rviz import MarkerBuilder, point_cloud, view_transform
 from tddfa_ros.nodes.face_publisher import LATCHED_QOS, OUTPUT_QOS
 from tddfa_ros.nodes.options import VisualizationNodeOptions
+from tddfa_ros.nodes.ros.demand import OnDemand
 from tddfa_ros.nodes.ros.image_input import StampMatcher, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.parameters import Parameters
@@ -60,8 +60,6 @@ class OverlayPainter:
 
 
 IMAGES, FACES = 0, 1
-SUBSCRIBER_CHECK_PERIOD = 0.2
-"""Interval of subscriber checks, seconds; rclpy of Humble has no matched events."""
 
 
 class VisualizationNode(Node):
@@ -90,11 +88,18 @@ class VisualizationNode(Node):
         self._view_frame, self._view_parent = view_frame(self, options.view_frame), ""
         self._marker_worker = Worker(self._publish_markers, self._on_error, "markers")
         self._image_worker = Worker(self._publish_images, self._on_error, "images")
-        self._faces: Any = None
-        self._images: Any = None
-        clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._poll = self.create_timer(
-            SUBSCRIBER_CHECK_PERIOD, self._refresh_subscriptions, clock=clock
+        self._faces = OnDemand(
+            self,
+            lambda: self._images_wanted() or self._has_subscriber(self._marker_publisher),
+            lambda: [
+                self.create_subscription(FaceMeshArray, "face_mesh", self._on_faces, OUTPUT_QOS)
+            ],
+        )
+        self._images = OnDemand(
+            self,
+            self._images_wanted,
+            lambda: [subscribe_images(self, options.image_transport, self._on_image)],
+            self._matcher.clear,
         )
 
     def close(self) -> None:
@@ -102,32 +107,16 @@ class VisualizationNode(Node):
         self._marker_worker.stop()
         self._image_worker.stop()
 
-    def _refresh_subscriptions(self) -> None:
-        """Subscribe to the inputs of the outputs that have subscribers."""
-        images = self._has_subscriber(self._overlay_publisher) or self._has_subscriber(
+    def _images_wanted(self) -> bool:
+        return self._has_subscriber(self._overlay_publisher) or self._has_subscriber(
             self._point_publisher
         )
-        faces = images or self._has_subscriber(self._marker_publisher)
-        if faces and self._faces is None:
-            self._faces = self.create_subscription(
-                FaceMeshArray, "face_mesh", self._on_faces, OUTPUT_QOS
-            )
-        elif not faces and self._faces is not None:
-            self.destroy_subscription(self._faces)
-            self._faces = None
-        if images and self._images is None:
-            transport = self._settings.config.image_transport
-            self._images = subscribe_images(self, transport, self._on_image)
-        elif not images and self._images is not None:
-            self.destroy_subscription(self._images)
-            self._images = None
-            self._matcher.clear()
 
     def _on_faces(self, message: FaceMeshArray) -> None:
         self._place_view(message.header)
         if self._has_subscriber(self._marker_publisher) and self._due("markers", message.header):
             self._marker_worker.put(message)
-        if self._images is not None:
+        if self._images.active:
             self._pair(FACES, message)
 
     def _place_view(self, header: Header) -> None:

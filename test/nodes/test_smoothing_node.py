@@ -13,6 +13,7 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
@@ -119,6 +120,54 @@ def test_parameters_reset_and_diagnostics(graph: Any, astronaut: np.ndarray) -> 
         return [v.value for s in found for v in s.values if v.key == "method"]
 
     camera.until(lambda: methods() and methods()[-1] == "none")
+
+
+def test_no_input_is_subscribed_to_without_subscribers(graph: Any, astronaut: np.ndarray) -> None:
+    """The default graph: face_node would otherwise work for smoothing_node, and smoothing_node for nobody."""
+    start_both(graph)
+    inputs = ("/image_raw", "/face_mesh_raw")
+
+    def subscribed() -> list[int]:
+        return [graph.node.count_subscribers(topic) for topic in inputs]
+
+    graph.spin(1.0)
+    assert subscribed() == [0, 0]
+    received: list[Any] = []
+    for _ in range(2):
+        subscription = graph.node.create_subscription(
+            FaceLandmarksArray, "face_landmarks", received.append, 5
+        )
+        Camera(graph, astronaut).until(lambda: received and received[-1].faces)
+        assert subscribed() == [1, 1]
+        graph.node.destroy_subscription(subscription)
+        graph.wait_until(lambda: subscribed() == [0, 0])
+        graph.spin(0.5)
+        received.clear()
+    assert set_parameters(graph, "/smoothing_node", {"lazy": False})[0].successful
+    graph.wait_until(lambda: subscribed() == [1, 1])
+
+
+def test_missing_nodes_are_reported(graph: Any) -> None:
+    face, smoothing = start_both(graph)
+    quick = {"diagnostics.silence": 0.5}
+    for node in ("/face_node", "/smoothing_node"):
+        assert set_parameters(graph, node, quick)[0].successful
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+
+    def message(name: str) -> str:
+        found = [s for m in diagnostics for s in m.status if s.name == name]
+        return found[-1].message if found and found[-1].level == b"\x01" else ""
+
+    camera = graph.publisher(Image, "image_raw", subscribers=0)
+    graph.wait_until(lambda: message("face_node") == "" and diagnostics)
+    graph.node.destroy_publisher(camera)
+    graph.wait_until(lambda: "no node publishes /image_raw" in message("face_node"))
+    smoothing.kill()
+    sentence = "no node publishes /face_mesh: smoothing_node is not running"
+    graph.wait_until(lambda: sentence in message("face_node"))
+    assert sentence in face.output
+    graph.start("smoothing_node", parameters=model_parameters(perception=False))
+    graph.wait_until(lambda: sentence not in message("face_node"))
 
 
 def test_survives_empty_foreign_and_invalid_meshes(graph: Any) -> None:
