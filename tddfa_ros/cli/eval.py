@@ -22,7 +22,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
     "suites",
     multiple=True,
     metavar="NAME|PATH",
-    help="aflw2000, framing, pose, helen, ytf, lp, cfp, aflw21, expression, confidence, stability, detection; or a folder with images and gt.npz "
+    help="aflw2000, whole, framing, bias, pose, helen, ytf, lp, cfp, aflw21, uncertainty, expression, confidence, stability, detection; or a folder with images and gt.npz "
     "(name, pts68). Repeatable; by default all suites whose data exist.",
 )
 @click.option(

@@ -37,7 +37,13 @@ class PipelinePredictor:
     def regress(self, image: ImageBGR, rois: RealArray) -> Sequence[Prediction]:
         """See `Predictor`."""
         return [
-            Prediction(f.landmarks68, f.image_pose.rotation, f.expression, f.confidence)
+            Prediction(
+                f.landmarks68,
+                f.image_pose.rotation,
+                f.expression,
+                f.confidence,
+                f.landmark_sigma,
+            )
             for f in self._pipeline.regress(image, rois)
         ]
 

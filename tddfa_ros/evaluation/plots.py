@@ -1,4 +1,4 @@
-"""Plots of a report as PNG files, drawn with matplotlib: cumulative error, error against yaw, confidence.
+"""Plots of a report as PNG files, drawn with matplotlib: cumulative error, error against yaw, confidence, calibration.
 
 matplotlib (extra ``eval``) is imported only when a plot is written.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tddfa_ros.evaluation.result import Curve, SuiteResult
+from tddfa_ros.evaluation.result import Calibration, Curve, SuiteResult
 from tddfa_ros.files import atomic_path
 from tddfa_ros.types import DoubleArray, RealArray
 
@@ -27,12 +27,13 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0
 
 _BAND = 15.0
 _FEWEST = 3
+_CALIBRATION_BINS = 10
 _SIZE = (9.6, 6.0)  # inches
 _DPI = 100
 
 
 def write_plots(result: SuiteResult, folder: Path) -> list[Path]:
-    """Write the plots of a suite, ``SUITE_errors.png``, ``SUITE_yaw.png`` and ``SUITE_scores.png``, as far as it has data.
+    """Write the plots of a suite, ``SUITE_errors.png``, ``_yaw``, ``_scores`` and ``_calibration``, as far as it has data.
 
     Args:
         result: the suite.
@@ -55,7 +56,7 @@ def write_plots(result: SuiteResult, folder: Path) -> list[Path]:
 
 
 def figures(result: SuiteResult) -> dict[str, Figure]:
-    """Draw the plots of a suite, by kind (``errors``, ``yaw``, ``scores``); empty where there is nothing to plot."""
+    """Draw the plots of a suite, by kind (``errors``, ``yaw``, ``scores``, ``calibration``); empty where there is nothing to plot."""
     drawn = {}
     if result.errors:
         drawn["errors"] = cumulative_error(result.title, result.errors)
@@ -65,6 +66,8 @@ def figures(result: SuiteResult) -> dict[str, Figure]:
     known = {name: values for name, values in result.scores.items() if len(values)}
     if known:
         drawn["scores"] = scores_above(result.title, known)
+    if result.calibrations:
+        drawn["calibration"] = predicted_deviation(result.title, result.calibrations)
     return drawn
 
 
@@ -104,6 +107,32 @@ def scores_above(title: str, groups: Mapping[str, RealArray]) -> Figure:
         axes.plot(x, share, label=f"{name} ({len(values)})")
     _finish(axes, (0, 1, 0.1), (0, 100, 10))
     return figure
+
+
+def predicted_deviation(title: str, calibrations: Mapping[str, Calibration]) -> Figure:
+    """Plot the RMS error of coordinates over their predicted standard deviation; the diagonal is a calibrated network."""
+    figure, axes = _figure(
+        title, "predicted standard deviation, % of the face size", "RMS error, % of the face size"
+    )
+    most = 0.0
+    for name, calibration in calibrations.items():
+        predicted, true = calibration_bins(calibration)
+        axes.plot(predicted, true, marker="o", label=name)
+        most = max(most, float(predicted.max()), float(true.max()))
+    most = max(1.0, float(np.ceil(most)))
+    axes.plot([0, most], [0, most], color="0.4", linestyle="--", label="calibrated")
+    _finish(axes, (0, most, most / 5), (0, most, most / 5))
+    return figure
+
+
+def calibration_bins(calibration: Calibration) -> tuple[DoubleArray, DoubleArray]:
+    """Landmarks in ten groups of equal number by predicted deviation: RMS of the prediction and of the error of each group."""
+    sigma = calibration.sigma.reshape(-1)
+    square = (calibration.error.reshape(-1, 2) ** 2).mean(axis=1)
+    groups = np.array_split(np.argsort(sigma, kind="stable"), _CALIBRATION_BINS)
+    groups = [group for group in groups if len(group)]
+    predicted = np.array([np.sqrt(np.mean(sigma[group] ** 2)) for group in groups])
+    return predicted, np.array([np.sqrt(square[group].mean()) for group in groups])
 
 
 def share_up_to(values: RealArray, limits: RealArray) -> DoubleArray:

@@ -19,12 +19,14 @@ class Prediction:
         rotation: (3, 3) rotation of the head, crop frame (y up) <- model; see :mod:`tddfa_ros.geometry.pose`.
         expression: coefficients by ARKit's names.
         confidence: score of being a face, in any unit; higher = more confident.
+        landmark_sigma: (68,) predicted standard deviation of each landmark's x and y, image px.
     """
 
     landmarks: FloatArray
     rotation: DoubleArray | None = None
     expression: Mapping[str, float] | None = None
     confidence: float | None = None
+    landmark_sigma: FloatArray | None = None
 
 
 Follower: TypeAlias = Callable[[ImageBGR, float], Mapping[str, FloatArray | None]]

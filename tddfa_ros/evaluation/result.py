@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tddfa_ros.geometry.metrics import INNER, YAW_BINS, nme, yaw_bins, yaw_groups
-from tddfa_ros.types import RealArray
+from tddfa_ros.types import DoubleArray, RealArray
 
 _FEWEST = 5  # faces in a range of yaw, for its mean to be a figure
 
@@ -38,6 +38,19 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
+class Calibration:
+    """Errors and their predicted standard deviations, % of the face size.
+
+    Attributes:
+        error: (n, 68, 2) of x and y.
+        sigma: (n, 68) of each of them.
+    """
+
+    error: DoubleArray
+    sigma: DoubleArray
+
+
+@dataclass(frozen=True, eq=False)
 class SuiteResult:
     """The figures of one suite.
 
@@ -46,6 +59,7 @@ class SuiteResult:
         rows: of its table. digits: behind the point, by column; 2 where nothing is said.
         errors: NME68 by row, for the plots of cumulative error and of error against yaw.
         scores: by group, for the plot of confidences.
+        calibrations: by set, for the plot of predicted against true deviations.
     """
 
     suite: str
@@ -55,6 +69,7 @@ class SuiteResult:
     digits: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, Curve] = field(default_factory=dict)
     scores: Mapping[str, RealArray] = field(default_factory=dict)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:

@@ -11,6 +11,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation import (
     aflw21,
     aflw2000,
+    bias,
     cfp,
     confidence,
     detection,
@@ -20,6 +21,8 @@ from tddfa_ros.evaluation import (
     lp,
     photos,
     stability,
+    uncertainty,
+    whole_photos,
 )
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import SuiteResult
@@ -48,13 +51,16 @@ def _evaluate_photos(predictor: Predictor, sets: Sets, name: str) -> SuiteResult
 
 SUITES: dict[str, Suite] = {
     "aflw2000": Suite(aflw2000.evaluate, ("aflw2000",)),
+    "whole": Suite(whole_photos.evaluate, ("aflw2000",)),
     "framing": Suite(framing.evaluate, ("aflw2000",)),
+    "bias": Suite(bias.evaluate, ("aflw2000",)),
     "pose": Suite(head_pose.evaluate, ("aflw2000",)),
     "helen": _photos("helen"),
     "ytf": _photos("ytf"),
     "lp": Suite(lp.evaluate, ("faces",)),
     "cfp": Suite(cfp.evaluate, ("faces",)),
     "aflw21": Suite(aflw21.evaluate, ("faces",)),
+    "uncertainty": Suite(uncertainty.evaluate, ("aflw2000", "faces")),
     "expression": Suite(expression.evaluate, ("faces",)),
     "confidence": Suite(confidence.evaluate, ("aflw2000", "helen", "detection", "faces")),
     "stability": Suite(stability.evaluate, ("helen", "video")),
