@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
-from tddfa_ros.evaluation.sets import Sets, arrays, read_image
+from tddfa_ros.evaluation.sets import WHOLE_CROP, Sets, arrays, read_image
 from tddfa_ros.geometry.metrics import face_size
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.types import DoubleArray, RealArray

@@ -8,10 +8,9 @@ import numpy as np
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from tddfa_ros.evaluation.aflw2000 import WHOLE_CROP
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Calibration, Row, SuiteResult
-from tddfa_ros.evaluation.sets import Sets, arrays, chosen, read_image
+from tddfa_ros.evaluation.sets import WHOLE_CROP, Sets, arrays, chosen, read_image
 from tddfa_ros.geometry.metrics import face_size
 from tddfa_ros.types import CROP_FRAME, DoubleArray, RealArray
 

@@ -42,7 +42,8 @@ def test_rejects_unknown_suite_before_running(users_folder: Path, fake: FakePred
 def test_suite_requires_all_folders(tmp_path: Path) -> None:
     for folder in ("eval/helen", "eval/aflw2000", "faces"):
         (tmp_path / folder).mkdir(parents=True)
-    expected = ["aflw2000", "framing", "pose", "helen", "lp", "cfp", "aflw21", "expression"]
+    expected = ["aflw2000", "whole", "framing", "bias", "pose", "helen", "lp", "cfp", "aflw21"]
+    expected += ["uncertainty", "expression"]
     assert available(Sets(tmp_path)) == expected
     assert available(Sets(tmp_path / "eval")) == expected
 
@@ -116,6 +117,9 @@ def predictor() -> object:
 # Loose on purpose: these are a few faces of each set, and the weights change more often than the meaning of the figures.
 PLAUSIBLE = {
     "aflw2000": ("standard, mesh", "NME68", 0.5, 12.0),
+    "whole": ("standard", "NME68", 0.5, 12.0),
+    "bias": ("standard, brows", "down", -6.0, 6.0),
+    "uncertainty": ("AFLW2000-3D", "ratio", 0.5, 4.0),
     "pose": ("without constant tilt", "MAE", 0.5, 12.0),
     "helen": ("true ROI, mesh", "NME51", 0.5, 6.0),
     "ytf": ("detector, mesh", "recall", 0.7, 1.0),
