@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tddfa_ros.errors import SourceError
+from tddfa_ros.face import TrackedFace
 from tddfa_ros.interrupt import StopRequest
 from tddfa_ros.outputs.layers import paint_layers
 from tddfa_ros.outputs.records import face_record
@@ -136,6 +137,7 @@ class _Run:
         self._options = options
         self._show = show
         self._on_message = on_message
+        self._painted = output is not None or show is not None
         self._analysis = VideoAnalysis(pipeline, options.smoothing)
         self._writer: PartWriter | None = None
         self._size: tuple[int, int] | None = None
@@ -154,19 +156,10 @@ class _Run:
             self._video.skip(self._resumed)
 
     def frames(self, stop: StopRequest) -> Iterator[ImageBGR]:
-        """Process frames until the source ends or a stop is requested; yield each annotated frame."""
+        """Process frames until the source ends or a stop is requested; yield each frame, annotated if anybody sees it."""
         for image, seconds in self._read():
             faces = self._analysis.step(image, seconds)
-            drawn = image
-            for effect in self._options.effects:
-                drawn = effect.paint(drawn, faces, self._pipeline.model)
-            drawn = paint_layers(
-                drawn,
-                faces,
-                self._pipeline.model,
-                self._options.layers,
-                self._pipeline.config.regression.device,
-            )
+            drawn = self._paint(image, faces) if self._painted else image
             line = None
             if self._options.json is not None:
                 records = [face_record(face) for face in faces]
@@ -177,6 +170,17 @@ class _Run:
             if stop.requested or (self._show is not None and not self._show(drawn)):
                 return
         self._ended = True
+
+    def _paint(self, image: ImageBGR, faces: list[TrackedFace]) -> ImageBGR:
+        for effect in self._options.effects:
+            image = effect.paint(image, faces, self._pipeline.model)
+        return paint_layers(
+            image,
+            faces,
+            self._pipeline.model,
+            self._options.layers,
+            self._pipeline.config.regression.device,
+        )
 
     def close(self) -> None:
         """Close the open part."""

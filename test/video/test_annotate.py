@@ -245,6 +245,23 @@ class Unplugged(VideoSource):
         return frame
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_paints_only_frames_that_are_seen(
+    clip: Path, pipe: FacePipeline, tmp_path: Path, shown: bool
+) -> None:
+    class Counter:
+        name, needs_device, painted = "counter", False, 0
+
+        def paint(self, image: np.ndarray, faces: object, model: object) -> np.ndarray:
+            Counter.painted += 1
+            return image
+
+    options = VideoOptions(json=tmp_path / "out.jsonl", effects=(Counter(),))
+    show = (lambda _: True) if shown else None
+    annotate_video(str(clip), None, pipe, options, show=show, progress=False)
+    assert Counter.painted == (FRAMES if shown else 0)
+
+
 def test_keeps_frames_until_camera_fails(
     clip: Path, pipe: FacePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
