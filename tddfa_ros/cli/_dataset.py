@@ -33,19 +33,17 @@ def output_option(help_text: str) -> Callable[[_Command], _Command]:
 
 
 def max_error_option(which: str, default: float | None = None) -> Callable[[_Command], _Command]:
-    """``--max-error``: ``which`` are left out, such as "items whose fit misses the landmarks"."""
+    """``--max-error``: ``which`` are excluded, such as "items whose fit misses the landmarks"."""
     return click.option(
         "--max-error",
         type=POSITIVE,
         default=default,
         show_default=default is not None,
-        help=f"Leave out {which} by more, % of the face size.",
+        help=f"Exclude {which} by more, % of the face size.",
     )
 
 
 def item_options(command: _Command) -> _Command:
-    """Decorate a command that reads items of a dataset; it gets ``strict`` and ``model``."""
-    strict = click.option(
-        "--strict", is_flag=True, help="Refuse the whole dataset if one item cannot be used."
-    )
+    """Add ``--strict`` and ``--model`` to a command that reads items of a dataset."""
+    strict = click.option("--strict", is_flag=True, help="Fail if any item is not usable.")
     return strict(morphable_option(command))

@@ -34,21 +34,23 @@ def _report(line: str) -> None:
 
 @click.group("dataset", short_help="Prepare face collections for training.")
 def command() -> None:
-    """Datasets for training: fit the morphable model to landmarks, draw seg maps and UV position maps, check, and cache crops.
+    """Datasets for training: fit the morphable model to landmarks, render seg maps and UV position maps, check, and cache crops.
 
-    A dataset is a folder with images/NAME.jpg, params/NAME.npy, perhaps rois/NAME.npy, seg_maps/NAME.png and uv_maps/NAME.png or .npz, and list
-    files with one NAME a line.
+    A dataset is a folder with images/NAME.jpg, params/NAME.npy, optionally rois/NAME.npy, seg_maps/NAME.png and uv_maps/NAME.png or .npz, and
+    list files with one NAME per line.
     """
 
 
 @command.command("cache")
 @click.option(
-    "--faces", type=EXISTING_FOLDER, help="A collection with teachers: <source>.npz and img/."
+    "--faces", type=EXISTING_FOLDER, help="Folder of a face collection: <source>.npz and img/."
 )
-@list_option("Or a dataset's list; may be repeated.")
-@out_option("Where the cache goes.")
+@list_option("List file of a dataset, instead of --faces; may be repeated.")
+@out_option("Folder of the cache.")
 @click.option(
-    "--sources", metavar="A,B,...", help="Only these sources, separated by commas; all by default."
+    "--sources",
+    metavar="A,B,...",
+    help="Sources of the collection, separated by commas; default: all.",
 )
 @max_error_option("faces whose fit misses the labels", default=4.0)
 @click.option(
@@ -56,17 +58,17 @@ def command() -> None:
     type=COUNT,
     default=8000,
     show_default=True,
-    help="Of a collection: so many faces are turned to larger yaws, up to 90 degrees.",
+    help="Of a collection: number of faces that are rotated to larger yaws, up to 90 degrees.",
 )
 @click.option(
     "--negatives",
     type=COUNT,
     default=12000,
     show_default=True,
-    help="Of a collection, with --pictures: so many crops without a face.",
+    help="Of a collection, with --backgrounds: number of crops without a face.",
 )
 @click.option(
-    "--pictures", type=EXISTING_FOLDER, help="Any pictures that show no faces, for the negatives."
+    "--backgrounds", type=EXISTING_FOLDER, help="Folder of images without faces, for the negatives."
 )
 @item_options
 def cache(
@@ -77,13 +79,13 @@ def cache(
     max_error: float,
     profiles: int,
     negatives: int,
-    pictures: Path | None,
+    backgrounds: Path | None,
     strict: bool,
     model: str,
 ) -> None:
-    """Decode all crops into one file; of a collection, fit the morphable model to its labels first.
+    """Write all crops to one memory-mapped file; of a collection, fit the morphable model to its labels first.
 
-    Fits of a source are kept in the folder, so that a second run goes on where the first was stopped.
+    The fit of each source is stored in the folder, so that rerunning the command resumes it.
     """
     if (faces is None) == (not lists):
         raise click.UsageError("give either --faces or --list")
@@ -105,7 +107,7 @@ def cache(
         max_error=max_error,
         profiles=profiles,
         negatives=negatives,
-        pictures=pictures,
+        backgrounds=backgrounds,
     )
     for name in dict.fromkeys(made.source.tolist()):
         rows = made.source == name
@@ -117,7 +119,7 @@ def cache(
 @list_option("List file of a dataset, such as data/train.list; may be repeated.", required=True)
 @item_options
 def check(lists: tuple[Path, ...], strict: bool, model: str) -> None:
-    """Report every item that cannot be trained on: missing, truncated, NaN, or of the wrong size."""
+    """Report every item that is not usable for training: missing, truncated, not finite, or of the wrong size."""
     from tddfa_ros.training.data.items import names_of, read_items
 
     items = read_items(lists, load_morphable(model), strict, _report)
@@ -134,25 +136,25 @@ def check(lists: tuple[Path, ...], strict: bool, model: str) -> None:
     "--landmarks",
     type=EXISTING_FOLDER,
     multiple=True,
-    help="Folder of NAME.npy: (68, 2 or 3) iBUG or (478, 2 or 3) MediaPipe, px of the picture; twice, for both.",
+    help="Folder of NAME.npy: (68, 2 or 3) iBUG or (478, 2 or 3) MediaPipe, px of the image; repeat for both.",
 )
-@click.option("--images", type=EXISTING_FOLDER, required=True, help="Folder of pictures NAME.jpg.")
-@output_option("The dataset: params/, rois/ and a list of what was fitted go here.")
-@click.option("--list", "list_file", type=EXISTING_FILE, help="Only the items of this list.")
+@click.option("--images", type=EXISTING_FOLDER, required=True, help="Folder of images NAME.jpg.")
+@output_option("Folder of the dataset: gets params/, rois/ and a list of the fitted items.")
+@click.option("--list", "list_file", type=EXISTING_FILE, help="Use only the items of this list.")
 @click.option(
     "--format",
     "kind",
     type=click.Choice(_FORMATS),
     default="folder",
     show_default=True,
-    help="folder: --landmarks; 300w-lp, aflw2000: the data set as distributed, .mat files beside the pictures.",
+    help="folder: --landmarks; 300w-lp, aflw2000: the dataset as distributed, with .mat files beside the images.",
 )
 @click.option(
     "--points",
     type=click.Choice(_POINTS),
     default="auto",
     show_default=True,
-    help="Which landmarks to use; auto: what an item has.",
+    help="Landmarks to use; auto: those that an item has.",
 )
 @max_error_option("items whose fit misses the landmarks")
 @item_options
@@ -167,16 +169,14 @@ def fit(
     strict: bool,
     model: str,
 ) -> None:
-    """Make params and ROIs from landmarks.
+    """Fit params and ROIs to landmarks.
 
-    Two coordinates are taken as clicked on the picture, the jaw on the visible outline; three as those of a 3D face, z in px, nearer = larger.
+    2D landmarks are annotations of the image, with the jaw on the visible outline. 3D landmarks lie on a mesh, z in px, nearer = larger.
     """
     from tddfa_ros.training.data.fit_folder import fit_source, landmark_source, mat_source
 
     if (kind == "folder") != bool(landmarks):
-        raise click.UsageError(
-            "--format folder needs --landmarks, the other formats have their own"
-        )
+        raise click.UsageError("--format folder needs --landmarks, the other formats exclude it")
     if kind == "folder":
         source = landmark_source(landmarks, list_file, points)
     else:
@@ -191,13 +191,13 @@ def fit(
 
 @command.command("render")
 @list_option("List file of a dataset, such as data/train.list; may be repeated.", required=True)
-@output_option("seg_maps/ and uv_maps/ go here.")
+@output_option("Folder that gets seg_maps/ and uv_maps/.")
 @click.option(
     "--size",
     type=click.Choice(_SIZES),
     default="192",
     show_default=True,
-    help="Seg maps: px of the crop with the ROI's 120 px in the middle, or the picture's own size.",
+    help="Seg maps: side of a crop with the 120 px of the ROI in its center; image: size of the image.",
 )
 @click.option(
     "--uv-size",
@@ -211,7 +211,7 @@ def fit(
     type=click.Choice(("npz", "png")),
     default="png",
     show_default=True,
-    help="npz: float32; png: 16 bits, exact to 1/256 px.",
+    help="npz: float32; png: 16 bits, resolution 1/128 px.",
 )
 @item_options
 def render(
@@ -223,9 +223,9 @@ def render(
     strict: bool,
     model: str,
 ) -> None:
-    """Draw seg maps and UV position maps from params.
+    """Render seg maps and UV position maps from params.
 
-    Seg maps: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck; 255, which is never drawn, is ignored in training.
+    Seg maps: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck; training ignores 255.
     """
     from tddfa_ros.training.data.render import RenderOptions, render_lists
 
@@ -240,24 +240,24 @@ def render(
     "--network",
     type=EXISTING_FILE,
     required=True,
-    help="Checkpoint of a network trained on it (or on anything alike).",
+    help="Checkpoint of a network trained on this or similar data.",
 )
-@out_option("Where the cache with new labels goes.")
+@out_option("Folder of the cache with refined labels.")
 @click.option(
     "--share",
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="Of the network in the new labels.",
+    help="Weight of the network in the new labels.",
 )
 @click.option(
     "--limit",
     type=POSITIVE,
     default=6.0,
     show_default=True,
-    help="Drop faces on which label and network disagree by more, % of the face size.",
+    help="Largest disagreement of label and network, % of the face size; other faces are dropped.",
 )
-@click.option("--keep-expressions", is_flag=True, help="Move pose and identity only.")
+@click.option("--keep-expressions", is_flag=True, help="Refine pose and identity only.")
 @morphable_option
 def refine(
     source: Path,
@@ -268,20 +268,20 @@ def refine(
     keep_expressions: bool,
     model: str,
 ) -> None:
-    """Move labels towards what a trained network sees, and drop those that it cannot confirm.
+    """Blend the labels with the predictions of a trained network, and drop faces on which they disagree.
 
-    Held-out faces keep their labels. Training on the new cache and refining again goes on from there.
+    Held-out faces keep their labels. Training on the new cache and refining may be repeated.
     """
     need_extra("training", "refining labels", "torch")
     from tddfa_ros.training.cache import open_cache
     from tddfa_ros.training.checkpoint import load_network
-    from tddfa_ros.training.refine import refine as look_again
+    from tddfa_ros.training.refine import refine as refine_labels
     from tddfa_ros.training.refine import write_refined
 
     morphable = load_morphable(model)
     cached = open_cache(source, morphable)
     trained, config = load_network(network, morphable)
-    seen = look_again(
+    refined = refine_labels(
         cached,
         morphable,
         trained,
@@ -290,10 +290,10 @@ def refine(
         limit=limit,
         keep_expressions=keep_expressions,
     )
-    write_refined(source, out, cached, seen)
+    write_refined(source, out, cached, refined)
     for name in dict.fromkeys(cached.source[cached.face].tolist()):
         rows = cached.face & (cached.source == name)
-        apart = seen.disagreement[rows]
+        disagreement = refined.disagreement[rows]
         click.echo(
-            f"{name}: {rows.sum()} faces, disagreement {apart.mean():.2f} %, {seen.dropped[rows].sum()} dropped"
+            f"{name}: {rows.sum()} faces, disagreement {disagreement.mean():.2f} %, {refined.dropped[rows].sum()} dropped"
         )

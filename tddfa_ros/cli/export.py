@@ -9,12 +9,12 @@ import click
 from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_option, need_extra
 
 
-@click.command("export", short_help="Write a trained network as ONNX.")
+@click.command("export", short_help="Export a trained network to ONNX.")
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
     required=True,
-    help="Checkpoint that training wrote (.pt).",
+    help="Checkpoint of a training run (.pt).",
 )
 @click.option(
     "--cache",

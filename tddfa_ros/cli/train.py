@@ -18,7 +18,6 @@ from tddfa_ros.cli._common import (
     need_extra,
 )
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.allocator import keep_freed_memory
 from tddfa_ros.training.config import AugmentConfig, TrainConfig, load_stages
 from tddfa_ros.training.loss_weights import parse_loss_decay, parse_loss_weights
 
@@ -30,7 +29,7 @@ _EXIT_INTERRUPTED = 130
 
 
 def _config_flags(function: Callable[..., None]) -> Callable[..., None]:
-    """One flag for every key of the configuration; sections have flags of their own."""
+    """Add one option per key of the configuration."""
     keys = [(f"augment-{f.name}", f"augment.{f.name}", f) for f in fields(AugmentConfig)]
     keys = [(f.name, f.name, f) for f in fields(TrainConfig) if f.name not in _SECTIONS] + keys
     for flag, target, f in reversed(keys):
@@ -65,7 +64,7 @@ def _variable(target: str) -> str:
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="YAML file, such as config/training/mb05.yaml; flags replace what it says.",
+    help="YAML file, such as config/training/mb05.yaml; options on the command line override it.",
 )
 @click.option(
     "--training-data",
@@ -84,19 +83,19 @@ def _variable(target: str) -> str:
 @click.option(
     "--cache", type=EXISTING_FOLDER, help="Instead of --training-data: from 'tddfa dataset cache'."
 )
-@click.option("--strict", is_flag=True, help="Refuse a dataset with an item that cannot be used.")
+@click.option("--strict", is_flag=True, help="Fail if any item of a dataset is not usable.")
 @click.option(
     "--checkpoint-dir",
     type=FOLDER,
     required=True,
-    help="Where checkpoint, logs and pictures go; an unfinished run there is resumed.",
+    help="Folder of checkpoint, logs and overlays; an unfinished run there is resumed.",
 )
 @click.option("--resume", is_flag=True, help="Fail if there is no run to resume.")
 @click.option(
     "--init",
     "start",
     metavar="NAME|PATH",
-    help="Begin with these weights, as far as they fit: a network of the model list such as tddfa-mb05, a checkpoint, or an ONNX file of "
+    help="Initial weights: a network of the model list such as tddfa-mb05, a checkpoint, or an ONNX file of "
     "tddfa export.",
 )
 @click.option(
@@ -107,7 +106,7 @@ def _variable(target: str) -> str:
 @click.option(
     "--loss-decay",
     metavar="GAMMA",
-    help="Share of the weights left at the end: one number, or name=gamma,...",
+    help="Share of the weights that remains at the end: one number, or name=gamma,...",
 )
 @morphable_option
 @_config_flags
@@ -130,7 +129,7 @@ def command(
     if (cache is None) == (not training_lists):
         raise click.UsageError("give either --training-data or --cache")
     need_extra("training", "training", "torch")
-    from tddfa_ros.training.distributed import workers
+    from tddfa_ros.training.processes import keep_freed_memory, workers
     from tddfa_ros.training.stages import run_stages
 
     checkpoint = checkpoint_dir / "checkpoint.pt"
@@ -176,7 +175,7 @@ def command(
 def _overrides(
     flags: dict[str, Any], loss_weights: str | None, loss_decay: str | None
 ) -> dict[str, Any]:
-    """What flags say, in the shape of the configuration."""
+    """Return the options of the command line as a nested configuration."""
     out: dict[str, Any] = {}
     for name, value in flags.items():
         if value is not None:
@@ -190,7 +189,7 @@ def _overrides(
 
 
 def _start(name: str) -> Path:
-    """The file of ``--init``: a path, or a network of the model list."""
+    """Find the file of ``--init``: a path, or a network of the model list."""
     from tddfa_ros.errors import ModelError
     from tddfa_ros.model_store.store import default_store
 
@@ -214,8 +213,8 @@ def _open_lists(
 ) -> FaceCache:
     from tddfa_ros.training.data.list_cache import cache_lists
 
-    def say(line: str) -> None:
+    def on_message(line: str) -> None:
         if report:
             click.echo(line, err=True)
 
-    return cache_lists(lists, model, folder, strict, say)
+    return cache_lists(lists, model, folder, strict, on_message)

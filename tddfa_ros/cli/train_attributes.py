@@ -10,9 +10,7 @@ from tddfa_ros.cli._common import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER, 
 
 
 @click.command("train-attributes", short_help="Train the network for age and gender presentation.")
-@click.option(
-    "--utkface", type=EXISTING_FOLDER, help="UTKFace: images called age_gender_race_date."
-)
+@click.option("--utkface", type=EXISTING_FOLDER, help="UTKFace: images named age_gender_race_date.")
 @click.option("--celeba", type=EXISTING_FOLDER, help="CelebA: the folder of list_attr_celeba.txt.")
 @click.option(
     "--faces", "collection", type=EXISTING_FOLDER, help="The research collection with utk.npz."
@@ -76,8 +74,12 @@ def command(
     if utkface is None and celeba is None and collection is None:
         raise click.UsageError("give at least one of --utkface, --celeba and --faces")
     need_extra("training", "training", "torch", "onnx")
-    from tddfa_ros.training.attributes.celeba import read_celeba
-    from tddfa_ros.training.attributes.labelled import joined, read_collection, read_utkface
+    from tddfa_ros.training.attributes.labeled import (
+        joined,
+        read_celeba,
+        read_collection,
+        read_utkface,
+    )
     from tddfa_ros.training.attributes.network import AttributeConfig, width_of
     from tddfa_ros.training.attributes.run import run
 
@@ -95,5 +97,5 @@ def command(
         epochs=epochs,
         seed=seed,
     )
-    table = run(joined(parts), config, work, output, start=start, say=click.echo)
+    table = run(joined(parts), config, work, output, start=start, on_message=click.echo)
     click.echo(table)

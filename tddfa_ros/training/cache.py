@@ -1,7 +1,7 @@
-"""All crops of a dataset in one memory-mapped array, decoded and resampled once.
+"""Training cache: all crops of a dataset in one memory-mapped array, decoded and resampled once.
 
-Decoding and warping cost as much as the network, so each face is stored as a square of ``CACHE_SIDE`` px whose middle ``CROP_FRAME`` px
-are the ROI; the rest is the margin that augmentation needs.
+Decoding and warping cost as much time as the network. Each face is stored as a square of ``CACHE_SIDE`` px whose central ``CROP_FRAME`` px
+are the ROI; the rest is margin for augmentation.
 """
 
 from __future__ import annotations
@@ -21,23 +21,27 @@ from tddfa_ros.types import CROP_FRAME, FloatArray, ImageBGR
 CACHE_SIDE = 192
 MARGIN = (CACHE_SIDE - int(CROP_FRAME)) // 2
 HOLD_OUT_EVERY = 47
-"""One face in so many is kept for validation."""
-_BLACK = 10
-_FEW_PIXELS = 0.03
-_NARROW = 36
+"""Every so many-th row is held out for validation."""
+_BLACK = 10  # gray levels: darker pixels may be padding
+_FEW_PIXELS = 0.03  # share of brighter pixels in a row or column of padding
+_NARROW = 36  # px: widest margin that is filled by reflection
 
 
 @dataclass(frozen=True, eq=False)
 class FaceCache:
-    """Crops and what is known of them.
+    """Crops with their labels.
 
     Attributes:
-        images: (n, 192, 192, 3) uint8 BGR; the middle 120 px are the ROI.
-        params: (n, P), zeros where there is no face; yaw_deg: (n,); source: (n,); error: (n,) of the fit, % of the face size.
-        face: (n,) False: a crop without a face, to learn confidence from.
-        weight: (n,) how often a crop is drawn, relative to others of its kind.
+        images: (n, 192, 192, 3) uint8 BGR; the central 120 px are the ROI.
+        params: (n, P), 0 where there is no face.
+        yaw_deg: (n,) degrees, sign of 3DDFA_V2.
+        source: (n,) name of the source.
+        error: (n,) of the fit, % of the face size.
+        face: (n,) False: a crop without a face, for the confidence head.
+        weight: (n,) sampling weight, relative to other crops with, or without, a face.
         held_out: (n,) True: for validation and calibration, never trained on.
-        parsing: (n, 192, 192) uint8 class ids, or None; uv_position: (n, u, u, 3), or None.
+        parsing: (n, 192, 192) uint8 class ids, or None.
+        uv_position: (n, u, u, 3), or None.
     """
 
     images: NDArray[np.uint8]
@@ -56,7 +60,7 @@ class FaceCache:
 
 
 def create_images(folder: Path, count: int) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
-    """The memory-mapped array of crops of a new cache, to be filled row by row; what an older cache in the folder held is removed."""
+    """Create the memory-mapped array of crops (count, 192, 192, 3) of a new cache, and remove the files of an older one in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("labels.npz", "parsing.npy", "uv_position.npy"):
         (folder / name).unlink(missing_ok=True)
@@ -68,7 +72,7 @@ def open_cache(folder: Path, model: MorphableModel) -> FaceCache:
     """Open a cache: ``images.npy``, ``labels.npz`` and, where there are any, ``parsing.npy`` and ``uv_position.npy``.
 
     Raises:
-        ConfigError: there is no cache, it was made with another morphable model, or its parts do not belong together.
+        ConfigError: there is no cache, it was made with another morphable model, or its arrays differ in length.
     """
     labels = folder / "labels.npz"
     if not labels.is_file():
@@ -86,10 +90,10 @@ def open_cache(folder: Path, model: MorphableModel) -> FaceCache:
     for name in ("images", "parsing", "uv_position"):
         known[name] = _open_array(folder / f"{name}.npy", count)
     if known["images"] is None:
-        raise ConfigError(f"{folder} has lost its images.npy: make the training cache anew")
+        raise ConfigError(f"{folder} has no images.npy: make the training cache again")
     if known["images"].shape[1] != CACHE_SIDE:
         raise ConfigError(
-            f"the training cache {folder} holds crops of {known['images'].shape[1]} px, not {CACHE_SIDE}: make it anew"
+            f"the training cache {folder} holds crops of {known['images'].shape[1]} px, not {CACHE_SIDE}: make it again"
         )
     return FaceCache(**known)
 
@@ -102,15 +106,17 @@ def _open_array(path: Path, count: int) -> NDArray[np.generic] | None:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if len(array) != count:
-        raise ConfigError(f"{path} holds {len(array)} rows, labels.npz {count}: make it anew")
+        raise ConfigError(
+            f"{path} holds {len(array)} rows, labels.npz {count}: make the training cache again"
+        )
     return array
 
 
 def cut(path: str, roi: FloatArray) -> NDArray[np.uint8]:
-    """The stored square of a photograph whose region of interest is ``roi`` (4,) px.
+    """Cut the stored crop (192, 192, 3) of an image file around the ROI ``roi`` (4,) px.
 
     Raises:
-        ConfigError: the picture cannot be read.
+        ConfigError: the image cannot be read.
     """
     try:
         image = read_image(path)
@@ -131,13 +137,16 @@ def cut(path: str, roi: FloatArray) -> NDArray[np.uint8]:
 
 
 def fill_margin(image: ImageBGR, row: int) -> ImageBGR:
-    """Fill what lies outside the photograph (black rows and columns at the edges): most often by reflection, sometimes by its edge, sometimes
-    not at all, so that a black frame tells nothing. ``row`` decides which."""
+    """Fill the padding of a crop that reaches beyond its image (black rows and columns at the borders).
+
+    Most crops are filled by reflection, some by repeating the edge, some stay black, so that padding is no cue for the network. ``row`` selects
+    the method.
+    """
     bright = image.max(axis=2) > _BLACK
     rows, columns = (np.flatnonzero(bright.mean(axis=axis) > _FEW_PIXELS) for axis in (1, 0))
     if len(rows) < 2 or len(columns) < 2:
         return image
-    # the outermost pixels are blended with the black beyond
+    # interpolation has mixed the outermost pixels with the padding
     top, bottom = rows[0] + (rows[0] > 0), rows[-1] + (rows[-1] == len(image) - 1)
     left, right = columns[0] + (columns[0] > 0), columns[-1] + (columns[-1] == len(image) - 1)
     inner = image[top:bottom, left:right]
@@ -146,6 +155,6 @@ def fill_margin(image: ImageBGR, row: int) -> ImageBGR:
     kind = row % 20
     if max(pads) == 0 or kind < 3:
         return image
-    narrow = max(pads) <= _NARROW  # a wide reflection would show the face once more
+    narrow = max(pads) <= _NARROW  # a wide reflection would show a second face
     mode = cv2.BORDER_REFLECT_101 if kind < 15 and narrow else cv2.BORDER_REPLICATE
     return np.asarray(cv2.copyMakeBorder(inner, *pads, mode), dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""Calibrate confidence and landmark sigma on crops that were held out from training, faces framed as tracking frames them.
+"""Calibrate confidence and landmark sigma on held-out crops, with faces framed as in tracking.
 
-A network with a confidence head is calibrated against crops without a face. Where there are none (a user's dataset), or no such head,
-the confidence is how well the two sets of landmarks agree, which needs faces only.
+A confidence head is calibrated against crops without a face. Without such crops (a user's dataset) or such a head, the confidence is computed from
+the disagreement of both sets of landmarks, which needs faces only.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ from numpy.typing import NDArray
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.metrics import auc
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import about_landmarks, landmark_pixels, reframe
 from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.dataset import held_out_rows
+from tddfa_ros.training.framing import about_landmarks, landmark_pixels, reframe
 from tddfa_ros.training.networks import FaceNet, Predictions, normalize
 from tddfa_ros.types import CROP_FRAME, FloatArray
 
-_FACE_QUANTILE = 0.02  # of usual faces have a confidence under 0.5
+_FACE_QUANTILE = 0.02  # share of faces with a confidence below 0.5
 _SURE = 0.98  # confidence of the median face
-_ROI_NOISE = (0.06, 0.035)  # logarithm of the size, place in widths
+_ROI_NOISE = (0.06, 0.035)  # standard deviations: logarithm of the size, position in widths
 _LEAST_WIDTH = 1e-3
-_ONE_SIGMA = 0.6827  # of a normal distribution lie within one standard deviation
+_ONE_SIGMA = 0.6827  # share of a normal distribution within one standard deviation
 _BATCH = 128
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """confidence = 1 / (1 + exp((midpoint - score) / width)); score: the head's logit, or the disagreement of both heads' landmarks in
-    crop px, negated."""
+    """Logistic curve: confidence = 1 / (1 + exp((midpoint - score) / width)).
+
+    The score is the logit of the head, or the negative disagreement of both heads' landmarks in crop px.
+    """
 
     midpoint: float
     width: float
@@ -40,8 +42,15 @@ class Confidence:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Attributes: confidence: the curve; of_head: whether the score is the logit of the confidence head; faces, others: (n,) scores;
-    sigma_scale: factor after which 68 % of the landmarks' coordinates lie within one predicted sigma of their labels; None without that head."""
+    """Result of a calibration.
+
+    Attributes:
+        confidence: the curve.
+        of_head: whether the score is the logit of the confidence head.
+        faces: (n,) scores of held-out faces.
+        others: (m,) scores of held-out crops without a face.
+        sigma_scale: factor of sigma after which 68 % of the coordinates lie within one sigma of their labels; None without that head.
+    """
 
     confidence: Confidence
     of_head: bool
@@ -51,20 +60,24 @@ class Calibration:
 
     @property
     def auc(self) -> float:
-        """Share of pairs in which the face scores higher, ties counting half; NaN without other crops."""
+        """Area under the ROC curve: share of pairs in which the face has the higher score, ties count half; NaN without other crops."""
         return auc(self.faces, self.others)
 
 
 def calibrate(
     network: FaceNet, cache: FaceCache, model: MorphableModel, size: int, seed: int = 0
 ) -> Calibration:
-    """Find the logistic curve of the confidence, and the scale of the landmarks' sigma.
+    """Fit the logistic curve of the confidence and the scale of landmark sigma.
 
-    The midpoint keeps 98 % of the faces above 0.5: losing a face costs a tracker more than following a shadow for some frames. The width
-    makes the median face 98 % sure.
+    98 % of the faces get a confidence above 0.5, because a lost face costs a tracker more than some frames of a false positive. The median face
+    gets 0.98.
 
     Args:
+        network: in evaluation mode.
+        cache: with held-out crops.
+        model: morphable model of the labels.
         size: side of the network's crops, px.
+        seed: of the ROI noise.
 
     Raises:
         ConfigError: the cache has no held-out faces.
@@ -92,7 +105,14 @@ def calibrate(
 def sigma_scale(
     network: FaceNet, crops: NDArray[np.uint8], params: FloatArray, model: MorphableModel
 ) -> float:
-    """Factor of the predicted sigma after which :data:`_ONE_SIGMA` of the coordinates of crops (n, S, S, 3) lie within it of their labels (n, P)."""
+    """Return the factor of sigma after which 68 % of the landmark coordinates lie within one sigma of their labels.
+
+    Args:
+        network: with the sigma head.
+        crops: (n, S, S, 3) uint8.
+        params: (n, P) labels.
+        model: morphable model of the labels.
+    """
     ratios = []
     for start in range(0, len(crops), _BATCH):
         found = _predict(network, crops[start : start + _BATCH])
@@ -130,12 +150,16 @@ def _scores(
     out = []
     for start in range(0, len(crops), _BATCH):
         found = _predict(network, crops[start : start + _BATCH])
-        out.append(found.confidence.numpy() if of_head else -_disagreement(found, model))
+        if of_head:
+            assert found.confidence is not None
+            out.append(found.confidence.numpy())
+        else:
+            out.append(-_disagreement(found, model))
     return np.concatenate(out).astype(np.float32)
 
 
 def _disagreement(found: Predictions, model: MorphableModel) -> FloatArray:
-    """Mean distance (n,) of the mesh's landmarks from the direct ones, as the regressor measures it."""
+    """Return the mean distance (n,) of the mesh's landmarks from the direct ones, crop px, as the regressor computes it."""
     mesh = landmark_pixels(model, found.params.numpy())
     distance = np.linalg.norm(mesh - found.landmarks.numpy(), axis=2).mean(axis=1)
     return np.asarray(distance, dtype=np.float32)

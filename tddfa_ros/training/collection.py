@@ -1,4 +1,4 @@
-"""The training cache of the research face collection: fitted faces, the same turned to profile, and crops without a face."""
+"""Build the training cache of a face collection: fitted faces, synthetic profiles, and negatives."""
 
 from __future__ import annotations
 
@@ -22,26 +22,25 @@ from tddfa_ros.training.cache import (
     open_cache,
 )
 from tddfa_ros.training.data.items import in_threads
-from tddfa_ros.training.negatives import Negatives, find_pictures
+from tddfa_ros.training.negatives import Negatives, find_images
 from tddfa_ros.training.profile import Profiler, pose_angles
 from tddfa_ros.types import FloatArray, ImageBGR
 
 WEIGHTS = {"aflw": 1.25, "utk": 0.65, "cew": 4.0, "yawn": 2.0, "afw": 2.0, "lp": 1.5, "cfp": 0.7}
-"""Sampling weight of the faces of a source, relative to the others: rare expressions and true labels more often, the many upright portraits of
-utk less."""
+"""Sampling weight of the faces of a source: rare expressions and true labels more often, the many frontal portraits of utk less."""
 DRAWN_ON = ("lfw",)
-"""Sources whose photographs carry a box and dlib's landmarks, drawn in green."""
+"""Sources whose images have a box and dlib's landmarks drawn in green."""
 
-_PROFILES = {  # share of the turned faces
+_PROFILES = {  # share of the synthetic profiles
     **{"aflw": 0.54, "helen": 0.11, "ytf": 0.1, "utk": 0.15},
     **{"cew": 0.03, "yawn": 0.04, "afw": 0.02, "mask": 0.01},
 }
 _PROFILE_WEIGHT = 0.75
-_TURNABLE = (45.0, 20.0, 2.2)  # at most: |yaw|, |roll| in degrees, error of the fit in %
+_TURNABLE = (45.0, 20.0, 2.2)  # largest |yaw| and |roll| in degrees, largest fit error in %
 _LEAST_TURN, _LEAST_YAW, _MOST_YAW = 15.0, 35.0, 90.0  # degrees
-_UNDRAWN = 3  # of 5 rows are cleaned; the others teach the network not to mind
+_UNDRAWN = 3  # of 5 rows are inpainted; the others keep the lines, for robustness
 _WITH_SURROUNDINGS = ("helen", "ytf", "afw", "yawn", "mask", "cc0")
-"""Sources whose crops show what is around the face, without anything drawn on it."""
+"""Sources whose images show the surroundings of the face and have nothing drawn on them."""
 _SEED = 0
 
 
@@ -54,20 +53,25 @@ def build_cache(
     max_error: float = 4.0,
     profiles: int = 8000,
     negatives: int = 12000,
-    pictures: Path | None = None,
+    backgrounds: Path | None = None,
 ) -> FaceCache:
-    """Fit labels, decode, turn and cut all crops into ``folder``, with progress bars.
+    """Fit the labels and write all crops, synthetic profiles and negatives to ``folder``, with progress bars.
 
-    Faces whose fit misses the labels by more than ``max_error`` % of the face size, those kept for evaluation, and those with
-    a head pose that another network contradicts, are left out.
+    Excluded are faces of the evaluation split, faces whose fit error exceeds ``max_error``, and faces whose head pose another network
+    contradicts.
 
     Args:
         root: the collection (see :mod:`tddfa_ros.fitting.collection`).
-        profiles: faces to turn to larger yaws; negatives: crops without a face, for which ``pictures`` is a folder of any pictures
-            that show no faces; without it there are none.
+        sources: names of its sources.
+        model: morphable model.
+        folder: of the cache. Fits of each source are kept there and reused.
+        max_error: largest mean distance of the fit from the labels, % of the face size.
+        profiles: number of faces rotated to larger yaws.
+        negatives: number of crops without a face, if ``backgrounds`` is given.
+        backgrounds: folder of images without faces.
 
     Raises:
-        ConfigError: a source or a picture is missing, or no face is left.
+        ConfigError: a source or an image is missing, or no face is left.
     """
     folder.mkdir(parents=True, exist_ok=True)
     params, yaw, source, error, jobs = [], [], [], [], []
@@ -96,7 +100,7 @@ def build_cache(
     held_out = np.arange(count) % HOLD_OUT_EVERY == 0
     rng = np.random.default_rng(_SEED)
     rows, yaws = _to_turn(labels, held_out, profiles, rng)
-    wrong = negatives if pictures is not None else 0
+    wrong = negatives if backgrounds is not None else 0
     images = create_images(folder, count + len(rows) + wrong)
 
     def decode(row: int) -> None:
@@ -106,12 +110,12 @@ def build_cache(
 
     _all(decode, count, "decode crops")
     turned = _turn(images, labels, rows, yaws, model, count)
-    if pictures is not None:
-        source_of_wrong = Negatives(find_pictures(pictures), around)
+    if backgrounds is not None:
+        generator = Negatives(find_images(backgrounds), around)
 
         def negative(index: int) -> None:
             draw = np.random.default_rng((_SEED, index))
-            images[count + len(rows) + index] = source_of_wrong.draw(draw)
+            images[count + len(rows) + index] = generator.draw(draw)
 
         _all(negative, wrong, "cut negatives")
     images.flush()
@@ -141,7 +145,7 @@ def build_cache(
 
 
 def without_green_lines(image: ImageBGR) -> ImageBGR:
-    """Paint over thin lines and dots of a dark, saturated green."""
+    """Inpaint thin lines and dots of a dark, saturated green."""
     blue, green, red = (image[..., i].astype(np.int16) for i in range(3))
     drawn = ((green - np.maximum(blue, red) > 18) & (green < 175)).astype(np.uint8)
     wider = cv2.dilate(drawn, np.ones((2, 2), np.uint8))
@@ -154,7 +158,7 @@ def _to_turn(
     count: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], FloatArray]:
-    """Rows of faces to turn, and the yaw (degrees, > 0 to the right of the picture) that each is turned to, away from the camera."""
+    """Choose rows for synthetic profiles, and the yaw of each (degrees, > 0 to the right of the image), larger than its own."""
     yaw, roll = pose_angles(np.asarray(labels["params"], dtype=np.float32))
     most_yaw, most_roll, most_error = _TURNABLE
     good = (np.abs(yaw) < most_yaw) & (np.abs(roll) < most_roll) & ~held_out
@@ -165,9 +169,9 @@ def _to_turn(
     ]
     rows = rng.permutation(np.concatenate(chosen))
     start = yaw[rows]
-    towards = np.where(np.abs(start) > 8, np.sign(start), rng.choice([-1, 1], len(rows)))
+    toward = np.where(np.abs(start) > 8, np.sign(start), rng.choice([-1, 1], len(rows)))
     least = np.maximum(np.abs(start) + _LEAST_TURN, _LEAST_YAW)
-    wanted = towards * (least + rng.random(len(rows)) * (_MOST_YAW - least))
+    wanted = toward * (least + rng.random(len(rows)) * (_MOST_YAW - least))
     return rows, wanted.astype(np.float32)
 
 
@@ -202,7 +206,7 @@ def _all(work: Callable[[int], None], count: int, what: str) -> None:
 def _stored_fit(
     folder: Path, name: str, model: MorphableModel, faces: FaceLabels
 ) -> dict[str, FloatArray]:
-    """The fit of a source, computed once."""
+    """Return the fit of a source, computed once and stored in ``folder``."""
     path = folder / f"fit_{name}_{model.topology_id}.npz"
     if not path.is_file():
         fitted = fit_faces(model, faces)

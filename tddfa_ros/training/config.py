@@ -1,4 +1,4 @@
-"""Options of a training run, with ranges: what ``config/training/*.yaml`` and ``tddfa train`` may say."""
+"""Options of a training run with their ranges, for ``config/training/*.yaml`` and ``tddfa train``; recipes of stages."""
 
 from __future__ import annotations
 
@@ -18,42 +18,40 @@ def _probability(default: float, description: str) -> Any:
 
 @dataclass(frozen=True)
 class AugmentConfig(Validated):
-    """How strong each augmentation of a training crop is; 0 turns it off."""
+    """Strength or probability of each augmentation; 0 disables it."""
 
     roll_sigma_deg: float = option(
         12.0, "in-plane rotation, standard deviation in degrees", minimum=0.0, maximum=180.0
     )
-    large_roll: float = _probability(0.15, "in-plane rotation of up to large_roll_deg instead")
+    large_roll: float = _probability(0.15, "rotation drawn from +-large_roll_deg instead")
     large_roll_deg: float = option(
-        110.0, "largest in-plane rotation in degrees, either way", minimum=0.0, maximum=180.0
+        110.0, "largest in-plane rotation in degrees", minimum=0.0, maximum=180.0
     )
     scale_sigma: float = option(
-        0.09, "size of the ROI, standard deviation of its logarithm", minimum=0.0, maximum=0.5
+        0.09, "ROI size, standard deviation of its logarithm", minimum=0.0, maximum=0.5
     )
     shift_sigma: float = option(
-        0.07, "place of the ROI, standard deviation in ROI widths", minimum=0.0, maximum=0.5
+        0.07, "ROI position, standard deviation in ROI widths", minimum=0.0, maximum=0.5
     )
-    p_weak: float = _probability(0.5, "only a quarter of this noise of the ROI")
-    p_wide: float = _probability(0.2, "an ROI anywhere within wide_shift and wide_scale instead")
+    p_weak: float = _probability(0.5, "only a quarter of this ROI noise")
+    p_wide: float = _probability(0.2, "ROI drawn uniformly from wide_shift and wide_scale instead")
     wide_shift: float = option(
-        0.27, "largest shift of such an ROI in ROI widths", minimum=0.0, maximum=0.5
+        0.27, "largest shift of these ROIs in ROI widths", minimum=0.0, maximum=0.5
     )
     wide_scale: tuple[float, float] = option(
-        (0.73, 1.65), "least and largest size of such an ROI", minimum=0.1, maximum=4.0
+        (0.73, 1.65), "smallest and largest scale of these ROIs", minimum=0.1, maximum=4.0
     )
     mirror: float = _probability(0.5, "mirror image")
-    colour: float = _probability(0.7, "other gain, contrast, brightness and gamma")
+    color: float = _probability(0.7, "random gain, contrast, brightness and gamma")
     blur: float = _probability(0.12, "Gaussian blur")
     noise: float = _probability(0.12, "Gaussian noise")
-    occlude: float = _probability(
-        0.15, "something in front of the face: a patch, glasses, a mask, a hand"
-    )
-    low_resolution: float = _probability(0.15, "an image of 28 to 90 px")
+    occlude: float = _probability(0.15, "occlusion by a patch, glasses, a mask or a hand")
+    low_resolution: float = _probability(0.15, "resolution reduced to 28 to 90 px")
 
 
 @dataclass(frozen=True)
 class TrainConfig(Validated):
-    """One training run of the regressor."""
+    """Options of one training run of the regressor."""
 
     backbone: str = option("mobilenet_v1", "backbone", choices=("mobilenet_v1",))
     width: float = option(0.5, "width of the backbone", minimum=0.125, maximum=4.0)
@@ -61,29 +59,29 @@ class TrainConfig(Validated):
         32, "px of the crop per cell of the last feature map: 8, 16 or 32", minimum=8, maximum=32
     )
     input_size: int = option(120, "side of the crop, px, a multiple of 4", minimum=96, maximum=192)
-    confidence: bool = option(True, "train a head that tells faces from anything else")
+    confidence: bool = option(True, "train a head for the confidence that the crop shows a face")
     landmark_sigma: bool = option(True, "train a head for the uncertainty of each landmark")
     parsing: bool = option(False, "train a head for face parsing, where the data has it")
     uv_position: bool = option(False, "train a head for the UV position map, where the data has it")
     epochs: int = option(18, "passes over the data", minimum=1, maximum=10000)
     minutes: float = option(
         0.0,
-        "wall-clock budget: the schedule ends when it is used up; 0: none",
+        "time budget in minutes; the learning rate schedule ends with it; 0: none",
         minimum=0.0,
         maximum=1e6,
     )
     samples: int = option(
-        0, "faces drawn per epoch; 0: as many as there are", minimum=0, maximum=100_000_000
+        0, "crops drawn per epoch; 0: as many as there are faces", minimum=0, maximum=100_000_000
     )
-    batch: int = option(64, "faces per step and process", minimum=2, maximum=65536)
+    batch: int = option(64, "crops per step and process", minimum=2, maximum=65536)
     learning_rate: float = option(2e-3, "peak of the one-cycle schedule", minimum=1e-7, maximum=1.0)
     warmup_epochs: float = option(
-        0.7, "epochs in which the learning rate rises to its peak", minimum=0.0, maximum=1000.0
+        0.7, "epochs until the learning rate reaches its peak", minimum=0.0, maximum=1000.0
     )
-    weight_decay: float = option(0.02, "of AdamW", minimum=0.0, maximum=1.0)
+    weight_decay: float = option(0.02, "weight decay of AdamW", minimum=0.0, maximum=1.0)
     ema_half_life: float = option(
         345.0,
-        "steps after which a weight counts half in the average that is kept; 0: no average",
+        "half-life of the EMA of the weights in steps; 0: no EMA",
         minimum=0.0,
         maximum=1e9,
     )
@@ -92,33 +90,33 @@ class TrainConfig(Validated):
     )
     clips: float = option(
         0.0,
-        "share of crops that are pairs of frames of a short synthetic video",
+        "share of crops that are pairs of frames of synthetic clips",
         minimum=0.0,
         maximum=1.0,
     )
     profile_boost: tuple[float, float] = option(
         (1.6, 2.5),
-        "how much more often faces beyond 30 and 60 degrees of yaw are drawn",
+        "sampling weight of faces beyond 30 and 60 degrees of yaw",
         minimum=0.0,
         maximum=100.0,
     )
     meta_joint: int = option(
         0,
-        "steps of 3DDFA_V2's look-ahead between the losses fwpdc and vdc; 0: none",
+        "steps of the look-ahead of 3DDFA_V2's meta-joint optimization (fwpdc or vdc); 0: none",
         minimum=0,
         maximum=100000,
     )
-    freeze: str = option("none", "what is not trained", choices=("none", "backbone"))
+    freeze: str = option("none", "part of the network that is frozen", choices=("none", "backbone"))
     train_only: str = option(
         "all",
-        "parameters that are trained, everything else is kept",
+        "train only the outputs of these parameters",
         choices=("all", "pose", "identity", "expression"),
     )
-    amp: bool = option(False, "compute in bfloat16 where that is exact enough")
+    amp: bool = option(False, "mixed precision with bfloat16")
     device: str = option("auto", "auto, cpu or cuda")
-    seed: int = option(0, "of weights, order and augmentation", minimum=0, maximum=2**31 - 1)
-    threads: int = option(2, "threads of torch", minimum=1, maximum=256)
-    workers: int = option(1, "processes that augment crops", minimum=0, maximum=256)
+    seed: int = option(0, "seed of weights, order and augmentation", minimum=0, maximum=2**31 - 1)
+    threads: int = option(2, "threads of PyTorch", minimum=1, maximum=256)
+    workers: int = option(1, "data loading processes", minimum=0, maximum=256)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossWeights = field(default_factory=LossWeights)
 
@@ -136,7 +134,7 @@ class TrainConfig(Validated):
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """Names of the optional heads that are trained."""
+        """Return the names of the optional heads that are trained."""
         return tuple(
             n
             for n in ("confidence", "landmark_sigma", "parsing", "uv_position")
@@ -147,10 +145,10 @@ class TrainConfig(Validated):
 def load_train_config(
     path: Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> TrainConfig:
-    """Defaults, replaced by what a YAML file says, replaced by ``overrides``, section by section.
+    """Load the options of a run: defaults, overridden by a YAML file, overridden by ``overrides``, section by section.
 
     Raises:
-        ConfigError: the file cannot be read, or something is unknown, of the wrong type or out of range.
+        ConfigError: the file cannot be read, or an option is unknown, of the wrong type or out of range.
     """
     stages = load_stages(path, overrides)
     if len(stages) > 1:
@@ -160,12 +158,12 @@ def load_train_config(
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a recipe; each begins with the weights of the one before.
+    """One stage of a recipe; each starts from the weights of the previous one.
 
     Attributes:
-        name: of its folder; empty for a recipe that is one run.
+        name: of its folder; empty for a recipe of one stage.
         config: its options.
-        refine: weight of the previous stage's network when it refines the labels first, 0..1; 0: the labels stay.
+        refine: weight of the previous network in the labels, which are refined before the stage, 0..1; 0: no refinement.
     """
 
     name: str
@@ -176,11 +174,13 @@ class Stage:
 def load_stages(
     path: Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> tuple[Stage, ...]:
-    """The stages of a recipe: a YAML file with common options and a list ``stages``, each a mapping with ``name``, perhaps ``refine``, and
-    the options in which it differs. A file without that list is one stage without a name. ``overrides`` apply to every stage.
+    """Load the stages of a recipe.
+
+    A recipe is a YAML file with common options and a list ``stages`` of mappings with ``name``, optionally ``refine``, and the options
+    that differ. A file without that list is one stage without a name. ``overrides`` apply to every stage.
 
     Raises:
-        ConfigError: as :func:`load_train_config`, or the list is not one of named stages.
+        ConfigError: as :func:`load_train_config`, or ``stages`` is not a list of named stages.
     """
     values = {} if path is None else dict(read_yaml(path))
     stages = values.pop("stages", None)
@@ -199,7 +199,9 @@ def load_stages(
                 f"refine of stage {stage['name']} must lie between 0 and 1, not be {refine}"
             )
         if refine and number == 1:
-            raise ConfigError("the first stage has no network before it that could refine labels")
+            raise ConfigError(
+                "the first stage cannot refine labels: no network was trained before it"
+            )
         merged = _merged(_merged(values, own), overrides or {})
         read.append(Stage(str(stage["name"]), from_dict(TrainConfig, merged), float(refine)))
     if len({stage.name for stage in read}) < len(read):

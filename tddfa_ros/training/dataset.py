@@ -1,4 +1,4 @@
-"""What the network sees in a step: crops drawn from a cache, augmented, with their targets."""
+"""Datasets and samplers: augmented crops of a training cache with their targets."""
 
 from __future__ import annotations
 
@@ -12,20 +12,16 @@ from torch.utils.data import Dataset, Sampler
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import (
-    Augment,
-    landmark_frame,
-    reframe,
-    reframe_parsing,
-)
+from tddfa_ros.training.augment import Augment
 from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.data.uv_map import uv_surface
+from tddfa_ros.training.framing import landmark_frame, reframe, reframe_parsing
 from tddfa_ros.training.networks import UV_SIZE
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray
 
 
 class UvTarget(nn.Module):
-    """params (n, P) -> (n, 3, u, u) x, y, z in the crop frame at every texel of the model's texture, 0 where there is no surface.
+    """Compute UV position maps: params (n, P) -> (n, 3, u, u) x, y, z in the crop frame at every texel, 0 where there is no surface.
 
     Attributes:
         mask: (u, u) 1 where there is a surface.
@@ -56,17 +52,19 @@ class UvTarget(nn.Module):
 
 Batch = dict[str, Tensor]
 """image (n, 3, S, S) uint8 BGR; params (n, P) in the 120-px crop frame; face (n,) 1 or 0; parsing (n, S/4, S/4) where the cache has it; clip (n,)
-int64, the same number for neighbours that are two frames of one video, -1 for single images."""
+int64, the same number for consecutive rows that are two frames of one clip, -1 for single images."""
 
 Draw = tuple[int, int, int]
-"""Row of the cache, number of the draw, and frame: 0 for a single image, 1 and 2 for the frames of a clip."""
+"""Row of the cache, number of the draw (seed of its augmentation), and frame: 0 for a single image, 1 and 2 for the frames of a clip."""
 
 
 class FaceDataset(Dataset[Batch]):
-    """Augmented crops; the augmentation of a face depends only on the seed and the number of the draw, so that a run repeats.
+    """Augmented crops. The augmentation depends only on the seed and the number of the draw, so runs are repeatable.
 
     Args:
-        augment: None: the crops as they are, framed by their landmarks, with the side ``size`` px.
+        augment: None: crops without augmentation, framed by their landmarks.
+        seed: of the augmentation.
+        size: side of the crops, px.
     """
 
     def __init__(
@@ -110,18 +108,28 @@ class FaceDataset(Dataset[Batch]):
 
 
 class CropSampler(Sampler[Draw]):
-    """Sample ``samples`` rows an epoch with replacement; every draw has its own number, the seed of its augmentation.
+    """Draw ``samples`` rows per epoch with replacement; the number of each draw is the seed of its augmentation.
 
-    The order is that of the whole run, whatever the number of processes: each step takes ``batch`` draws for every process. With ``clips``,
-    that share of a batch, its beginning, are pairs of frames of one face.
+    The sequence does not depend on the number of processes: each step takes ``batch`` draws for every process.
+
+    Args:
+        weights: (n,) sampling weights of the rows.
+        samples: draws per epoch.
+        batch: draws per step and process.
+        seed: of the sequence.
+        rank: of this process.
+        ranks: number of processes.
+        clips: share of a batch, from its start, that consists of pairs of frames of one clip.
 
     Attributes:
-        epoch: which epoch is drawn; first_step: where in it (for a run that goes on).
+        steps: per epoch.
+        epoch: the epoch that is drawn.
+        first_step: first step that is drawn, of a resumed epoch.
     """
 
     def __init__(
         self,
-        share: DoubleArray,
+        weights: DoubleArray,
         samples: int,
         batch: int,
         seed: int,
@@ -129,7 +137,7 @@ class CropSampler(Sampler[Draw]):
         ranks: int = 1,
         clips: float = 0.0,
     ) -> None:
-        self._share, self._seed = share / share.sum(), seed
+        self._probability, self._seed = weights / weights.sum(), seed
         self._batch, self._rank, self._ranks = batch, rank, ranks
         self._paired = 2 * round(clips * batch / 2)
         self.steps = samples // (batch * ranks)
@@ -142,7 +150,7 @@ class CropSampler(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng((self._seed, self.epoch))
         step = self._batch * self._ranks
-        drawn = rng.choice(len(self._share), self.steps * step, p=self._share)
+        drawn = rng.choice(len(self._probability), self.steps * step, p=self._probability)
         start = self.epoch * len(drawn)
         for first in range(self.first_step * step, len(drawn), step):
             mine = first + self._rank * self._batch
@@ -155,14 +163,19 @@ class CropSampler(Sampler[Draw]):
 def sampling_weights(
     cache: FaceCache, negatives: float, profile_boost: tuple[float, float]
 ) -> DoubleArray:
-    """How often each row (n,) of a cache is drawn: its weight, more beyond 30 and 60 degrees of yaw; ``negatives`` of all have no face.
+    """Return sampling weights (n,) of the rows of a cache.
+
+    Args:
+        cache: held-out rows get 0.
+        negatives: share of all draws without a face.
+        profile_boost: factors beyond 30 and 60 degrees of yaw.
 
     Raises:
-        ConfigError: no face is left to be drawn.
+        ConfigError: no face has a weight above 0.
     """
     yaw = np.abs(cache.yaw_deg)
     half, full = profile_boost
-    # turned faces are many, and made for large yaws: they need no boost
+    # synthetic profiles are numerous and have large yaws anyway: no boost
     turned = cache.source == "profile"
     boost = np.where(turned, 1.0, np.where(yaw > 60, full, np.where(yaw > 30, half, 1.0)))
     weight = (cache.weight * boost).astype(np.float64)
@@ -170,12 +183,12 @@ def sampling_weights(
     faces = np.where(cache.face, weight, 0)
     others = np.where(cache.face, 0, weight)
     if faces.sum() == 0:
-        raise ConfigError("there is no face to train on: all are held out or have no weight")
+        raise ConfigError("there is no face to train on: all faces are held out or have weight 0")
     if others.sum() == 0:
         return faces
     return np.asarray((1 - negatives) * faces / faces.sum() + negatives * others / others.sum())
 
 
 def held_out_rows(cache: FaceCache, face: bool) -> NDArray[np.int64]:
-    """Rows that are held out, with or without a face."""
+    """Return the held-out rows with, or without, a face."""
     return np.flatnonzero(cache.held_out & (cache.face == face))

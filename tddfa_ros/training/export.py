@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.calibration import Confidence
 from tddfa_ros.training.networks import OPTIONAL_HEADS, FaceNet
 
 OPSET = 17
 _TOLERANCE, _HALF_TOLERANCE = 2e-3, 5e-3
-"""Of the largest value; on noise, where a network answers wildly, 11 bits of each weight make some thousandths."""
+"""Largest difference relative to the largest value; with float16 weights outputs for noise images differ by some thousandths."""
 
 
 class _Exported(nn.Module):
-    """The heads of a network that go into the file, as a tuple; the confidence as a probability, parsing as one too, sigma calibrated."""
+    """The exported heads of a network as a tuple: confidence and parsing as probabilities, sigma calibrated."""
 
     def __init__(
         self,
@@ -61,19 +62,22 @@ def export_onnx(
     sigma_scale: float = 1.0,
     half: bool = False,
 ) -> None:
-    """Write ``path`` (opset 17, dynamic batch), with what the regressor needs to know in its metadata, once it is checked.
+    """Export a network to ONNX (opset 17, dynamic batch) with the regressor's metadata, and check it against ONNX Runtime.
 
     Args:
+        network: in evaluation mode.
+        model: morphable model of its parameters.
+        path: of the ONNX file.
         size: side of the crops, px.
-        confidence: curve of the confidence head, when it is exported.
-        agreement: curve of the agreement of both sets of landmarks, for a file without that head.
-        heads: optional heads that go into the file.
+        confidence: logistic curve of the confidence head, if it is exported.
+        agreement: logistic curve of the disagreement of both sets of landmarks, for a file without that head.
+        heads: optional heads to export.
         sigma_scale: factor that calibrates the head ``landmark_sigma``.
         half: store weights as float16 (half the size); they are float32 again in memory, so the speed is the same.
 
     Raises:
-        ConfigError: a head that the network does not have, or not the one curve that belongs to the heads.
-        ModelError: ONNX Runtime's answer differs from the network's.
+        ConfigError: the network has no such head, or ``confidence`` and ``agreement`` do not match the heads.
+        ModelError: the outputs of ONNX Runtime differ from those of the network.
     """
     present: dict[str, nn.Module | None] = {
         "confidence": network.confidence_head,
@@ -87,7 +91,7 @@ def export_onnx(
     of_head = "confidence" in heads
     if (confidence is not None) != of_head or (agreement is None) != of_head:
         raise ConfigError(
-            "a confidence head is exported with its calibration, a network without it with that of the agreement"
+            "give the curve of the confidence head if it is exported, else that of the agreement"
         )
     exported = _Exported(network, confidence, heads, sigma_scale).eval()
     names = exported.names
@@ -97,12 +101,11 @@ def export_onnx(
         "tddfa.topology_id": model.topology_id,
     }
     if agreement is not None:
-        # the regressor measures how much they disagree
+        # the regressor computes the disagreement, which is the negative score
         metadata["tddfa.confidence"] = f"{-agreement.midpoint:.6g},{agreement.width:.6g}"
-    partial = path.with_suffix(".partial")
-    write_graph(exported, names, size, metadata, partial, half)
-    _compare(exported, partial, size, (3, 1), _HALF_TOLERANCE if half else _TOLERANCE)
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        write_graph(exported, names, size, metadata, temporary, half)
+        _compare(exported, temporary, size, (3, 1), _HALF_TOLERANCE if half else _TOLERANCE)
 
 
 def write_graph(
@@ -113,11 +116,20 @@ def write_graph(
     path: Path,
     half: bool,
 ) -> None:
-    """Write a network of crops (n, 3, size, size) as ONNX, its outputs called ``names``, with metadata; ``half``: weights stored as float16."""
+    """Write a network as ONNX.
+
+    Args:
+        network: maps crops (n, 3, size, size) float32 to a tuple of outputs.
+        names: of the outputs.
+        size: side of the crops, px.
+        metadata: of the file.
+        path: of the file.
+        half: store weights as float16.
+    """
     import onnx
 
     with warnings.catch_warnings():
-        # dynamo=False asks for this exporter on purpose; torch warns of it on every call.
+        # dynamo=False selects this exporter on purpose; torch warns at every call
         warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         torch.onnx.export(
             network,
@@ -138,7 +150,7 @@ def write_graph(
 
 
 def _store_half(graph: object) -> None:
-    """Replace large float32 initialisers by float16 ones and a cast, which ONNX Runtime folds when it loads the file."""
+    """Replace large float32 initializers by float16 ones and a cast, which ONNX Runtime folds at load time."""
     import onnx
 
     inner = graph.graph  # type: ignore[attr-defined]
@@ -162,7 +174,7 @@ def _store_half(graph: object) -> None:
 def _compare(
     network: _Exported, path: Path, size: int, batches: Sequence[int], tolerance: float
 ) -> None:
-    """The exported file must answer as the network does, for any batch size."""
+    """Compare the outputs of the file with those of the network, for several batch sizes."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -175,7 +187,4 @@ def _compare(
         for mine, theirs in zip(found, wanted, strict=True):
             scale = np.maximum(np.abs(theirs.numpy()).max(), 1)
             if np.abs(mine - theirs.numpy()).max() > tolerance * scale:
-                path.unlink()
-                raise ModelError(
-                    "the ONNX file does not answer as the network that it was made from"
-                )
+                raise ModelError("the outputs of the ONNX file differ from those of the network")

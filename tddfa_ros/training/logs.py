@@ -1,4 +1,4 @@
-"""What a run leaves to be read: ``log.csv``, TensorBoard's events, and a picture of every epoch."""
+"""Logs of a training run: ``log.csv``, TensorBoard events, and an overlay per epoch."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 
 from tqdm import tqdm
 
+from tddfa_ros.files import atomic_path
 from tddfa_ros.outputs.image_io import write_image
 from tddfa_ros.types import ImageBGR
 
 
 class RunLog:
-    """Writes the figures of every epoch; a context manager, because TensorBoard's file must be closed.
+    """Write the figures of every epoch; a context manager, because TensorBoard's file must be closed.
 
     Args:
-        write: False: say and write nothing, for all processes of a run but the first.
+        folder: of the run.
+        write: False: write and print nothing, for all processes of a run but the first.
     """
 
     def __init__(self, folder: Path, write: bool = True) -> None:
@@ -47,7 +49,7 @@ class RunLog:
             self._events = None
 
     def write(self, figures: dict[str, Any]) -> None:
-        """One line in ``log.csv``, on the terminal and, figure by figure, in TensorBoard."""
+        """Write one row to ``log.csv`` and the terminal, and each figure to TensorBoard."""
         if not self._write:
             return
         _append(self._folder / "log.csv", figures)
@@ -56,8 +58,8 @@ class RunLog:
             for name, value in figures.items():
                 self._events.add_scalar(name, value, figures["epoch"])
 
-    def picture(self, epoch: int, image: ImageBGR) -> None:
-        """The picture of an epoch, as ``overlays/epoch_001.png`` and in TensorBoard."""
+    def overlay(self, epoch: int, image: ImageBGR) -> None:
+        """Write the overlay of an epoch to ``overlays/epoch_001.png`` and to TensorBoard."""
         if not self._write:
             return
         folder = self._folder / "overlays"
@@ -67,15 +69,16 @@ class RunLog:
 
 
 def _append(path: Path, figures: dict[str, Any]) -> None:
-    """Add a line; where it has a column that the file lacks, the file is written anew with empty cells there."""
+    """Append a row; a new column gets empty cells in the earlier rows."""
     lines: list[dict[str, Any]] = []
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
     names = list(dict.fromkeys(name for line in (*lines, figures) for name in line))
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, fieldnames=names, restval="")
         writer.writeheader()
         writer.writerows([*lines, figures])
-    partial.replace(path)

@@ -1,4 +1,4 @@
-"""How much each term of the loss counts, and how that fades over a run (needs no torch)."""
+"""Weights of the loss terms and their decay over a run (needs no torch)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tddfa_ros.schema import Validated, from_dict, option
 
 
 def weights_at(weights: LossWeights, progress: float) -> dict[str, float]:
-    """Weight of every term that counts, at ``progress`` t / T of the run in [0, 1]; terms of weight 0 are left out."""
+    """Return the weights above 0 at ``progress`` t / T of the run, in [0, 1]."""
     return {
         term: base * getattr(weights.decay, term) ** progress
         for term in TERMS
@@ -24,13 +24,13 @@ def _weight(default: float, description: str) -> Any:
 
 def _decay(term: str) -> Any:
     return option(
-        0.9, f"share of the weight of {term} left at the end", minimum=1e-6, maximum=1000.0
+        0.9, f"share of the weight of {term} that remains at the end", minimum=1e-6, maximum=1000.0
     )
 
 
 @dataclass(frozen=True)
 class LossDecay(Validated):
-    """gamma of every term: its weight at progress p of the run, 0..1, is its base weight times ``gamma ** p``."""
+    """Decay factors gamma: at progress p of the run, 0..1, a term has its base weight times ``gamma ** p``."""
 
     vertices: float = _decay("vertices")
     lmk: float = _decay("lmk")
@@ -50,13 +50,13 @@ class LossDecay(Validated):
 
 @dataclass(frozen=True)
 class LossWeights(Validated):
-    """How much each term of the loss counts at the start of a run; a term of weight 0 is not computed."""
+    """Weights of the loss terms at the start of a run; a term of weight 0 is not computed."""
 
     vertices: float = _weight(1.0, "the vertices, robust, px")
     lmk: float = _weight(1.0, "the mesh's 68 landmarks, robust, px")
     direct: float = _weight(1.0, "the direct head's 68 landmarks, robust, px")
     coefficients: float = _weight(0.5, "the whitened coefficients")
-    gaps: float = _weight(4.0, "the gaps of lids and of lips, robust, px")
+    gaps: float = _weight(4.0, "the distances between eyelids and between lips, robust, px")
     lids: float = _weight(
         1.0, "the whitened coefficients that close the eyes, where a model has them"
     )
@@ -66,7 +66,7 @@ class LossWeights(Validated):
     fwpdc: float = _weight(0.0, "the weighted parameter distance cost over a sample of points")
     seg: float = _weight(0.5, "face parsing, where batch and network have it")
     uv: float = _weight(0.5, "the UV position map, px, where batch and network have it")
-    confidence: float = _weight(1.0, "face or no face, where the batch tells")
+    confidence: float = _weight(1.0, "the confidence, where the batch has crops without a face")
     sigma: float = _weight(
         0.1, "the likelihood of the landmarks' errors under their predicted sigma"
     )
@@ -77,7 +77,7 @@ class LossWeights(Validated):
 
     @classmethod
     def only(cls, **options: Any) -> LossWeights:
-        """Weights with no term but those named, such as ``only(lmk=1.0, vdc=0.1)``; options that are no terms keep their default.
+        """Return weights with the named terms only, such as ``only(lmk=1.0, vdc=0.1)``; options that are not terms keep their default.
 
         Raises:
             ConfigError: an unknown option, or a value out of range.
@@ -86,20 +86,20 @@ class LossWeights(Validated):
 
 
 TERMS: tuple[str, ...] = tuple(f.name for f in fields(LossDecay))
-"""Names of all terms, as weights, flags, logs and tables write them."""
+"""Names of all terms in options, logs and tables."""
 
 
 def parse_loss_weights(text: str) -> dict[str, float]:
-    """``"wpdc=1,vdc=.5"`` -> ``{"wpdc": 1.0, "vdc": 0.5}``, checked; for the section ``loss`` of a configuration.
+    """Parse ``"wpdc=1,vdc=.5"`` to ``{"wpdc": 1.0, "vdc": 0.5}``, the section ``loss`` of a configuration.
 
     Raises:
-        ConfigError: an unknown name, a name given twice, no number, or one out of range.
+        ConfigError: a name is unknown or given twice, or a value is not a number or out of range.
     """
     return _parse(text, LossWeights, "loss.")
 
 
 def parse_loss_decay(text: str) -> dict[str, float]:
-    """``"0.8"`` for all terms, or ``"wpdc=.5,seg=1"``; checked; for the section ``loss.decay`` of a configuration.
+    """Parse ``"0.8"`` (all terms) or ``"wpdc=.5,seg=1"`` to the section ``loss.decay`` of a configuration.
 
     Raises:
         ConfigError: as :func:`parse_loss_weights`.

@@ -1,6 +1,6 @@
-"""Crops that show no face as the network should see one: background, shifted and wrongly sized regions, parts of faces.
+"""Negatives for the confidence head: background, ROIs that are far off, far too small or far too large.
 
-Confidence is learnt from these against faces under ROI noise. What lies between (a face a quarter of its width off) belongs to neither.
+Positives are faces with ROI noise. Crops in between (a face off by a quarter of its width) are in neither class.
 """
 
 from __future__ import annotations
@@ -14,33 +14,34 @@ import numpy as np
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.sources.image_file import read_pixels
 from tddfa_ros.training.cache import CACHE_SIDE
+from tddfa_ros.training.data.layout import IMAGE_SUFFIXES
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, ImageBGR
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
-_LARGEST = 1400  # px: larger pictures are reduced before squares are cut from them
+_LARGEST = 1400  # px: larger images are reduced first
 _KINDS = {"background": 0.42, "shifted": 0.33, "too close": 0.1, "too far": 0.15}
-_MIN_CONTRAST = (
-    10.0  # standard deviation of grey levels; flat crops are known to be no face without a network
-)
+_MIN_CONTRAST = 10.0  # standard deviation of gray levels; crops without contrast are rejected before the network
 
 
 class Negatives:
     """Generate crops without a face, in the format of the training cache.
 
     Args:
-        pictures: photographs and drawings without faces; faces: (path, roi (4,) px) of crops with a face.
+        backgrounds: images without faces.
+        faces: (path, ROI (4,) px) of faces, for wrongly placed ROIs.
 
     Raises:
         ConfigError: one of the two is empty.
     """
 
-    def __init__(self, pictures: Sequence[Path], faces: Sequence[tuple[str, FloatArray]]) -> None:
-        if not pictures or not faces:
-            raise ConfigError("negatives need pictures without faces, and faces to cut wrongly")
-        self._pictures, self._faces = pictures, faces
+    def __init__(
+        self, backgrounds: Sequence[Path], faces: Sequence[tuple[str, FloatArray]]
+    ) -> None:
+        if not backgrounds or not faces:
+            raise ConfigError("negatives need background images and faces")
+        self._backgrounds, self._faces = backgrounds, faces
 
     def draw(self, rng: np.random.Generator) -> ImageBGR:
-        """One crop (192, 192, 3)."""
+        """Generate one crop (192, 192, 3)."""
         kind = str(rng.choice(list(_KINDS), p=list(_KINDS.values())))
         if kind == "background":
             return self._background(rng)
@@ -50,28 +51,28 @@ class Negatives:
             return self._background(rng)
         face, scale = read
         width = scale * float(roi[2] - roi[0])
-        centre = scale * (roi[:2] + roi[2:]).astype(np.float64) / 2
+        center = scale * (roi[:2] + roi[2:]).astype(np.float64) / 2
         if kind == "shifted":
             angle = rng.uniform(0, 2 * np.pi)
-            # half a width along the axes and more: the corner of a square is farther from its middle than its side
+            # at least about half a width along x or y, in any direction
             reach = rng.uniform(0.48, 1.0) / max(abs(np.cos(angle)), abs(np.sin(angle)))
             move = width * reach * np.array([np.cos(angle), np.sin(angle)])
-            return _square(face, centre + move, width * rng.uniform(0.8, 1.2), rng)
+            return _square(face, center + move, width * rng.uniform(0.8, 1.2), rng)
         if kind == "too close":
-            middle = centre + width * rng.uniform(-0.35, 0.35, 2)
+            middle = center + width * rng.uniform(-0.35, 0.35, 2)
             return _square(face, middle, width * rng.uniform(0.1, 0.3), rng)
         return self._small_face(face, rng)
 
     def _background(self, rng: np.random.Generator) -> ImageBGR:
         for _ in range(20):
-            read = _read(self._pictures[int(rng.integers(len(self._pictures)))])
+            read = _read(self._backgrounds[int(rng.integers(len(self._backgrounds)))])
             if read is None:
                 continue
-            picture = read[0]
-            shorter = min(picture.shape[:2])
+            image = read[0]
+            shorter = min(image.shape[:2])
             side = np.exp(rng.uniform(np.log(min(40, shorter)), np.log(shorter + 1)))
-            place = [rng.uniform(0, max(extent - side, 1)) for extent in picture.shape[1::-1]]
-            crop = _square(picture, np.array(place) + side / 2, float(side), rng)
+            place = [rng.uniform(0, max(extent - side, 1)) for extent in image.shape[1::-1]]
+            crop = _square(image, np.array(place) + side / 2, float(side), rng)
             if crop.std() > _MIN_CONTRAST:
                 break
         else:
@@ -79,7 +80,7 @@ class Negatives:
         return crop
 
     def _small_face(self, face: ImageBGR, rng: np.random.Generator) -> ImageBGR:
-        """A whole head, far too small for its region, somewhere in a background."""
+        """Paste a whole head, far too small for the ROI, into a background."""
         crop = self._background(rng).copy()
         side = int(rng.uniform(0.25, 0.5) * CACHE_SIDE)
         x, y = rng.integers(0, CACHE_SIDE - side, 2)
@@ -89,13 +90,13 @@ class Negatives:
         return crop
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """All pictures below ``folder``, in a fixed order."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
+def find_images(folder: Path) -> list[Path]:
+    """Return all image files below ``folder``, sorted."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _read(path: Path) -> tuple[ImageBGR, float] | None:
-    """A picture, reduced if it is large, and its scale; None for what is no picture or too small."""
+    """Read an image, reduced if it is large, and its scale; None if it is not readable or too small."""
     try:
         image = read_pixels(path)
     except ImageError:
@@ -104,7 +105,7 @@ def _read(path: Path) -> tuple[ImageBGR, float] | None:
         return None
     if image.ndim == 2:
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
-    elif image.shape[2] == 4:  # a cut-out figure: put it on the opposite of its mean colour
+    elif image.shape[2] == 4:  # transparent: fill with the complement of the mean color
         share = image[..., 3:].astype(np.float32) / 255
         mean = (image[..., :3] * share).sum(axis=(0, 1)) / max(float(share.sum()), 1.0)
         image = (image[..., :3] * share + (255 - mean) * (1 - share)).astype(np.uint8)
@@ -115,11 +116,11 @@ def _read(path: Path) -> tuple[ImageBGR, float] | None:
 
 
 def _square(
-    image: ImageBGR, centre: DoubleArray, side: float, rng: np.random.Generator
+    image: ImageBGR, center: DoubleArray, side: float, rng: np.random.Generator
 ) -> ImageBGR:
-    """The square around ``centre`` whose middle 120 px are ``side`` px of the picture."""
+    """Cut the square around ``center`` whose central 120 px are ``side`` px of the image."""
     scale = side / CROP_FRAME
-    start = np.asarray(centre) - scale * (CACHE_SIDE - 1) / 2
+    start = np.asarray(center) - scale * (CACHE_SIDE - 1) / 2
     matrix = np.array([[scale, 0, start[0]], [0, scale, start[1]]])
     border = cv2.BORDER_REFLECT_101 if rng.random() < 0.6 else cv2.BORDER_REPLICATE
     return np.asarray(

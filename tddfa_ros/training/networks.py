@@ -1,7 +1,7 @@
-"""Networks that regress a face from a crop: a backbone, and a head for each thing it tells.
+"""Networks that regress a face from a crop: a backbone and one head per output.
 
-Another backbone needs three things: ``channels`` and ``strides`` of its feature maps, finest first, and a ``forward`` that returns these
-maps. Register it in :data:`BACKBONES`.
+To add a backbone, give it ``channels`` and ``strides`` of its feature maps, finest first, and a ``forward`` that returns these maps, and
+register it in :data:`BACKBONES`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PARSING_CLASSES = 9
 UV_SIZE = 32
 OPTIONAL_HEADS = ("confidence", "landmark_sigma", "parsing", "uv_position")
 SIGMA_RANGE = (0.05, 30.0)
-"""Least and largest standard deviation of a landmark that the network can tell, px of the 120-px crop."""
+"""Smallest and largest standard deviation of a landmark that the network can predict, px of the 120-px crop."""
 _START_SIGMA = 1.0
 
 # MobileNet V1 (Howard et al. 2017, table 1): output channels at width 1 and stride of each depthwise separable block.
@@ -31,17 +31,18 @@ _MOBILENET_BLOCKS = (
 
 
 class Backbone(Protocol):
-    """What heads need to know of a backbone.
+    """Interface of a backbone.
 
     Attributes:
-        channels, strides: of each feature map, finest first; the last one is what parameters are read from.
+        channels: of each feature map, finest first; parameters are regressed from the last one.
+        strides: of each feature map, px of the crop per cell.
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
 
     def __call__(self, image: Tensor) -> list[Tensor]:
-        """Image (n, 3, S, S) to the maps (n, channels[i], S / strides[i], S / strides[i])."""
+        """Compute the maps (n, channels[i], S / strides[i], S / strides[i]) of an image (n, 3, S, S)."""
         ...
 
 
@@ -58,18 +59,19 @@ class MobileNetV1(nn.Module):
 
     Args:
         width: factor of all numbers of channels.
-        net_stride: how many input px a cell of the last map is wide: 32 as published, 16 or 8 for finer (and slower) last layers.
+        net_stride: stride of the last feature map: 32 as published, 16 or 8 for finer (and slower) last layers.
 
     Attributes:
-        strides, channels, ends: of the maps that it returns, from fine to coarse: input px per cell, channels, and how many of ``layers``
-            make it.
+        strides: of the returned feature maps, finest first.
+        channels: of these maps.
+        ends: number of ``layers`` up to each of these maps.
     """
 
     def __init__(self, width: float = 0.5, net_stride: int = 32) -> None:
         super().__init__()
         channels, total = int(32 * width), 2
         layers: list[nn.Module] = [_conv(3, channels, 3, 2)]
-        ends: dict[int, tuple[int, int]] = {}  # stride -> layer after which, channels there
+        ends: dict[int, tuple[int, int]] = {}  # stride -> number of layers, channels
         for outputs, wanted in _MOBILENET_BLOCKS:
             stride = wanted if total * wanted <= net_stride else 1
             total *= stride
@@ -92,11 +94,11 @@ class MobileNetV1(nn.Module):
 
 
 BACKBONES: dict[str, Callable[[float, int], nn.Module]] = {"mobilenet_v1": MobileNetV1}
-"""Name of a backbone, as configurations write it -> (width, net_stride) -> module that follows :class:`Backbone`."""
+"""Name of a backbone in configurations -> (width, net_stride) -> module with the interface :class:`Backbone`."""
 
 
 class Predictions(NamedTuple):
-    """What the network tells about n crops of S px.
+    """Outputs of the network for n crops of S px.
 
     Attributes:
         params: (n, P), natural units, 120-px crop frame.
@@ -116,10 +118,10 @@ class Predictions(NamedTuple):
 
 
 class FaceNet(nn.Module):
-    """A backbone with heads for parameters and direct landmarks, and for what else ``heads`` names (:data:`OPTIONAL_HEADS`).
+    """A backbone with heads for parameters and direct landmarks, and the optional heads in ``heads`` (:data:`OPTIONAL_HEADS`).
 
-    Called with crops (n, 3, S, S) normalized as (bgr - 127.5) / 128. Parameters and landmarks do not depend on S: both are in the frame of
-    a 120-px crop. Targets are whitened inside (``mean``, ``std`` (P,)), so the heads start at the mean face.
+    The input is a batch of crops (n, 3, S, S), normalized as (bgr - 127.5) / 128. Parameters and landmarks are in the frame of a 120-px crop
+    for any S. Parameters are whitened inside with ``mean`` and ``std`` (P,), so an untrained head predicts the mean face.
     """
 
     def __init__(
@@ -147,14 +149,14 @@ class FaceNet(nn.Module):
             nn.init.constant_(self.sigma_head.bias, math.log(_START_SIGMA))
 
     def start_at(self, landmarks: Tensor) -> None:
-        """Make the untrained landmark head answer with these (68, 2) crop px, as the parameter head does with the mean."""
+        """Initialize the landmark head so that it predicts ``landmarks`` (68, 2), crop px, before training."""
         with torch.no_grad():
             self.landmark_head.bias.copy_((landmarks.reshape(-1) - 60) / 60)
 
     def forward(self, image: Tensor) -> Predictions:
         maps = self.backbone(image)
         parsing = None if self.parsing_head is None else self.parsing_head(maps)
-        # half precision resolves 120 px no finer than half a px, so heads that tell places compute in single
+        # bfloat16 resolves 120 px to half a px only: heads that predict positions compute in float32
         with torch.autocast(image.device.type, enabled=False):
             features = maps[-1].float().mean(dim=(2, 3))
             return Predictions(
@@ -173,7 +175,7 @@ class FaceNet(nn.Module):
 
 
 class _ConfidenceHead(nn.Module):
-    """One hidden layer: whether there is a face is no linear matter of features that tell where it is."""
+    """One hidden layer: the presence of a face is not a linear function of features that were trained for its position."""
 
     def __init__(self, features: int, hidden: int = 64) -> None:
         super().__init__()
@@ -185,7 +187,7 @@ class _ConfidenceHead(nn.Module):
 
 
 class _ParsingHead(nn.Module):
-    """A feature pyramid (Lin et al. 2017) down to a quarter of the crop: coarse maps are enlarged and added to finer ones."""
+    """A feature pyramid (Lin et al., 2017) with stride 4: coarse maps are upsampled and added to finer ones."""
 
     def __init__(self, channels: tuple[int, ...], width: int = 32) -> None:
         super().__init__()
@@ -203,7 +205,7 @@ class _ParsingHead(nn.Module):
 
 
 class _UvHead(nn.Module):
-    """Features to a position map: a linear start of 4 x 4, then upsampling convolutions, as PRNet's decoder but small."""
+    """Decode features to a UV position map: a linear layer to 4 x 4, then upsampling convolutions, a small version of PRNet's decoder."""
 
     def __init__(self, features: int, width: int = 48) -> None:
         super().__init__()
@@ -219,11 +221,11 @@ class _UvHead(nn.Module):
         x = self.start(features).reshape(-1, self.width, 4, 4)
         for step in self.steps:
             x = step(nn.functional.interpolate(x, scale_factor=2.0, mode="nearest"))
-        centred: Tensor = self.position(x)
-        return centred * (CROP_FRAME / 2) + self.middle
+        centered: Tensor = self.position(x)
+        return centered * (CROP_FRAME / 2) + self.middle
 
 
 def normalize(image: Tensor) -> Tensor:
-    """uint8 BGR (n, 3, S, S) to what the network takes."""
+    """Normalize crops (n, 3, S, S) uint8 BGR to the input of the network: (bgr - 127.5) / 128."""
     scaled: Tensor = (image.float() - 127.5) / 128
     return scaled.to(memory_format=torch.channels_last)

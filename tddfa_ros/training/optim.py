@@ -1,20 +1,24 @@
-"""State of a training run, its learning rate, and the exponential moving average (EMA) of the weights."""
+"""Optimization: state of a run, learning rate, exponential moving average (EMA) of the weights, frozen weights."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from tddfa_ros.training.config import TrainConfig
+from tddfa_ros.training.networks import FaceNet
+from tddfa_ros.types import POSE_SIZE, ParamLayout
+
 _EMA_INTERVAL = 4  # steps between two updates of the EMA
 
 
 class TrainState:
-    """Position in a run, and the means of what the current epoch has logged.
+    """Position in a run, and the means of the figures of the current epoch.
 
     Attributes:
         epoch: completed epochs.
@@ -58,7 +62,7 @@ class TrainState:
 
 
 def one_cycle(progress: float, warm_up: float = 0.08, floor: float = 1e-3) -> float:
-    """Factor of the peak learning rate at ``progress`` in [0, 1]: cosine up from 0.04, cosine down to ``floor`` (Smith, 2018).
+    """Return the factor of the peak learning rate at ``progress`` in [0, 1]: cosine from 0.04 to 1, then to ``floor`` (Smith, 2018).
 
     Not ``torch.optim.lr_scheduler.OneCycleLR``, which fixes the number of steps: a resumed run may have another number of epochs, and the
     schedule follows the completed share of the run.
@@ -73,11 +77,11 @@ class EMA:
     """Exponential moving average of a network's weights; the one that is validated and exported.
 
     A thin layer over :class:`torch.optim.swa_utils.AveragedModel`. Buffers (statistics of normalization layers) are those of the network itself:
-    averaged statistics would trail the weights and fit no network.
+    averaged statistics would lag the weights and match no network.
 
     Args:
         network: its current weights are the first value of the average.
-        half_life: steps after which a weight counts half; 0: the average is the network itself.
+        half_life: in steps; 0: the average is the network itself.
     """
 
     def __init__(self, network: nn.Module, half_life: float) -> None:
@@ -109,6 +113,59 @@ class EMA:
         return dict(self._averaged.module.state_dict())
 
     def _average(self, average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
-        # An average that is younger than its half-life is the plain mean of what it has seen.
+        # before the first half-life the average is the plain mean of all values
         seen = int(count)
         return torch.lerp(average, value, 1 - min(self._keep, seen / (seen + 1)))
+
+
+def select_trained(
+    network: FaceNet, config: TrainConfig, layout: ParamLayout
+) -> list[nn.Parameter]:
+    """Freeze weights according to ``freeze`` and ``train_only``, and return the trainable ones."""
+    if config.freeze == "backbone" or config.train_only != "all":
+        _freeze(network.backbone)
+    if config.train_only != "all":
+        for name, module in network.named_children():
+            if name != "param_head":
+                _freeze(module)
+        chosen = torch.zeros(layout.size)
+        chosen[_rows(config.train_only, layout)] = 1
+        for parameter in network.param_head.parameters():
+            _train_rows(parameter, chosen)
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def _rows(name: str, layout: ParamLayout) -> slice:
+    first_expression = POSE_SIZE + layout.shape
+    return {
+        "pose": slice(0, POSE_SIZE),
+        "identity": slice(POSE_SIZE, first_expression),
+        "expression": slice(first_expression, layout.size),
+    }[name]
+
+
+def _train_rows(parameter: nn.Parameter, chosen: Tensor) -> None:
+    """Mask the gradients of the rows where ``chosen`` is 0."""
+    mask = chosen.reshape(-1, *[1] * (parameter.dim() - 1))
+
+    def only(gradient: Tensor) -> Tensor:
+        return gradient * mask.to(gradient)
+
+    parameter.register_hook(only)  # type: ignore[no-untyped-call]
+
+
+def _freeze(module: nn.Module) -> None:
+    """Disable gradients, and keep the statistics of batch normalization constant."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
+            layer.train = _ignore_mode(layer)  # type: ignore[method-assign, assignment]
+
+
+def _ignore_mode(layer: nn.BatchNorm2d) -> Callable[[bool], nn.BatchNorm2d]:
+    def train(mode: bool = True) -> nn.BatchNorm2d:
+        return layer
+
+    return train

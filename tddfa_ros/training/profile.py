@@ -1,8 +1,8 @@
-"""Turn a photographed face to a larger yaw: the mesh carries its own pixels, the background follows smoothly.
+"""Face profiling (Zhu et al., "Face Alignment Across Large Poses", CVPR 2016): rotate an image of a face to a larger yaw.
 
-"Face profiling" (Zhu et al., "Face Alignment Across Large Poses", CVPR 2016): photographs of profiles are rare, so fitted frontal ones
-are rotated out of the image plane. Here the picture is warped by a displacement field: exact where the turned mesh shows skin that the
-photograph shows too, and elsewhere (background, hair, skin that was hidden) the smoothest field between these places and the border.
+Images of profiles are rare, so fitted frontal faces are rotated out of the image plane. The image is warped by a displacement field, which is
+exact where the rotated mesh shows skin that is visible in the image. Elsewhere (background, hair, hidden skin) it is the smoothest field between
+these regions and the border.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, FloatArray, ImageBGR
 
-_GRID = 4  # px of a cell of the grid on which the field is filled in
-_SWEEPS = 160
-_DEPTH_SLACK = 2.5  # px: a vertex this far behind the nearest surface still counts as seen
-_FACING = 0.12  # smallest cosine between normal and view of skin whose pixels are worth having
-_MOSTLY = 0.6  # of a pixel's mesh is skin that the photograph shows
-_SOME = 0.15  # of a cell's pixels have a known displacement
-_NEIGHBOURS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
+_GRID = 4  # px per cell of the grid on which the field is interpolated
+_SWEEPS = 160  # Jacobi iterations
+_DEPTH_SLACK = 2.5  # px behind the nearest surface up to which a vertex counts as visible
+_FACING = 0.12  # smallest cosine between normal and viewing direction of skin that is used
+_MOSTLY = 0.6  # least visibility of a pixel of the rotated mesh
+_SOME = 0.15  # least share of pixels with known displacement per cell
+_NEIGHBORS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
 _ROI_PER_FACE = float(np.sqrt(2))
 
 
 class Profiler:
-    """Callable: (stored image, params, degrees to turn to the right of the picture) -> the turned face in the same format."""
+    """Callable: (stored image, params, rotation in degrees, > 0 to the right of the image) -> the rotated face, same format."""
 
     def __init__(self, model: MorphableModel) -> None:
         self._model = model
@@ -47,10 +47,10 @@ class Profiler:
         return self._reframe(image, field, params, after)
 
     def _field(self, before: FloatArray, after: FloatArray) -> FloatArray:
-        """(192, 192, 2): where in the photograph each pixel of the turned picture is, relative to itself.
+        """Return the displacement field (192, 192, 2): position in the original image minus position in the rotated one, px.
 
-        Beyond the turned head the background moves with its outline: each end of a row of the head comes from the end of that row in the
-        photograph. Skin that the photograph does not show lies between skin that it shows and the outline.
+        The background moves with the outline of the head: each end of a row of the rotated head maps to the end of that row in the
+        original. Hidden skin is interpolated between visible skin and the outline.
         """
         seen, depth = self._seen(before)
         values = np.concatenate([(before - after)[:, :2], seen[:, None]], axis=1)
@@ -67,7 +67,7 @@ class Profiler:
         return np.where(raster.mask[..., None], inside, outside).astype(np.float32)
 
     def _seen(self, vertices: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(N,) 1 where the photograph shows the vertex, and the depth map (192, 192) of the head in it."""
+        """Return the visibility (N,) of vertices, 1 or 0, and the depth map (192, 192) of the head."""
         triangles = self._model.triangles
         corners = vertices[triangles]
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -77,7 +77,7 @@ class Profiler:
                 summed[:, axis] += np.bincount(
                     triangles[:, corner], normal[:, axis], minlength=len(vertices)
                 )
-        # y points down in pixels, which turns the orientation of triangles
+        # y points down in pixels, which inverts the orientation of triangles
         facing = -summed[:, 2] / np.maximum(np.linalg.norm(summed, axis=1), 1e-9)
         raster = rasterize(vertices, triangles, vertices, (CACHE_SIDE, CACHE_SIDE))
         column, row = (np.rint(vertices[:, i]).astype(int) for i in (0, 1))
@@ -90,19 +90,19 @@ class Profiler:
     def _reframe(
         self, image: ImageBGR, field: FloatArray, params: FloatArray, vertices: FloatArray
     ) -> tuple[ImageBGR, FloatArray]:
-        """Bring the ROI of the turned face to the middle again, and sample the photograph once."""
+        """Center the ROI of the rotated face, and sample the original image once."""
         model = self._model
         corners = vertices[model.triangles[model.landmark_triangles]]
         landmarks = np.einsum("lcx,lc->lx", corners, model.landmark_weights)[:, :2]
         low, high = landmarks.min(axis=0), landmarks.max(axis=0)
         side = float((high - low).max()) * _ROI_PER_FACE
-        scale = side / CROP_FRAME  # px of the turned picture per px of the new one
+        scale = side / CROP_FRAME  # px of the rotated image per px of the result
         start = (low + high) / 2 - scale * (CACHE_SIDE - 1) / 2
         axis = np.arange(CACHE_SIDE, dtype=np.float32) * scale
         x, y = np.meshgrid(axis + start[0], axis + start[1])
         x, y = x.astype(np.float32), y.astype(np.float32)
         shift = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        picture = cv2.remap(
+        warped = cv2.remap(
             image,
             x + shift[..., 0],
             y + shift[..., 1],
@@ -116,11 +116,11 @@ class Profiler:
         old = np.array([pose[0, 3] * scale - 1, CROP_FRAME - pose[1, 3] * scale]) + MARGIN
         new = (old - start) / scale - MARGIN
         pose[0, 3], pose[1, 3] = new[0] + 1, CROP_FRAME - new[1]
-        return np.asarray(picture, dtype=np.uint8), out
+        return np.asarray(warped, dtype=np.uint8), out
 
 
 def pose_angles(params: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Yaw (n,) and roll (n,) in degrees: turned to the right of the picture, and leaning to its left."""
+    """Return yaw (n,) and roll (n,) in degrees, positive to the right of the image and toward its left."""
     pose = params[:, :POSE_SIZE].reshape(-1, 3, 4)
     yaw = np.degrees(np.arctan2(pose[:, 0, 2], pose[:, 2, 2]))
     roll = np.degrees(np.arctan2(pose[:, 1, 0], pose[:, 1, 1]))
@@ -142,10 +142,10 @@ def _about_y(angle: float) -> NDArray[np.float64]:
 def _outline(
     before: NDArray[np.bool_], after: NDArray[np.bool_]
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """How far the pixels just beyond both ends of each row of the mask ``after`` are from the ends of that row of ``before``.
+    """Return the displacement of the pixels beyond both ends of each row of the mask ``after`` to the ends of that row of ``before``.
 
     Returns:
-        moves (s, s, 2) px and where they are given (s, s).
+        Displacements (s, s, 2) px, and the mask (s, s) of pixels that have one.
     """
     moves = np.zeros((*after.shape, 2), dtype=np.float32)
     given = np.zeros(after.shape, dtype=np.bool_)
@@ -166,7 +166,7 @@ def _last_true(mask: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
 
 
 def _fill(values: FloatArray, known: NDArray[np.bool_], border: bool) -> FloatArray:
-    """Keep ``values`` (s, s, 2) where known; elsewhere the solution of Laplace's equation on a coarse grid, 0 at the ``border`` if asked."""
+    """Keep ``values`` (s, s, 2) where known, and solve Laplace's equation on a coarse grid elsewhere; ``border``: 0 at the image border."""
     side = CACHE_SIDE // _GRID
     share = cv2.resize(known.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
     mean = (
@@ -182,7 +182,7 @@ def _fill(values: FloatArray, known: NDArray[np.bool_], border: bool) -> FloatAr
     grid = np.where(fixed[..., None], mean, mean[fixed].mean(axis=0) if fixed.any() else 0)
     grid, mean = grid.astype(np.float32), mean.astype(np.float32)
     for _ in range(_SWEEPS):
-        smooth = cv2.filter2D(grid, -1, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
+        smooth = cv2.filter2D(grid, -1, _NEIGHBORS, borderType=cv2.BORDER_REPLICATE)
         grid = np.where(fixed[..., None], mean, smooth)
     return np.asarray(
         cv2.resize(grid, values.shape[1::-1], interpolation=cv2.INTER_LINEAR), dtype=np.float32

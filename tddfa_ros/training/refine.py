@@ -1,7 +1,7 @@
-"""Labels seen again by a trained network: where both agree the label moves towards what the network sees, where they do not it is dropped.
+"""Refine the labels of a cache with a trained network (self-distillation): blend label and prediction, drop faces on which they disagree.
 
-A fit carries the mistakes of its teachers for this one picture. A network that learnt from some ten thousand fits does not repeat them, for it
-cannot remember them; it makes others, and the mean of both is nearer to the truth than either.
+The errors of a fit and of the network are largely independent: a network trained on many fits does not reproduce the errors of a single
+one. Their mean is therefore more accurate than either.
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ from tqdm import tqdm
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import landmark_frame, landmark_pixels, reframe
 from tddfa_ros.training.cache import FaceCache
-from tddfa_ros.training.mirror import ParamMirror
+from tddfa_ros.training.framing import ParamMirror, landmark_frame, landmark_pixels, reframe
 from tddfa_ros.training.networks import FaceNet, normalize
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, FloatArray
 
 _BATCH = 128
-_CENTRE = np.array([(CROP_FRAME + 1) / 2, (CROP_FRAME + 1) / 2, 0.0])
+_CENTER = np.array([(CROP_FRAME + 1) / 2, (CROP_FRAME + 1) / 2, 0.0])
 
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """Attributes: params (n, P); disagreement (n,) of label and network, % of the face size, NaN where there is no face; dropped (n,)."""
+    """Refined labels of a cache.
+
+    Attributes:
+        params: (n, P).
+        disagreement: (n,) mean landmark distance of label and network, % of the face size, NaN without a face.
+        dropped: (n,) True where it exceeds the limit.
+    """
 
     params: FloatArray
     disagreement: FloatArray
@@ -49,21 +54,24 @@ def refine(
     limit: float = 6.0,
     keep_expressions: bool = False,
 ) -> Refined:
-    """Let ``network`` see every face and its mirror image, with a progress bar.
+    """Blend the labels with the predictions for each face and its mirror image, with a progress bar.
+
+    Held-out faces keep their labels, so that figures before and after are comparable.
 
     Args:
+        cache: with the labels.
+        model: morphable model of the labels.
+        network: in evaluation mode.
         size: side of the network's crops, px.
-        share: of the network in the new label, 0..1.
-        limit: faces on which label and network disagree by more, % of the face size, are dropped.
-        keep_expressions: leave those of the labels. A network underestimates them, and labels that follow it make the next one more so.
-
-    Faces that are held out keep their labels, so that figures before and after can be compared.
+        share: weight of the network in the new labels, 0..1.
+        limit: largest disagreement of label and network, % of the face size; other faces are dropped.
+        keep_expressions: keep the expressions of the labels. A network underestimates them, and repeated refinement would shrink them further.
     """
     params = cache.params.copy()
     disagreement = np.full(len(cache), np.nan, dtype=np.float32)
     faces = np.flatnonzero(cache.face)
-    for rows in tqdm(list(_chunks(faces)), desc="look again", unit="batch"):
-        seen = _look(cache, model, network, rows, size)
+    for rows in tqdm(list(_chunks(faces)), desc="refine labels", unit="batch"):
+        seen = _predict_faces(cache, model, network, rows, size)
         label = cache.params[rows]
         truth, found = (
             np.stack([landmark_pixels(model, p) for p in both]) for both in (label, seen)
@@ -79,7 +87,7 @@ def refine(
 
 
 def blend(one: FloatArray, other: FloatArray, share: float) -> FloatArray:
-    """Parameters (n, P) between two: ``share`` of the other; the 3 x 3 part of the pose stays a scaled rotation."""
+    """Interpolate parameters (n, P): ``share`` is the weight of ``other``; the 3x3 part of the pose stays a scaled rotation."""
     mixed = (1 - share) * one.astype(np.float64) + share * other
     pose = mixed[:, :POSE_SIZE].reshape(-1, 3, 4)
     left, scales, right = np.linalg.svd(pose[:, :, :3])
@@ -88,13 +96,13 @@ def blend(one: FloatArray, other: FloatArray, share: float) -> FloatArray:
 
 
 def write_refined(source: Path, folder: Path, cache: FaceCache, refined: Refined) -> None:
-    """Write a cache with refined labels beside the old one; pictures are linked where the file system can, else copied.
+    """Write a cache with refined labels to another folder; images are hard links if the file system allows it, else copies.
 
     Raises:
         ConfigError: both folders are the same.
     """
     if folder.resolve() == source.resolve():
-        raise ConfigError("refined labels go to another folder than that of the cache")
+        raise ConfigError("write refined labels to another folder than that of the cache")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("images.npy", "parsing.npy", "uv_position.npy"):
         if (source / name).is_file():
@@ -111,10 +119,10 @@ def write_refined(source: Path, folder: Path, cache: FaceCache, refined: Refined
     np.savez(folder / "labels.npz", topology_id=topology, **arrays)
 
 
-def _look(
+def _predict_faces(
     cache: FaceCache, model: MorphableModel, network: FaceNet, rows: NDArray[np.int64], size: int
 ) -> FloatArray:
-    """Mean of what the network sees in crops, framed by their labels, and in their mirror images; params (n, P) as the cache has them."""
+    """Return the mean of the predictions for crops, framed by their labels, and for their mirror images: params (n, P) in the frame of the cache."""
     crops, frames = [], []
     for row in rows:
         zoom, shift = landmark_frame(model, cache.params[row])
@@ -124,9 +132,8 @@ def _look(
     straight = _predict(network, np.stack(crops))
     mirrored = _predict(network, np.stack(crops)[:, :, ::-1])
     mirrored = ParamMirror(model)(mirrored)
-    mirrored[:, 3] += (
-        1 - CROP_FRAME / size
-    )  # at other sizes the mirror stands a part of a pixel elsewhere
+    # mirroring maps px x to size - 1 - x, which is not 119 - x of the 120-px frame at other sizes
+    mirrored[:, 3] += 1 - CROP_FRAME / size
     mean = blend(straight, mirrored, 0.5)
     return np.stack([_stored(p, *frame) for p, frame in zip(mean, frames, strict=True)])
 
@@ -138,10 +145,10 @@ def _predict(network: FaceNet, crops: NDArray[np.uint8]) -> FloatArray:
 
 
 def _stored(params: FloatArray, zoom: float, shift: NDArray[np.float64]) -> FloatArray:
-    """The inverse of :func:`reframe` without roll, for parameters."""
+    """Invert :func:`reframe` (without roll) for parameters (P,)."""
     out = params.copy()
     pose = out[:POSE_SIZE].reshape(3, 4)
-    pose[:, 3] -= (1 - zoom) * _CENTRE + [shift[0], -shift[1], 0.0]
+    pose[:, 3] -= (1 - zoom) * _CENTER + [shift[0], -shift[1], 0.0]
     pose /= zoom
     return out
 

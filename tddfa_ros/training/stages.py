@@ -1,4 +1,4 @@
-"""Run a recipe: one stage of training after the other, each from the weights of the one before."""
+"""Run the stages of a recipe, each from the weights of the previous one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import FaceCache, open_cache
 from tddfa_ros.training.checkpoint import load_network
 from tddfa_ros.training.config import Stage
-from tddfa_ros.training.distributed import Workers
+from tddfa_ros.training.processes import Workers
 from tddfa_ros.training.refine import refine, write_refined
 from tddfa_ros.training.trainer import Trainer
 
 _CHECKPOINT = "checkpoint.pt"
 _DONE = "done"
-_LIMIT = 6.5  # faces on which label and network disagree by more, % of the face size, are dropped
+_LIMIT = 6.5  # largest disagreement of label and network in refinement, % of the face size
 
 
 def run_stages(
@@ -35,19 +35,28 @@ def run_stages(
     workers: Workers | None = None,
     refinable: Path | None = None,
 ) -> None:
-    """Train all stages that are not done; the last checkpoint is ``folder/checkpoint.pt``, those of the stages are in folders of their names.
+    """Train all stages that are not done.
 
-    A single stage without a name trains in ``folder`` itself. The arguments are those of :class:`Trainer`.
+    Each stage has a folder of its name; the last checkpoint is also ``folder/checkpoint.pt``. A single stage without a name trains in ``folder``.
 
     Args:
-        refinable: folder of ``cache``, where a stage may refine its labels.
+        stages: of the recipe.
+        cache: training data.
+        model: morphable model of the labels.
+        folder: of the run.
+        validation: as :class:`Trainer`.
+        start: as :class:`Trainer`, for the first stage.
+        workers: as :class:`Trainer`.
+        refinable: folder of ``cache``, if stages may refine its labels.
 
     Raises:
         ConfigError: as :class:`Trainer`, or a stage refines labels that do not come from a cache.
     """
     own = workers or Workers(0, 1, torch.device("cpu"))
     if any(stage.refine for stage in stages) and refinable is None:
-        raise ConfigError("only labels of --cache can be refined: remove refine from the stages")
+        raise ConfigError(
+            "only labels of --cache can be refined: use --cache, or remove refine from the stages"
+        )
     for stage in stages:
         place = folder / stage.name
         labels = place / "cache"

@@ -1,4 +1,4 @@
-"""How good a network is on held-out crops: landmarks, confidence, and a picture to look at."""
+"""Validate a network on held-out crops: landmark errors, AUC of the confidence, an overlay."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tddfa_ros.geometry.metrics import auc
+from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering.overlay import IBUG_GROUPS
+from tddfa_ros.training.cache import FaceCache
+from tddfa_ros.training.config import TrainConfig
 from tddfa_ros.training.dataset import Batch, FaceDataset
-from tddfa_ros.training.losses import PosedPoints, crop_pixels
+from tddfa_ros.training.losses.terms import PosedPoints, crop_pixels
 from tddfa_ros.training.networks import FaceNet, Predictions, normalize
 from tddfa_ros.types import CROP_FRAME, ImageBGR
 
@@ -26,19 +29,31 @@ _LABEL, _FOUND = (90, 90, 255), (120, 255, 120)  # BGR
 class Validation:
     """Callable: network in evaluation mode -> figures.
 
-    ``nme_validation`` and ``nme_direct``: mean distance of the mesh's and of the direct head's 68 landmarks from the labels, % of sqrt(w * h) of
-    their box; ``auc_confidence`` where the network tells it and there are crops without a face.
+    ``nme_validation`` and ``nme_direct``: mean distance of the 68 landmarks of the mesh, and of the direct head, from the labels, % of
+    sqrt(w * h) of their box. ``auc_confidence``: of a confidence head, where there are crops without a face.
+
+    Args:
+        cache: with the crops.
+        model: morphable model of the labels.
+        config: gives the size of the crops.
+        faces: rows with a face to validate on.
+        others: rows without a face.
+        points: posed landmarks of the model.
+        device: of the network.
     """
 
     def __init__(
         self,
-        crops: FaceDataset,
+        cache: FaceCache,
+        model: MorphableModel,
+        config: TrainConfig,
         faces: NDArray[np.int64],
         others: NDArray[np.int64],
         points: PosedPoints,
         device: torch.device,
     ) -> None:
-        self._crops, self._faces, self._others = crops, faces, others
+        self._crops = FaceDataset(cache, model, None, config.seed, config.input_size)
+        self._faces, self._others = faces, others
         self._points, self._device = points, device
 
     def __call__(self, network: FaceNet) -> dict[str, float]:
@@ -60,15 +75,15 @@ class Validation:
         return figures
 
     def params(self, network: FaceNet, most: int) -> tuple[Tensor, Tensor]:
-        """Found and true parameters of at most so many held-out faces."""
+        """Return predicted and true parameters (n, P) of at most ``most`` held-out faces."""
         pairs = [
             (found.params, batch["params"])
             for batch, found in self._predict(network, self._faces[:most])
         ]
         return torch.cat([p for p, _ in pairs]), torch.cat([p for _, p in pairs])
 
-    def picture(self, network: FaceNet) -> ImageBGR:
-        """Held-out crops of all yaws, with the landmarks of their labels (red dots) and those found (green lines)."""
+    def overlay(self, network: FaceNet) -> ImageBGR:
+        """Draw held-out crops of all yaws with the landmarks of their labels (red dots) and of the network (green lines)."""
         rows = self._faces[
             np.linspace(0, len(self._faces) - 1, min(_TILES, len(self._faces))).astype(int)
         ]
@@ -98,9 +113,8 @@ class Validation:
 def _tile(crop: ImageBGR, wanted: NDArray[np.float32], found: NDArray[np.float32]) -> ImageBGR:
     side = int(CROP_FRAME) * _ZOOM
     tile = cv2.resize(crop, (side, side), interpolation=cv2.INTER_CUBIC)
-    half = (
-        side / len(crop) - 1
-    ) / 2  # resizing keeps the pictures' edges, not the centres of their first pixels
+    # resizing aligns the edges of both images, not the centers of their first pixels
+    half = (side / len(crop) - 1) / 2
     for points, closed in IBUG_GROUPS.values():
         line = np.round((found[list(points)] * _ZOOM + half) * 8).astype(np.int32)
         cv2.polylines(tile, [line], closed, _FOUND, 1, cv2.LINE_AA, 3)

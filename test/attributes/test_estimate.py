@@ -22,7 +22,7 @@ from tddfa_ros.errors import ImageError, ModelError
 from tddfa_ros.face import Face
 from tddfa_ros.jobs.images import ImageOptions
 from tddfa_ros.model_store.store import default_store
-from tddfa_ros.training.attributes.labelled import read_collection, stratified_parts
+from tddfa_ros.training.attributes.labeled import read_collection, stratified_parts
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_accuracy_on_held_out_faces(estimator: AttributeEstimator, data_dir: Pat
     faces = read_collection(data_dir / "faces")
     rows = np.flatnonzero(stratified_parts(faces) == "test")[::3]
     each = [
-        estimator.estimate_rois(cv2.imread(str(faces.pictures[row])), faces.roi[row : row + 1])
+        estimator.estimate_rois(cv2.imread(str(faces.paths[row])), faces.roi[row : row + 1])
         for row in rows
     ]
     found = {name: np.concatenate([one[name] for one in each]) for name in each[0]}

@@ -129,7 +129,7 @@ def test_begins_with_other_weights(
     again = [*arguments, "--checkpoint-dir", str(tmp_path / "second"), "--epochs", "1"]
     capsys.readouterr()
     assert main([*again, "--samples", "8", "--init", str(first), "--train-only", "expression"]) == 0
-    assert f"begun with {first}; new: nothing" in capsys.readouterr().out
+    assert f"initialized from {first}; new: nothing" in capsys.readouterr().out
     from tddfa_ros.training.checkpoint import load
 
     before = load(first)["average"]["weights"]

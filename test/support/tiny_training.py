@@ -1,4 +1,4 @@
-"""Training that fits in a test: a cache of pictures that are easily understood, and a configuration of some dozen steps."""
+"""Training that fits in a test: a cache of images that are easily understood, and a configuration of some dozen steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TINY = TrainConfig(
     workers=0,
     # only what a few dozen steps can learn: upright faces, weakly augmented
     augment=AugmentConfig(
-        roll_sigma_deg=0, large_roll=0, mirror=0, occlude=0, colour=0, p_wide=0, p_weak=0.8
+        roll_sigma_deg=0, large_roll=0, mirror=0, occlude=0, color=0, p_wide=0, p_weak=0.8
     ),
     loss=LossWeights(gaps=0.5, lids=0.1),
 )
@@ -56,7 +56,7 @@ def write_cache(
 ) -> None:
     """Write what ``tddfa dataset cache`` writes: ``count`` faces, then crops without a face; every 12th of both is held out.
 
-    A face is bright spots at its landmarks, on a colour that tells how the head is turned.
+    A face is bright spots at its landmarks, on a color that tells how the head is turned.
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,9 +64,9 @@ def write_cache(
     places = pixels(posed(model.head_landmarks(params), params)) + MARGIN
     total = count + negatives
     turn = np.concatenate([_turn(params), rng.normal(0, 0.25, (negatives, 3))])
-    colour = np.clip(90 + 150 * turn, 0, 180)[:, None, None]
+    color = np.clip(90 + 150 * turn, 0, 180)[:, None, None]
     noise = rng.integers(0, 40, (total, CACHE_SIDE, CACHE_SIDE, 3))
-    images = (colour + noise).astype(np.uint8)
+    images = (color + noise).astype(np.uint8)
     for image, points in zip(images, np.round(places).astype(int), strict=False):
         for x, y in points:
             image[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = 255

@@ -64,7 +64,7 @@ def write_source(
     )
 
 
-def place_pictures(count: int) -> NDArray[np.uint8]:
+def position_images(count: int) -> NDArray[np.uint8]:
     """(n, 192, 192, 3): blue tells x, green tells y, red tells which face."""
     v, u = np.mgrid[:CROP, :CROP]
     return np.stack(

@@ -1,4 +1,4 @@
-"""A small dataset in a user's layout: pictures that tell where each pixel came from, params, ROIs, maps, a list."""
+"""A small dataset in a user's layout: images that tell where each pixel came from, params, ROIs, maps, a list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROI = np.array([50.0, 40.0, 200.0, 190.0], np.float32)
 
 
 def gradient(height: int = HEIGHT, width: int = WIDTH, red: int = 0) -> NDArray[np.uint8]:
-    """A picture whose blue tells x, and green y, of each pixel."""
+    """An image whose blue tells x, and green y, of each pixel."""
     v, u = np.mgrid[:height, :width]
     return np.stack([u, v, np.full_like(u, red)], axis=2).astype(np.uint8)
 

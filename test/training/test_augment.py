@@ -10,16 +10,16 @@ from support.posed import blob, centroid, pixels, posed, random_faces
 from tddfa_ros.geometry.roi import crop as cut_at_run_time
 from tddfa_ros.geometry.roi import roi_from_landmarks
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import (
-    Augment,
+from tddfa_ros.training.augment import Augment
+from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
+from tddfa_ros.training.config import AugmentConfig
+from tddfa_ros.training.framing import (
+    ParamMirror,
     about_landmarks,
     landmark_pixels,
     reframe,
     reframe_parsing,
 )
-from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
-from tddfa_ros.training.config import AugmentConfig
-from tddfa_ros.training.mirror import ParamMirror
 
 OFF = AugmentConfig(**{f.name: 0.0 for f in fields(AugmentConfig) if f.type == "float"})
 NOT_MOVED = np.zeros(2)
@@ -50,7 +50,7 @@ def mirror(model: MorphableModel) -> ParamMirror:
         (60, 0.95, (2, 7)),
     ],
 )
-def test_landmarks_move_with_the_picture(
+def test_landmarks_move_with_the_image(
     model: MorphableModel,
     face: np.ndarray,
     roll_deg: float,
@@ -67,13 +67,13 @@ def test_landmarks_move_with_the_picture(
         assert np.linalg.norm(centroid(crop) - expected) < 0.3
 
 
-def test_positive_roll_turns_counter_clockwise(face: np.ndarray) -> None:
+def test_positive_roll_is_counterclockwise(face: np.ndarray) -> None:
     middle = (CACHE_SIDE - 1) / 2
     crop, _ = reframe(blob(CACHE_SIDE, middle + 30, middle), face, np.pi / 2, 1.0, np.zeros(2))
     np.testing.assert_allclose(centroid(crop), [59.5, 29.5], atol=0.1)  # right goes to the top
 
 
-def test_reframe_keeps_a_pose_a_pose(face: np.ndarray) -> None:
+def test_reframed_pose_is_a_scaled_rotation(face: np.ndarray) -> None:
     _, params = reframe(
         np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8), face, 0.7, 1.2, np.array([3.0, 4.0])
     )
@@ -96,9 +96,9 @@ def test_border() -> None:
 
 
 @pytest.mark.parametrize("size", [96, 120, 160, 192])
-def test_a_pixel_of_any_size_is_where_the_pipeline_cuts_it(size: int) -> None:
+def test_crop_pixels_match_the_pipeline(size: int) -> None:
     """What the network learns on must be sampled as what it will see: crop pixel u is u * 120 / size of the 120-px crop."""
-    image = picture()
+    image = random_image()
     crop, _ = reframe(image, np.zeros(20, np.float32), 0.0, 1.0, NOT_MOVED, size=size)
     roi = np.array([MARGIN, MARGIN, MARGIN + 120, MARGIN + 120], np.float64)
     expected = cut_at_run_time(image, roi, size)
@@ -108,15 +108,15 @@ def test_a_pixel_of_any_size_is_where_the_pipeline_cuts_it(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [96, 160])
-def test_parameters_do_not_depend_on_the_size(face: np.ndarray, size: int) -> None:
-    image, move = picture(), np.array([3.0, -2.0])
+def test_params_do_not_depend_on_crop_size(face: np.ndarray, size: int) -> None:
+    image, move = random_image(), np.array([3.0, -2.0])
     _, params = reframe(image, face, 0.3, 1.1, move)
     _, other = reframe(image, face, 0.3, 1.1, move, size=size)
     np.testing.assert_array_equal(params, other)
 
 
 @pytest.mark.parametrize("roll_deg", [0.0, 30.0, -75.0])
-def test_a_face_is_framed_by_its_landmarks(
+def test_face_is_framed_by_its_landmarks(
     model: MorphableModel, face: np.ndarray, roll_deg: float
 ) -> None:
     roll = np.radians(roll_deg)
@@ -127,7 +127,7 @@ def test_a_face_is_framed_by_its_landmarks(
     np.testing.assert_allclose(roi, [-0.5, -0.5, 119.5, 119.5], atol=0.01)
 
 
-def test_zoom_and_shift_are_those_of_the_framed_face(
+def test_zoom_and_shift_are_relative_to_landmark_roi(
     model: MorphableModel, face: np.ndarray
 ) -> None:
     image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
@@ -145,7 +145,7 @@ def test_landmark_pixels_are_crop_pixels(model: MorphableModel, face: np.ndarray
 
 
 @pytest.mark.parametrize("size", [96, 120])
-def test_class_maps_are_sampled_where_the_cells_of_the_network_are(size: int) -> None:
+def test_parsing_is_sampled_at_network_cells(size: int) -> None:
     parsing = np.zeros((CACHE_SIDE, CACHE_SIDE), np.uint8)
     parsing[:, MARGIN + 60 :] = 3
     parsing[MARGIN + 90 :] = 7
@@ -170,13 +170,13 @@ def framed(
     return reframe(image, face, 0.0, zoom, shift)
 
 
-def picture(seed: int = 0) -> np.ndarray:
+def random_image(seed: int = 0) -> np.ndarray:
     small = np.random.default_rng(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     return np.kron(small, np.ones((8, 8, 1), np.uint8))
 
 
-def test_everything_off_is_the_framed_face(model: MorphableModel, face: np.ndarray) -> None:
-    image = picture()
+def test_no_augmentation_gives_framed_face(model: MorphableModel, face: np.ndarray) -> None:
+    image = random_image()
     crop, params, parsing = Augment(OFF, model)(image, face, np.random.default_rng(3))
     plain, expected = framed(image, model, face)
     inside = reframe(np.full_like(image, 255), face, 0.0, *_framing(model, face))[0] == 255
@@ -189,18 +189,18 @@ def _framing(model: MorphableModel, face: np.ndarray) -> tuple[float, np.ndarray
     return about_landmarks(landmark_pixels(model, face), 0.0, 1.0, NOT_MOVED)
 
 
-def test_without_a_face_it_is_the_middle_of_the_picture(model: MorphableModel) -> None:
-    image, nobody = picture(), np.zeros(model.layout.size, np.float32)
+def test_crop_without_face_is_image_center(model: MorphableModel) -> None:
+    image, nobody = random_image(), np.zeros(model.layout.size, np.float32)
     crop, _, _ = Augment(OFF, model)(image, nobody, np.random.default_rng(0))
     np.testing.assert_array_equal(crop, image[MARGIN:-MARGIN, MARGIN:-MARGIN])
     crop, _, _ = Augment(replace(OFF, mirror=1.0), model)(image, nobody, np.random.default_rng(0))
     np.testing.assert_array_equal(crop, image[MARGIN:-MARGIN, MARGIN:-MARGIN][:, ::-1])
 
 
-def test_mirror_flips_picture_params_and_classes(
+def test_mirror_flips_image_params_and_classes(
     model: MorphableModel, mirror: ParamMirror, face: np.ndarray
 ) -> None:
-    image = picture()
+    image = random_image()
     augment = Augment(replace(OFF, mirror=1.0), model)
     classes = np.zeros((CACHE_SIDE, CACHE_SIDE), np.uint8)
     classes[:, : CACHE_SIDE // 2] = 4
@@ -208,7 +208,7 @@ def test_mirror_flips_picture_params_and_classes(
     plain, expected = framed(image, model, face)
     _, mirrored = framed(image, model, mirror(face))
     np.testing.assert_allclose(params, mirrored, atol=1e-3)
-    # but for what lies beyond the picture, and 0.1 px by which the landmarks are no mirror images
+    # but for what lies beyond the image, and 0.1 px by which the landmarks are no mirror images
     difference = np.abs(crop[20:-20, 20:-20].astype(int) - plain[:, ::-1][20:-20, 20:-20])
     assert (difference > 16).mean() < 0.03
     np.testing.assert_allclose(params, mirror(expected), atol=1.0)
@@ -216,9 +216,11 @@ def test_mirror_flips_picture_params_and_classes(
     assert (parsing[:, -5:] == 4).all() and (parsing[:, :5] == 0).all()
 
 
-def test_depends_on_the_generator_alone(model: MorphableModel, face: np.ndarray) -> None:
+def test_augmentation_depends_on_the_generator_only(
+    model: MorphableModel, face: np.ndarray
+) -> None:
     augment = Augment(AugmentConfig(), model)
-    image = picture()
+    image = random_image()
     original = image.copy()
     runs = [augment(image, face, np.random.default_rng(seed)) for seed in (5, 5, 6)]
     np.testing.assert_array_equal(runs[0][0], runs[1][0])
@@ -227,18 +229,16 @@ def test_depends_on_the_generator_alone(model: MorphableModel, face: np.ndarray)
     np.testing.assert_array_equal(image, original)
 
 
-@pytest.mark.parametrize("name", ["colour", "blur", "noise", "occlude", "low_resolution"])
-def test_an_augmentation_changes_the_image_and_not_the_face(
-    tiny_model: MorphableModel, name: str
-) -> None:
-    model, image = tiny_model, picture()
+@pytest.mark.parametrize("name", ["color", "blur", "noise", "occlude", "low_resolution"])
+def test_photometric_augmentation_keeps_params(tiny_model: MorphableModel, name: str) -> None:
+    model, image = tiny_model, random_image()
     face = random_faces(model, np.random.default_rng(2), 1)[0]
     _, expected = framed(image, model, face)
     for size in (120, 96):
         plain, disturbed = (
             Augment(config, model, size) for config in (OFF, replace(OFF, **{name: 1.0}))
         )
-        for seed in range(8):  # occluders and colours have several kinds
+        for seed in range(8):  # occluders and colors have several kinds
             before, _, _ = plain(image, face, np.random.default_rng(seed))
             crop, params, _ = disturbed(image, face, np.random.default_rng(seed))
             assert crop.shape == (size, size, 3) and crop.dtype == np.uint8
@@ -246,7 +246,7 @@ def test_an_augmentation_changes_the_image_and_not_the_face(
             np.testing.assert_allclose(params, expected, atol=1e-4)
 
 
-def test_strength_of_the_roll_is_as_configured(tiny_model: MorphableModel) -> None:
+def test_roll_distribution(tiny_model: MorphableModel) -> None:
     model, face = tiny_model, random_faces(tiny_model, np.random.default_rng(2), 1)[0]
     augment = Augment(replace(OFF, roll_sigma_deg=12.0), model)
     image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
@@ -260,26 +260,24 @@ def test_strength_of_the_roll_is_as_configured(tiny_model: MorphableModel) -> No
 
 
 @pytest.mark.parametrize(("p_weak", "share"), [(0.0, 1.0), (1.0, 0.25)])
-def test_strength_of_the_rois_noise_is_as_configured(
-    tiny_model: MorphableModel, p_weak: float, share: float
-) -> None:
-    """Standard deviations of the centre in widths and of the size's logarithm; weakly augmented ones have a quarter of that."""
+def test_roi_noise_distribution(tiny_model: MorphableModel, p_weak: float, share: float) -> None:
+    """Standard deviations of the center in widths and of the size's logarithm; weakly augmented ones have a quarter of that."""
     model, face = tiny_model, random_faces(tiny_model, np.random.default_rng(2), 1)[0]
     augment = Augment(replace(OFF, scale_sigma=0.07, shift_sigma=0.04, p_weak=p_weak), model)
     image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)
-    centres, sizes = [], []
+    centers, sizes = [], []
     for seed in range(200):
         _, params, _ = augment(image, face, np.random.default_rng(seed))
         roi = roi_from_landmarks(landmark_pixels(model, params))
-        centres.append((roi[:2] + roi[2:]) / 2)
+        centers.append((roi[:2] + roi[2:]) / 2)
         sizes.append(np.log((roi[2] - roi[0]) / 120))
     # three standard errors of a standard deviation from 200 and 400 numbers: 15 and 11 %
     assert np.std(sizes) == pytest.approx(0.07 * share, rel=0.15)
-    assert np.std(centres) == pytest.approx(0.04 * 120 * share, rel=0.11)
+    assert np.std(centers) == pytest.approx(0.04 * 120 * share, rel=0.11)
     assert abs(np.mean(sizes)) < 3 * 0.07 * share / np.sqrt(200)
 
 
-def test_wide_framing_covers_the_configured_range(tiny_model: MorphableModel) -> None:
+def test_wide_framing_range(tiny_model: MorphableModel) -> None:
     model, face = tiny_model, random_faces(tiny_model, np.random.default_rng(2), 1)[0]
     wide = replace(OFF, p_wide=1.0, wide_shift=0.25, wide_scale=(0.8, 1.5))
     augment = Augment(wide, model)
@@ -296,7 +294,7 @@ def test_wide_framing_covers_the_configured_range(tiny_model: MorphableModel) ->
     assert 0.79 < min(sizes) < 0.84 and 1.42 < max(sizes) < 1.51
 
 
-def test_wide_framing_is_as_frequent_as_configured(tiny_model: MorphableModel) -> None:
+def test_wide_framing_frequency(tiny_model: MorphableModel) -> None:
     model, face = tiny_model, random_faces(tiny_model, np.random.default_rng(2), 1)[0]
     augment = Augment(replace(OFF, p_wide=0.25, scale_sigma=0.0, shift_sigma=0.0), model)
     image = np.zeros((CACHE_SIDE, CACHE_SIDE, 3), np.uint8)

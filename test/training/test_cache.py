@@ -37,9 +37,7 @@ def write(folder: Path, model: MorphableModel, count: int = 3, **more: np.ndarra
     )
 
 
-def test_defaults_of_what_an_older_or_a_users_cache_lacks(
-    tiny_model: MorphableModel, tmp_path: Path
-) -> None:
+def test_defaults_of_missing_labels(tiny_model: MorphableModel, tmp_path: Path) -> None:
     write(tmp_path, tiny_model, 2 * HOLD_OUT_EVERY)
     cache = open_cache(tmp_path, tiny_model)
     assert cache.face.all() and (cache.weight == 1).all()
@@ -48,14 +46,14 @@ def test_defaults_of_what_an_older_or_a_users_cache_lacks(
     assert isinstance(cache.images, np.memmap) and (cache.images[5] == 5).all()
 
 
-def test_everything_stored_is_read(tiny_model: MorphableModel, tiny_folder: Path) -> None:
+def test_reads_all_arrays(tiny_model: MorphableModel, tiny_folder: Path) -> None:
     cache = open_cache(tiny_folder, tiny_model)
     assert len(cache) == 132 and cache.face.sum() == 96
     assert cache.held_out.sum() == 8 + 3
     assert cache.parsing is not None and cache.parsing.shape == (132, CACHE_SIDE, CACHE_SIDE)
 
 
-def test_a_new_cache_forgets_the_old_one(tiny_model: MorphableModel, tmp_path: Path) -> None:
+def test_new_cache_removes_old_files(tiny_model: MorphableModel, tmp_path: Path) -> None:
     write(tmp_path, tiny_model)
     np.save(tmp_path / "parsing.npy", np.zeros((3, CACHE_SIDE, CACHE_SIDE), np.uint8))
     create_images(tmp_path, 5)  # and then the machine is turned off
@@ -64,15 +62,13 @@ def test_a_new_cache_forgets_the_old_one(tiny_model: MorphableModel, tmp_path: P
     assert not (tmp_path / "parsing.npy").exists()
 
 
-def test_a_cache_of_another_model_is_refused(tiny_model: MorphableModel, tmp_path: Path) -> None:
+def test_rejects_cache_of_another_model(tiny_model: MorphableModel, tmp_path: Path) -> None:
     write(tmp_path, tiny_model)
     with pytest.raises(ConfigError, match=tiny_model.topology_id):
         open_cache(tmp_path, synthetic_model())
 
 
-def test_parts_that_do_not_belong_together_are_named(
-    tiny_model: MorphableModel, tmp_path: Path
-) -> None:
+def test_rejects_mismatched_arrays(tiny_model: MorphableModel, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="tddfa dataset cache"):
         open_cache(tmp_path, tiny_model)
     write(tmp_path, tiny_model)
@@ -84,7 +80,7 @@ def test_parts_that_do_not_belong_together_are_named(
         open_cache(tmp_path, tiny_model)
     (tmp_path / "parsing.npy").unlink()
     (tmp_path / "images.npy").unlink()
-    with pytest.raises(ConfigError, match=r"lost its images\.npy"):
+    with pytest.raises(ConfigError, match=r"has no images\.npy"):
         open_cache(tmp_path, tiny_model)
 
 
@@ -92,7 +88,7 @@ def test_parts_that_do_not_belong_together_are_named(
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5, 1.5])
-def test_the_roi_is_in_the_middle_with_its_margin(tmp_path: Path, scale: float) -> None:
+def test_stored_crop_is_roi_with_margin(tmp_path: Path, scale: float) -> None:
     v, u = np.mgrid[:250, :250]
     path = tmp_path / "photo.png"
     cv2.imwrite(str(path), np.stack([u, v, 0 * u], axis=2).astype(np.uint8))
@@ -106,7 +102,7 @@ def test_the_roi_is_in_the_middle_with_its_margin(tmp_path: Path, scale: float) 
         assert (line[(wanted < -1) | (wanted > 250)] == 0).all()
 
 
-def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
+def test_reports_unreadable_image(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.png"):
         cut(str(tmp_path / "nowhere.png"), np.array([0, 0, 10, 10], np.float32))
 
@@ -127,12 +123,12 @@ def photo(left: int = 0, top: int = 0, bottom: int = 0) -> np.ndarray:
     return image
 
 
-def test_a_whole_picture_stays_as_it_is() -> None:
+def test_image_without_padding_is_unchanged() -> None:
     for row in range(20):
         np.testing.assert_array_equal(fill_margin(photo(), row), photo())
 
 
-def test_every_twentieth_rows_decide(  # 3 of 20 black, 12 reflected, 5 repeated
+def test_row_selects_the_fill_method(  # 3 of 20 black, 12 reflected, 5 repeated
 ) -> None:
     image = photo(left=10)
     kinds = []
@@ -145,7 +141,7 @@ def test_every_twentieth_rows_decide(  # 3 of 20 black, 12 reflected, 5 repeated
     assert [kinds.count(k) for k in ("black", "reflected", "repeated")] == [3, 12, 5]
 
 
-def test_reflection_and_repetition() -> None:
+def test_padding_by_reflection_and_edge() -> None:
     image = photo(left=10, bottom=6)
     reflected, repeated = fill_margin(image, REFLECTED), fill_margin(image, REPEATED)
     # the outermost pixels of the photograph may be blended with the black beyond: they are replaced too
@@ -160,13 +156,13 @@ def test_reflection_and_repetition() -> None:
     assert (repeated[last:, 50, 1] == 50 + last).all()
 
 
-def test_a_wide_margin_is_never_reflected() -> None:
+def test_wide_padding_is_not_reflected() -> None:
     """It would show the face once more."""
     filled = fill_margin(photo(top=60), REFLECTED)
     assert (filled[:60, 30] == filled[61, 30]).all()
 
 
-def test_the_black_row_is_kept_and_so_is_a_black_picture() -> None:
+def test_black_images_are_unchanged() -> None:
     image = photo(left=10)
     np.testing.assert_array_equal(fill_margin(image, BLACK), image)
     black = np.zeros_like(image)
@@ -174,7 +170,7 @@ def test_the_black_row_is_kept_and_so_is_a_black_picture() -> None:
         np.testing.assert_array_equal(fill_margin(black, row), black)
 
 
-def test_dark_pixels_inside_a_photograph_are_no_margin() -> None:
+def test_dark_pixels_inside_are_not_padding() -> None:
     image = photo()
     image[40:120, 40:120] = 0
     np.testing.assert_array_equal(fill_margin(image, REFLECTED), image)

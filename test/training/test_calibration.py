@@ -24,7 +24,7 @@ class Brightness(nn.Module):
         super().__init__()
         self.confidence_head = nn.Identity() if head else None
         self._params = torch.from_numpy(params)
-        from tddfa_ros.training.augment import landmark_pixels
+        from tddfa_ros.training.framing import landmark_pixels
 
         self._landmarks = torch.from_numpy(landmark_pixels(model, params).astype(np.float32))
 
@@ -43,7 +43,7 @@ def curve(confidence: Confidence, score: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp((confidence.midpoint - score) / confidence.width))
 
 
-def test_the_head_is_calibrated_against_other_crops(
+def test_confidence_head_is_calibrated_against_negatives(
     tiny_model: MorphableModel, tiny_cache: FaceCache
 ) -> None:
     cache = replace(tiny_cache, held_out=np.arange(132) % 2 == 0)  # 48 faces, 18 others
@@ -58,7 +58,7 @@ def test_the_head_is_calibrated_against_other_crops(
 
 
 @pytest.mark.parametrize("head", [True, False])
-def test_agreement_where_nothing_else_can_be_calibrated(
+def test_agreement_is_calibrated_without_negatives(
     tiny_model: MorphableModel, tiny_cache: FaceCache, head: bool
 ) -> None:
     """No head, or no crops without a face: the score is the negative disagreement in px."""
@@ -73,7 +73,7 @@ def test_agreement_where_nothing_else_can_be_calibrated(
     assert np.isnan(found.auc) if head else found.auc == 0.0, "noise disagrees less here"
 
 
-def test_faces_are_framed_as_tracking_frames_them(
+def test_calibration_frames_faces_as_tracking(
     tiny_model: MorphableModel, tiny_cache: FaceCache
 ) -> None:
     """By their landmarks, with a little noise, however they are stored."""
@@ -93,7 +93,7 @@ def test_faces_are_framed_as_tracking_frames_them(
     assert 2.8 < np.std(middles) < 5.6
 
 
-def test_it_repeats(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
+def test_is_deterministic(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
     network = Brightness(tiny_model, tiny_cache.params[0])
     one, two, other = (
         calibrate(network, tiny_cache, tiny_model, 120, seed).confidence for seed in (0, 0, 1)
@@ -101,9 +101,7 @@ def test_it_repeats(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
     assert one == two != other
 
 
-def test_ties_and_equal_faces_are_no_division_by_zero(
-    tiny_model: MorphableModel, tiny_cache: FaceCache
-) -> None:
+def test_equal_scores_give_finite_curve(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
     flat = np.broadcast_to(np.uint8(9), tiny_cache.images.shape)
     found = calibrate(
         Brightness(tiny_model, tiny_cache.params[0]),
@@ -115,7 +113,9 @@ def test_ties_and_equal_faces_are_no_division_by_zero(
     assert found.auc == 0.5, "ties count half"
 
 
-def test_no_faces_are_named(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
+def test_rejects_cache_without_held_out_faces(
+    tiny_model: MorphableModel, tiny_cache: FaceCache
+) -> None:
     nobody = replace(tiny_cache, held_out=np.zeros(132, np.bool_))
     with pytest.raises(ConfigError, match="calibrated on held-out faces"):
         calibrate(Brightness(tiny_model, tiny_cache.params[0]), nobody, tiny_model, 120)
@@ -126,9 +126,7 @@ def test_auc_counts_pairs() -> None:
     assert Calibration(Confidence(0, 1), True, faces, others).auc == 0.75
 
 
-def test_sigma_is_scaled_to_cover_the_errors(
-    tiny_model: MorphableModel, tiny_cache: FaceCache
-) -> None:
+def test_sigma_scale_covers_errors(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
     """Labels scattered by 2 px about the answer, and a network that says 0.5 px."""
     rng = np.random.default_rng(0)
     params = tiny_cache.params[:1]

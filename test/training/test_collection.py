@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from support.posed import posed, random_faces
-from support.toy_collection import AFLW, CROP, ROI, place_pictures, write_source
+from support.toy_collection import AFLW, CROP, ROI, position_images, write_source
 
 from tddfa_ros.cli import main
 from tddfa_ros.errors import ConfigError
@@ -34,7 +34,7 @@ def truth(model: MorphableModel) -> np.ndarray:
 
 
 def lined(count: int) -> np.ndarray:
-    """Skin-coloured pictures with a thin green line across, as some data sets carry it."""
+    """Skin-colored images with a thin green line across, as some data sets carry it."""
     images = np.full((count, CROP, CROP, 3), (130, 160, 200), np.uint8)
     for image in images:
         cv2.line(image, (20, 90), (170, 100), GREEN, 1)
@@ -48,12 +48,12 @@ def collection(
     """Six faces of "helen", the fifth badly labeled, the last kept for evaluation, and five with lines drawn on them of "lfw"."""
     root = tmp_path_factory.mktemp("faces")
     write_source(
-        root, "helen", model, truth, place_pictures(FACES), badly_labeled=BAD, evaluation=EVALUATION
+        root, "helen", model, truth, position_images(FACES), badly_labeled=BAD, evaluation=EVALUATION
     )  # fmt: skip
     write_source(root, "lfw", model, truth[:4], lined(4))
-    (root / "pictures").mkdir()
+    (root / "backgrounds").mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
-    cv2.imwrite(str(root / "pictures" / "noise.png"), noise)
+    cv2.imwrite(str(root / "backgrounds" / "noise.png"), noise)
     return root
 
 
@@ -65,7 +65,7 @@ def build(collection: Path, model: MorphableModel, folder: Path) -> FaceCache:
         folder,
         profiles=PROFILES,
         negatives=NEGATIVES,
-        pictures=collection / "pictures",
+        backgrounds=collection / "backgrounds",
     )
 
 
@@ -86,7 +86,7 @@ def cache(model: MorphableModel, folder: Path) -> FaceCache:
 # -- photographs -----------------------------------------------------------------------------------------------------
 
 
-def test_good_faces_come_first_then_turned_ones_then_negatives(cache: FaceCache) -> None:
+def test_cache_order_is_faces_profiles_negatives(cache: FaceCache) -> None:
     kinds = ["helen"] * 4 + ["lfw"] * 4 + ["profile"] * TURNED + ["negative"] * NEGATIVES
     assert cache.source.tolist() == kinds
     faces = len(kinds) - NEGATIVES
@@ -97,13 +97,13 @@ def test_good_faces_come_first_then_turned_ones_then_negatives(cache: FaceCache)
     np.testing.assert_allclose(cache.yaw_deg[:4], np.linspace(-80, 80, 18)[[0, 3, 6, 9]], rtol=1e-5)
 
 
-def test_weights_and_what_is_held_out(cache: FaceCache) -> None:
+def test_sampling_weights_and_held_out_rows(cache: FaceCache) -> None:
     assert cache.weight.tolist() == [1] * 8 + [0.75] * TURNED + [1] * NEGATIVES
     assert np.flatnonzero(cache.held_out).tolist() == [0, 8 + TURNED], "the first of both kinds"
     assert WEIGHTS["cew"] > 1 > WEIGHTS["utk"]
 
 
-def test_the_roi_is_in_the_middle_with_its_margin(cache: FaceCache) -> None:
+def test_stored_crop_is_roi_with_margin(cache: FaceCache) -> None:
     at = np.arange(CACHE_SIDE)
     for i, image in enumerate(cache.images[:4]):
         np.testing.assert_array_equal(image[50, :, 0], at - MARGIN + ROI[0])
@@ -111,7 +111,7 @@ def test_the_roi_is_in_the_middle_with_its_margin(cache: FaceCache) -> None:
         assert (image[..., 2] == 10 * i).all()
 
 
-def test_params_put_landmarks_where_the_labels_are(
+def test_fitted_landmarks_match_labels(
     model: MorphableModel, cache: FaceCache, truth: np.ndarray
 ) -> None:
     found = posed(model.head_landmarks(cache.params[:4]), cache.params[:4])[..., :2]
@@ -120,7 +120,7 @@ def test_params_put_landmarks_where_the_labels_are(
     assert np.linalg.norm(found - expected, axis=2)[:, inner].mean() < 0.6  # px of 120
 
 
-def test_green_lines_are_painted_over_on_three_of_five(cache: FaceCache) -> None:
+def test_green_lines_are_inpainted_in_three_of_five_rows(cache: FaceCache) -> None:
     rows = np.arange(4, 8)  # of lfw
     green = [
         (image[..., 1].astype(int) - np.maximum(image[..., 0], image[..., 2])).max() > 50
@@ -132,12 +132,12 @@ def test_green_lines_are_painted_over_on_three_of_five(cache: FaceCache) -> None
 # -- turned faces ----------------------------------------------------------------------------------------------------
 
 
-def test_turned_faces_look_farther_away(cache: FaceCache) -> None:
+def test_profiles_have_larger_yaw(cache: FaceCache) -> None:
     originals, turned = cache.params[:4], cache.params[8 : 8 + TURNED]
     before, _ = pose_angles(originals)
     after, _ = pose_angles(turned)
     for params, yaw, told in zip(turned, after, cache.yaw_deg[8:], strict=False):
-        # a turn leaves identity and expression, by which the face is recognised
+        # a turn leaves identity and expression, by which the face is recognized
         (source,) = np.flatnonzero((originals[:, 12:] == params[12:]).all(axis=1))
         assert source != 0, "a held-out face must not be trained on in another pose"
         assert np.abs(yaw) > max(35, np.abs(before[source]) + 15) - 2
@@ -149,13 +149,13 @@ def test_turned_faces_look_farther_away(cache: FaceCache) -> None:
 # -- negatives -------------------------------------------------------------------------------------------------------
 
 
-def test_negatives_are_crops_of_their_own(cache: FaceCache) -> None:
+def test_negatives_are_distinct(cache: FaceCache) -> None:
     crops = np.asarray(cache.images[-NEGATIVES:])
     assert len({crop.tobytes() for crop in crops}) == NEGATIVES
     assert all(crop.std() > 10 for crop in crops)
 
 
-def test_without_pictures_there_are_none(
+def test_no_negatives_without_backgrounds(
     model: MorphableModel, collection: Path, tmp_path: Path
 ) -> None:
     cache = build_cache(collection, ["lfw"], model, tmp_path, profiles=0, negatives=NEGATIVES)
@@ -165,7 +165,7 @@ def test_without_pictures_there_are_none(
 # -- the build itself ------------------------------------------------------------------------------------------------
 
 
-def test_a_second_build_keeps_the_fits_and_gives_the_same(
+def test_second_build_reuses_fits(
     model: MorphableModel, collection: Path, folder: Path, tmp_path: Path
 ) -> None:
     for path in folder.glob("fit_*.npz"):
@@ -178,14 +178,14 @@ def test_a_second_build_keeps_the_fits_and_gives_the_same(
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
-def test_mistakes_are_named(model: MorphableModel, collection: Path, tmp_path: Path) -> None:
+def test_rejects_invalid_options(model: MorphableModel, collection: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nobody\.npz"):
         build_cache(collection, ["nobody"], model, tmp_path)
     with pytest.raises(ConfigError, match="no face of lfw"):
         build_cache(collection, ["lfw"], model, tmp_path, max_error=1e-6)
     with pytest.raises(ConfigError, match="negatives need"):
         build_cache(
-            collection, ["lfw"], model, tmp_path, profiles=0, pictures=collection / "pictures"
+            collection, ["lfw"], model, tmp_path, profiles=0, backgrounds=collection / "backgrounds"
         )
 
 
@@ -197,7 +197,14 @@ def test_command(
     arguments += ["--morphable-model", model]
     assert main([*arguments, "--sources", "helen, nobody"]) == 2
     assert "nobody.npz" in capsys.readouterr().err
-    options = ["--profiles", "9", "--negatives", "3", "--pictures", str(collection / "pictures")]
+    options = [
+        "--profiles",
+        "9",
+        "--negatives",
+        "3",
+        "--backgrounds",
+        str(collection / "backgrounds"),
+    ]
     assert main([*arguments, "--sources", "helen", *options]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("helen: 4 crops, mean fit error 0.")
@@ -214,7 +221,7 @@ def test_command(
 # -- lines -----------------------------------------------------------------------------------------------------------
 
 
-def test_only_thin_dark_green_lines_are_painted_over() -> None:
+def test_inpaints_thin_dark_green_lines() -> None:
     smooth = cv2.GaussianBlur(
         np.random.default_rng(0).integers(60, 220, (160, 160, 3), dtype=np.uint8), (0, 0), 12
     )
@@ -229,7 +236,7 @@ def test_only_thin_dark_green_lines_are_painted_over() -> None:
     np.testing.assert_array_equal(without_green_lines(smooth), smooth)
 
 
-def test_bright_green_things_stay() -> None:
+def test_keeps_bright_green() -> None:
     image = np.full((40, 40, 3), 128, np.uint8)
     image[10:20, 10:20] = (60, 220, 60)
     np.testing.assert_array_equal(without_green_lines(image), image)
@@ -238,7 +245,7 @@ def test_bright_green_things_stay() -> None:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_labels_are_read_into_the_crop_frame(
+def test_labels_are_in_the_crop_frame(
     model: MorphableModel, collection: Path, truth: np.ndarray
 ) -> None:
     faces = load_source(collection, "helen")
@@ -249,7 +256,7 @@ def test_labels_are_read_into_the_crop_frame(
         assert np.isnan(missing).all()
 
 
-def test_visible_points_of_aflw_and_what_is_kept_of_it(
+def test_aflw_points_and_evaluation_split(
     model: MorphableModel, truth: np.ndarray, tmp_path: Path
 ) -> None:
     count = AFLW_KEPT_EVERY + 2

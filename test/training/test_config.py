@@ -23,7 +23,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "config" / "training").glob("*.yam
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipes_are_whole_and_say_how_to_be_run(path: Path) -> None:
+def test_recipes_are_complete_and_document_their_command(path: Path) -> None:
     stages = load_stages(path)
     widths = {"mb05": 0.5, "mb1": 1.0, "finetune": 0.5}
     assert {stage.config.width for stage in stages} == {widths[path.stem]}
@@ -35,14 +35,14 @@ def test_recipes_are_whole_and_say_how_to_be_run(path: Path) -> None:
         assert (path.parents[2] / name).is_file(), name
 
 
-def test_the_default_training_is_one_file_of_stages() -> None:
+def test_default_recipe_has_stages() -> None:
     assert [path.stem for path in RECIPES] == ["finetune", "mb05", "mb1"]
     assert len(load_stages(RECIPES[1])) > 1
     with pytest.raises(ConfigError, match="stages, not one"):
         load_train_config(RECIPES[1])
 
 
-def test_overrides_win(tmp_path: Path) -> None:
+def test_overrides_take_precedence(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("epochs: 3\nprofile_boost: [1, 4.5]\naugment: {blur: 0.5}\n")
     config = load_train_config(path, {"epochs": 7})
@@ -52,7 +52,7 @@ def test_overrides_win(tmp_path: Path) -> None:
     assert config.loss == LossWeights()
 
 
-def test_overrides_of_a_section_leave_the_rest_of_it(tmp_path: Path) -> None:
+def test_section_overrides_are_merged(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("augment: {blur: 0.5, noise: 0.4}\nloss: {lmk: 3, decay: {lmk: 0.5}}\n")
     given = {"augment": {"noise": 0.1}, "loss": {"vdc": 2.0, "decay": {"vdc": 0.8}}}
@@ -65,7 +65,7 @@ def test_overrides_of_a_section_leave_the_rest_of_it(tmp_path: Path) -> None:
     )
 
 
-def test_heads_are_named_in_the_order_of_the_network() -> None:
+def test_heads_follow_the_network_order() -> None:
     assert TrainConfig().heads == ("confidence", "landmark_sigma")
     assert TrainConfig(confidence=False, parsing=True, uv_position=True).heads == (
         "landmark_sigma",
@@ -99,7 +99,7 @@ def test_heads_are_named_in_the_order_of_the_network() -> None:
         ("a: [", "not valid YAML"),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
+def test_rejects_invalid_options(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
@@ -122,14 +122,14 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
         (LossDecay, {"lmk": 0.0}, "^lmk must be between"),
     ],
 )
-def test_configurations_are_checked_on_construction(
+def test_configuration_is_validated_on_construction(
     cls: type, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         cls(**options)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_reports_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nowhere"):
         load_train_config(tmp_path / "nowhere.yaml")
 
@@ -150,7 +150,7 @@ def test_every_option_has_help_and_a_default_in_range(cls: type) -> None:
             assert all(low <= v <= high for v in values)
 
 
-def test_backbones_of_the_configuration_are_those_there_are() -> None:
+def test_backbone_choices_match_registry() -> None:
     pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
     from tddfa_ros.training.networks import BACKBONES
 
@@ -158,7 +158,7 @@ def test_backbones_of_the_configuration_are_those_there_are() -> None:
     assert option.metadata["choices"] == tuple(BACKBONES)
 
 
-def test_the_lists_of_the_extra_agree(repo_root: Path) -> None:
+def test_training_extra_matches_requirements(repo_root: Path) -> None:
     """requirements/training.txt and setup.py."""
     setup = (repo_root / "setup.py").read_text()
     extra = ast.literal_eval(re.search(r'"training": (\[.*?\])', setup, re.S).group(1))

@@ -41,7 +41,7 @@ def steps_of_list(drawn: list[Draw], batch: int) -> list[list[Draw]]:
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_processes_share_the_steps_of_one_run(ranks: int) -> None:
+def test_ranks_partition_the_sequence(ranks: int) -> None:
     alone = CropSampler(SHARE, 77, batch=4 * ranks, seed=5)
     parts = [CropSampler(SHARE, 77, 4, 5, rank, ranks) for rank in range(ranks)]
     for draws in (alone, *parts):
@@ -54,7 +54,7 @@ def test_processes_share_the_steps_of_one_run(ranks: int) -> None:
         assert [pair for steps in split for pair in steps[number]] == step
 
 
-def test_first_step_leaves_out_what_was_drawn_before() -> None:
+def test_first_step_skips_earlier_draws() -> None:
     draws = CropSampler(SHARE, 100, batch=8, seed=1, rank=1, ranks=2)
     draws.epoch = 2
     whole = list(draws)
@@ -64,7 +64,7 @@ def test_first_step_leaves_out_what_was_drawn_before() -> None:
     assert len(draws) == 2 * 8
 
 
-def test_epochs_and_seeds_differ_and_repeat() -> None:
+def test_sequence_depends_on_epoch_and_seed() -> None:
     draws = CropSampler(SHARE, 4000, batch=8, seed=1)
     first, again = list(draws), list(draws)
     draws.epoch = 1
@@ -107,25 +107,25 @@ def mixed(tiny_model: MorphableModel) -> FaceCache:
     )
 
 
-def test_shares(mixed: FaceCache) -> None:
+def test_sampling_weights(mixed: FaceCache) -> None:
     share = sampling_weights(mixed, negatives=0.2, profile_boost=(1.5, 2.5))
     faces = np.array([1, 1.5, 2 * 2.5, 0.75, 0, 0])  # weight times boost; none for the turned face
     np.testing.assert_allclose(share[:6], 0.8 * faces / faces.sum())
     np.testing.assert_allclose(share[6:], 0.2 * np.array([0.25, 0.75, 0]))
 
 
-def test_shares_without_negatives(mixed: FaceCache) -> None:
+def test_sampling_weights_without_negatives(mixed: FaceCache) -> None:
     share = sampling_weights(replace(mixed, face=np.ones(9, np.bool_)), 0.2, (1.0, 1.0))
     np.testing.assert_allclose(share, [1, 1, 2, 0.75, 0, 0, 1, 3, 0])
     assert sampling_weights(mixed, 0.0, (1.0, 1.0))[6:].sum() == 0
 
 
-def test_no_face_to_draw_is_named(mixed: FaceCache) -> None:
+def test_rejects_cache_without_trainable_faces(mixed: FaceCache) -> None:
     with pytest.raises(ConfigError, match="no face to train on"):
         sampling_weights(replace(mixed, held_out=np.ones(9, np.bool_)), 0.2, (1.0, 1.0))
 
 
-def test_rows_are_drawn_by_their_share_and_held_out_ones_never(mixed: FaceCache) -> None:
+def test_draw_frequencies_match_weights(mixed: FaceCache) -> None:
     share = sampling_weights(mixed, 0.2, (1.5, 2.5))
     drawn = np.array([row for row, *_ in CropSampler(share, 20000, batch=100, seed=0)])
     found = np.bincount(drawn, minlength=9) / len(drawn)
@@ -141,7 +141,7 @@ def test_held_out_rows(mixed: FaceCache) -> None:
 # -- items ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_disturbance_depends_on_the_seed_and_the_draw(
+def test_augmentation_depends_on_seed_and_draw(
     tiny_model: MorphableModel, tiny_cache: FaceCache
 ) -> None:
     augment = Augment(AugmentConfig(), tiny_model)
@@ -178,7 +178,7 @@ def test_frames_of_a_clip_differ_a_little(
 
 
 @pytest.mark.parametrize("size", [96, 120, 160])
-def test_without_augmentation_a_face_is_framed_by_its_landmarks(
+def test_dataset_without_augmentation_frames_by_landmarks(
     tiny_model: MorphableModel, tiny_cache: FaceCache, size: int
 ) -> None:
     item = FaceDataset(tiny_cache, tiny_model, None, seed=0, size=size)[7]
@@ -194,9 +194,7 @@ def test_without_augmentation_a_face_is_framed_by_its_landmarks(
     assert white.mean() < 0.2
 
 
-def test_crops_without_a_face_have_no_parameters(
-    tiny_model: MorphableModel, tiny_cache: FaceCache
-) -> None:
+def test_negatives_have_zero_params(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
     row = int(np.flatnonzero(~tiny_cache.face)[1])
     augment = Augment(AugmentConfig(mirror=1.0), tiny_model)
     for dataset in (
@@ -211,13 +209,15 @@ def test_crops_without_a_face_have_no_parameters(
     assert FaceDataset(tiny_cache, tiny_model, None, 0)[3]["face"] == 1
 
 
-def test_parsing_goes_with_the_picture(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
-    """A cache whose picture is its own class map: both must be warped alike."""
+def test_parsing_is_warped_with_the_image(
+    tiny_model: MorphableModel, tiny_cache: FaceCache
+) -> None:
+    """A cache whose image is its own class map: both must be warped alike."""
     ids = np.asarray(tiny_cache.parsing[:4])
-    grey = np.repeat(40 * ids[..., None], 3, axis=3).astype(np.uint8)
-    cache = replace(tiny_cache, images=grey, params=tiny_cache.params[:4])
+    gray = np.repeat(40 * ids[..., None], 3, axis=3).astype(np.uint8)
+    cache = replace(tiny_cache, images=gray, params=tiny_cache.params[:4])
     plain = AugmentConfig(
-        colour=0, blur=0, noise=0, occlude=0, low_resolution=0, mirror=0.5, roll_sigma_deg=20
+        color=0, blur=0, noise=0, occlude=0, low_resolution=0, mirror=0.5, roll_sigma_deg=20
     )
     for size in (120, 96):
         dataset = FaceDataset(cache, tiny_model, Augment(plain, tiny_model, size), 0, size)
@@ -231,7 +231,7 @@ def test_parsing_goes_with_the_picture(tiny_model: MorphableModel, tiny_cache: F
             assert (classes == 1).mean() > 0.15
 
 
-def test_the_cache_is_left_as_it_is(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
+def test_cache_is_not_modified(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
     before = tiny_cache.params.copy()
     dataset = FaceDataset(tiny_cache, tiny_model, Augment(AugmentConfig(), tiny_model), 0)
     for row in (0, 100):

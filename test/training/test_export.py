@@ -37,7 +37,7 @@ AGREEMENT = Confidence(midpoint=-1.5, width=0.25)
 
 
 def network_of(model: MorphableModel, heads: tuple[str, ...] = OPTIONAL_HEADS) -> FaceNet:
-    """Random weights, with statistics of normalisation as a trained network has them."""
+    """Random weights, with statistics of normalization as a trained network has them."""
     torch.manual_seed(0)
     count = model.layout.size
     mean = torch.zeros(count)
@@ -76,7 +76,7 @@ def exported(
     return path
 
 
-def test_parameters_landmarks_and_confidence_by_default(
+def test_exports_params_landmarks_confidence_by_default(
     exported: Path, network: FaceNet, tiny_model: MorphableModel, crops: np.ndarray
 ) -> None:
     regressor = Regressor(exported, tiny_model)
@@ -93,7 +93,7 @@ def test_parameters_landmarks_and_confidence_by_default(
 
 
 @pytest.mark.filterwarnings("error::torch.jit.TracerWarning")
-def test_more_heads_on_demand(
+def test_exports_optional_heads(
     network: FaceNet, tiny_model: MorphableModel, crops: np.ndarray, tmp_path: Path
 ) -> None:
     path = tmp_path / "all.onnx"
@@ -117,7 +117,7 @@ def test_more_heads_on_demand(
     Regressor(path, tiny_model)(crops)
 
 
-def test_without_a_confidence_head_the_agreement_is_calibrated(
+def test_export_without_confidence_head_uses_agreement(
     network: FaceNet, tiny_model: MorphableModel, crops: np.ndarray, tmp_path: Path
 ) -> None:
     path = tmp_path / "agreement.onnx"
@@ -133,7 +133,7 @@ def test_without_a_confidence_head_the_agreement_is_calibrated(
     )
 
 
-def test_half_storage_halves_the_file_and_agrees(
+def test_float16_storage(
     exported: Path, network: FaceNet, tiny_model: MorphableModel, crops: np.ndarray, tmp_path: Path
 ) -> None:
     path = tmp_path / "half.onnx"
@@ -148,7 +148,7 @@ def test_half_storage_halves_the_file_and_agrees(
     np.testing.assert_allclose(half.confidence, whole.confidence, atol=5e-3)
 
 
-def test_heads_and_curves_must_belong_together(
+def test_rejects_curves_that_do_not_match_heads(
     network: FaceNet, tiny_model: MorphableModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "never.onnx"
@@ -165,12 +165,12 @@ def test_heads_and_curves_must_belong_together(
         {"heads": (), "confidence": CURVE},
         {"heads": ()},
     ):
-        with pytest.raises(ConfigError, match="exported with its calibration"):
+        with pytest.raises(ConfigError, match="give the curve of the confidence head"):
             export_onnx(network, tiny_model, path, size=96, **options)
     assert not path.exists()
 
 
-def test_a_file_that_answers_otherwise_is_refused(
+def test_rejects_file_with_different_outputs(
     network: FaceNet, tiny_model: MorphableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(graph: onnx.ModelProto) -> None:
@@ -180,11 +180,11 @@ def test_a_file_that_answers_otherwise_is_refused(
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
 
     monkeypatch.setattr(export, "_store_half", spoil)
-    with pytest.raises(ModelError, match="does not answer as the network"):
+    with pytest.raises(ModelError, match="differ from those of the network"):
         export_onnx(network, tiny_model, tmp_path / "x.onnx", size=96, confidence=CURVE, half=True)
 
 
-def test_the_regressor_tells_the_exported_sigma(
+def test_regressor_reads_exported_sigma(
     network: FaceNet, tiny_model: MorphableModel, crops: np.ndarray, tmp_path: Path
 ) -> None:
     path = tmp_path / "sigma.onnx"

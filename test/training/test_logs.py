@@ -42,14 +42,14 @@ def lines(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_line_an_epoch_also_when_the_run_goes_on(tmp_path: Path) -> None:
+def test_log_gets_one_row_per_epoch_across_runs(tmp_path: Path) -> None:
     for epoch in (1, 2):
         with RunLog(tmp_path) as log:
             log.write({"epoch": epoch, "total": 0.5 * epoch})
     assert lines(tmp_path) == [{"epoch": "1", "total": "0.5"}, {"epoch": "2", "total": "1.0"}]
 
 
-def test_another_figure_gets_a_column_of_its_own(tmp_path: Path) -> None:
+def test_new_figure_adds_a_column(tmp_path: Path) -> None:
     with RunLog(tmp_path) as log:
         log.write({"epoch": 1, "fwpdc": 3.0, "total": 3.0})
         log.write({"epoch": 2, "vdc": 2.0, "total": 2.0})
@@ -61,21 +61,21 @@ def test_another_figure_gets_a_column_of_its_own(tmp_path: Path) -> None:
     assert [row["vdc"] for row in found] == ["", "2.0", ""]
 
 
-def test_pictures_are_written_as_they_are(tmp_path: Path) -> None:
+def test_overlay_is_written_losslessly(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     with RunLog(tmp_path) as log:
-        log.picture(7, image)
+        log.overlay(7, image)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "overlays/epoch_007.png")), image)
 
 
-def test_tensorboard_gets_figures_and_pictures_in_its_own_colours(
+def test_tensorboard_gets_figures_and_rgb_overlays(
     tmp_path: Path, events: list[tuple[Any, ...]]
 ) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     image[..., 0] = 255  # blue
     with RunLog(tmp_path) as log:
         log.write({"epoch": 3, "total": 1.5})
-        log.picture(3, image)
+        log.overlay(3, image)
     assert events[0] == ("open", str(tmp_path / "tensorboard"))
     assert ("scalar", "total", 1.5, 3) in events
     (_, name, drawn, epoch, options) = next(e for e in events if e[0] == "image")
@@ -84,7 +84,7 @@ def test_tensorboard_gets_figures_and_pictures_in_its_own_colours(
     assert events[-1] == ("close",)
 
 
-def test_without_tensorboard_everything_else_is_written(
+def test_runs_without_tensorboard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # import fails
@@ -94,10 +94,10 @@ def test_without_tensorboard_everything_else_is_written(
     assert lines(tmp_path) == [{"epoch": "1", "total": "2.0"}]
 
 
-def test_other_processes_write_nothing(tmp_path: Path, events: list[tuple[Any, ...]]) -> None:
+def test_only_first_process_writes(tmp_path: Path, events: list[tuple[Any, ...]]) -> None:
     folder = tmp_path / "run"
     with RunLog(folder, write=False) as log:
         log.write({"epoch": 1, "total": 2.0})
-        log.picture(1, np.zeros((4, 4, 3), np.uint8))
+        log.overlay(1, np.zeros((4, 4, 3), np.uint8))
     assert not folder.exists()
     assert events == []

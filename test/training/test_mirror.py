@@ -8,7 +8,7 @@ from support.posed import posed, random_faces
 
 from tddfa_ros.model_builder.locate import MIRROR68
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.mirror import ParamMirror
+from tddfa_ros.training.framing import ParamMirror
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def mirror(model: MorphableModel) -> ParamMirror:
     return ParamMirror(model)
 
 
-def test_twice_is_nothing(mirror: ParamMirror, faces: np.ndarray) -> None:
+def test_mirroring_twice_is_identity(mirror: ParamMirror, faces: np.ndarray) -> None:
     np.testing.assert_allclose(mirror(mirror(faces)), faces, atol=2e-3)
     once = mirror(faces)
     assert np.abs(once - faces).max() > 0.1
@@ -34,7 +34,7 @@ def test_twice_is_nothing(mirror: ParamMirror, faces: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_is_the_mirror_image_of_the_picture(
+def test_mirrored_landmarks_swap_sides(
     model: MorphableModel, mirror: ParamMirror, faces: np.ndarray, share: float
 ) -> None:
     """Crop pixel x becomes 119 - x, and every landmark its partner's."""
@@ -50,18 +50,20 @@ def test_is_the_mirror_image_of_the_picture(
     assert np.abs(after - expected).mean() < 0.02 + 0.04 * share
 
 
-def test_rotation_stays_a_rotation(mirror: ParamMirror, faces: np.ndarray) -> None:
+def test_mirrored_pose_is_a_rotation(mirror: ParamMirror, faces: np.ndarray) -> None:
     pose = mirror(faces)[:, :12].reshape(-1, 3, 4)[:, :, :3]
     assert (np.linalg.det(pose) > 0).all()
 
 
-def test_one_face_and_many_agree_and_input_is_kept(mirror: ParamMirror, faces: np.ndarray) -> None:
+def test_batch_matches_single_face_and_input_is_kept(
+    mirror: ParamMirror, faces: np.ndarray
+) -> None:
     original = faces.copy()
     np.testing.assert_allclose(mirror(faces[3]), mirror(faces)[3], atol=1e-5)
     np.testing.assert_array_equal(faces, original)
 
 
-def test_expressions_change_sides_by_name(model: MorphableModel, mirror: ParamMirror) -> None:
+def test_expressions_swap_by_name(model: MorphableModel, mirror: ParamMirror) -> None:
     layout, names = model.layout, model.expression_names
     face = np.zeros(layout.size, np.float32)
     face[layout.expression_slice][names.index("eyeBlinkLeft")] = 0.7

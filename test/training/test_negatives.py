@@ -1,4 +1,4 @@
-"""Crops without a face, told apart by colour: backgrounds are blue, in the face's picture red is x and green is y."""
+"""Crops without a face, told apart by color: backgrounds are blue, in the face's image red is x and green is y."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import pytest
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.training.cache import CACHE_SIDE
-from tddfa_ros.training.negatives import Negatives, find_pictures
+from tddfa_ros.training.negatives import Negatives, find_images
 
 ROI = np.array([88.0, 88, 168, 168], np.float32)
-WIDTH, CENTRE = 80.0, 128.0
+WIDTH, CENTER = 80.0, 128.0
 DRAWS = 240
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("negatives")
-    (root / "pictures" / "deep").mkdir(parents=True)
+    (root / "backgrounds" / "deep").mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 256, (120, 200), dtype=np.uint8)
     blue = np.zeros((120, 200, 3), np.uint8)
     blue[..., 0] = noise | 128
-    cv2.imwrite(str(root / "pictures" / "noise.png"), blue)
-    cv2.imwrite(str(root / "pictures" / "deep" / "Noise.JPG"), blue[::-1])
-    cv2.imwrite(str(root / "pictures" / "flat.png"), np.full((90, 90, 3), 7, np.uint8))
-    cv2.imwrite(str(root / "pictures" / "tiny.png"), np.zeros((10, 10, 3), np.uint8))
-    (root / "pictures" / "damaged.jpg").write_bytes(b"no picture")
-    (root / "pictures" / "notes.txt").write_text("no picture either")
+    cv2.imwrite(str(root / "backgrounds" / "noise.png"), blue)
+    cv2.imwrite(str(root / "backgrounds" / "deep" / "Noise.JPG"), blue[::-1])
+    cv2.imwrite(str(root / "backgrounds" / "flat.png"), np.full((90, 90, 3), 7, np.uint8))
+    cv2.imwrite(str(root / "backgrounds" / "tiny.png"), np.zeros((10, 10, 3), np.uint8))
+    (root / "backgrounds" / "damaged.jpg").write_bytes(b"no image")
+    (root / "backgrounds" / "notes.txt").write_text("no image either")
     v, u = np.mgrid[:256, :256]
     cv2.imwrite(str(root / "face.png"), np.stack([0 * u, v, u], axis=2).astype(np.uint8))
     return root
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def negatives(folder: Path) -> Negatives:
-    return Negatives(find_pictures(folder / "pictures"), [(str(folder / "face.png"), ROI)])
+    return Negatives(find_images(folder / "backgrounds"), [(str(folder / "face.png"), ROI)])
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +56,17 @@ def kind_of(crop: np.ndarray) -> str:
 
 
 def scale_of(crop: np.ndarray) -> float:
-    """px of the face's picture per px of the crop, in its middle."""
+    """px of the face's image per px of the crop, in its middle."""
     return float(crop[80, 90, 2].astype(float) - crop[80, 70, 2]) / 20
 
 
-def test_pictures_are_found_in_order_at_any_depth(folder: Path) -> None:
-    found = find_pictures(folder / "pictures")
-    names = [path.relative_to(folder / "pictures").as_posix() for path in found]
+def test_find_images_is_recursive_and_sorted(folder: Path) -> None:
+    found = find_images(folder / "backgrounds")
+    names = [path.relative_to(folder / "backgrounds").as_posix() for path in found]
     assert names == ["damaged.jpg", "deep/Noise.JPG", "flat.png", "noise.png", "tiny.png"]
 
 
-def test_the_same_generator_gives_the_same_crop(
+def test_negatives_depend_on_the_generator_only(
     negatives: Negatives, drawn: list[np.ndarray]
 ) -> None:
     for i in (0, 7, 31):
@@ -79,7 +79,7 @@ def test_format(drawn: list[np.ndarray]) -> None:
     assert all(c.shape == (CACHE_SIDE, CACHE_SIDE, 3) and c.dtype == np.uint8 for c in drawn)
 
 
-def test_all_kinds_come_as_often_as_they_should(drawn: list[np.ndarray]) -> None:
+def test_frequencies_of_negative_kinds(drawn: list[np.ndarray]) -> None:
     kinds = [kind_of(crop) for crop in drawn]
     share = {kind: kinds.count(kind) / DRAWS for kind in sorted(set(kinds))}
     expected = {"background": 0.42, "shifted": 0.33, "too close": 0.1, "too far": 0.15}
@@ -97,22 +97,22 @@ def middles(drawn: list[np.ndarray], kind: str) -> Iterator[tuple[float, np.ndar
                 ],
                 np.float64,
             )
-            yield scale_of(crop), (place - CENTRE) / WIDTH
+            yield scale_of(crop), (place - CENTER) / WIDTH
 
 
-def test_shifted_crops_are_half_a_width_off_and_more(drawn: list[np.ndarray]) -> None:
+def test_shifted_negatives_are_off_by_half_a_width(drawn: list[np.ndarray]) -> None:
     for scale, off in middles(drawn, "shifted"):
         assert 0.45 < np.abs(off).max() < 1.05
         assert 0.8 * WIDTH / 120 - 0.06 < scale < 1.2 * WIDTH / 120 + 0.06
 
 
-def test_close_crops_show_a_part_of_the_face(drawn: list[np.ndarray]) -> None:
+def test_close_negatives_show_part_of_the_face(drawn: list[np.ndarray]) -> None:
     for scale, off in middles(drawn, "too close"):
         assert np.abs(off).max() < 0.4
         assert scale < 0.3 * WIDTH / 120 + 0.06
 
 
-def test_far_crops_show_a_small_head(drawn: list[np.ndarray]) -> None:
+def test_far_negatives_show_a_small_head(drawn: list[np.ndarray]) -> None:
     for crop in drawn:
         if kind_of(crop) == "too far":
             rows, columns = np.nonzero(crop[..., 0] < 100)
@@ -122,23 +122,23 @@ def test_far_crops_show_a_small_head(drawn: list[np.ndarray]) -> None:
             assert np.ptp(columns) >= side - 2
 
 
-def test_flat_and_unreadable_pictures_are_passed_over(folder: Path) -> None:
-    flat = [folder / "pictures" / name for name in ("flat.png", "tiny.png", "damaged.jpg")]
+def test_skips_flat_and_unreadable_backgrounds(folder: Path) -> None:
+    flat = [folder / "backgrounds" / name for name in ("flat.png", "tiny.png", "damaged.jpg")]
     negatives = Negatives(flat, [(str(folder / "face.png"), ROI)])
     for i in range(20):
         assert negatives.draw(np.random.default_rng(i)).std() > 10
 
 
-def test_a_lost_face_gives_background(folder: Path) -> None:
-    negatives = Negatives([folder / "pictures" / "noise.png"], [("nowhere.png", ROI)])
+def test_missing_face_image_falls_back_to_background(folder: Path) -> None:
+    negatives = Negatives([folder / "backgrounds" / "noise.png"], [("nowhere.png", ROI)])
     assert all(kind_of(negatives.draw(np.random.default_rng(i))) == "background" for i in range(20))
 
 
-def test_the_roi_of_a_large_photograph_is_reduced_with_it(folder: Path, tmp_path: Path) -> None:
+def test_roi_is_scaled_with_large_image(folder: Path, tmp_path: Path) -> None:
     face = cv2.imread(str(folder / "face.png"))
     large = tmp_path / "large.bmp"
     cv2.imwrite(str(large), cv2.resize(face, None, fx=8, fy=8, interpolation=cv2.INTER_LINEAR))
-    negatives = Negatives([folder / "pictures" / "noise.png"], [(str(large), 8 * ROI)])
+    negatives = Negatives([folder / "backgrounds" / "noise.png"], [(str(large), 8 * ROI)])
     drawn = [negatives.draw(np.random.default_rng(i)) for i in range(24)]
     shifted, close = ([off for _, off in middles(drawn, k)] for k in ("shifted", "too close"))
     assert len(shifted) > 3
@@ -146,27 +146,27 @@ def test_the_roi_of_a_large_photograph_is_reduced_with_it(folder: Path, tmp_path
     assert all(np.abs(off).max() < 0.4 for off in close)
 
 
-def test_cut_out_figures_and_grey_pictures(tmp_path: Path) -> None:
+def test_transparent_and_gray_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     figure = np.zeros((80, 80, 4), np.uint8)
     figure[20:60, 20:60, :3] = rng.integers(180, 256, (40, 40, 3))
     figure[20:60, 20:60, 3] = 255
     cv2.imwrite(str(tmp_path / "figure.png"), figure)
-    cv2.imwrite(str(tmp_path / "grey.png"), rng.integers(0, 256, (80, 80), dtype=np.uint8))
-    for name in ("figure.png", "grey.png"):
+    cv2.imwrite(str(tmp_path / "gray.png"), rng.integers(0, 256, (80, 80), dtype=np.uint8))
+    for name in ("figure.png", "gray.png"):
         crop = Negatives([tmp_path / name], [("nowhere.png", ROI)]).draw(np.random.default_rng(0))
         assert crop.shape == (CACHE_SIDE, CACHE_SIDE, 3)
     from tddfa_ros.training.negatives import _read
 
     read = _read(tmp_path / "figure.png")
     assert read is not None
-    picture, scale = read
+    image, scale = read
     assert scale == 1.0
-    assert (picture[5, 5] < 80).all(), "behind a bright figure it is dark"
-    np.testing.assert_array_equal(picture[30, 30], figure[30, 30, :3])
+    assert (image[5, 5] < 80).all(), "behind a bright figure it is dark"
+    np.testing.assert_array_equal(image[30, 30], figure[30, 30, :3])
 
 
-@pytest.mark.parametrize(("pictures", "faces"), [([], [("a", ROI)]), ([Path("a")], [])])
-def test_nothing_to_cut_from_is_named(pictures: list[Path], faces: list[object]) -> None:
+@pytest.mark.parametrize(("backgrounds", "faces"), [([], [("a", ROI)]), ([Path("a")], [])])
+def test_rejects_empty_inputs(backgrounds: list[Path], faces: list[object]) -> None:
     with pytest.raises(ConfigError, match="negatives need"):
-        Negatives(pictures, faces)
+        Negatives(backgrounds, faces)

@@ -34,7 +34,7 @@ def crops(count: int, size: int) -> torch.Tensor:
     ("net_stride", "strides"), [(8, (4, 8)), (16, (4, 8, 16)), (32, (4, 8, 16, 32))]
 )
 @pytest.mark.parametrize("name", BACKBONES)
-def test_a_backbone_says_which_maps_it_gives(
+def test_backbone_describes_its_feature_maps(
     name: str, net_stride: int, strides: tuple[int, ...]
 ) -> None:
     backbone = BACKBONES[name](0.125, net_stride).eval()
@@ -58,7 +58,7 @@ def test_mobilenet_v1_has_the_published_size() -> None:
 
 @pytest.mark.parametrize("size", [96, 120, 160, 192])
 @pytest.mark.parametrize("net_stride", [8, 16, 32])
-def test_all_heads_at_any_size(size: int, net_stride: int) -> None:
+def test_all_heads_at_several_sizes(size: int, net_stride: int) -> None:
     with torch.no_grad():
         found = network(OPTIONAL_HEADS, net_stride)(crops(2, size))
     assert found.params.shape == (2, COUNT)
@@ -69,14 +69,14 @@ def test_all_heads_at_any_size(size: int, net_stride: int) -> None:
 
 
 @pytest.mark.parametrize("head", OPTIONAL_HEADS)
-def test_a_head_that_is_off_tells_nothing(head: str) -> None:
+def test_disabled_heads_predict_none(head: str) -> None:
     with torch.no_grad():
         found = network((head,))(crops(1, 96))
     told = {name for name in OPTIONAL_HEADS if getattr(found, name) is not None}
     assert told == {head}
 
 
-def test_an_untrained_network_answers_about_the_mean_face() -> None:
+def test_untrained_network_predicts_near_mean_face() -> None:
     net = settled(network())
     landmarks = torch.from_numpy(np.random.default_rng(1).uniform(10, 110, (68, 2))).float()
     net.start_at(landmarks)
@@ -92,21 +92,21 @@ def test_an_untrained_network_answers_about_the_mean_face() -> None:
     torch.testing.assert_close(found.landmarks[0], landmarks)
 
 
-def test_the_uv_head_starts_in_the_middle_of_the_crop() -> None:
+def test_untrained_uv_head_predicts_crop_center() -> None:
     with torch.no_grad():
         position = settled(network(("uv_position",)))(crops(2, 120)).uv_position
     # random weights move it by some px, half a crop if it began at 0
     assert (position.mean(dim=(0, 2, 3)) - torch.tensor([60.0, 60.0, 0.0])).abs().max() < 30
 
 
-def test_normalise_is_the_regressors_scale() -> None:
+def test_normalize_matches_the_regressor() -> None:
     image = torch.tensor([0, 127, 128, 255], dtype=torch.uint8).reshape(1, 1, 2, 2)
     scaled = normalize(image.expand(1, 3, 2, 2))
     expected = [-127.5 / 128, -0.5 / 128, 0.5 / 128, 127.5 / 128]
     torch.testing.assert_close(scaled[0, 0].flatten(), torch.tensor(expected))
 
 
-def test_places_stay_exact_in_half_precision() -> None:
+def test_positions_are_exact_under_autocast() -> None:
     """bfloat16 has 8 bits: a landmark at 100 px would be rounded to half a px."""
     net = settled(network(OPTIONAL_HEADS))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

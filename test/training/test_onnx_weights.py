@@ -15,16 +15,19 @@ from tddfa_ros.errors import ConfigError  # noqa: E402
 from tddfa_ros.model_store.store import default_store  # noqa: E402
 from tddfa_ros.morphable import MorphableModel  # noqa: E402
 from tddfa_ros.training.cache import open_cache  # noqa: E402
-from tddfa_ros.training.checkpoint import start_from  # noqa: E402
+from tddfa_ros.training.initial_weights import (  # noqa: E402
+    estimate_normalization,
+    read_weights,
+    start_from,
+)
 from tddfa_ros.training.networks import FaceNet, MobileNetV1  # noqa: E402
-from tddfa_ros.training.onnx_weights import estimate_normalization, read_weights  # noqa: E402
 from tddfa_ros.training.trainer import Trainer  # noqa: E402
 
 SHIPPED = default_store().path("tddfa-mb05")
 
 
 def images(count: int, seed: int = 0) -> torch.Tensor:
-    """Smooth random pictures, as networks see them: (n, 3, 120, 120)."""
+    """Smooth random images, as networks see them: (n, 3, 120, 120)."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 8, 8, generator=generator) * 2 - 1
     return torch.nn.functional.interpolate(coarse, size=120, mode="bilinear")
@@ -46,7 +49,7 @@ def of_file(batch: torch.Tensor) -> list[np.ndarray]:
     return session.run(["params", "landmarks"], {"image": batch.numpy()})
 
 
-def test_the_network_answers_as_the_file(network: FaceNet) -> None:
+def test_network_matches_onnx_file(network: FaceNet) -> None:
     new = start_from(network, SHIPPED)
     assert {name for name in new if "num_batches_tracked" not in name} == set()
     batch = images(3)
@@ -54,7 +57,7 @@ def test_the_network_answers_as_the_file(network: FaceNet) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
 
 
-def test_estimated_statistics_change_nothing_in_evaluation(network: FaceNet) -> None:
+def test_estimated_statistics_preserve_evaluation_mode(network: FaceNet) -> None:
     start_from(network, SHIPPED)
     batch = images(32)
     before = answers(network, batch)
@@ -65,7 +68,7 @@ def test_estimated_statistics_change_nothing_in_evaluation(network: FaceNet) -> 
     assert first[0].weight.detach().flatten(1).norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
 
 
-def test_training_mode_then_answers_alike(network: FaceNet) -> None:
+def test_training_mode_matches_evaluation_mode(network: FaceNet) -> None:
     start_from(network, SHIPPED)
     batch = images(32)
     wanted = answers(network, batch)[1]
@@ -78,7 +81,7 @@ def test_training_mode_then_answers_alike(network: FaceNet) -> None:
     assert np.abs(folded - wanted).max() > 1, "batch statistics alone would not do"
 
 
-def test_half_precision_is_read(network: FaceNet, tmp_path: Path) -> None:
+def test_reads_float16_weights(network: FaceNet, tmp_path: Path) -> None:
     from tddfa_ros.training.export import _store_half
 
     graph = onnx.load(str(SHIPPED))
@@ -90,7 +93,7 @@ def test_half_precision_is_read(network: FaceNet, tmp_path: Path) -> None:
         torch.testing.assert_close(half[name], value, rtol=1e-3, atol=1e-3)
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_rejects_other_onnx_files(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"nothing")
     with pytest.raises(ConfigError, match=r"not a readable ONNX file|not written by"):
         read_weights(tmp_path / "no.onnx")
@@ -98,7 +101,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_weights(default_store().path("centerface"))
 
 
-def test_a_run_begins_with_the_file(tmp_path: Path) -> None:
+def test_run_is_initialized_from_onnx_file(tmp_path: Path) -> None:
     model = MorphableModel.load(default_store().path("tddfa-head"))
     write_cache(tmp_path / "cache", model, count=24)
     config = tiny(width=0.5, input_size=120, samples=0, batch=8, parsing=False)

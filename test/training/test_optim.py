@@ -14,7 +14,7 @@ def scalar(value: float) -> object:
     return torch.tensor(value)
 
 
-def test_means_are_over_the_steps_that_had_the_figure() -> None:
+def test_means_are_over_steps_with_the_figure() -> None:
     state = TrainState()
     for step in range(4):
         state.step += 1
@@ -40,7 +40,7 @@ def test_train_state_resumes_from_its_state() -> None:
     assert other.end_epoch() == {"total": 1.5}
 
 
-def test_figures_that_are_counted_stay_as_they_are() -> None:
+def test_added_figures_are_not_modified() -> None:
     state, value = TrainState(), scalar(1.0)
     state.add({"total": value})
     state.add({"total": scalar(1.0)})
@@ -58,7 +58,7 @@ def test_one_cycle() -> None:
     assert np.all(np.diff(rates[:26]) > 0) and np.all(np.diff(rates[25:]) < 0)
 
 
-def test_one_cycle_without_or_with_nothing_but_a_warm_up() -> None:
+def test_one_cycle_without_and_with_only_warmup() -> None:
     assert one_cycle(0.0, warm_up=0.0) == 1.0
     assert one_cycle(0.999, warm_up=1.5) < 1.0
     assert one_cycle(1.0, warm_up=1.0) == pytest.approx(1e-3)
@@ -89,7 +89,7 @@ def run(ema: EMA, network: One, values: list[float]) -> list[float]:
     return out
 
 
-def test_the_average_moves_every_fourth_step_and_is_a_plain_mean_at_first() -> None:
+def test_ema_updates_every_fourth_step_and_starts_as_plain_mean() -> None:
     network = One()
     ema = EMA(network, half_life=1000.0)
     seen = run(ema, network, [float(step) for step in range(1, 13)])
@@ -98,7 +98,7 @@ def test_the_average_moves_every_fourth_step_and_is_a_plain_mean_at_first() -> N
     assert seen == pytest.approx(expected)
 
 
-def test_what_is_older_than_the_half_life_counts_half() -> None:
+def test_ema_half_life() -> None:
     network = One()
     ema = EMA(network, half_life=8.0)
     run(ema, network, [1.0] * 400)
@@ -107,7 +107,7 @@ def test_what_is_older_than_the_half_life_counts_half() -> None:
     assert later[7] == pytest.approx(0.5, rel=1e-5)
 
 
-def test_statistics_are_those_of_the_network() -> None:
+def test_ema_keeps_network_statistics() -> None:
     network = One()
     ema = EMA(network, half_life=1000.0)
     run(ema, network, [5.0, 5.0, 5.0, 9.0])
@@ -116,13 +116,13 @@ def test_statistics_are_those_of_the_network() -> None:
     assert ema.weights["count"].dtype == torch.int64
 
 
-def test_half_life_0_is_the_network_itself() -> None:
+def test_ema_with_half_life_0_is_the_network() -> None:
     network = One()
     values = [3.0, -1.0, 0.1, 7.0, 2.0]
     assert run(EMA(network, 0.0), network, values) == pytest.approx(values)
 
 
-def test_equal_weights_stay_bit_equal() -> None:
+def test_ema_of_constant_weights_is_bit_equal() -> None:
     network = One()
     network.move(0.1)
     ema = EMA(network, half_life=50.0)
@@ -130,7 +130,7 @@ def test_equal_weights_stay_bit_equal() -> None:
     assert torch.equal(ema.weights["weight"], network.weight)
 
 
-def test_ema_goes_on_from_its_state() -> None:
+def test_ema_resumes_from_its_state() -> None:
     network = One()
     unbroken = EMA(network, half_life=12.0)
     values = [float(step % 5) for step in range(30)]
@@ -142,7 +142,7 @@ def test_ema_goes_on_from_its_state() -> None:
     assert run(other, network, values[17:]) == run(unbroken, network, values[17:])
 
 
-def test_the_average_is_no_view_of_the_network() -> None:
+def test_ema_does_not_share_memory() -> None:
     network = One()
     ema = EMA(network, half_life=8.0)
     network.move(4.0)

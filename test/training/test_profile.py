@@ -1,4 +1,4 @@
-"""Turning a photographed face: the picture and the parameters must turn together."""
+"""Turning a photographed face: the image and the parameters must turn together."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from support.posed import blob, centroid, pixels, posed
 from support.synthetic_model import frontal_params, synthetic_model
 
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import about_landmarks, landmark_pixels, reframe
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
+from tddfa_ros.training.framing import about_landmarks, landmark_pixels, reframe
 from tddfa_ros.training.profile import Profiler, pose_angles
 
 STRONG = [27, 30, 33, 36, 39, 48, 51, 57]
-"""Landmarks in the middle and on the left of the picture, which a turn to its right does not hide."""
+"""Landmarks in the middle and on the left of the image, which a turn to its right does not hide."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def turned_by(params: np.ndarray, yaw: float = 0, pitch: float = 0, roll: float 
 
 
 def texture(seed: int = 0) -> np.ndarray:
-    """A picture without edges, so that interpolation changes little."""
+    """An image without edges, so that interpolation changes little."""
     import cv2
 
     noise = np.random.default_rng(seed).uniform(0, 255, (20, 20, 3)).astype(np.float32)
@@ -54,7 +54,7 @@ def texture(seed: int = 0) -> np.ndarray:
     )
 
 
-def test_no_turn_changes_nothing(profiler: Profiler, params: np.ndarray) -> None:
+def test_rotation_by_zero_is_identity(profiler: Profiler, params: np.ndarray) -> None:
     image = texture()
     found, after = profiler(image, params, 0.0)
     np.testing.assert_allclose(after, params, atol=0.02, rtol=1e-4)
@@ -63,7 +63,7 @@ def test_no_turn_changes_nothing(profiler: Profiler, params: np.ndarray) -> None
 
 @pytest.mark.parametrize("turn", [-70.0, -35.0, 20.0, 50.0])
 @pytest.mark.parametrize("start", [-15.0, 0.0, 10.0])
-def test_yaw_moves_by_the_angle_asked_for(
+def test_yaw_changes_by_the_given_angle(
     profiler: Profiler, params: np.ndarray, start: float, turn: float
 ) -> None:
     before = turned_by(params, yaw=start)
@@ -74,7 +74,7 @@ def test_yaw_moves_by_the_angle_asked_for(
     assert np.abs(roll).max() < 1e-3
 
 
-def test_a_leaning_head_turns_about_its_own_axis(profiler: Profiler, params: np.ndarray) -> None:
+def test_rolled_head_rotates_about_its_own_axis(profiler: Profiler, params: np.ndarray) -> None:
     before = turned_by(params, pitch=10, roll=15)
     _, after = profiler(texture(), before, 40.0)
     old, new = (p[:12].reshape(3, 4)[:, :3].astype(np.float64) for p in (before, after))
@@ -86,7 +86,7 @@ def test_a_leaning_head_turns_about_its_own_axis(profiler: Profiler, params: np.
 
 @pytest.mark.parametrize("turn", [20.0, 35.0])
 @pytest.mark.parametrize("pitch", [0.0, -12.0])
-def test_marks_on_the_skin_move_with_the_landmarks(
+def test_skin_marks_move_with_landmarks(
     model: MorphableModel, profiler: Profiler, params: np.ndarray, turn: float, pitch: float
 ) -> None:
     before = turned_by(params, yaw=5, pitch=pitch)
@@ -98,7 +98,7 @@ def test_marks_on_the_skin_move_with_the_landmarks(
         assert np.linalg.norm(centroid(found) - wanted) < 1.5, landmark
 
 
-def test_the_turned_face_is_framed_by_its_landmarks(
+def test_profile_is_framed_by_its_landmarks(
     model: MorphableModel, profiler: Profiler, params: np.ndarray
 ) -> None:
     _, after = profiler(texture(), params, 60.0)
@@ -108,18 +108,18 @@ def test_the_turned_face_is_framed_by_its_landmarks(
     assert (high - low).max() * np.sqrt(2) == pytest.approx(120, abs=0.05)
 
 
-def test_no_colour_is_invented(profiler: Profiler, params: np.ndarray) -> None:
+def test_profile_has_no_new_colors(profiler: Profiler, params: np.ndarray) -> None:
     flat = np.full((CACHE_SIDE, CACHE_SIDE, 3), (10, 120, 200), np.uint8)
     found, _ = profiler(flat, params, -55.0)
     assert (found == flat).all(), "neither holes nor black borders"
     image = texture()
     found, _ = profiler(image, params, -55.0)
     assert (found.min(axis=(0, 1)) >= image.min(axis=(0, 1))).all()
-    assert found.std() > 0.5 * image.std(), "the picture is not smeared away"
+    assert found.std() > 0.5 * image.std(), "the image is not smeared away"
     assert found.shape == image.shape and found.dtype == np.uint8
 
 
-def test_the_mirror_image_turns_the_other_way(
+def test_mirrored_face_rotates_the_other_way(
     model: MorphableModel, profiler: Profiler, params: np.ndarray
 ) -> None:
     upright = params.copy()
@@ -136,7 +136,7 @@ def test_the_mirror_image_turns_the_other_way(
     assert mirrored[3] == pytest.approx(121 - after[3], abs=0.1)
 
 
-def test_the_input_is_left_as_it_is(profiler: Profiler, params: np.ndarray) -> None:
+def test_input_is_not_modified(profiler: Profiler, params: np.ndarray) -> None:
     image, kept = texture(), params.copy()
     before = image.copy()
     profiler(image, kept, 30.0)

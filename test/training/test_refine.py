@@ -11,13 +11,12 @@ import pytest
 from tddfa_ros.cli import main
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
-from tddfa_ros.training.augment import landmark_pixels
 from tddfa_ros.training.cache import FaceCache, open_cache
+from tddfa_ros.training.framing import ParamMirror, landmark_pixels
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
 from tddfa_ros.training import refine as module  # noqa: E402
-from tddfa_ros.training.mirror import ParamMirror  # noqa: E402
 from tddfa_ros.training.networks import Predictions  # noqa: E402
 from tddfa_ros.training.refine import blend, refine, write_refined  # noqa: E402
 from tddfa_ros.training.trainer import Trainer  # noqa: E402
@@ -73,7 +72,7 @@ def distances(model: MorphableModel, cache: FaceCache, params: np.ndarray, truth
     )
 
 
-def test_labels_move_by_the_networks_share(
+def test_refined_labels_are_blended_by_share(
     monkeypatch: pytest.MonkeyPatch,
     tiny_model: MorphableModel,
     noisy: tuple[FaceCache, np.ndarray],
@@ -91,7 +90,7 @@ def test_labels_move_by_the_networks_share(
         np.testing.assert_array_equal(refined.params[~cache.face], 0)
 
 
-def test_faces_that_the_network_cannot_confirm_are_dropped(
+def test_faces_with_large_disagreement_are_dropped(
     monkeypatch: pytest.MonkeyPatch,
     tiny_model: MorphableModel,
     noisy: tuple[FaceCache, np.ndarray],
@@ -103,7 +102,7 @@ def test_faces_that_the_network_cannot_confirm_are_dropped(
     assert refined.disagreement[5] > 20 and np.nanmedian(refined.disagreement) < 5
 
 
-def test_a_blended_pose_is_a_scaled_rotation() -> None:
+def test_blended_pose_is_a_scaled_rotation() -> None:
     def pose(angle: float, scale: float) -> np.ndarray:
         cos, sin = np.cos(angle), np.sin(angle)
         turn = scale * np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
@@ -116,7 +115,7 @@ def test_a_blended_pose_is_a_scaled_rotation() -> None:
     np.testing.assert_allclose(mixed[0, [3, 7, 11]], [1, 2, 3])
 
 
-def test_the_new_cache_stands_beside_the_old_one(
+def test_write_refined_keeps_the_source(
     tiny_model: MorphableModel, tiny_folder: Path, tiny_cache: FaceCache, tmp_path: Path
 ) -> None:
     dropped = np.zeros(len(tiny_cache), np.bool_)
@@ -132,7 +131,7 @@ def test_the_new_cache_stands_beside_the_old_one(
         write_refined(tiny_folder, tiny_folder, tiny_cache, refined)
 
 
-def test_the_command(
+def test_refine_command(
     tiny_model: MorphableModel,
     tiny_folder: Path,
     tiny_cache: FaceCache,

@@ -72,7 +72,7 @@ def figures_of(trainer: Trainer) -> list[list[str]]:
     return [line.split(",")[:-1] for line in lines]
 
 
-def test_from_the_middle_of_an_epoch(
+def test_resumes_within_an_epoch(
     tiny_model: MorphableModel,
     tiny_cache: FaceCache,
     tmp_path: Path,
@@ -87,11 +87,11 @@ def test_from_the_middle_of_an_epoch(
     unbroken.run()
     for looks, epoch, step in ((2, 0, 2), (4, 0, 6)):
         saved = stop(begin("stopped"), looks, monkeypatch)
-        assert (saved["clock"]["epoch"], saved["clock"]["step"]) == (epoch, step)
+        assert (saved["train_state"]["epoch"], saved["train_state"]["step"]) == (epoch, step)
         assert not (tmp_path / "stopped" / "log.csv").exists()
     saved = stop(begin("stopped"), 3, monkeypatch)
-    assert (saved["clock"]["epoch"], saved["clock"]["step"]) == (1, 3)
-    assert saved["clock"]["counts"]["total"] == 3
+    assert (saved["train_state"]["epoch"], saved["train_state"]["step"]) == (1, 3)
+    assert saved["train_state"]["counts"]["total"] == 3
     resumed = begin("stopped")
     resumed.run()
     assert_same(checkpoints.load(resumed.checkpoint), checkpoints.load(unbroken.checkpoint))
@@ -99,7 +99,7 @@ def test_from_the_middle_of_an_epoch(
     assert figures_of(resumed) == figures_of(unbroken)
 
 
-def test_from_between_two_choices_of_the_meta_joint_optimisation(
+def test_resumes_between_meta_joint_selections(
     tiny_model: MorphableModel,
     tiny_cache: FaceCache,
     tmp_path: Path,
@@ -112,13 +112,13 @@ def test_from_between_two_choices_of_the_meta_joint_optimisation(
     unbroken.run()
     folder = tmp_path / "stopped"
     saved = stop(Trainer(config, tiny_cache, tiny_model, folder), 1, monkeypatch)
-    assert saved["clock"]["step"] == 2
+    assert saved["train_state"]["step"] == 2
     resumed = Trainer(config, tiny_cache, tiny_model, folder)
     resumed.run()
     assert_same(checkpoints.load(resumed.checkpoint), checkpoints.load(unbroken.checkpoint))
 
 
-def test_a_finished_run_stays_as_it_is(
+def test_finished_run_is_not_changed(
     tiny_model: MorphableModel, tiny_cache: FaceCache, whole_run: Trainer
 ) -> None:
     before = whole_run.checkpoint.read_bytes()
@@ -128,30 +128,30 @@ def test_a_finished_run_stays_as_it_is(
     assert figures_of(whole_run) == log
 
 
-def test_another_configuration_model_or_amount_of_data_does_not_go_on(
+def test_rejects_other_configuration_model_or_data(
     tiny_model: MorphableModel, tiny_cache: FaceCache, whole_run: Trainer
 ) -> None:
     def go_on(**options: Any) -> None:
         config = replace(whole_run.config, **options)
         Trainer(config, tiny_cache, tiny_model, whole_run.folder).run()
 
-    with pytest.raises(ConfigError, match=r"begun with learning_rate 0\.004, not 0\.001"):
+    with pytest.raises(ConfigError, match=r"started with learning_rate 0\.004, not 0\.001"):
         go_on(learning_rate=1e-3)
-    with pytest.raises(ConfigError, match="begun with samples 360, not 64"):
+    with pytest.raises(ConfigError, match="started with samples 360, not 64"):
         go_on(samples=64)
     go_on(threads=2)  # another machine
     torch.set_num_threads(1)
     state = checkpoints.load(whole_run.checkpoint)
     ours = {name: state[name] for name in ("config", "topology_id", "steps_per_epoch")}
     checkpoints.check_same_run(whole_run.checkpoint, state, ours)
-    with pytest.raises(ConfigError, match="begun with steps_per_epoch 45, not 6"):
+    with pytest.raises(ConfigError, match="started with steps_per_epoch 45, not 6"):
         checkpoints.check_same_run(whole_run.checkpoint, state, {**ours, "steps_per_epoch": 6})
-    with pytest.raises(ConfigError, match="begun with topology_id"):
+    with pytest.raises(ConfigError, match="started with topology_id"):
         checkpoints.check_same_run(whole_run.checkpoint, state, {**ours, "topology_id": "other"})
 
 
 @pytest.mark.parametrize("content", [b"not a checkpoint", b""])
-def test_a_damaged_checkpoint_is_named(
+def test_rejects_damaged_checkpoint(
     tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(content)
@@ -159,7 +159,7 @@ def test_a_damaged_checkpoint_is_named(
         Trainer(tiny(), tiny_cache, tiny_model, tmp_path).run()
 
 
-def test_a_checkpoint_holds_no_code(tmp_path: Path) -> None:
+def test_checkpoint_cannot_execute_code(tmp_path: Path) -> None:
     """It may come from anybody, so nothing but tensors and plain values is read."""
 
     class Evil:
@@ -173,7 +173,7 @@ def test_a_checkpoint_holds_no_code(tmp_path: Path) -> None:
     assert not (tmp_path / "touched").exists()
 
 
-def test_a_crash_while_saving_leaves_the_old_checkpoint(
+def test_crash_while_saving_keeps_old_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "checkpoint.pt"
@@ -192,7 +192,7 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint(
 # -- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_signal_asks_and_the_second_interrupts() -> None:
+def test_first_signal_requests_stop_second_interrupts() -> None:
     import signal
 
     from tddfa_ros.interrupt import StopRequest
@@ -210,7 +210,7 @@ def test_the_first_signal_asks_and_the_second_interrupts() -> None:
         assert request.requested
 
 
-def test_elsewhere_than_in_the_main_thread_nothing_is_handled() -> None:
+def test_signals_are_ignored_outside_main_thread() -> None:
     import threading
 
     from tddfa_ros.interrupt import StopRequest

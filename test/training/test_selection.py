@@ -15,7 +15,8 @@ from tddfa_ros.training.cache import FaceCache
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.checkpoint import load_network, start_from  # noqa: E402
+from tddfa_ros.training.checkpoint import load_network  # noqa: E402
+from tddfa_ros.training.initial_weights import start_from  # noqa: E402
 from tddfa_ros.training.networks import FaceNet, MobileNetV1, normalize  # noqa: E402
 from tddfa_ros.training.trainer import Trainer  # noqa: E402
 
@@ -39,7 +40,7 @@ def crops(cache: FaceCache, count: int = 6) -> torch.Tensor:
 # -- partial training ------------------------------------------------------------------------------------------------
 
 
-def test_a_frozen_backbone_keeps_weights_and_statistics(
+def test_frozen_backbone_keeps_weights_and_statistics(
     tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
 ) -> None:
     config = tiny(epochs=1, samples=40, freeze="backbone", uv_position=True)
@@ -49,15 +50,15 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(
     moved = changed(before, after)
     assert not [name for name in moved if name.startswith("backbone.")]
     heads = ("param_head.", "landmark_head.", "confidence_head.", "uv_head.")
-    learnt = {name for name, _ in trainer.network.named_parameters() if name.startswith(heads)}
-    assert learnt <= moved
+    learned = {name for name, _ in trainer.network.named_parameters() if name.startswith(heads)}
+    assert learned <= moved
     assert any("running_mean" in name for name in moved), "the UV head normalizes too, and learns"
     averaged = trainer.averaged().state_dict()
     assert not [n for n in changed(before, averaged) if n.startswith("backbone.")]
 
 
 @pytest.mark.parametrize("part", ["pose", "identity", "expression"])
-def test_only_the_rows_of_some_parameters_are_trained(
+def test_train_only_changes_selected_rows(
     tiny_model: MorphableModel,
     tiny_cache: FaceCache,
     whole_run: Trainer,
@@ -85,7 +86,7 @@ def test_only_the_rows_of_some_parameters_are_trained(
 # -- warm start ------------------------------------------------------------------------------------------------------
 
 
-def test_another_whitening_gives_the_same_predictions(
+def test_start_from_converts_whitening(
     tiny_model: MorphableModel, tiny_cache: FaceCache, whole_run: Trainer, tmp_path: Path
 ) -> None:
     params = tiny_cache.params.copy()
@@ -102,7 +103,7 @@ def test_another_whitening_gives_the_same_predictions(
         torch.testing.assert_close(mine, theirs, atol=2e-3, rtol=1e-4)
 
 
-def test_what_does_not_fit_is_new(whole_run: Trainer) -> None:
+def test_start_from_reports_new_weights(whole_run: Trainer) -> None:
     mean = whole_run.network.mean.clone()
     torch.manual_seed(5)
     wider = FaceNet(MobileNetV1(0.1875), mean, torch.ones_like(mean), ("confidence",))
@@ -113,7 +114,7 @@ def test_what_does_not_fit_is_new(whole_run: Trainer) -> None:
     assert changed(fresh, wider.state_dict()).isdisjoint(left)
 
 
-def test_a_run_that_goes_on_does_not_begin_again(
+def test_resumed_run_ignores_initial_weights(
     tiny_model: MorphableModel,
     tiny_cache: FaceCache,
     whole_run: Trainer,
@@ -121,17 +122,17 @@ def test_a_run_that_goes_on_does_not_begin_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = replace(whole_run.config, epochs=1, samples=8)
-    for line in ("begun with", ""):
+    for line in ("initialized from", ""):
         trainer = Trainer(config, tiny_cache, tiny_model, tmp_path, start=whole_run.checkpoint)
         out = capsys.readouterr().out
-        assert line in out and bool(line) == ("begun with" in out)
+        assert line in out and bool(line) == ("initialized from" in out)
         trainer.run()
 
 
 # -- networks taken out of checkpoints -------------------------------------------------------------------------------
 
 
-def test_the_averaged_network_comes_out(
+def test_load_network_returns_ema_weights(
     tiny_model: MorphableModel, tiny_cache: FaceCache, run_of_all_heads: Trainer
 ) -> None:
     run = run_of_all_heads
@@ -148,7 +149,7 @@ def test_the_averaged_network_comes_out(
     assert changed(run.network.state_dict(), network.state_dict()), "not the last weights"
 
 
-def test_a_checkpoint_of_another_model_is_refused(
+def test_rejects_checkpoint_of_another_model(
     tiny_model: MorphableModel, whole_run: Trainer, tmp_path: Path
 ) -> None:
     from support.synthetic_model import synthetic_model

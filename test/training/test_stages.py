@@ -26,7 +26,7 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def test_stages_differ_from_the_common_options(recipe: Path) -> None:
+def test_stages_override_common_options(recipe: Path) -> None:
     first, second = load_stages(recipe, {"seed": 7})
     assert (first.name, first.config.epochs, first.config.batch, first.refine) == (
         "first",
@@ -46,19 +46,19 @@ def test_stages_differ_from_the_common_options(recipe: Path) -> None:
         ("[{epochs: 1}]", "stage 1 of .* needs a name"),
         ("[{name: ../x}]", "needs a name"),
         ("[{name: a}, {name: a}]", "two stages of the same name"),
-        ("[{name: a, refine: 0.5}]", "first stage has no network"),
+        ("[{name: a, refine: 0.5}]", "first stage cannot refine labels"),
         ("[{name: a}, {name: b, refine: 2}]", "refine of stage b must lie between 0 and 1"),
         ("[{name: a, epoch: 1}]", "did you mean epochs"),
     ],
 )
-def test_mistakes_in_stages_are_named(tmp_path: Path, stages: str, message: str) -> None:
+def test_rejects_invalid_stages(tmp_path: Path, stages: str, message: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(f"stages: {stages}\n")
     with pytest.raises(ConfigError, match=message):
         load_stages(path)
 
 
-def test_each_stage_begins_where_the_one_before_ended(
+def test_stages_start_from_previous_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -89,7 +89,7 @@ def test_each_stage_begins_where_the_one_before_ended(
     assert (run / "one" / "checkpoint.pt").stat().st_mtime_ns == stamp, "done stages are skipped"
 
 
-def test_labels_of_lists_are_not_refined(tmp_path: Path) -> None:
+def test_refine_needs_a_cache(tmp_path: Path) -> None:
     model = synthetic_model()
     write_cache(tmp_path / "cache", model, count=24)
     stages = (Stage("one", tiny()), Stage("two", tiny(), refine=0.5))

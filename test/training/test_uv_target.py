@@ -13,7 +13,7 @@ from tddfa_ros.training.dataset import UvTarget  # noqa: E402
 from tddfa_ros.training.networks import UV_SIZE  # noqa: E402
 
 
-def test_the_map_is_that_of_the_dataset(tiny_model: MorphableModel) -> None:
+def test_uv_target_matches_numpy_map(tiny_model: MorphableModel) -> None:
     params = random_faces(tiny_model, np.random.default_rng(0), 3)
     target = UvTarget(tiny_model)
     found = target(torch.from_numpy(params))

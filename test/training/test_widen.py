@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not
 
 from support.tiny_networks import as_input, settled, textures  # noqa: E402
 
-from tddfa_ros.training import checkpoint as widen  # noqa: E402
-from tddfa_ros.training.checkpoint import start_from  # noqa: E402
+from tddfa_ros.training import initial_weights as widen  # noqa: E402
+from tddfa_ros.training.initial_weights import start_from  # noqa: E402
 from tddfa_ros.training.networks import FaceNet, MobileNetV1  # noqa: E402
 
 HEADS = ("confidence", "parsing", "uv_position")
@@ -26,9 +26,7 @@ def narrow_network() -> FaceNet:
 
 
 @pytest.mark.parametrize("times", [2, 4])
-def test_the_wide_network_computes_what_the_narrow_one_computes(
-    times: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_widened_network_preserves_function(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(widen, "_NOISE", 0.0)
     narrow, wide = narrow_network(), network(0.125 * times, 2)
     state = widen.widened(narrow.state_dict(), wide.state_dict())
@@ -41,7 +39,7 @@ def test_the_wide_network_computes_what_the_narrow_one_computes(
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_copies_differ_so_that_they_can_learn_different_things() -> None:
+def test_widened_copies_differ() -> None:
     narrow, wide = narrow_network(), network(0.25, 2)
     state = widen.widened(narrow.state_dict(), wide.state_dict())
     for name, value in state.items():
@@ -52,13 +50,13 @@ def test_copies_differ_so_that_they_can_learn_different_things() -> None:
     assert all(torch.equal(value, again[name]) for name, value in state.items())
 
 
-def test_widths_without_a_whole_factor_share_only_what_has_the_same_shape() -> None:
+def test_noninteger_factor_copies_equal_shapes_only() -> None:
     narrow, wide = network(0.25, 1), network(0.375, 2)
     state = widen.widened(narrow.state_dict(), wide.state_dict())
     assert not any(value.dim() == 4 for name, value in state.items() if "backbone" in name)
 
 
-def test_heads_of_another_size_are_not_copied() -> None:
+def test_heads_of_other_size_are_not_copied() -> None:
     state = widen.widened(narrow_network().state_dict(), network(0.25, 2, params=40).state_dict())
     assert "param_head.weight" not in state and "landmark_head.weight" in state
 

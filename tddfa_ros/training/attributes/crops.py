@@ -1,4 +1,4 @@
-"""Crops of labelled faces for training attributes: framed by their landmarks, seen in several disturbed views."""
+"""Crops of labeled faces for attribute training: framed by their landmarks, in several augmented views."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.geometry.roi import crop, roi_from_landmarks
 from tddfa_ros.sources.image_file import read_image
-from tddfa_ros.training.attributes.labelled import LabelledFaces
+from tddfa_ros.training.attributes.labeled import LabeledFaces
 from tddfa_ros.training.cache import fill_margin
 from tddfa_ros.types import FloatArray, ImageBGR
 
@@ -25,46 +25,49 @@ if TYPE_CHECKING:
 
 
 def find_rois(
-    faces: LabelledFaces, pipeline: FacePipeline, say: Callable[[str], None]
-) -> LabelledFaces:
-    """Fill in the regions of interest that the collection does not know, by the largest face of each picture.
+    faces: LabeledFaces, pipeline: FacePipeline, on_message: Callable[[str], None]
+) -> LabeledFaces:
+    """Detect missing ROIs: that of the largest face of each image.
 
-    Faces that are not found, or whose picture cannot be read, are left out.
+    Images that cannot be read, or without a face, are excluded.
 
     Args:
-        say: told how many were left out.
+        faces: some of them with an unknown ROI.
+        pipeline: for detection.
+        on_message: receives the number of excluded images.
 
     Raises:
-        ConfigError: no face was found at all.
+        ConfigError: no face was found in any image.
     """
     unknown = np.flatnonzero(np.isnan(faces.roi).any(axis=1))
     if not len(unknown):
         return faces
     rois = faces.roi.copy()
-    for row in tqdm(unknown, unit="picture", desc="finding faces"):
+    for row in tqdm(unknown, unit="image", desc="detect faces"):
         found: list[Face] = []
         with contextlib.suppress(ImageError):
-            found = pipeline(read_image(str(faces.pictures[row])))
+            found = pipeline(read_image(str(faces.paths[row])))
         if found:
             rois[row] = roi_from_landmarks(max(found, key=lambda f: f.face_size).landmarks68)
     known = np.flatnonzero(~np.isnan(rois).any(axis=1))
     if len(known) < len(faces):
-        say(f"no face was found in {len(faces) - len(known)} of {len(faces)} pictures")
+        on_message(f"no face was found in {len(faces) - len(known)} of {len(faces)} images")
     if not len(known):
-        raise ConfigError("no face was found in any of the pictures")
+        raise ConfigError("no face was found in any of the images")
     return replace(faces, roi=rois).take(known)
 
 
 def view(
     image: ImageBGR, roi: FloatArray, size: int, rng: np.random.Generator | None, row: int = 0
 ) -> NDArray[np.uint8]:
-    """One crop (size, size, 3) of a face.
+    """Cut one crop (size, size, 3) of a face.
 
     Args:
-        image: BGR photograph; black borders, as of pictures cut out of others, are filled.
+        image: BGR; black padding at its borders is filled.
         roi: (4,) x0, y0, x1, y1 px.
-        rng: draws place, size, rotation, mirror image, colour and sharpness; None: the crop as the estimator sees it.
-        row: decides how borders are filled.
+        size: side of the crop, px.
+        rng: of position, size, rotation, mirroring, color and resolution; None: no augmentation, as at run time.
+        row: selects the method of filling.
     """
     if rng is None:
         return crop(image, roi, size)
@@ -74,8 +77,8 @@ def view(
     step = side / size
     cos, sin = step * np.cos(angle), step * np.sin(angle)
     linear = np.array([[sign * cos, -sin], [sign * sin, cos]])
-    centre = (roi[:2] + roi[2:]) / 2 + rng.normal(0, 0.025, 2) * side
-    matrix = np.column_stack([linear, centre - linear @ np.full(2, size / 2)])
+    center = (roi[:2] + roi[2:]) / 2 + rng.normal(0, 0.025, 2) * side
+    matrix = np.column_stack([linear, center - linear @ np.full(2, size / 2)])
     seen = cv2.warpAffine(
         image,
         matrix,
@@ -83,28 +86,29 @@ def view(
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
     )
-    return _disturb(np.asarray(seen, dtype=np.uint8), rng)
+    return _augment_color(np.asarray(seen, dtype=np.uint8), rng)
 
 
 def read_view(
-    faces: LabelledFaces, row: int, size: int, rng: np.random.Generator | None
+    faces: LabeledFaces, row: int, size: int, rng: np.random.Generator | None
 ) -> NDArray[np.uint8]:
     """:func:`view` of a row.
 
     Raises:
-        ImageError: its picture cannot be read.
+        ImageError: its image cannot be read.
     """
-    return view(read_image(str(faces.pictures[row])), faces.roi[row], size, rng, row)
+    return view(read_image(str(faces.paths[row])), faces.roi[row], size, rng, row)
 
 
-def _disturb(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Light and colour always; in one case of ten each no colour, and fewer pixels."""
+def _augment_color(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Change gain, contrast, brightness and gamma; with probability 0.1 each convert to gray, and reduce the resolution."""
     if rng.random() < 0.1:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None], 3, axis=2)
     if rng.random() < 0.1:
         size, fewer = len(image), int(len(image) * rng.uniform(0.4, 0.8))
-        image = cv2.resize(image, (fewer, fewer), interpolation=cv2.INTER_AREA)
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+        reduced = cv2.resize(image, (fewer, fewer), interpolation=cv2.INTER_AREA)
+        restored = cv2.resize(reduced, (size, size), interpolation=cv2.INTER_LINEAR)
+        image = np.asarray(restored, dtype=np.uint8)
     gain = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.04, 3))
     levels = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.2))
     table = np.clip(255 * ((levels - 0.5) * gain + 0.5 + rng.normal(0, 0.05)), 0, 255)

@@ -1,4 +1,4 @@
-"""How good a network for attributes is, overall and per group, and its ONNX file."""
+"""Calibrate the attribute network, measure it overall and per group, export it to ONNX."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tddfa_ros.attributes.estimate import TASK
-from tddfa_ros.training.attributes.labelled import (
+from tddfa_ros.files import atomic_path
+from tddfa_ros.training.attributes.labeled import (
     AGE_BANDS,
     UTK_ETHNICITIES,
-    LabelledFaces,
+    LabeledFaces,
     age_band,
 )
 from tddfa_ros.training.attributes.network import YEARS, AttributeConfig, AttributeNet
@@ -28,7 +29,7 @@ _TEMPERATURES = np.geomspace(0.5, 3.0, 60)
 
 
 class CalibratedNet(nn.Module):
-    """The network with probabilities as output: softmax and logistic functions with temperatures (Guo et al., ICML 2017)."""
+    """The network with calibrated probabilities: softmax and sigmoid with temperatures (Guo et al., 2017, eq. 9)."""
 
     def __init__(self, network: AttributeNet, temperatures: Mapping[str, float]) -> None:
         super().__init__()
@@ -43,20 +44,20 @@ class CalibratedNet(nn.Module):
         return tuple(out)
 
 
-def find_temperatures(logits: Logits, faces: LabelledFaces) -> dict[str, float]:
-    """The temperatures under which held-out labels are most likely; none for what has no labels."""
+def find_temperatures(logits: Logits, faces: LabeledFaces) -> dict[str, float]:
+    """Find the temperatures of highest likelihood of held-out labels; outputs without labels get none."""
     found: dict[str, float] = {}
     for name in ("age", "feminine", "smiling"):
         labels = getattr(faces, name)
         known = np.isfinite(labels)
         if known.any():
-            losses = [_surprise(logits[name][known] / t, labels[known]) for t in _TEMPERATURES]
+            losses = [_nll(logits[name][known] / t, labels[known]) for t in _TEMPERATURES]
             found[name] = float(_TEMPERATURES[int(np.argmin(losses))])
     return found
 
 
-def _surprise(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> float:
-    """Mean negative logarithm of the labels' probability: of a year, or of yes and no."""
+def _nll(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> float:
+    """Return the mean negative log-likelihood of labels: years with logits (n, 101), or 0 and 1 with logits (n,)."""
     if logits.ndim == 1:
         return float(np.logaddexp(0, np.where(labels > 0.5, -logits, logits)).mean())
     log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
@@ -65,7 +66,7 @@ def _surprise(logits: NDArray[np.float32], labels: NDArray[np.float32]) -> float
 
 
 def calibration_error(probability: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    """Expected calibration error (Guo et al. 2017, eq. 3) of the more probable of two answers, in 15 bins of equal width."""
+    """Return the expected calibration error (Guo et al., 2017, eq. 3) of the more probable of two classes, in 15 bins of equal width."""
     chosen = probability >= 0.5
     confidence = np.where(chosen, probability, 1 - probability)
     right = chosen == truth
@@ -76,12 +77,14 @@ def calibration_error(probability: NDArray[np.float64], truth: NDArray[np.bool_]
 
 
 def measure(
-    age: NDArray[np.float64], feminine: NDArray[np.float64], faces: LabelledFaces
+    age: NDArray[np.float64], feminine: NDArray[np.float64], faces: LabeledFaces
 ) -> dict[str, float]:
-    """Figures for faces with both labels.
+    """Measure age and gender presentation on faces with both labels.
 
     Args:
-        age: (n, 101) probabilities of years. feminine: (n,) probability.
+        age: (n, 101) probabilities of years.
+        feminine: (n,) probability.
+        faces: with their labels.
 
     Returns:
         ``faces``; ``age_mae`` and ``age_bias`` (estimate minus label), years; ``age_in_80``, the share of labels within the central 80 % of the
@@ -102,7 +105,7 @@ def measure(
     }
 
 
-def report(age: NDArray[np.float64], feminine: NDArray[np.float64], faces: LabelledFaces) -> str:
+def report(age: NDArray[np.float64], feminine: NDArray[np.float64], faces: LabeledFaces) -> str:
     """:func:`measure` for all faces and for each group, as a Markdown table."""
     lines = [
         "| group | faces | age: mean error, years | bias | label in the 80 % interval | gender right | ECE |",
@@ -119,7 +122,7 @@ def report(age: NDArray[np.float64], feminine: NDArray[np.float64], faces: Label
     return "\n".join(lines)
 
 
-def _groups(faces: LabelledFaces) -> list[tuple[str, NDArray[np.bool_]]]:
+def _groups(faces: LabeledFaces) -> list[tuple[str, NDArray[np.bool_]]]:
     groups = [("all", np.ones(len(faces), dtype=np.bool_))]
     bands = age_band(faces.age)
     for n, (low, high) in enumerate(pairwise(AGE_BANDS)):
@@ -127,8 +130,8 @@ def _groups(faces: LabelledFaces) -> list[tuple[str, NDArray[np.bool_]]]:
         groups.append((name, bands == n))
     adults = faces.age >= 20
     for name, value in (("female", 1), ("male", 0)):
-        groups.append((f"labelled {name}", faces.feminine == value))
-    groups += [(f"labelled {name}", faces.ethnicity == n) for n, name in enumerate(UTK_ETHNICITIES)]
+        groups.append((f"labeled {name}", faces.feminine == value))
+    groups += [(f"labeled {name}", faces.ethnicity == n) for n, name in enumerate(UTK_ETHNICITIES)]
     groups.append(("20 years and more", adults))
     for n, ethnicity in enumerate(UTK_ETHNICITIES):
         for name, value in (("female", 1), ("male", 0)):
@@ -143,13 +146,12 @@ def export_attributes(
     config: AttributeConfig,
     path: Path,
 ) -> None:
-    """Write the ONNX file that :class:`tddfa_ros.attributes.AttributeEstimator` loads; weights stored as float16.
+    """Export to the ONNX file that :class:`tddfa_ros.attributes.AttributeEstimator` loads; weights are stored as float16.
 
-    Outputs: ``age`` (n, 101), ``feminine`` (n,) and, where a temperature is given for it, ``smiling`` (n,); all are probabilities.
+    Outputs: ``age`` (n, 101), ``feminine`` (n,) and, if it has a temperature, ``smiling`` (n,); all are probabilities.
     """
     exported = CalibratedNet(network, temperatures).eval()
     names = [name for name in ("age", "feminine", "smiling") if name in temperatures]
     metadata = {"tddfa.task": TASK, "tddfa.input_size": str(config.size)}
-    partial = path.with_suffix(".partial")
-    write_graph(exported, names, config.size, metadata, partial, half=True)
-    partial.replace(path)
+    with atomic_path(path) as temporary:
+        write_graph(exported, names, config.size, metadata, temporary, half=True)

@@ -1,4 +1,4 @@
-"""One run of training for attributes, from labelled faces to a measured ONNX file."""
+"""Attribute training from labeled faces to a measured ONNX file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.training.attributes.crops import find_rois
-from tddfa_ros.training.attributes.labelled import LabelledFaces, stratified_parts
-from tddfa_ros.training.attributes.network import (
-    AttributeConfig,
-    AttributeNet,
-    kept_maps,
-    predict,
-    stem_maps,
-    train,
-)
+from tddfa_ros.training.attributes.feature_maps import kept_maps, stem_maps
+from tddfa_ros.training.attributes.fit import train
+from tddfa_ros.training.attributes.labeled import LabeledFaces, stratified_parts
+from tddfa_ros.training.attributes.network import AttributeConfig, AttributeNet, predict
 from tddfa_ros.training.attributes.report import (
     Logits,
     export_attributes,
@@ -29,35 +24,38 @@ from tddfa_ros.training.attributes.report import (
 
 
 def run(
-    faces: LabelledFaces,
+    faces: LabeledFaces,
     config: AttributeConfig,
     folder: Path,
     output: Path,
     *,
     start: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    on_message: Callable[[str], None] = lambda _: None,
 ) -> str:
-    """Train, calibrate, measure and export; ``folder`` keeps ``network.pt`` and ``report.md``.
+    """Train, calibrate, measure and export.
 
-    A run that was cut off is taken up after its last whole epoch by the same call.
+    The same call resumes an interrupted run after its last complete epoch.
 
     Args:
         faces: of any number of collections.
+        config: options.
+        folder: of the run; gets ``network.pt`` and ``report.md``.
+        output: ONNX file.
         start: checkpoint of a face network.
-        say: told what is left out.
+        on_message: receives progress and the number of excluded images.
 
     Returns:
-        The Markdown table of the held-out test faces that have labels of age and gender; empty where there are none.
+        Markdown table of the test faces with labels of age and gender; empty without such faces.
 
     Raises:
-        ConfigError: too few faces, or none with a label of age; ``folder`` holds another run.
+        ConfigError: there are too few faces or labels, or ``folder`` belongs to another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     if np.isnan(faces.roi).any():
         from tddfa_ros.pipeline import FacePipeline
 
-        faces = find_rois(faces, FacePipeline(), say)
+        faces = find_rois(faces, FacePipeline(), on_message)
     split = stratified_parts(faces, config.seed)
     parts = {name: faces.take(np.flatnonzero(split == name)) for name in np.unique(split)}
     _check(parts, config)
@@ -71,7 +69,7 @@ def run(
 
     held_out = stem_maps(network, parts["validation"], 0, config, folder / "held_out.npy")
     temperatures = find_temperatures(predict(network, held_out), parts["validation"])
-    say("temperatures: " + ", ".join(f"{k} {v:.2f}" for k, v in temperatures.items()))
+    on_message("temperatures: " + ", ".join(f"{k} {v:.2f}" for k, v in temperatures.items()))
     test = stem_maps(network, parts["test"], 0, config, folder / "held_out.npy")
     table = _table(predict(network, test), temperatures, parts["test"])
     (folder / "report.md").write_text(table + "\n", encoding="utf-8")
@@ -84,14 +82,14 @@ def run(
 def probabilities(
     logits: Logits, temperatures: dict[str, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Calibrated age (n, 101) and feminine (n,), as the ONNX file gives them."""
+    """Return calibrated probabilities of age (n, 101) and feminine (n,), as the ONNX file does."""
     age = logits["age"].astype(np.float64) / temperatures["age"]
     age = np.exp(age - np.logaddexp.reduce(age, axis=1, keepdims=True))
     feminine = logits["feminine"].astype(np.float64) / temperatures["feminine"]
     return age, 1 / (1 + np.exp(-feminine))
 
 
-def _table(logits: Logits, temperatures: dict[str, float], faces: LabelledFaces) -> str:
+def _table(logits: Logits, temperatures: dict[str, float], faces: LabeledFaces) -> str:
     known = np.flatnonzero(np.isfinite(faces.age) & np.isfinite(faces.feminine))
     if not len(known):
         return ""
@@ -99,7 +97,7 @@ def _table(logits: Logits, temperatures: dict[str, float], faces: LabelledFaces)
     return report(age[known], feminine[known], faces.take(known))
 
 
-def _check(parts: dict[str, LabelledFaces], config: AttributeConfig) -> None:
+def _check(parts: dict[str, LabeledFaces], config: AttributeConfig) -> None:
     missing = {"train", "validation", "test"} - parts.keys()
     if missing or len(parts["train"]) < config.batch:
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""Make a dataset of pictures with landmarks: params and ROIs by fitting, a list of what could be fitted, and a report.
+"""Make a dataset from images with landmarks: fitted params and ROIs, a list of the fitted items, and a report.
 
-Written below the output folder: ``params/NAME.npy``, ``rois/NAME.npy``, ``fitted.list``, ``fit.csv`` with the error of each item (after a list ``train.list``:
-``train_fitted.list`` and ``train_fit.csv``), and ``images``, a link to the folder of pictures where that lies elsewhere.
+Files in the output folder: ``params/NAME.npy``, ``rois/NAME.npy``, ``fitted.list``, ``fit.csv`` with the error of each item (after a list ``train.list``:
+``train_fitted.list`` and ``train_fit.csv``), and ``images``, a link to the folder of images if it is elsewhere.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from tddfa_ros.training.data.items import Report, report_bad
 from tddfa_ros.training.data.landmark_fit import FittedFace, LandmarkFitter
 from tddfa_ros.training.data.landmarks import (
     FaceLandmarks,
+    image_names,
     list_landmarks,
-    picture_names,
     read_landmarks,
 )
 from tddfa_ros.training.data.layout import (
     BadItem,
     Entry,
+    ImageFolder,
     ItemError,
-    Pictures,
     check_name,
     read_list,
     split_name,
@@ -43,8 +43,10 @@ class LandmarkSource:
     """Items with landmarks.
 
     Attributes:
-        names: of the items; where: they come from, for messages; prefix: of the files that are written for all of them together.
-        read: the landmarks of an item; raises ItemError.
+        names: of the items.
+        where: their origin, for messages.
+        prefix: of the names of list and report.
+        read: returns the landmarks of an item; raises ItemError.
     """
 
     names: tuple[str, ...]
@@ -55,7 +57,14 @@ class LandmarkSource:
 
 @dataclass(frozen=True, eq=False)
 class FitReport:
-    """What was done: the fitted items, those that could not be used, the list that names the former, and the table of errors."""
+    """Result of a fit.
+
+    Attributes:
+        faces: the fitted items.
+        bad: items that could not be used.
+        list_file: list of the fitted items.
+        table: CSV file with the errors.
+    """
 
     faces: tuple[FittedFace, ...]
     bad: tuple[BadItem, ...]
@@ -64,18 +73,18 @@ class FitReport:
 
     @property
     def mean_error(self) -> float:
-        """Mean over the fitted items, % of the size of the face."""
+        """Mean error of the fitted items, % of the face size."""
         return float(np.mean([face.error for face in self.faces]))
 
     def worst(self, count: int = 5) -> list[FittedFace]:
-        """The items with the largest errors."""
+        """Return the items with the largest errors."""
         return sorted(self.faces, key=lambda face: -face.error)[:count]
 
 
 def landmark_source(
     folders: Sequence[Path], list_file: Path | None = None, points: str = "auto"
 ) -> LandmarkSource:
-    """Items whose landmarks are ``NAME.npy`` in one or two folders: those of a list, or all.
+    """Find items with landmarks ``NAME.npy`` in one or two folders: those of a list, or all.
 
     Args:
         points: which landmarks to use (:data:`~tddfa_ros.training.data.landmarks.POINT_CHOICES`).
@@ -91,8 +100,8 @@ def landmark_source(
 
 
 def mat_source(kind: str, images: Path, list_file: Path | None = None) -> LandmarkSource:
-    """Items of 300W-LP or AFLW2000-3D (``kind``, one of :data:`~tddfa_ros.training.data.mat_files.FORMATS`) below ``images``: those of a list, or all
-    pictures with a ``.mat`` file beside them.
+    """Find items of 300W-LP or AFLW2000-3D (``kind``, one of :data:`~tddfa_ros.training.data.mat_files.FORMATS`) below ``images``: those of a
+    list, or all images with a ``.mat`` file.
 
     Raises:
         ConfigError: there are none.
@@ -102,9 +111,9 @@ def mat_source(kind: str, images: Path, list_file: Path | None = None) -> Landma
     if list_file:
         names = _listed(list_file)
     else:
-        names = [name for name in picture_names(images) if (images / f"{name}.mat").is_file()]
+        names = [name for name in image_names(images) if (images / f"{name}.mat").is_file()]
     if not names:
-        raise ConfigError(f"there is no picture with a .mat file beside it in {images}")
+        raise ConfigError(f"there is no image with a .mat file in {images}")
     return _source(names, str(images), list_file, lambda name: mat_landmarks(images, name, kind))
 
 
@@ -117,16 +126,22 @@ def fit_source(
     strict: bool = False,
     report: Report | None = None,
 ) -> FitReport:
-    """Fit all items of a source whose pictures lie below ``images``, and write the dataset ``output``.
+    """Fit all items of a source whose images are in ``images``, and write the dataset ``output``.
 
     Args:
-        max_error: leave out items whose fit misses the landmarks by more, % of the size of the face.
+        source: items with landmarks.
+        images: folder of the images.
+        output: folder of the dataset.
+        model: morphable model.
+        max_error: largest mean distance of the fit from the landmarks, % of the face size; other items are excluded.
+        strict: raise if any item is not usable.
+        report: receives one line per unusable item.
 
     Raises:
-        ConfigError: nothing can be fitted, the output cannot be used, or ``strict`` and an item cannot be used.
+        ConfigError: nothing can be fitted, the output cannot be used, or ``strict`` and an item is not usable.
     """
     _link_images(images, output)
-    faces, bad = _read(source, Pictures(images))
+    faces, bad = _read(source, ImageFolder(images))
     if strict or not faces:
         report_bad(bad, len(source.names), source.where, strict, report)
     fitted: list[FittedFace] = []
@@ -136,7 +151,7 @@ def fit_source(
         writer.writerow(_COLUMNS)
         found = LandmarkFitter(model)(faces)
         for face in tqdm(found, desc="fit", total=len(faces), unit="face"):
-            reason = _fault(face, max_error)
+            reason = _rejection(face, max_error)
             writer.writerow(_row(face, used=not reason))
             if reason:
                 bad.append(BadItem(face.name, reason))
@@ -161,19 +176,19 @@ def _source(
     return LandmarkSource(tuple(names), list_file.name, f"{list_file.stem}_", read)
 
 
-def _read(source: LandmarkSource, pictures: Pictures) -> tuple[list[FaceLandmarks], list[BadItem]]:
+def _read(source: LandmarkSource, images: ImageFolder) -> tuple[list[FaceLandmarks], list[BadItem]]:
     faces, bad = [], []
     for name in tqdm(source.names, desc="read landmarks", unit="item"):
         try:
             check_name(name)
-            pictures.find(name)
+            images.find(name)
             faces.append(source.read(name))
         except ItemError as error:
             bad.append(BadItem(name, str(error)))
     return faces, bad
 
 
-def _fault(face: FittedFace, max_error: float | None) -> str:
+def _rejection(face: FittedFace, max_error: float | None) -> str:
     if not np.isfinite(face.params).all():
         return "the fit did not converge"
     if max_error is not None and face.error > max_error:
@@ -194,7 +209,7 @@ def _write(face: FittedFace, output: Path) -> None:
 
 
 def _link_images(images: Path, output: Path) -> None:
-    """Make the pictures reachable as ``output/images``."""
+    """Link the folder of images to ``output/images``."""
     output.mkdir(parents=True, exist_ok=True)
     place = output / "images"
     if place.exists() or place.is_symlink():

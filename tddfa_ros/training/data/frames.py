@@ -1,7 +1,8 @@
-"""In which frame a seg map lies, and how it gets into the cache's.
+"""Coordinate frames of seg maps, and their conversion to the frame of the training cache.
 
-*Crop pixels* are those of the 120-px crop of the ROI: pixel u shows the photograph at ``x0 + u * (x1 - x0) / 120``. A map of the photograph's own
-size lies over the photograph; any other map is a square of one of :data:`MAP_SIDES` px with the crop's 120 px in the middle."""
+*Crop pixels* are those of the 120-px crop of the ROI: pixel u is at ``x0 + u * (x1 - x0) / 120`` in the image. A map of the size of the image has
+the frame of the image; any other map is a square of one of :data:`MAP_SIDES` px with the 120 px of the crop in its center.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from tddfa_ros.training.data.layout import ItemError
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray
 
 IGNORE = 255
-"""Id of pixels that nothing is known about; no loss looks at them."""
+"""Class id of unlabeled pixels, which the loss ignores."""
 
 
 MAP_SIDES = (120, 160, 192)
@@ -24,19 +25,19 @@ MAP_SIDES = (120, 160, 192)
 
 @dataclass(frozen=True, eq=False)
 class MapFrame:
-    """Pixel m of a map is crop pixel ``scale * m + offset``, both (2,) x, y."""
+    """Frame of a map: its pixel m is crop pixel ``scale * m + offset``, both (2,) x, y."""
 
     scale: DoubleArray
     offset: DoubleArray
 
     def from_crop(self, points: FloatArray) -> FloatArray:
-        """Points (..., 3) in crop px to px of the map; z in the map's scale, relative."""
+        """Convert points (..., 3) from crop px to px of the map; z is relative, in the scale of the map."""
         factor = np.append(1 / self.scale, np.mean(1 / self.scale))
         start = np.append(self.offset, 0.0)
         return np.asarray((points - start) * factor, dtype=np.float32)
 
     def to_cache(self, ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Class ids (h, w) of the map, resampled to the cache's (192, 192); beyond the map: ignore."""
+        """Resample class ids (h, w) of the map to the frame of the cache (192, 192); :data:`IGNORE` outside the map."""
         start = (-MARGIN - self.offset) / self.scale
         matrix = np.array([[1 / self.scale[0], 0, start[0]], [0, 1 / self.scale[1], start[1]]])
         moved = cv2.warpAffine(
@@ -53,10 +54,10 @@ class MapFrame:
 def map_frame(
     map_shape: tuple[int, int], image_shape: tuple[int, int], roi: DoubleArray
 ) -> MapFrame:
-    """The frame of a map (h, w) of an item with this photograph (h, w) and ROI (4,).
+    """Return the frame of a map (h, w), from the size (h, w) of the image of its item and the ROI (4,).
 
     Raises:
-        ItemError: the map has neither the photograph's size nor one of the sides.
+        ItemError: the map has neither the size of the image nor one of the sides.
     """
     if map_shape == image_shape:
         scale = CROP_FRAME / (roi[2:] - roi[:2])
@@ -65,13 +66,13 @@ def map_frame(
     if height != width or height not in MAP_SIDES:
         sides = ", ".join(f"{side}x{side}" for side in MAP_SIDES)
         raise ItemError(
-            f"the seg map has {width}x{height} px, neither the {image_shape[1]}x{image_shape[0]} of the picture nor one of {sides}"
+            f"the seg map has {width}x{height} px, neither the {image_shape[1]}x{image_shape[0]} of the image nor one of {sides}"
         )
     return MapFrame(np.ones(2), np.full(2, -(width - CROP_FRAME) / 2))
 
 
-def outside_picture(image_shape: tuple[int, int], roi: DoubleArray) -> NDArray[np.bool_]:
-    """Which pixels (192, 192) of the cache's crop of the ROI (4,) lie beyond the photograph (h, w)."""
+def outside_image(image_shape: tuple[int, int], roi: DoubleArray) -> NDArray[np.bool_]:
+    """Return the mask (192, 192) of pixels of the stored crop of the ROI (4,) outside the image (h, w)."""
     crop_pixel = np.arange(CACHE_SIDE) - MARGIN
     x, y = (roi[i] + crop_pixel * (roi[i + 2] - roi[i]) / CROP_FRAME for i in (0, 1))
     beyond_x = (x < -0.5) | (x > image_shape[1] - 0.5)

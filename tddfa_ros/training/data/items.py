@@ -1,4 +1,4 @@
-"""The items of a user's dataset, each read strictly into what the training cache stores."""
+"""Read the items of a user's dataset strictly, in the format of the training cache."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from tddfa_ros.geometry.roi import crop
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering.parsing import CLASSES
 from tddfa_ros.training.cache import CACHE_SIDE, MARGIN
-from tddfa_ros.training.data.frames import IGNORE, map_frame, outside_picture
+from tddfa_ros.training.data.files import read_image, read_map, read_numbers
+from tddfa_ros.training.data.frames import IGNORE, map_frame, outside_image
 from tddfa_ros.training.data.layout import (
     BadItem,
     Entry,
+    ImageFolder,
     ItemError,
-    Pictures,
     as_paths,
     check_name,
     read_entries,
     shown,
 )
-from tddfa_ros.training.data.pictures import read_map, read_numbers, read_picture
 from tddfa_ros.training.data.uv_map import read_uv_map
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray, FloatArray, ImageBGR
 
-LEAST_SIDE = 4.0  # px of a ROI in the photograph
+LEAST_SIDE = 4.0  # px of an ROI in the image
 _THREADS = min(8, cpu_count() or 1)
-_AHEAD = 8 * _THREADS  # results that may wait to be taken
+_AHEAD = 8 * _THREADS  # largest number of results that wait for the consumer
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 Report = Callable[[str], None]
-"""Takes one line for people."""
+"""Receives one line of text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +51,10 @@ class Sample:
     """One face as the training cache stores it.
 
     Attributes:
-        image: (192, 192, 3) uint8 BGR whose middle 120 px are the ROI.
+        image: (192, 192, 3) uint8 BGR; the central 120 px are the ROI.
         params: (P,) float32, pose in the 120-px crop frame of the ROI.
-        parsing: (192, 192) uint8 class ids, or None. uv_position: (u, u, 3) float32, or None.
+        parsing: (192, 192) uint8 class ids, or None.
+        uv_position: (u, u, 3) float32, or None.
     """
 
     image: ImageBGR
@@ -64,9 +65,13 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """What :func:`read_items` found: entries that can be used, items that cannot, and which maps the dataset has.
+    """Result of :func:`read_items`.
 
     Attributes:
+        model: morphable model of the params.
+        entries: usable items.
+        bad: unusable items.
+        has_parsing: whether the dataset has seg maps.
         uv_size: side of the UV position maps, px; 0: the dataset has none.
     """
 
@@ -81,37 +86,37 @@ class Items:
 
 
 class ItemReader:
-    """Reads the items of some lists; raises ItemError with the reason for one that cannot be used."""
+    """Read the items of some lists; raises ItemError with the reason if an item is not usable."""
 
     def __init__(self, entries: Sequence[Entry], model: MorphableModel) -> None:
         self._size = model.layout.size
         roots = {entry.root for entry in entries}
-        self._pictures = {root: Pictures(root / "images") for root in roots}
+        self._images = {root: ImageFolder(root / "images") for root in roots}
         self._has = {(root, "rois"): (root / "rois").is_dir() for root in roots}
-        # maps are optional: those of another list in the same folder must not be missed in this one
+        # maps are optional per list: another list in the same folder may have them
         for root in roots:
             own = [entry for entry in entries if entry.root == root]
             self._has[root, "seg_maps"] = any(entry.seg_map.is_file() for entry in own)
             self._has[root, "uv_maps"] = any(p.is_file() for e in own for p in e.uv_maps)
 
     def has(self, folder: str) -> bool:
-        """Whether any of the datasets has this folder, with maps of the items in the lists."""
+        """Return whether any dataset has this folder with maps of the listed items."""
         return any(there for (_, name), there in self._has.items() if name == folder)
 
     def image_path(self, entry: Entry) -> Path:
-        """The photograph of an item."""
+        """Return the path of the image of an item."""
         check_name(entry.name)
-        return self._pictures[entry.root].find(entry.name, entry.suffix)
+        return self._images[entry.root].find(entry.name, entry.suffix)
 
     def uv_path(self, entry: Entry) -> Path:
-        """The UV position map of an item."""
+        """Return the path of the UV position map of an item."""
         found = [path for path in entry.uv_maps if path.is_file()]
         if not found:
             raise ItemError(f"there is no uv_maps/{entry.name}.npz or .png")
         return found[0]
 
     def params(self, entry: Entry) -> FloatArray:
-        """The parameters (P,) of an item."""
+        """Read the parameters (P,) of an item."""
         values = read_numbers(entry.params)
         if values.shape != (self._size,):
             raise ItemError(
@@ -123,7 +128,7 @@ class ItemReader:
         return values
 
     def roi(self, entry: Entry, image_shape: tuple[int, int]) -> DoubleArray:
-        """The ROI (4,) of an item in px of its photograph (h, w)."""
+        """Read the ROI (4,) of an item, px of its image (h, w); the whole image if the dataset has no ROIs."""
         height, width = image_shape
         if not self._has[entry.root, "rois"]:
             return np.array([0.0, 0.0, width, height])
@@ -133,12 +138,12 @@ class ItemReader:
         if (roi[2:] - roi[:2]).min() < LEAST_SIDE:
             raise ItemError(f"the ROI {np.round(roi, 1).tolist()} is degenerate")
         if (roi[:2] >= [width, height]).any() or (roi[2:] <= 0).any():
-            raise ItemError(f"the ROI {np.round(roi, 1).tolist()} lies outside the picture")
+            raise ItemError(f"the ROI {np.round(roi, 1).tolist()} lies outside the image")
         return roi
 
     def __call__(self, entry: Entry) -> Sample:
         """Read one item."""
-        image = read_picture(self.image_path(entry))
+        image = read_image(self.image_path(entry))
         params = self.params(entry)
         shape = (image.shape[0], image.shape[1])
         roi = self.roi(entry, shape)
@@ -146,14 +151,14 @@ class ItemReader:
         if self._has[entry.root, "seg_maps"]:
             ids = _class_ids(entry.seg_map)
             parsing = map_frame((ids.shape[0], ids.shape[1]), shape, roi).to_cache(ids)
-            parsing[outside_picture(shape, roi)] = IGNORE
+            parsing[outside_image(shape, roi)] = IGNORE
         if self._has[entry.root, "uv_maps"]:
             uv_position = read_uv_map(self.uv_path(entry))
         return Sample(_cut(image, roi), params, parsing, uv_position)
 
 
 class FolderDataset(Sequence[Sample]):
-    """The usable items of some lists, read when they are asked for."""
+    """The usable items of some lists, read on access."""
 
     def __init__(self, items: Items) -> None:
         self._entries = items.entries
@@ -176,14 +181,16 @@ def read_items(
     strict: bool = False,
     report: Report | None = None,
 ) -> Items:
-    """Read all items of one or several list files once, and sort out those that cannot be used.
+    """Read all items of one or several list files once, and separate usable from unusable ones.
 
     Args:
-        strict: make any unusable item an error, after all of them were reported.
-        report: takes a line for each unusable item, and one with their number; a warning in the log by default.
+        lists: list files.
+        model: morphable model of the params.
+        strict: raise if any item is not usable, after all of them were reported.
+        report: receives one line per unusable item, and one with their number; by default they are logged as warnings.
 
     Raises:
-        ConfigError: a list is missing or names nothing, no item can be used, or ``strict`` and one cannot.
+        ConfigError: a list is missing or empty, no item is usable, or ``strict`` and one is not.
     """
     entries = read_entries(lists)
     read = ItemReader(entries, model)
@@ -220,7 +227,7 @@ def report_bad(
     """Report unusable items, one line each, and their number.
 
     Raises:
-        ConfigError: there is one and ``strict``, or nothing else is left.
+        ConfigError: there is one and ``strict``, or no usable item is left.
     """
     report = report or logging.getLogger(__name__).warning
     for item in bad:
@@ -234,16 +241,16 @@ def report_bad(
         )
     if strict:
         raise ConfigError(f"{count} cannot be used, the first is {bad[0]}")
-    report(f"{count} are left out")
+    report(f"{count} are excluded")
 
 
 def names_of(lists: Path | Sequence[Path]) -> str:
-    """Names of list files, for messages."""
+    """Return the names of list files, for messages."""
     return ", ".join(path.name for path in as_paths(lists))
 
 
 def in_threads(work: Callable[[_A], _B], rows: Sequence[_A], what: str) -> Iterator[_B]:
-    """``work`` of all rows in order, several at a time (OpenCV decodes without the GIL), with a progress bar."""
+    """Yield ``work`` of all rows in order, computed in threads (OpenCV decodes without the GIL), with a progress bar."""
     waiting: deque[Future[_B]] = deque()
     left = iter(rows)
     with (
@@ -263,7 +270,7 @@ def in_threads(work: Callable[[_A], _B], rows: Sequence[_A], what: str) -> Itera
 
 
 def _cut(image: ImageBGR, roi: DoubleArray) -> ImageBGR:
-    """The ROI in the middle 120 px of (192, 192, 3), with its margin."""
+    """Cut the ROI with its margin: (192, 192, 3), the ROI in the central 120 px."""
     margin = (roi[2:] - roi[:2]) * (MARGIN / CROP_FRAME)
     try:
         return crop(image, np.concatenate([roi[:2] - margin, roi[2:] + margin]), CACHE_SIDE)
@@ -274,7 +281,7 @@ def _cut(image: ImageBGR, roi: DoubleArray) -> ImageBGR:
 def _class_ids(path: Path) -> NDArray[np.uint8]:
     ids = read_map(path)
     if ids.ndim != 2 or ids.dtype != np.uint8:
-        raise ItemError(f"{shown(path)} is not a grey picture of 8 bits a pixel")
+        raise ItemError(f"{shown(path)} is not a gray image with 8 bits per pixel")
     unknown = (ids >= len(CLASSES)) & (ids != IGNORE)
     if unknown.any():
         raise ItemError(

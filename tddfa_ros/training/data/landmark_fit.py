@@ -1,7 +1,7 @@
-"""Parameters of the morphable model from landmarks of a photograph: 68, MediaPipe's 478, or both.
+"""Fit the morphable model to the landmarks of an image: iBUG-68, MediaPipe's 478, or both.
 
-The fit is that of :mod:`tddfa_ros.fitting.fit`, which wants depth at least as a start. Where points have none it is taken from the mean head in the
-weak perspective that fits them best, then from the first fit, and hardly believed.
+The fit (:mod:`tddfa_ros.fitting.fit`) needs an initial depth. For points without depth it is that of the mean head under the best weak perspective,
+then that of the first fit, with a large standard deviation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ITERATIONS = (4, 6)  # of the first and of the second fit
 _LOOSE_DEPTH = (
     8.0,
     300.0,
-)  # px: how far guessed depth is believed in the first and in the second fit
+)  # px: standard deviation of estimated depth in the first and the second fit
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,12 @@ class LandmarkNoise:
     """Standard deviations in px of the 120-px crop.
 
     Attributes:
-        points: the 68 points; depth: their z, where they have one; mesh: MediaPipe's points.
-        outline: a jaw that is the visible outline; outline_turned: added to it in proportion to the sine of yaw.
-        expression: prior of the expression coefficients around 0.
+        points: of the 68 points.
+        depth: of their z, if they have one.
+        mesh: of MediaPipe's points.
+        outline: of jaw points on the visible outline.
+        outline_turned: added to it in proportion to the sine of yaw.
+        expression: of the prior of the expression coefficients around 0.
     """
 
     points: float = 0.7
@@ -57,10 +60,12 @@ class FittedFace:
     """One fitted face.
 
     Attributes:
-        params: (P,) float32, pose in the 120-px crop frame of ``roi``; roi: (4,) px of the photograph, the square around the 68 points.
-        error: mean distance of the fitted points to the given ones in % of the size of the face, the outline of the jaw left out.
+        name: of the item.
+        params: (P,) float32, pose in the 120-px crop frame of ``roi``.
+        roi: (4,) px of the image, the square around the 68 points.
+        error: mean distance of the fitted points from the given ones, % of the face size, without jaw points on the outline.
         yaw_pitch_roll: (3,) degrees (:func:`~tddfa_ros.geometry.pose.yaw_pitch_roll`).
-        turned: angle to the labelled rotation in degrees, NaN without one.
+        turned: angle to the labeled rotation in degrees, NaN without a label.
     """
 
     name: str
@@ -72,7 +77,7 @@ class FittedFace:
 
 
 class LandmarkFitter:
-    """Fits the model to landmarks, some faces at a time."""
+    """Fit the model to landmarks in batches."""
 
     def __init__(self, model: MorphableModel, noise: LandmarkNoise | None = None) -> None:
         self._model = model
@@ -107,17 +112,17 @@ class LandmarkFitter:
         sigma: FloatArray,
         faces: Sequence[FaceLandmarks],
     ) -> Fit:
-        """Two fits: the first finds the depth and the pose that the second builds on."""
+        """Fit twice: the first fit initializes depth and pose of the second."""
         guessed = ~np.isfinite(sigma[..., 2]).any(axis=1)  # faces without any depth
         seen = np.isfinite(sigma[..., 0])
         depth = _weak_perspective_depth(basis.mean, points, seen)
         expressions = np.zeros((len(points), self._model.layout.expression), dtype=np.float32)
         outline = np.array([face.silhouette for face in faces])
         found: Fit | None = None
-        for belief, iterations in zip(_LOOSE_DEPTH, _ITERATIONS, strict=True):
+        for depth_sigma, iterations in zip(_LOOSE_DEPTH, _ITERATIONS, strict=True):
             z, sigma_z = points[..., 2].copy(), sigma[..., 2].copy()
             z[guessed] = depth[guessed]
-            sigma_z[guessed] = np.where(seen[guessed], belief, np.inf)
+            sigma_z[guessed] = np.where(seen[guessed], depth_sigma, np.inf)
             precision = 1 / np.concatenate([sigma[..., :2], sigma_z[..., None]], axis=2)
             full = np.concatenate([points[..., :2], z[..., None]], axis=2)
             targets = Targets(
@@ -142,7 +147,7 @@ class LandmarkFitter:
         given: FloatArray,
         sigma: FloatArray,
     ) -> FittedFace:
-        """Bring the pose to the ROI of the 68 points, and measure."""
+        """Convert the pose to the ROI of the 68 points, and compute the errors."""
         counted = np.isfinite(sigma[:, 0])
         extent = np.ptp(given[counted, :2], axis=0)
         if face.silhouette and counted[JAW.stop :].any():
@@ -199,7 +204,7 @@ def _square(face: FaceLandmarks) -> DoubleArray:
 
 
 def _in_crop(face: FaceLandmarks, roi: DoubleArray, count: int) -> FloatArray:
-    """All points (count, 3) in the crop frame of the ROI, y up; NaN where there is none."""
+    """Return all points (count, 3) in the crop frame of the ROI, y up; NaN where missing."""
     out = np.full((count, 3), np.nan, dtype=np.float32)
     if face.points68 is not None:
         out[:68, : face.points68.shape[1]] = image_to_crop(face.points68, roi)
@@ -211,12 +216,12 @@ def _in_crop(face: FaceLandmarks, roi: DoubleArray, count: int) -> FloatArray:
 
 
 def _crop_pixels(points: FloatArray) -> FloatArray:
-    """Points (..., 3) of the crop frame, y up, in crop px (..., 2)."""
+    """Convert points (..., 3) of the crop frame, y up, to crop px (..., 2)."""
     return np.stack([points[..., 0] - 1, CROP_FRAME - points[..., 1]], axis=-1)
 
 
 def _weak_perspective_depth(mean: FloatArray, points: FloatArray, seen: FloatArray) -> FloatArray:
-    """Depth (n, L) of the mean head in the weak perspective that fits the seen points (n, L, 2 or more) best."""
+    """Return the depth (n, L) of the mean head under the weak perspective that fits the visible points (n, L, 2 or more) best."""
     depth = np.zeros(points.shape[:2], dtype=np.float32)
     homogeneous = np.concatenate([mean, np.ones((len(mean), 1))], axis=1)
     for row in range(len(points)):

@@ -1,4 +1,4 @@
-"""Landmarks of a face as a user has them: 68 of iBUG, MediaPipe's 478, or both, in px of the photograph."""
+"""Landmarks of a user's dataset: iBUG-68, MediaPipe's 478, or both, in px of the image."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
+from tddfa_ros.training.data.files import read_numbers
 from tddfa_ros.training.data.layout import IMAGE_SUFFIXES, ItemError
-from tddfa_ros.training.data.pictures import read_numbers
 from tddfa_ros.types import DoubleArray, FloatArray
 
 POINT_CHOICES = ("auto", "68", "478", "both")
-_FLAT = 0.02  # of the longer extent: points that lie on a line show no pose
+_FLAT = 0.02  # least ratio of the extents: points on a line determine no pose
 
 
 @dataclass(frozen=True, eq=False)
 class FaceLandmarks:
-    """What is known about one face.
+    """Landmarks of one face.
 
     Attributes:
         name: of the item.
         points68: (68, 2 or 3) iBUG order, px, x right, y down; z px, nearer = larger, any origin. Or None.
         points478: (478, 2 or 3) MediaPipe's, px; z is not used. Or None.
-        silhouette: the jaw of ``points68`` is the visible outline, as people annotate it, not the mesh's own jaw line.
-        rotation: (3, 3) crop frame (y up) <- model as a label states it, to compare with; or None.
+        silhouette: the jaw points lie on the visible outline, as people annotate it, not on the jaw line of the mesh.
+        rotation: (3, 3) crop frame (y up) <- model of a label, for comparison; or None.
     """
 
     name: str
@@ -36,7 +36,7 @@ class FaceLandmarks:
 
 
 def list_landmarks(folders: Sequence[Path]) -> list[str]:
-    """Names of all items that have an ``.npy`` file in any of the folders, in order."""
+    """Return the names of all items with an ``.npy`` file in any of the folders, sorted."""
     found = {
         path.relative_to(folder).with_suffix("").as_posix()
         for folder in folders
@@ -49,10 +49,12 @@ def read_landmarks(folders: Sequence[Path], name: str, points: str = "auto") -> 
     """Read the ``.npy`` files of an item from one or two folders.
 
     Args:
-        points: which of them to take, one of :data:`POINT_CHOICES`; ``auto``: what there is.
+        folders: with ``NAME.npy``.
+        name: of the item.
+        points: which landmarks to use, one of :data:`POINT_CHOICES`; ``auto``: those that exist.
 
     Raises:
-        ItemError: there is no file, one cannot be used, or what ``points`` asks for is not there.
+        ItemError: there is no file, one is not usable, or the requested points do not exist.
     """
     found: dict[int, FloatArray] = {}
     for path in (folder / f"{name}.npy" for folder in folders):
@@ -72,23 +74,23 @@ def read_landmarks(folders: Sequence[Path], name: str, points: str = "auto") -> 
     if missing:
         raise ItemError(f"there are no {' and no '.join(missing)} landmarks")
     chosen68 = found.get(68) if 68 in wanted else None
-    # Three coordinates come from a 3D face; two were clicked on a photograph, where only the outline can be seen.
+    # 3D points lie on a mesh; 2D points were annotated on an image, where only the outline is visible
     silhouette = chosen68 is not None and chosen68.shape[1] == 2
     return FaceLandmarks(name, chosen68, found.get(478) if 478 in wanted else None, silhouette)
 
 
 def check_extent(points: FloatArray) -> None:
-    """Raise ItemError if points lie in one place or on a line."""
+    """Raise ItemError if points are not finite, coincide, or lie on a line."""
     if not np.isfinite(points).all():
-        raise ItemError("the landmarks hold NaN or infinity")
-    centred = points[:, :2].astype(np.float64)
-    long, short = np.linalg.svd(centred - centred.mean(axis=0), compute_uv=False)
+        raise ItemError("the landmarks contain NaN or infinity")
+    centered = points[:, :2].astype(np.float64)
+    long, short = np.linalg.svd(centered - centered.mean(axis=0), compute_uv=False)
     if long < 1.0 or short < _FLAT * long:
-        raise ItemError("the landmarks lie in one place or on a line")
+        raise ItemError("the landmarks coincide or lie on a line")
 
 
-def picture_names(folder: Path) -> list[str]:
-    """Names without suffix of all pictures below a folder, in order."""
+def image_names(folder: Path) -> list[str]:
+    """Return the names without suffix of all images below a folder, sorted."""
     found = {
         path.relative_to(folder).with_suffix("").as_posix()
         for path in folder.rglob("*")

@@ -1,15 +1,15 @@
-"""Where the files of a user's dataset lie, and the list files that name its items.
+"""Layout of a user's dataset: paths of its files, and list files of its items.
 
 A dataset is the folder of its list file::
 
     data/train.list             one name a line, such as 0001 or sub/0001.jpg; '#' begins a comment
-    data/images/0001.jpg        the photograph
+    data/images/0001.jpg        the image
     data/params/0001.npy        (P,) float32, pose in the 120-px crop frame of the item's ROI
-    data/rois/0001.npy          (4,) x0, y0, x1, y1 px of the photograph; without this folder the whole photograph is the ROI
+    data/rois/0001.npy          (4,) x0, y0, x1, y1 px of the image; without this folder the whole image is the ROI
     data/seg_maps/0001.png      uint8 class ids (tddfa_ros/rendering/parsing.py), 255 = ignore
     data/uv_maps/0001.npz|png   UV position map (tddfa_ros/training/data/uv_map.py)
 
-Only images and params are needed. One of the other folders that exists must hold every item of the list.
+Only images and params are required. Each of the other folders, if it exists, must contain every item of the list.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _COMMENT = re.compile(r"(^|\s)#.*")
 
 
 class ItemError(Exception):
-    """An item cannot be used; the message is the reason, without the item's name."""
+    """An item is not usable; the message is the reason, without the name of the item."""
 
 
 @dataclass(frozen=True)
 class BadItem:
-    """An item that cannot be used: its name in the list and why."""
+    """An unusable item: its name in the list, and the reason."""
 
     name: str
     reason: str
@@ -47,8 +47,10 @@ class Entry:
     """One item of a list.
 
     Attributes:
-        root: the dataset's folder; name: as listed, without ``images/`` and without suffix; suffix: of the picture, "" if not listed.
-        source: the list's name without suffix.
+        root: folder of the dataset.
+        name: as listed, without ``images/`` and suffix.
+        suffix: of the image, "" if not listed.
+        source: name of the list without suffix.
     """
 
     root: Path
@@ -74,17 +76,17 @@ class Entry:
 
 
 @dataclass
-class Pictures:
-    """Finds pictures below a folder by their names without suffix; reads each folder once."""
+class ImageFolder:
+    """Find images in a folder by their names without suffix; each folder is read once."""
 
     root: Path
     _folders: dict[Path, dict[str, list[Path]]] = field(default_factory=dict, repr=False)
 
     def find(self, name: str, suffix: str = "") -> Path:
-        """The picture of an item.
+        """Return the path of the image of an item.
 
         Raises:
-            ItemError: there is none, or there are several.
+            ItemError: there is none, or more than one.
         """
         folder = (self.root / name).parent
         if folder not in self._folders:
@@ -94,9 +96,9 @@ class Pictures:
         if suffix:
             found = [path for path in found if path.suffix == suffix]
         if len(found) > 1:
-            raise ItemError(f"there are {' and '.join(path.name for path in found)}")
+            raise ItemError(f"the image is ambiguous: {' and '.join(path.name for path in found)}")
         if not found:
-            raise ItemError(f"there is no picture {self.root.name}/{name}{suffix}")
+            raise ItemError(f"there is no image {self.root.name}/{name}{suffix}")
         return found[0]
 
 
@@ -110,15 +112,15 @@ def _by_stem(folder: Path) -> dict[str, list[Path]]:
 
 
 def as_paths(lists: Path | Sequence[Path]) -> list[Path]:
-    """One or several list files as a list."""
+    """Return one or several list files as a list."""
     return [lists] if isinstance(lists, Path) else list(lists)
 
 
 def read_entries(lists: Path | Sequence[Path]) -> list[Entry]:
-    """All items of one or several list files; each file's folder is the root of its items.
+    """Read all items of one or several list files; the folder of each file is the root of its items.
 
     Raises:
-        ConfigError: a list is missing, is no text, or names nothing.
+        ConfigError: a list is missing, not text, or empty.
     """
     entries = []
     for path in as_paths(lists):
@@ -129,10 +131,10 @@ def read_entries(lists: Path | Sequence[Path]) -> list[Entry]:
 
 
 def read_list(path: Path) -> list[str]:
-    """The lines of a list file, without comments and empty lines.
+    """Read the lines of a list file, without comments and empty lines.
 
     Raises:
-        ConfigError: the list is missing, is no text, or names nothing.
+        ConfigError: the list is missing, not text, or empty.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -141,18 +143,18 @@ def read_list(path: Path) -> list[str]:
     lines = [_COMMENT.sub("", line).strip() for line in text.splitlines()]
     names = [line for line in lines if line]
     if not names:
-        raise ConfigError(f"the list {path} names no item")
+        raise ConfigError(f"the list {path} contains no items")
     return names
 
 
 def write_list(path: Path, names: Iterable[str], comment: str) -> None:
-    """Write a list file with one line of comment."""
+    """Write a list file with a comment line at the top."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in (f"# {comment}", *names)), encoding="utf-8")
 
 
 def split_name(line: str) -> tuple[str, str]:
-    """A line of a list as name and suffix of the picture: ``images/a/1.jpg`` is ``a/1`` and ``.jpg``, ``a/1`` is ``a/1`` and nothing."""
+    """Split a line of a list into name and suffix of the image: ``images/a/1.jpg`` is ``a/1`` and ``.jpg``, ``a/1`` is ``a/1`` and ``""``."""
     path = PurePosixPath(line.replace("\\", "/"))
     if len(path.parts) > 1 and path.parts[0] == "images":
         path = path.relative_to("images")
@@ -162,14 +164,14 @@ def split_name(line: str) -> tuple[str, str]:
 
 
 def shown(path: Path) -> str:
-    """A file of a dataset for messages: from the dataset's folder on."""
+    """Return the path of a file for messages, relative to its dataset."""
     parts = path.parts
     start = next((i for i in range(len(parts) - 2, -1, -1) if parts[i] in _FOLDERS), -2)
     return "/".join(parts[start:])
 
 
 def check_name(name: str) -> None:
-    """Raise ItemError if a name leads out of the dataset's folder."""
+    """Raise ItemError if a name points outside the dataset."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise ItemError("the name must be relative to images/, without '..'")

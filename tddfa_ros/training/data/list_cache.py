@@ -1,7 +1,7 @@
-"""A user's dataset in the trainer's memory-mapped cache, so that training has one path: lists -> items -> cache -> batches.
+"""Convert a user's dataset to a training cache: lists -> items -> cache -> batches.
 
-Beside what :mod:`tddfa_ros.training.cache` writes there are ``parsing.npy`` (n, 192, 192) uint8 and ``uv_position.npy`` (n, u, u, 3) float32
-where the dataset has such maps, and ``items.json``, by which a later run knows that nothing has changed.
+Besides the files of :mod:`tddfa_ros.training.cache`, the folder contains ``parsing.npy`` (n, 192, 192) uint8 and ``uv_position.npy`` (n, u, u, 3)
+float32, if the dataset has such maps, and ``items.json`` with a fingerprint of the dataset, so that an unchanged dataset is not converted again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def cache_lists(
     strict: bool = False,
     report: Report | None = None,
 ) -> FaceCache:
-    """The cache of some lists in ``folder``: made now, or opened if it was made from the same files.
+    """Make the cache of some lists in ``folder``, or open it if it was made from the same files.
 
     Raises:
         ConfigError: as :func:`~tddfa_ros.training.data.items.read_items`.
@@ -67,14 +67,16 @@ def cache_lists(
 
 
 def build_cache_from_items(items: Items, folder: Path) -> FaceCache:
-    """Write images, params and maps of all usable items into ``folder``; an item without one of the maps gets pixels to ignore, or the UV map of
-    its params. The cache's ``error`` is 0: a user's params are taken as the truth.
+    """Write images, params and maps of all usable items to ``folder``.
+
+    Items without a seg map get :data:`IGNORE`, items without a UV map that of their params. ``error`` is 0: params of a user count as ground
+    truth.
 
     Raises:
-        ConfigError: there is no item, or one has changed since it was checked.
+        ConfigError: there is no item, or an item has changed since it was checked.
     """
     if len(items) == 0:
-        raise ConfigError("there is no item to make a training cache of")
+        raise ConfigError("the lists have no usable item")
     count = len(items)
     images = create_images(folder, count)
     parsing = uv_position = None
@@ -114,15 +116,15 @@ def build_cache_from_items(items: Items, folder: Path) -> FaceCache:
 
 
 def fingerprint(entries: Sequence[Entry], model: MorphableModel) -> str:
-    """A hash that changes with the model, the lists, and the size or time of any file of the items."""
+    """Return a hash of the model, the lists, and size and modification time of all files of the items."""
     digest = hashlib.sha256(f"{_VERSION} {model.topology_id}".encode())
     reader = ItemReader(entries, model)
     for entry in entries:
         try:
-            picture = reader.image_path(entry)
+            image = reader.image_path(entry)
         except ItemError:
-            picture = entry.root / "images" / entry.name
-        files = (picture, entry.params, entry.roi, entry.seg_map, *entry.uv_maps)
+            image = entry.root / "images" / entry.name
+        files = (image, entry.params, entry.roi, entry.seg_map, *entry.uv_maps)
         digest.update(f"{entry.source}\0{entry.name}\0".encode())
         for file in files:
             digest.update(_stamp(file).encode())
@@ -132,7 +134,7 @@ def fingerprint(entries: Sequence[Entry], model: MorphableModel) -> str:
 def _known(mark: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(mark.read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # none, or half written
+    except (OSError, ValueError):  # missing or incomplete
         return {}
 
 
@@ -151,6 +153,6 @@ def _memmap(
 
 
 def _yaw(params: FloatArray) -> FloatArray:
-    """Yaw (n,) in degrees with 3DDFA_V2's sign, as the face collection has it."""
+    """Return yaw (n,) in degrees with the sign of 3DDFA_V2, as in a face collection."""
     _, rotation, _ = decompose(params[:, :POSE_SIZE].reshape(-1, 3, 4))
     return angles_3ddfa_v2(rotation)[:, 0].astype(np.float32)

@@ -1,16 +1,16 @@
-"""300W-LP and AFLW2000-3D as they are distributed: a MATLAB file beside each picture (Zhu et al., Face Alignment Across Large Poses, CVPR 2016).
+"""Read 300W-LP and AFLW2000-3D as distributed, with a MATLAB file per image (Zhu et al., Face Alignment Across Large Poses, CVPR 2016).
 
 ===============  ===============  ==============================================================
 ``Pose_Para``    (1, 7)           pitch, yaw, roll in rad, translation x, y, z, scale
 ``Shape_Para``   (199, 1)         identity coefficients of the BFM
 ``Exp_Para``     (29, 1)          expression coefficients of its FaceWarehouse basis
 ``roi``          (1, 4)           x0, y0, x1, y1 px
-``pt2d``         (2, 68 or 21)    300W-LP: 68 points, of the photograph before it was turned; AFLW2000-3D: AFLW's 21
+``pt2d``         (2, 68 or 21)    300W-LP: 68 points of the image before profiling; AFLW2000-3D: AFLW's 21
 ``pt3d_68``      (3, 68)          AFLW2000-3D only: px; z px, nearer = larger, relative
 ===============  ===============  ==============================================================
 
-300W-LP keeps the points of a turned picture ``AFW/NAME.jpg`` in ``landmarks/AFW/NAME_pts.mat``: ``pts_3d`` (68, 2) of the mesh, ``pts_2d`` with the
-jaw on the outline. Only a picture that was not turned, ``..._0.jpg``, has the points of its ``pt2d``. Coefficients of the BFM mean nothing to another model: its
+The points of a profiled image ``AFW/NAME.jpg`` of 300W-LP are in ``landmarks/AFW/NAME_pts.mat``: ``pts_3d`` (68, 2) of the mesh, ``pts_2d`` with the
+jaw on the outline. ``pt2d`` is valid for original images, ``..._0.jpg``, only. Coefficients of the BFM cannot be used with another model, so
 parameters are fitted to the points.
 """
 
@@ -34,14 +34,16 @@ FORMATS = ("300w-lp", "aflw2000")
 
 @dataclass(frozen=True, eq=False)
 class MatFace:
-    """One labelled face.
+    """One labeled face.
 
     Attributes:
-        landmarks: (68, 2 or 3) px of the picture, x right, y down; z px, nearer = larger.
-        silhouette: the jaw of ``landmarks`` is the visible outline.
-        pitch_yaw_roll: (3,) rad, in the signs of the data set (:func:`~tddfa_ros.geometry.pose.angles_300w_lp`).
+        landmarks: (68, 2 or 3) px of the image, x right, y down; z px, nearer = larger.
+        silhouette: the jaw points lie on the visible outline.
+        pitch_yaw_roll: (3,) rad, signs of the dataset (:func:`~tddfa_ros.geometry.pose.angles_300w_lp`).
         roi: (4,) x0, y0, x1, y1 px, or None.
-        pose: (7,), shape: (199,), expression: (29,): ``Pose_Para``, ``Shape_Para`` and ``Exp_Para``.
+        pose: (7,) ``Pose_Para``.
+        shape: (199,) ``Shape_Para``.
+        expression: (29,) ``Exp_Para``.
     """
 
     landmarks: FloatArray
@@ -60,10 +62,10 @@ class MatFace:
 
 
 def mat_landmarks(images: Path, name: str, kind: str) -> FaceLandmarks:
-    """Landmarks and pose of the item ``name`` below ``images``, a folder in one of :data:`FORMATS`.
+    """Read landmarks and pose of the item ``name`` in ``images``, a folder in one of :data:`FORMATS`.
 
     Raises:
-        ItemError: there are no points of this picture, or a file is damaged.
+        ItemError: the image has no points, or a file is damaged.
     """
     read = read_300w_lp if kind == "300w-lp" else read_aflw2000
     face = read(images, name)
@@ -71,10 +73,10 @@ def mat_landmarks(images: Path, name: str, kind: str) -> FaceLandmarks:
 
 
 def read_300w_lp(images: Path, name: str) -> MatFace:
-    """Read ``NAME.mat``, and its points from ``landmarks/NAME_pts.mat`` if they are there, below the data set's folder.
+    """Read an item of 300W-LP from ``NAME.mat``, with its points from ``landmarks/NAME_pts.mat`` if that exists.
 
     Raises:
-        ItemError: there are no points of this picture, or a file is damaged.
+        ItemError: the image has no points, or a file is damaged.
     """
     values = _load(images / f"{name}.mat")
     beside = images / "landmarks" / f"{name}_pts.mat"
@@ -82,13 +84,13 @@ def read_300w_lp(images: Path, name: str) -> MatFace:
         return _face(values, _array(_load(beside), "pts_3d", (68, 2)), silhouette=False)
     if not name.endswith("_0"):
         raise ItemError(
-            f"there is no landmarks/{name}_pts.mat, and pt2d has the points of the picture before it was turned"
+            f"there is no landmarks/{name}_pts.mat, and pt2d has the points of the image before profiling"
         )
     return _face(values, _array(values, "pt2d", (2, 68)).T, silhouette=True)
 
 
 def read_aflw2000(images: Path, name: str) -> MatFace:
-    """Read ``NAME.mat``.
+    """Read an item of AFLW2000-3D from ``NAME.mat``.
 
     Raises:
         ItemError: the file is missing or damaged.
@@ -116,20 +118,18 @@ def _load(path: Path) -> dict[str, Any]:
         raise ItemError(f"there is no {path.name}")
     try:
         return dict(loadmat(path))
-    except (
-        Exception
-    ) as error:  # SciPy raises ValueError, TypeError, zlib.error, by how the file is damaged
+    except Exception as error:  # ValueError, TypeError, zlib.error: depends on the damage
         raise ItemError(f"{path.name} is damaged") from error
 
 
 def _array(values: dict[str, Any], key: str, shape: tuple[int, int]) -> FloatArray:
-    """An array of this shape, or of its transpose."""
+    """Return an array of this shape, stored so or transposed."""
     if key not in values:
         raise ItemError(f"the .mat file has no {key}")
     array: NDArray[Any] = np.asarray(values[key])
     if array.dtype.kind not in "fiu" or array.shape not in (shape, shape[::-1]):
         raise ItemError(f"{key} has the shape {array.shape}, not {shape}")
     if not np.isfinite(array).all():
-        raise ItemError(f"{key} holds NaN or infinity")
+        raise ItemError(f"{key} contains NaN or infinity")
     out = array if array.shape == shape else array.T
     return out.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Seg maps and UV position maps of a dataset, drawn from its params."""
+"""Render seg maps and UV position maps of a dataset from its params."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from tddfa_ros.geometry.pose import to_crop
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering.parsing import render_parsing
+from tddfa_ros.training.data.files import read_image, write_image
 from tddfa_ros.training.data.frames import MAP_SIDES, map_frame
 from tddfa_ros.training.data.items import ItemReader, Report, in_threads, names_of, report_bad
 from tddfa_ros.training.data.layout import BadItem, Entry, ItemError, read_entries
-from tddfa_ros.training.data.pictures import read_picture, write_picture
 from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface, write_uv_map
 from tddfa_ros.types import POSE_SIZE, FloatArray
 
@@ -26,12 +26,13 @@ UV_FORMATS = ("npz", "png")
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """What to draw.
+    """What to render.
 
     Attributes:
-        size: of seg maps, one of :data:`SIZES`: px of the crop with the ROI's 120 px in the middle, or the photograph's own size.
-        uv_size: side of UV position maps, px; 0 = none. uv_format: one of :data:`UV_FORMATS`.
-        parsing: whether to draw seg maps at all.
+        size: of seg maps, one of :data:`SIZES`: side of a crop with the 120 px of the ROI in its center, or ``image``: size of the image.
+        uv_size: side of UV position maps, px; 0: none.
+        uv_format: one of :data:`UV_FORMATS`.
+        parsing: whether to render seg maps.
     """
 
     size: str = "192"
@@ -51,7 +52,7 @@ class MapRenderer:
     def parsing(
         self, params: FloatArray, image_shape: tuple[int, int], roi: NDArray[np.float64]
     ) -> NDArray[np.uint8]:
-        """Class ids of an item with this photograph (h, w) and ROI (4,)."""
+        """Render the class ids of an item, from the size (h, w) of its image and its ROI (4,)."""
         shape = image_shape
         if self.options.size != IMAGE_SIZE:
             shape = (int(self.options.size), int(self.options.size))
@@ -60,18 +61,18 @@ class MapRenderer:
         return render_parsing(self._model, frame.from_crop(vertices), shape)
 
     def write(self, entry: Entry, reader: ItemReader, output: Path) -> None:
-        """Draw and write the maps of one item.
+        """Render and write the maps of one item.
 
         Raises:
-            ItemError: its picture, params or ROI cannot be used.
+            ItemError: its image, params or ROI cannot be used.
         """
-        image = read_picture(reader.image_path(entry))
+        image = read_image(reader.image_path(entry))
         params = reader.params(entry)
         shape = (image.shape[0], image.shape[1])
         roi = reader.roi(entry, shape)
         target = Entry(output, entry.name, entry.suffix, entry.source)
         if self.options.parsing:
-            write_picture(target.seg_map, self.parsing(params, shape, roi))
+            write_image(target.seg_map, self.parsing(params, shape, roi))
         if self._surface is None:
             return
         for path in target.uv_maps:
@@ -90,10 +91,10 @@ def render_lists(
     strict: bool = False,
     report: Report | None = None,
 ) -> int:
-    """Draw the maps of all items of some lists below ``output``; how many items were drawn.
+    """Render the maps of all items of some lists to ``output``, and return the number of items.
 
     Raises:
-        ConfigError: a list or an option is wrong, no item can be used, or ``strict`` and one cannot.
+        ConfigError: a list or an option is invalid, no item is usable, or ``strict`` and one is not.
     """
     entries = read_entries(lists)
     reader = ItemReader(entries, model)

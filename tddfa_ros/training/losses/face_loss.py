@@ -1,4 +1,4 @@
-"""The loss of a batch: the weighted sum of all terms that count."""
+"""The loss of a batch: the weighted sum of its terms."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.loss_weights import LossWeights, weights_at
+from tddfa_ros.training.losses.distance_costs import Wpdc, vertex_distance_cost
 from tddfa_ros.training.losses.terms import (
     LIDS,
     PosedPoints,
+    clip_jitter,
     coefficient_distance,
     confidence_loss,
     crop_pixels,
@@ -21,11 +23,8 @@ from tddfa_ros.training.losses.terms import (
     robust,
     segmentation_loss,
     sigma_loss,
-    unsteadiness,
     uv_position_loss,
 )
-from tddfa_ros.training.losses.vdc import vertex_distance_cost
-from tddfa_ros.training.losses.wpdc import Wpdc
 from tddfa_ros.training.networks import Predictions
 
 _Term = Callable[[], Tensor]
@@ -35,13 +34,20 @@ _TARGETS = ("params", "parsing", "uv_position", "clip")
 class FaceLoss(nn.Module):
     """``L = sum of lambda_i(t) L_i`` over the terms of :class:`LossWeights` whose weight is not 0.
 
-    ``seg``, ``uv``, ``sigma`` and ``confidence`` count only when the network predicts and the batch holds what they compare, ``lids`` where the model
-    closes its eyes. All terms but
-    ``confidence`` see only the rows of faces: those whose ``batch["face"]`` is 1, every row when the batch does not tell.
+    ``seg``, ``uv``, ``sigma`` and ``confidence`` need the head of the network and the target in the batch; ``lids`` needs the eyeBlink
+    coefficients of the model. All terms but ``confidence`` use only rows with a face: those with ``batch["face"]`` 1, or all without that key.
+
+    Args:
+        model: morphable model.
+        std: (P,) of the whitening.
+        weights: of the terms.
+        points: posed landmarks and vertices, to share them between losses; None: new ones.
+        class_weights: (C,) of face parsing.
+        uv_mask: (u, u), 1 where a texel has a surface point.
 
     Attributes:
-        points: the posed landmarks and sampled vertices; share one between losses with ``points=``.
-        weights: as configured.
+        points: posed landmarks and sampled vertices.
+        weights: of the terms.
     """
 
     def __init__(
@@ -54,7 +60,6 @@ class FaceLoss(nn.Module):
         class_weights: Tensor | None = None,
         uv_mask: Tensor | None = None,
     ) -> None:
-        """Args: std (P,) of the whitening; class_weights (C,) of face parsing; uv_mask (u, u), 1 where a texel holds a point."""
         super().__init__()
         self.points = PosedPoints(model) if points is None else points
         self.weights = weights
@@ -75,17 +80,20 @@ class FaceLoss(nn.Module):
     def forward(
         self, predictions: Predictions, batch: Mapping[str, Tensor], progress: float = 0.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Total, and every term before its weight, detached, for the log.
+        """Compute the loss.
 
         Args:
             predictions: of the network, for n crops.
-            batch: targets ``params`` (n, P) and, as they are known, ``face`` (n,), ``clip`` (n,), ``parsing`` (n, h, w), ``uv_position`` (n, 3, u, u).
-            progress: t / T, the share of the run that is over.
+            batch: targets ``params`` (n, P) and optionally ``face`` (n,), ``clip`` (n,), ``parsing`` (n, h, w), ``uv_position`` (n, 3, u, u).
+            progress: t / T, the completed share of the run.
+
+        Returns:
+            The total and, for the log, each term without its weight, detached.
         """
         with torch.autocast(predictions.params.device.type, enabled=False):
             exact = _each(predictions, _exact)
             choices = self._terms(exact, batch)
-            total, terms = _anchor(exact), {}
+            total, terms = _zero_of_all_heads(exact), {}
             for name, weight in weights_at(self.weights, progress).items():
                 if name in choices:
                     value = choices[name]()
@@ -94,7 +102,7 @@ class FaceLoss(nn.Module):
         return total, terms
 
     def _terms(self, every: Predictions, batch: Mapping[str, Tensor]) -> dict[str, _Term]:
-        """How to compute each term that this batch allows."""
+        """Return a function per term that can be computed for this batch."""
         found, target = _faces(every, batch)
         params, wanted = found.params, target["params"]
         posed, truth = self.points(params), self.points(wanted)
@@ -114,8 +122,8 @@ class FaceLoss(nn.Module):
         if "clip" in target:
             clip, pixels = target["clip"], crop_pixels(truth[:, :68])
             terms["steady"] = lambda: (
-                unsteadiness(crop_pixels(posed[:, :68]), pixels, clip)
-                + unsteadiness(found.landmarks, pixels, clip)
+                clip_jitter(crop_pixels(posed[:, :68]), pixels, clip)
+                + clip_jitter(found.landmarks, pixels, clip)
             )
         sigma = found.landmark_sigma
         if sigma is not None:
@@ -139,7 +147,7 @@ def _each(predictions: Predictions, change: Callable[[Tensor], Tensor]) -> Predi
 
 
 def _exact(prediction: Tensor) -> Tensor:
-    """Half precision to single: 16 bits resolve 120 px no finer than 0.06 px."""
+    """Convert half to single precision: float16 resolves 120 px to 0.06 px only."""
     half = prediction.dtype in (torch.float16, torch.bfloat16)
     return prediction.float() if half else prediction
 
@@ -147,7 +155,7 @@ def _exact(prediction: Tensor) -> Tensor:
 def _faces(
     predictions: Predictions, batch: Mapping[str, Tensor]
 ) -> tuple[Predictions, dict[str, Tensor]]:
-    """The rows of predictions and targets that show a face."""
+    """Select the rows of predictions and targets with a face."""
     targets = {name: batch[name] for name in _TARGETS if name in batch}
     if "face" not in batch:
         return predictions, targets
@@ -156,6 +164,6 @@ def _faces(
     return found, {name: target[rows] for name, target in targets.items()}
 
 
-def _anchor(predictions: Predictions) -> Tensor:
-    """Zero that every head has part in: a batch without targets for a head must not leave it out of the backward pass (DDP waits)."""
+def _zero_of_all_heads(predictions: Predictions) -> Tensor:
+    """Return 0 with a gradient path to every head: DDP waits for the gradients of all heads, also of those without a target in this batch."""
     return sum((p.flatten()[0] * 0 for p in predictions if p is not None), torch.zeros(()))

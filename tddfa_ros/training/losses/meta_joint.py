@@ -1,7 +1,7 @@
-"""3DDFA_V2's meta-joint optimisation (Guo et al. 2020): go on with whichever of two losses helps more just now.
+"""Meta-joint optimization of 3DDFA_V2 (Guo et al., 2020, section 3.2): select the loss that reduces the held-out error more.
 
-fWPDC learns the parameters that matter most and brings training near the goal fast; VDC is what shall be small, but has poor gradients far
-from it. Neither is best all the time, and no fixed sum of both is best all the time either.
+fWPDC converges fast at first; VDC is the quantity to minimize, but has poor gradients far from the minimum. Neither loss, nor a fixed sum of
+both, is best during the whole run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CANDIDATES = ("fwpdc", "vdc")
 
 
 class Stateful(Protocol):
-    """A network, optimiser, schedule, moving average or gradient scaler: whatever a step changes."""
+    """State that a step changes: network, optimizer, schedule, EMA or gradient scaler."""
 
     def state_dict(self) -> Any: ...
 
@@ -32,21 +32,31 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """Outcome of one look-ahead: the loss that was kept, and the held-out score after each."""
+    """Result of one look-ahead: name of the selected loss, and held-out score after each candidate."""
 
     name: str
     scores: dict[str, float]
 
 
 class MetaJoint(Generic[Batch]):
-    """From the present state take the same steps once with each loss, and keep the state that scores best on held-out data.
+    """Take the same steps once with each candidate loss, and keep the state with the best held-out score.
 
-    Costs: every batch is trained on once per candidate, and every candidate is scored every ``every`` steps: with two candidates twice the
-    time of a plain run and a little more. Of the state there is one copy for the start and one per candidate; ``every`` batches are held in
-    memory at once (100 batches of 64 crops of 120 px: 280 MB).
+    Cost: each batch is trained on once per candidate, and each candidate is scored every ``every`` steps: with two candidates a little more
+    than twice the time of a plain run. Memory: one copy of the state per candidate plus one, and ``every`` batches (100 batches of 64 crops of
+    120 px: 280 MB).
 
-    Deterministic: all candidates begin with the same state, torch's random numbers included, and see the same batches in the same order;
-    of equal scores the first candidate wins. With several processes every one must get the same scores, or they part: average them first.
+    Deterministic: all candidates start from the same state, including the random state of torch, and get the same batches in the same order;
+    the first candidate wins a tie. With several processes, average the score over all processes: different scores would make them diverge.
+
+    Args:
+        parts: everything that a step changes.
+        step: one whole step, schedule included, with the named loss on a batch.
+        evaluate: held-out score of the current state, lower is better: VDC in 3DDFA_V2. It must not change the state.
+        every: steps to look ahead.
+        candidates: names of losses.
+
+    Raises:
+        ConfigError: ``every`` is below 1, or there are fewer than two candidates.
     """
 
     def __init__(
@@ -57,28 +67,16 @@ class MetaJoint(Generic[Batch]):
         every: int = 100,
         candidates: Sequence[str] = CANDIDATES,
     ) -> None:
-        """Bring the pieces of a training run together.
-
-        Args:
-            parts: everything that a step changes.
-            step: one whole step, schedule included, with the named loss on a batch.
-            evaluate: held-out score of the present state, lower is better: VDC in 3DDFA_V2. It must leave the state as it is.
-            every: steps to look ahead.
-            candidates: names of losses.
-
-        Raises:
-            ConfigError: ``every`` is under 1, or there is nothing to choose from.
-        """
         if every < 1 or len(set(candidates)) < 2:
             raise ConfigError(
-                f"a meta-joint choice needs two losses and at least one step, not {list(candidates)} and {every}"
+                f"meta-joint optimization needs two losses and at least one step, not {list(candidates)} and {every}"
             )
         self._parts = tuple(parts)
         self._step, self._evaluate = step, evaluate
         self._every, self._candidates = every, tuple(candidates)
 
     def run(self, batches: Iterable[Batch]) -> Iterator[Choice]:
-        """Train on all batches, ``every`` at a time, the last time on what is left; yields after each choice."""
+        """Train on all batches, ``every`` at a time; yields after each selection."""
         supply = iter(batches)
         while ahead := list(islice(supply, self._every)):
             yield self._look_ahead(ahead)
@@ -103,7 +101,7 @@ class MetaJoint(Generic[Batch]):
         return (random, *(copy.deepcopy(part.state_dict()) for part in self._parts))
 
     def _restore(self, state: tuple[Any, ...]) -> None:
-        """Optimisers keep the tensors they are given, so each restoration hands out copies."""
+        """Restore copies: optimizers keep references to the tensors they load."""
         (host, devices), *states = state
         torch.set_rng_state(host)
         torch.cuda.set_rng_state_all(devices)
@@ -114,7 +112,7 @@ class MetaJoint(Generic[Batch]):
 def candidate_weights(
     weights: LossWeights, candidates: Sequence[str] = CANDIDATES
 ) -> dict[str, LossWeights]:
-    """For every candidate the weights with the other candidates off; a candidate of weight 0 gets 1."""
+    """Return, per candidate, the weights with the other candidates disabled; a candidate of weight 0 gets 1."""
     off: dict[str, Any] = dict.fromkeys(candidates, 0.0)
     return {
         name: replace(weights, **{**off, name: getattr(weights, name) or 1.0})

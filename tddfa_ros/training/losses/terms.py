@@ -1,4 +1,4 @@
-"""Confidence: is there a face in the crop."""
+"""Terms of the loss: posed points, coefficients, eyelids and lips, clips, parsing, UV position, confidence, sigma."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE
 
-_INNER = ("inner_mouth", "tongue", "neck", "scalp")
+_INNER = ("inner_mouth", "tongue", "neck", "scalp")  # regions that are not sampled
 
 
 class PosedPoints(nn.Module):
-    """params (n, P) -> points (n, L, 3) in the crop frame: the 68 landmarks, then ``count`` vertices of the face."""
+    """Pose points: params (n, P) -> (n, L, 3) in the crop frame, the 68 landmarks, then ``count`` sampled vertices of the face."""
 
     def __init__(self, model: MorphableModel, count: int = 256, seed: int = 0) -> None:
         super().__init__()
@@ -48,19 +48,19 @@ class PosedPoints(nn.Module):
 
 
 def crop_pixels(points: Tensor) -> Tensor:
-    """Crop-frame points (..., 3), y up and 1-based, to crop pixels (..., 2), x right, y down."""
+    """Convert points (..., 3) of the crop frame, y up and counted from 1, to crop pixels (..., 2), x right, y down."""
     return torch.stack([points[..., 0] - 1, CROP_FRAME - points[..., 1]], dim=-1)
 
 
 def uv_position_loss(found: Tensor, wanted: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean absolute error over the texels that hold a point of the surface, px; 0 where none does.
+    """Return the mean absolute error of UV position maps over texels with a surface point, px; 0 without such texels.
 
-    x and y are compared as they are; z relative to its mean over the face, for its origin is arbitrary.
+    z is compared relative to its mean over the face, because its origin is arbitrary.
 
     Args:
         found: (n, 3, u, u), crop frame.
-        wanted: (n, 3, u, u); a texel of three zeros, or with a value that is not finite, holds nothing.
-        mask: weights of texels, (u, u) or broadcastable to (n, 1, u, u); None = all alike.
+        wanted: (n, 3, u, u); texels of three zeros, or with a value that is not finite, have no surface point.
+        mask: weights of texels, (u, u) or broadcastable to (n, 1, u, u); None: equal weights.
     """
     held = wanted.isfinite().all(dim=1, keepdim=True) & (wanted != 0).any(dim=1, keepdim=True)
     weight = held.to(found.dtype) if mask is None else held * mask.to(found.dtype)
@@ -75,12 +75,12 @@ def uv_position_loss(found: Tensor, wanted: Tensor, mask: Tensor | None = None) 
 def segmentation_loss(
     logits: Tensor, target: Tensor, class_weights: Tensor | None = None
 ) -> Tensor:
-    """Cross entropy, averaged over labelled pixels by the weight of their class; 0 where no pixel is labelled.
+    """Return the cross entropy averaged over labeled pixels, weighted by class; 0 without labeled pixels.
 
     Args:
         logits: (n, C, h, w).
         target: (n, h, w) int64 class ids, :data:`~tddfa_ros.training.data.frames.IGNORE` where unknown.
-        class_weights: (C,); None = all alike.
+        class_weights: (C,); None: equal weights.
     """
     weights = logits.new_ones(logits.shape[1]) if class_weights is None else class_weights
     entropy = nn.functional.cross_entropy(
@@ -91,9 +91,11 @@ def segmentation_loss(
 
 
 def balanced_weights(pixels: Sequence[int], most: float = 10.0) -> Tensor:
-    """Weights (C,) from the number of pixels of each class: median frequency balancing (Eigen and Fergus 2015).
+    """Return class weights (C,) by median frequency balancing (Eigen and Fergus, 2015).
 
-    A class of the median size weighs 1, one of half that size 2; no class weighs more than ``most``. A class without pixels weighs 1.
+    Args:
+        pixels: of each class. The median class gets weight 1, one of half its size 2; a class without pixels gets 1.
+        most: largest weight.
     """
     counts = torch.as_tensor(list(pixels), dtype=torch.float64)
     present = counts > 0
@@ -104,11 +106,13 @@ def balanced_weights(pixels: Sequence[int], most: float = 10.0) -> Tensor:
     return weights.clamp_max(most).float()
 
 
-def unsteadiness(found: Tensor, wanted: Tensor, clip: Tensor) -> Tensor:
-    """Mean robust change, px, of the error of landmarks (n, 68, 2) from one frame of a clip to the next; 0 where there is no clip.
+def clip_jitter(found: Tensor, wanted: Tensor, clip: Tensor) -> Tensor:
+    """Return the mean robust change of landmark errors between the frames of a clip, px; 0 without clips.
 
     Args:
-        clip: (n,) the same number for neighbours that are frames of one clip, -1 for single pictures.
+        found: (n, 68, 2) px.
+        wanted: (n, 68, 2) px.
+        clip: (n,) the same number for consecutive rows of one clip, -1 for single images.
     """
     first = torch.nonzero((clip[1:] == clip[:-1]) & (clip[1:] >= 0)).flatten()
     if len(first) == 0:
@@ -118,23 +122,23 @@ def unsteadiness(found: Tensor, wanted: Tensor, clip: Tensor) -> Tensor:
 
 
 GAPS: tuple[tuple[int, int], ...] = (
-    *((37, 41), (38, 40), (43, 47), (44, 46)),  # upper and lower lid
+    *((37, 41), (38, 40), (43, 47), (44, 46)),  # upper and lower eyelid
     *((61, 67), (62, 66), (63, 65)),  # inner edges of the lips
 )
-"""Pairs of the 68 landmarks that meet when an eye or the mouth closes."""
+"""Pairs of the 68 landmarks that meet when the eyes or the mouth close."""
 LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
-"""The coefficients that close the eyes, where a model has ARKit's names."""
+"""Coefficients that close the eyes, of models with ARKit names."""
 
 _KNEE_PX = 0.5
 
 
 def gap_distance(found: Tensor, wanted: Tensor) -> Tensor:
-    """Mean Huber loss, knee at half a px, of the lengths in the picture of all :data:`GAPS` of landmarks (n, 68, 3), crop frame."""
+    """Return the mean Huber loss (knee at 0.5 px) of the image distances of all :data:`GAPS`, for landmarks (n, 68, 3) in the crop frame."""
     return nn.functional.huber_loss(_gaps(found), _gaps(wanted), delta=_KNEE_PX)
 
 
 def lid_distance(found: Tensor, wanted: Tensor, std: Tensor, columns: list[int]) -> Tensor:
-    """Mean absolute error of the params (n, P) in ``columns``, those of :data:`LIDS`, in standard deviations (P,)."""
+    """Return the mean absolute error of the columns :data:`LIDS` of params (n, P), in standard deviations (P,)."""
     return ((found - wanted)[:, columns] / std[columns]).abs().mean()
 
 
@@ -142,41 +146,45 @@ def _gaps(landmarks: Tensor) -> Tensor:
     pixels = crop_pixels(landmarks)
     first, second = (list(side) for side in zip(*GAPS, strict=True))
     squared = (pixels[:, first] - pixels[:, second]).square().sum(dim=2)
-    # a gap of exactly zero has no slope
+    # the root has no gradient at 0
     return torch.sqrt(squared + 1e-6)
 
 
 KNEE_PX = 1.5
-"""Where the Huber loss turns from square to straight."""
+"""Where the Huber loss changes from quadratic to linear."""
 
 
 def robust(difference: Tensor) -> Tensor:
-    """Mean Huber loss of differences in px, with its knee at :data:`KNEE_PX`."""
+    """Return the mean Huber loss of differences in px, with its knee at :data:`KNEE_PX`."""
     return nn.functional.huber_loss(difference, torch.zeros_like(difference), delta=KNEE_PX)
 
 
 def point_distance(found: Tensor, wanted: Tensor, depth_weight: float) -> Tensor:
-    """Robust distance of points (n, L, 3), px: x and y as they are; z relative to its mean, for its origin is arbitrary."""
+    """Return the robust distance of points (n, L, 3), px; z is compared relative to its mean, because its origin is arbitrary."""
     depth = found[..., 2] - wanted[..., 2]
     depth = depth - depth.mean(dim=1, keepdim=True)
     return robust(found[..., :2] - wanted[..., :2]) + depth_weight * robust(depth)
 
 
 def coefficient_distance(found: Tensor, wanted: Tensor, std: Tensor) -> Tensor:
-    """Mean absolute error of the identity and expression coefficients of params (n, P), in standard deviations (P,)."""
+    """Return the mean absolute error of the identity and expression coefficients of params (n, P), in standard deviations (P,)."""
     return ((found - wanted) / std)[:, POSE_SIZE:].abs().mean()
 
 
 def confidence_loss(logits: Tensor, face: Tensor) -> Tensor:
-    """Mean binary cross entropy of logits (n,) against ``face`` (n,), 1 a face and 0 none."""
+    """Return the mean binary cross entropy of logits (n,) against ``face`` (n,), 1 or 0."""
     return nn.functional.binary_cross_entropy_with_logits(logits, face.to(logits.dtype))
 
 
 def sigma_loss(landmarks: Tensor, wanted: Tensor, sigma: Tensor) -> Tensor:
-    """Mean negative log-likelihood of a Laplace distribution with standard deviation ``sigma`` (n, L), of landmarks (n, L, 2), px.
+    """Return the mean negative log-likelihood of landmark errors under a Laplace distribution (Kendall and Gal, 2017, with fixed mean).
 
-    The landmarks are detached: the term trains the uncertainty and never trades accuracy for it (Kendall and Gal, 2017, with the mean
-    fixed).
+    The landmarks are detached: this term trains the uncertainty only.
+
+    Args:
+        landmarks: (n, L, 2) px.
+        wanted: (n, L, 2) px.
+        sigma: (n, L) standard deviation of each coordinate, px.
     """
     distance = (landmarks.detach() - wanted).abs().mean(dim=2)
     return (torch.log(sigma) + 2.0**0.5 * distance / sigma).mean()

@@ -1,4 +1,4 @@
-"""Training for attributes: the loss against numbers by hand, and a whole run on pictures whose colours tell the labels."""
+"""Training for attributes: the loss against numbers by hand, and a whole run on images whose colors tell the labels."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ import torch
 from tddfa_ros.attributes import AttributeEstimator
 from tddfa_ros.cli import main
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.training.attributes import network as attributes
-from tddfa_ros.training.attributes.labelled import LabelledFaces, labelled_faces
+from tddfa_ros.training.attributes import feature_maps
+from tddfa_ros.training.attributes import fit as fitting
+from tddfa_ros.training.attributes.fit import attribute_loss
+from tddfa_ros.training.attributes.labeled import LabeledFaces, labeled_faces
 from tddfa_ros.training.attributes.network import (
     AttributeConfig,
     AttributeLogits,
     AttributeNet,
-    attribute_loss,
     width_of,
 )
 from tddfa_ros.training.attributes.report import (
@@ -41,17 +42,17 @@ SMALL = AttributeConfig(
 )
 
 
-def coloured(folder: Path, n: int = 160) -> LabelledFaces:
-    """Pictures that are blue where labelled female and red where male, and the brighter the older."""
+def colored(folder: Path, n: int = 160) -> LabeledFaces:
+    """Images that are blue where labeled female and red where male, and the brighter the older."""
     rng = np.random.default_rng(0)
     feminine, age = rng.integers(0, 2, n), rng.integers(0, 2, n) * 60 + 10
     names = []
     for i in range(n):
-        picture = rng.integers(0, 30, (70, 70, 3))
-        picture[..., 0 if feminine[i] else 2] += 70 + age[i] * 2
+        image = rng.integers(0, 30, (70, 70, 3))
+        image[..., 0 if feminine[i] else 2] += 70 + age[i] * 2
         names.append(str(folder / f"{i}.png"))
-        cv2.imwrite(names[-1], picture.clip(0, 255).astype(np.uint8))
-    return labelled_faces(
+        cv2.imwrite(names[-1], image.clip(0, 255).astype(np.uint8))
+    return labeled_faces(
         names,
         roi=np.tile(np.array([3, 3, 67, 67], np.float32), (n, 1)),
         age=age.astype(np.float32),
@@ -59,15 +60,15 @@ def coloured(folder: Path, n: int = 160) -> LabelledFaces:
     )
 
 
-def test_a_run_learns_and_its_file_answers(tmp_path: Path) -> None:
+def test_run_learns_and_exports(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    faces = coloured(tmp_path)
+    faces = colored(tmp_path)
     output = tmp_path / "attributes.onnx"
     table = run(faces, SMALL, tmp_path / "work", output)
     assert table.splitlines()[2].startswith("| all | ")
     assert (tmp_path / "work" / "report.md").read_text().strip() == table
     estimator = AttributeEstimator(output, device="cpu")
-    crops = np.stack([cv2.imread(str(p))[3:67, 3:67] for p in faces.pictures])
+    crops = np.stack([cv2.imread(str(p))[3:67, 3:67] for p in faces.paths])
     found = estimator.estimate_crops(crops)
     assert ((found["feminine"] > 0.5) == (faces.feminine > 0.5)).mean() > 0.9
     old = faces.age > 40
@@ -79,15 +80,15 @@ def test_a_run_learns_and_its_file_answers(tmp_path: Path) -> None:
 @pytest.fixture
 def cut_off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Training is interrupted after its second epoch."""
-    keep = attributes._Run.keep
+    save = fitting._Run.save
 
-    def keep_and_stop(self: Any, path: Path, epochs: int) -> None:
-        keep(self, path, epochs)
+    def save_and_stop(self: Any, path: Path, epochs: int) -> None:
+        save(self, path, epochs)
         if epochs == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(attributes._Run, "keep", keep_and_stop)
+        patch.setattr(fitting._Run, "save", save_and_stop)
         yield
 
 
@@ -98,11 +99,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return dict(torch.load(folder / "network.pt", weights_only=True))
 
 
-def test_a_run_that_was_cut_off_ends_as_one_that_was_not(
+def test_interrupted_run_resumes_exactly(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
-    faces = coloured(tmp_path, 96)
+    faces = colored(tmp_path, 96)
     run(faces, BRIEF, tmp_path / "whole", tmp_path / "whole.onnx")
     work, out = tmp_path / "work", tmp_path / "out.onnx"
     request.getfixturevalue("cut_off")
@@ -111,8 +112,8 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(
     assert not out.exists()
     monkeypatch.undo()
     looked: list[Path] = []
-    stem_maps = attributes.stem_maps
-    monkeypatch.setattr(attributes, "stem_maps", lambda *a: looked.append(a[-1]) or stem_maps(*a))
+    stem_maps = feature_maps.stem_maps
+    monkeypatch.setattr(feature_maps, "stem_maps", lambda *a: looked.append(a[-1]) or stem_maps(*a))
     run(faces, BRIEF, work, out)
     assert not looked, "the maps of the fixed layers were whole already"
     expected, found = weights(tmp_path / "whole"), weights(work)
@@ -122,19 +123,19 @@ def test_a_run_that_was_cut_off_ends_as_one_that_was_not(
     assert sorted(p.name for p in work.iterdir()) == ["network.pt", "report.md"]
 
 
-def test_another_run_is_not_taken_up(tmp_path: Path, cut_off: None) -> None:
-    faces = coloured(tmp_path, 96)
+def test_rejects_checkpoint_of_another_run(tmp_path: Path, cut_off: None) -> None:
+    faces = colored(tmp_path, 96)
     work, out = tmp_path / "work", tmp_path / "out.onnx"
     with pytest.raises(KeyboardInterrupt):
         run(faces, BRIEF, work, out)
     for other in (replace(BRIEF, learning_rate=1e-3), replace(BRIEF, epochs=5)):
         with pytest.raises(ConfigError, match="or use another folder"):
             run(faces, other, work, out)
-    with pytest.raises(ConfigError, match="begun with data"):
+    with pytest.raises(ConfigError, match="started with data"):
         run(faces.take(np.arange(95)), BRIEF, work, out)
 
 
-def test_the_start_says_how_wide_the_network_is(tmp_path: Path) -> None:
+def test_width_of_checkpoint(tmp_path: Path) -> None:
     narrow = tmp_path / "narrow.pt"
     layers = AttributeNet(0.25, 0)
     whole = torch.nn.Sequential(*layers.stem, *layers.fine, *layers.coarse).state_dict()
@@ -146,9 +147,9 @@ def test_the_start_says_how_wide_the_network_is(tmp_path: Path) -> None:
         AttributeNet(0.5, 3).start_from(narrow)
 
 
-def test_loss_by_hand() -> None:
+def test_attribute_loss_matches_manual_values() -> None:
     config = AttributeConfig(age_sigma=0.1, expectation=0.5)
-    faces = labelled_faces(
+    faces = labeled_faces(
         ["a", "b"],
         age=np.array([50, np.nan], np.float32),
         feminine=np.array([np.nan, 1], np.float32),
@@ -159,7 +160,7 @@ def test_loss_by_hand() -> None:
     assert found.item() == pytest.approx(math.log(101) + math.log(1 + math.exp(-2)), abs=1e-3)
 
 
-def test_fixed_layers_do_not_change_the_function() -> None:
+def test_frozen_layers_preserve_the_function() -> None:
     torch.manual_seed(0)
     whole, cut = AttributeNet(0.25, 0).eval(), AttributeNet(0.25, 11).eval()
     weights = list(whole.state_dict().values())
@@ -180,15 +181,15 @@ def test_calibration() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, 4000).astype(np.float32)
     labels = (rng.random(4000) < 1 / (1 + np.exp(-logits))).astype(np.float32)
-    faces = labelled_faces(["x"] * 4000, feminine=labels)
+    faces = labeled_faces(["x"] * 4000, feminine=labels)
     over_confident = {"feminine": 2 * logits, "age": np.zeros((4000, 101)), "smiling": logits}
     assert find_temperatures(over_confident, faces) == {"feminine": pytest.approx(2, rel=0.15)}
 
 
-def test_measures_by_hand() -> None:
+def test_measures_match_manual_values() -> None:
     age = np.zeros((2, 101))
     age[0, 30], age[1, [20, 60]] = 1, 0.5
-    faces = labelled_faces(
+    faces = labeled_faces(
         ["a", "b"], age=np.array([33, 30], np.float32), feminine=np.array([1, 0], np.float32)
     )
     found = measure(age, np.array([0.9, 0.6]), faces)
@@ -198,17 +199,17 @@ def test_measures_by_hand() -> None:
     assert found["gender_accuracy"] == 0.5
 
 
-def test_too_few_faces_and_labels(tmp_path: Path) -> None:
-    few = labelled_faces(["a"], roi=np.zeros((1, 4), np.float32))
+def test_rejects_too_few_faces_or_labels(tmp_path: Path) -> None:
+    few = labeled_faces(["a"], roi=np.zeros((1, 4), np.float32))
     with pytest.raises(ConfigError, match="too few faces"):
         run(few, SMALL, tmp_path / "work", tmp_path / "x.onnx")
-    faces = coloured(tmp_path)
-    unlabelled = labelled_faces(list(faces.pictures), roi=faces.roi, feminine=faces.feminine)
+    faces = colored(tmp_path)
+    unlabeled = labeled_faces(list(faces.paths), roi=faces.roi, feminine=faces.feminine)
     with pytest.raises(ConfigError, match="no labels of age"):
-        run(unlabelled, SMALL, tmp_path / "work", tmp_path / "x.onnx")
+        run(unlabeled, SMALL, tmp_path / "work", tmp_path / "x.onnx")
 
 
-def test_the_command_wants_faces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_needs_a_data_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train-attributes", "--work", str(tmp_path), "-o", str(tmp_path / "x.onnx")]
     assert main(arguments) == 2
     assert "give at least one of --utkface, --celeba and --faces" in capsys.readouterr().err

@@ -37,20 +37,18 @@ def points(model: MorphableModel) -> np.ndarray:
 
 @pytest.fixture
 def source(tmp_path: Path, points: np.ndarray) -> Path:
-    """A folder with pictures/s/0.png ... and points/s/0.npy ..."""
-    for folder in ("pictures/s", "points/s"):
+    """A folder with raw/s/0.png ... and points/s/0.npy ..."""
+    for folder in ("raw/s", "points/s"):
         (tmp_path / folder).mkdir(parents=True)
     for i in range(COUNT):
-        cv2.imwrite(str(tmp_path / f"pictures/s/{i}.png"), gradient())
+        cv2.imwrite(str(tmp_path / f"raw/s/{i}.png"), gradient())
         np.save(tmp_path / f"points/s/{i}.npy", points[i])
     return tmp_path
 
 
-def test_landmarks_become_a_dataset(
-    model: MorphableModel, source: Path, points: np.ndarray
-) -> None:
+def test_fit_writes_a_dataset(model: MorphableModel, source: Path, points: np.ndarray) -> None:
     output = source / "data"
-    done = fit_source(landmark_source([source / "points"]), source / "pictures", output, model)
+    done = fit_source(landmark_source([source / "points"]), source / "raw", output, model)
     assert done.bad == () and done.mean_error < 0.5
     assert done.list_file == output / "fitted.list"
     assert read_list(done.list_file) == ["s/0", "s/1", "s/2"]
@@ -73,30 +71,30 @@ def test_landmarks_become_a_dataset(
     assert {row["pose_difference_deg"] for row in rows} == {""}
 
 
-def test_bad_items_are_reported_and_left_out(model: MorphableModel, source: Path) -> None:
-    (source / "pictures/s/1.png").unlink()
+def test_unusable_items_are_reported_and_excluded(model: MorphableModel, source: Path) -> None:
+    (source / "raw/s/1.png").unlink()
     np.save(source / "points/s/2.npy", np.full((68, 2), np.nan))
     given = landmark_source([source / "points"])
     lines: list[str] = []
-    arguments = (given, source / "pictures", source / "data", model)
+    arguments = (given, source / "raw", source / "data", model)
     with pytest.raises(ConfigError, match="2 of 3 items"):
         fit_source(*arguments, strict=True, report=lines.append)
     assert not (source / "data" / "params").exists()
     lines.clear()
     done = fit_source(*arguments, report=lines.append)
     assert [face.name for face in done.faces] == ["s/0"]
-    assert lines[0].startswith("s/1: there is no picture") and "NaN" in lines[1]
+    assert lines[0].startswith("s/1: there is no image") and "NaN" in lines[1]
     assert lines[2].startswith("2 of 3 items of") and len(lines) == 3
     assert not (source / "data" / "params/s/1.npy").exists()
 
 
-def test_bad_fits_can_be_left_out(model: MorphableModel, source: Path, points: np.ndarray) -> None:
+def test_bad_fits_can_be_excluded(model: MorphableModel, source: Path, points: np.ndarray) -> None:
     noise = np.random.default_rng(0).normal(0, 12, (68, 3))
     np.save(source / "points/s/1.npy", points[1] + noise)
     lines: list[str] = []
     done = fit_source(
         landmark_source([source / "points"]),
-        source / "pictures",
+        source / "raw",
         source / "data",
         model,
         max_error=3.0,
@@ -108,17 +106,17 @@ def test_bad_fits_can_be_left_out(model: MorphableModel, source: Path, points: n
     assert used == ["1", "0", "1"]
 
 
-def test_a_list_chooses_and_names_the_output(model: MorphableModel, source: Path) -> None:
+def test_list_selects_items_and_names_output(model: MorphableModel, source: Path) -> None:
     path = source / "val.list"
     path.write_text("s/2.png\n")
     given = landmark_source([source / "points"], path)
-    done = fit_source(given, source / "pictures", source / "data", model)
+    done = fit_source(given, source / "raw", source / "data", model)
     assert done.list_file.name == "val_fitted.list" and done.table.name == "val_fit.csv"
     assert [face.name for face in done.faces] == ["s/2"]
 
 
-def test_pictures_already_in_place_stay(model: MorphableModel, source: Path) -> None:
-    shutil.move(source / "pictures", source / "data" / "images")
+def test_existing_images_folder_is_kept(model: MorphableModel, source: Path) -> None:
+    shutil.move(source / "raw", source / "data" / "images")
     given = landmark_source([source / "points"])
     for _ in range(2):
         done = fit_source(given, source / "data" / "images", source / "data", model)
@@ -130,15 +128,13 @@ def test_pictures_already_in_place_stay(model: MorphableModel, source: Path) -> 
 
 def test_nothing_to_fit(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no landmarks"):
-        landmark_source([source / "pictures"])
-    with pytest.raises(ConfigError, match=r"no picture with a \.mat file"):
-        mat_source("aflw2000", source / "pictures")
+        landmark_source([source / "raw"])
+    with pytest.raises(ConfigError, match=r"no image with a \.mat file"):
+        mat_source("aflw2000", source / "raw")
 
 
 @pytest.mark.parametrize("kind", ["aflw2000", "300w-lp"])
-def test_mat_files_beside_pictures(
-    model: MorphableModel, tmp_path: Path, data_dir: Path, kind: str
-) -> None:
+def test_fits_mat_files(model: MorphableModel, tmp_path: Path, data_dir: Path, kind: str) -> None:
     """Files as distributed, made of AFLW2000-3D's own points and poses."""
     with np.load(data_dir / "eval" / "aflw2000" / "gt.npz") as file:
         points, pose = file["pts68"][:4], file["pitch_yaw_roll_rad"][:4]
@@ -157,8 +153,8 @@ def test_mat_files_beside_pictures(
             savemat(images / f"{name}.mat", {**values, "pt3d_68": points[i]})
         else:
             savemat(images / f"{name}.mat", {**values, "pt2d": points[i, :2]})
-    cv2.imwrite(str(images / "AFW/unlabelled.jpg"), np.zeros((9, 9, 3), np.uint8))
+    cv2.imwrite(str(images / "AFW/unlabeled.jpg"), np.zeros((9, 9, 3), np.uint8))
     done = fit_source(mat_source(kind, images), images, tmp_path / "data", model)
     assert len(done.faces) == 4 and done.mean_error < 1.5
-    assert np.mean([face.turned for face in done.faces]) < 5.0  # degrees from the labelled pose
+    assert np.mean([face.turned for face in done.faces]) < 5.0  # degrees from the labeled pose
     assert len(read_items(done.list_file, model, strict=True)) == 4

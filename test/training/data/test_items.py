@@ -17,7 +17,7 @@ from tddfa_ros.training.data.items import FolderDataset, in_threads, read_items
 from tddfa_ros.training.data.render import RenderOptions, render_lists
 
 
-def test_a_sample_is_the_roi_with_its_margin(model: MorphableModel, dataset: Path) -> None:
+def test_sample_is_roi_with_margin(model: MorphableModel, dataset: Path) -> None:
     items = read_items(dataset, model)
     assert (len(items), items.bad, items.has_parsing, items.uv_size) == (4, (), True, 16)
     data = FolderDataset(items)
@@ -35,7 +35,7 @@ def test_a_sample_is_the_roi_with_its_margin(model: MorphableModel, dataset: Pat
     assert sample.uv_position is not None and sample.uv_position.shape == (16, 16, 3)
 
 
-def test_without_rois_the_whole_picture_is_the_roi(model: MorphableModel, tmp_path: Path) -> None:
+def test_roi_defaults_to_whole_image(model: MorphableModel, tmp_path: Path) -> None:
     items = read_items(write_dataset(tmp_path / "data", model, 1, rois=False), model)
     assert (items.has_parsing, items.uv_size) == (False, 0)
     sample = FolderDataset(items)[0]
@@ -51,9 +51,7 @@ def test_without_rois_the_whole_picture_is_the_roi(model: MorphableModel, tmp_pa
 
 
 @pytest.mark.parametrize("size", ["120", "160", "image"])
-def test_seg_maps_of_all_sizes_mean_the_same(
-    model: MorphableModel, dataset: Path, size: str
-) -> None:
+def test_seg_map_sizes_are_equivalent(model: MorphableModel, dataset: Path, size: str) -> None:
     usual = [s.parsing for s in FolderDataset(read_items(dataset, model))]
     render_lists(dataset, model, dataset.parent, RenderOptions(size=size, uv_size=0))
     other = [s.parsing for s in FolderDataset(read_items(dataset, model))]
@@ -72,7 +70,7 @@ def test_seg_maps_of_all_sizes_mean_the_same(
 
 
 @pytest.mark.parametrize("size", ["192", "image"])
-def test_what_is_beyond_the_photograph_is_ignored(
+def test_pixels_outside_the_image_are_ignored(
     model: MorphableModel, dataset: Path, size: str
 ) -> None:
     roi = np.array([-15, 40, 135, 190], np.float32)
@@ -111,7 +109,7 @@ def _image(root: Path) -> Path:
 
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no image": (lambda r: _image(r).unlink(), "no picture images/0002"),
+    "no image": (lambda r: _image(r).unlink(), "no image images/0002"),
     "empty image": (lambda r: _image(r).write_bytes(b""), "images/0002.png is empty"),
     "png": (lambda r: _cut(_image(r)), "images/0002.png is truncated"),
     "jpg": (lambda r: _cut(_encode(_image(r), ".jpg")), "images/0002.jpg is truncated"),
@@ -120,10 +118,13 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "two": (lambda r: cv2.imwrite(str(r / "images/0002.jpg"), gradient()), "0002.jpg and 0002.png"),
     "no params": (lambda r: (r / "params/0002.npy").unlink(), "no params/0002.npy"),
     "cut params": (lambda r: _cut(r / "params/0002.npy"), "params/0002.npy is damaged"),
-    "nan": (lambda r: _save(r / "params/0002.npy", _with_nan), "params/0002.npy holds NaN"),
+    "nan": (lambda r: _save(r / "params/0002.npy", _with_nan), "params/0002.npy contains NaN"),
     "length": (lambda r: _save(r / "params/0002.npy", lambda p: p[:-1]), r"shape \(21,\).*\(22,\)"),
     "zero": (lambda r: _save(r / "params/0002.npy", np.zeros_like), "pose in params is degenerate"),
-    "text params": (lambda r: _save(r / "params/0002.npy", lambda p: "x"), "holds no numbers"),
+    "text params": (
+        lambda r: _save(r / "params/0002.npy", lambda p: "x"),
+        "not an array of numbers",
+    ),
     "no roi": (lambda r: (r / "rois/0002.npy").unlink(), "no rois/0002.npy"),
     "flat roi": (
         lambda r: _save(r / "rois/0002.npy", lambda p: p[[0, 1, 0, 3]]),
@@ -133,15 +134,15 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda r: _save(r / "rois/0002.npy", lambda p: p[[2, 3, 0, 1]]),
         "ROI .* is degenerate",
     ),
-    "far roi": (lambda r: _save(r / "rois/0002.npy", lambda p: p + 300), "outside the picture"),
+    "far roi": (lambda r: _save(r / "rois/0002.npy", lambda p: p + 300), "outside the image"),
     "no seg map": (lambda r: (r / "seg_maps/0002.png").unlink(), "no seg_maps/0002.png"),
     "seg map size": (
         lambda r: cv2.imwrite(str(r / "seg_maps/0002.png"), np.zeros((64, 64), np.uint8)),
         "64x64 px, neither the 250x240",
     ),
-    "seg map colour": (
+    "seg map color": (
         lambda r: cv2.imwrite(str(r / "seg_maps/0002.png"), gradient()),
-        "not a grey picture",
+        "not a gray image",
     ),
     "seg map class": (
         lambda r: cv2.imwrite(str(r / "seg_maps/0002.png"), np.full((120, 120), 9, np.uint8)),
@@ -157,14 +158,14 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_bad_items_are_named_and_left_out(model: MorphableModel, dataset: Path, kind: str) -> None:
+def test_unusable_items_are_excluded(model: MorphableModel, dataset: Path, kind: str) -> None:
     spoil, reason = BAD[kind]
     spoil(dataset.parent)
     lines: list[str] = []
     items = read_items(dataset, model, report=lines.append)
     assert [entry.name for entry in items.entries] == ["0001", "0003", "0004"]
     assert [item.name for item in items.bad] == ["0002"]
-    assert lines == [str(items.bad[0]), "1 of 4 items of all.list are left out"]
+    assert lines == [str(items.bad[0]), "1 of 4 items of all.list are excluded"]
     assert lines[0].startswith("0002: ")
     with pytest.raises(ConfigError, match=reason):
         raise ConfigError(lines[0])
@@ -174,13 +175,13 @@ def test_bad_items_are_named_and_left_out(model: MorphableModel, dataset: Path, 
     assert lines[2:] == lines[:1]
 
 
-def test_good_items_pass_strictly_and_in_silence(model: MorphableModel, dataset: Path) -> None:
+def test_strict_accepts_valid_items_silently(model: MorphableModel, dataset: Path) -> None:
     lines: list[str] = []
     assert len(read_items([dataset, dataset], model, strict=True, report=lines.append)) == 8
     assert lines == []
 
 
-def test_by_default_the_log_has_the_report(
+def test_report_defaults_to_logging(
     model: MorphableModel, dataset: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (dataset.parent / "params" / "0004.npy").unlink()
@@ -188,17 +189,17 @@ def test_by_default_the_log_has_the_report(
         read_items(dataset, model)
     assert [record.message for record in caplog.records] == [
         "0004: there is no params/0004.npy",
-        "1 of 4 items of all.list are left out",
+        "1 of 4 items of all.list are excluded",
     ]
 
 
-def test_a_name_outside_the_dataset_is_a_bad_item(model: MorphableModel, dataset: Path) -> None:
+def test_name_outside_the_dataset_is_unusable(model: MorphableModel, dataset: Path) -> None:
     dataset.write_text("0001\n../data/0002\n")
     items = read_items(dataset, model, report=lambda line: None)
     assert len(items) == 1 and "relative" in items.bad[0].reason
 
 
-def test_nothing_left_is_an_error(model: MorphableModel, dataset: Path) -> None:
+def test_rejects_dataset_without_usable_items(model: MorphableModel, dataset: Path) -> None:
     lines: list[str] = []
     for path in (dataset.parent / "params").iterdir():
         path.unlink()
@@ -207,20 +208,20 @@ def test_nothing_left_is_an_error(model: MorphableModel, dataset: Path) -> None:
     assert len(lines) == 4
 
 
-def test_an_item_that_changes_later_is_named(model: MorphableModel, dataset: Path) -> None:
+def test_reports_item_changed_after_check(model: MorphableModel, dataset: Path) -> None:
     data = FolderDataset(read_items(dataset, model))
     (dataset.parent / "params" / "0001.npy").unlink()
     with pytest.raises(ConfigError, match="0001 has changed"):
         _ = data[0]
 
 
-def test_threads_keep_the_order_and_pass_errors_on() -> None:
+def test_in_threads_keeps_order_and_raises() -> None:
     assert list(in_threads(lambda i: i * i, range(300), "square")) == [i * i for i in range(300)]
     with pytest.raises(ZeroDivisionError):
         list(in_threads(lambda i: 1 // (5 - i), range(300), "divide"))
 
 
-def test_maps_of_another_list_are_not_missed(model: MorphableModel, dataset: Path) -> None:
+def test_maps_are_optional_per_list(model: MorphableModel, dataset: Path) -> None:
     root = dataset.parent
     for item in ("0002", "0003"):
         (root / "seg_maps" / f"{item}.png").unlink()

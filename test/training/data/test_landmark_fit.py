@@ -123,7 +123,7 @@ def test_478_points(
         assert np.abs(face.roi - roi_from_landmarks(given)).max() < 5.0
 
 
-def test_both_are_better_than_either(
+def test_both_landmark_sets_fit_better_than_either(
     model: MorphableModel,
     fitter: LandmarkFitter,
     truth: np.ndarray,
@@ -134,7 +134,7 @@ def test_both_are_better_than_either(
     assert both.mean() < 0.25
 
 
-def test_faces_with_other_points_in_one_batch(
+def test_batch_with_different_landmark_sets(
     fitter: LandmarkFitter, points68: np.ndarray, points478: np.ndarray
 ) -> None:
     mixed = faces(points68, points478)
@@ -148,7 +148,7 @@ def test_faces_with_other_points_in_one_batch(
         np.testing.assert_allclose(a.params[:12], b.params[:12], atol=3.0)  # of 500
 
 
-def test_an_outline_of_the_jaw_does_not_turn_the_face(
+def test_jaw_outline_does_not_bias_yaw(
     model: MorphableModel, fitter: LandmarkFitter, truth: np.ndarray, points68: np.ndarray
 ) -> None:
     """The far half of the jaw moved inwards by a tenth of the face, as outlines of turned faces are."""
@@ -168,16 +168,16 @@ def test_an_outline_of_the_jaw_does_not_turn_the_face(
     assert errors[0] < 4.0 < errors[1]
 
 
-def test_real_faces_turn_as_they_are_labelled(fitter: LandmarkFitter, data_dir: Path) -> None:
+def test_rotation_matches_labels_of_real_faces(fitter: LandmarkFitter, data_dir: Path) -> None:
     """AFLW2000-3D: 3D points fit to under 1.2 % and, by them alone, the rotation agrees with that of the data set's own fit."""
     with np.load(data_dir / "eval" / "aflw2000" / "gt.npz") as file:
         points = file["pts68"][:24].transpose(0, 2, 1)
         pitch, yaw, roll = np.degrees(file["pitch_yaw_roll_rad"][:24]).T
         boxes = file["roi_box"][:24]
-    labelled = rotation_from_300w_lp(np.stack([yaw, pitch, roll], axis=1))
+    labeled = rotation_from_300w_lp(np.stack([yaw, pitch, roll], axis=1))
     found = list(
         fitter(
-            [FaceLandmarks(str(i), points[i], None, False, labelled[i]) for i in range(len(points))]
+            [FaceLandmarks(str(i), points[i], None, False, labeled[i]) for i in range(len(points))]
         )
     )
     assert np.mean([face.error for face in found]) < 1.2

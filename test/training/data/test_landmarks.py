@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tddfa_ros.training.data.landmarks import list_landmarks, picture_names, read_landmarks
+from tddfa_ros.training.data.landmarks import image_names, list_landmarks, read_landmarks
 from tddfa_ros.training.data.layout import ItemError
 
 RNG = np.random.default_rng(0)
@@ -30,10 +30,10 @@ def test_names(folders: list[Path]) -> None:
     assert list_landmarks(folders) == ["a", "c", "d", "s/b"]
     for name in ("s/b.jpg", "z.PNG", "z.mat"):
         (folders[0] / name).touch()
-    assert picture_names(folders[0]) == ["s/b", "z"]
+    assert image_names(folders[0]) == ["s/b", "z"]
 
 
-def test_an_item_has_what_there_is(folders: list[Path]) -> None:
+def test_auto_uses_existing_landmarks(folders: list[Path]) -> None:
     both = read_landmarks(folders, "a")
     assert both.points68 is not None and both.points478 is not None and both.silhouette
     np.testing.assert_allclose(both.points68, P68, rtol=1e-6)
@@ -55,7 +55,7 @@ def test_an_item_has_what_there_is(folders: list[Path]) -> None:
         ("d", "both", "no 68 landmarks"),
     ],
 )
-def test_what_is_asked_for_must_be_there(
+def test_requested_landmarks_must_exist(
     folders: list[Path], name: str, points: str, reason: str
 ) -> None:
     with pytest.raises(ItemError, match=reason):
@@ -70,16 +70,16 @@ def test_what_is_asked_for_must_be_there(
         (np.where(np.arange(68)[:, None] == 5, np.nan, P68), "NaN"),
         (np.ones((68, 2)), "on a line"),
         (np.outer(np.arange(68), [1.0, 2.0]), "on a line"),
-        (np.array(["a"] * 68), "no numbers"),
+        (np.array(["a"] * 68), "not an array of numbers"),
     ],
 )
-def test_bad_landmarks_have_a_reason(tmp_path: Path, values: np.ndarray, reason: str) -> None:
+def test_rejects_invalid_landmarks(tmp_path: Path, values: np.ndarray, reason: str) -> None:
     np.save(tmp_path / "a.npy", values)
     with pytest.raises(ItemError, match=reason):
         read_landmarks([tmp_path], "a")
 
 
-def test_the_same_points_twice_are_refused(folders: list[Path]) -> None:
+def test_rejects_duplicate_landmarks(folders: list[Path]) -> None:
     np.save(folders[1] / "a.npy", P68)
     with pytest.raises(ItemError, match="two files with 68"):
         read_landmarks(folders, "a")

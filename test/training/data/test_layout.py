@@ -6,8 +6,8 @@ import pytest
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.training.data.layout import (
+    ImageFolder,
     ItemError,
-    Pictures,
     check_name,
     read_entries,
     read_list,
@@ -31,11 +31,11 @@ from tddfa_ros.training.data.layout import (
         ("images.jpg", "images", ".jpg"),
     ],
 )
-def test_a_line_is_a_name_with_or_without_suffix(line: str, name: str, suffix: str) -> None:
+def test_split_name(line: str, name: str, suffix: str) -> None:
     assert split_name(line) == (name, suffix)
 
 
-def test_lists_have_comments_and_empty_lines(tmp_path: Path) -> None:
+def test_list_comments_and_empty_lines(tmp_path: Path) -> None:
     path = tmp_path / "train.list"
     path.write_text("\ufeff# all of it\n\n0001.jpg  # a good one\r\n  a/0002\na#3\n", "utf-8")
     assert read_list(path) == ["0001.jpg", "a/0002", "a#3"]
@@ -44,7 +44,7 @@ def test_lists_have_comments_and_empty_lines(tmp_path: Path) -> None:
     assert path.read_text().startswith("# made by hand\n")
 
 
-def test_each_list_is_the_root_of_its_items(tmp_path: Path) -> None:
+def test_list_folder_is_the_root(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.list").write_text("0001\n")
@@ -57,7 +57,7 @@ def test_each_list_is_the_root_of_its_items(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"# nothing\n\n", b"\xff\xfe\x00\xd8"])
-def test_a_list_that_names_nothing_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_rejects_empty_list(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "train.list"
     if content is not None:
         path.write_bytes(content)
@@ -65,28 +65,28 @@ def test_a_list_that_names_nothing_is_refused(tmp_path: Path, content: bytes | N
         read_list(path)
 
 
-def test_pictures_are_found_by_stem(tmp_path: Path) -> None:
+def test_finds_images_by_stem(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for name in ("1.JPG", "2.png", "2.jpg", "3.txt", "a/4.webp", "5.1.jpeg"):
         (tmp_path / name).touch()
-    pictures = Pictures(tmp_path)
-    assert pictures.find("1") == tmp_path / "1.JPG"
-    assert pictures.find("a/4") == tmp_path / "a/4.webp"
-    assert pictures.find("5.1") == tmp_path / "5.1.jpeg"
-    assert pictures.find("2", ".png") == tmp_path / "2.png"
+    images = ImageFolder(tmp_path)
+    assert images.find("1") == tmp_path / "1.JPG"
+    assert images.find("a/4") == tmp_path / "a/4.webp"
+    assert images.find("5.1") == tmp_path / "5.1.jpeg"
+    assert images.find("2", ".png") == tmp_path / "2.png"
     with pytest.raises(ItemError, match=r"2\.jpg and 2\.png"):
-        pictures.find("2")
+        images.find("2")
     for name in ("3", "4", "nowhere/1"):
-        with pytest.raises(ItemError, match=f"no picture .*/{name}$"):
-            pictures.find(name)
+        with pytest.raises(ItemError, match=f"no image .*/{name}$"):
+            images.find(name)
 
 
 @pytest.mark.parametrize("name", ["../1", "a/../../1", "/etc/1"])
-def test_names_stay_in_the_dataset(name: str) -> None:
+def test_rejects_names_outside_the_dataset(name: str) -> None:
     with pytest.raises(ItemError, match="relative"):
         check_name(name)
 
 
-def test_files_are_shown_from_the_dataset_on() -> None:
+def test_shown_path_is_relative_to_dataset() -> None:
     assert shown(Path("/x/data/seg_maps/a/1.png")) == "seg_maps/a/1.png"
     assert shown(Path("/x/elsewhere/1.png")) == "elsewhere/1.png"

@@ -18,7 +18,7 @@ from tddfa_ros.training.data.list_cache import build_cache_from_items, cache_lis
 from tddfa_ros.training.data.uv_map import posed_vertices, uv_surface
 
 
-def test_the_cache_holds_the_items(model: MorphableModel, dataset: Path, tmp_path: Path) -> None:
+def test_cache_contains_the_items(model: MorphableModel, dataset: Path, tmp_path: Path) -> None:
     items = read_items(dataset, model)
     cache = build_cache_from_items(items, tmp_path / "cache")
     assert len(cache) == 4 and cache.images.shape == (4, CACHE_SIDE, CACHE_SIDE, 3)
@@ -34,9 +34,7 @@ def test_the_cache_holds_the_items(model: MorphableModel, dataset: Path, tmp_pat
         np.testing.assert_array_equal(cache.uv_position[row], sample.uv_position)
 
 
-def test_yaw_has_the_sign_of_the_collection(
-    model: MorphableModel, dataset: Path, tmp_path: Path
-) -> None:
+def test_yaw_sign_matches_collection(model: MorphableModel, dataset: Path, tmp_path: Path) -> None:
     path = dataset.parent / "params" / "0002.npy"
     params = np.load(path)
     turned = 500 * rotation_from_3ddfa_v2(np.array([35.0, 10.0, -20.0]))
@@ -46,7 +44,7 @@ def test_yaw_has_the_sign_of_the_collection(
     assert cache.yaw_deg[1] == pytest.approx(35, abs=0.01)
 
 
-def test_a_second_run_opens_what_the_first_made(
+def test_unchanged_lists_reuse_the_cache(
     model: MorphableModel, dataset: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "cache"
@@ -62,7 +60,7 @@ def test_a_second_run_opens_what_the_first_made(
         == first
         == [
             "0003: there is no rois/0003.npy",
-            "1 of 4 items of all.list are left out",
+            "1 of 4 items of all.list are excluded",
         ]
     )
     with pytest.raises(ConfigError, match="1 of 4 items"):
@@ -70,7 +68,7 @@ def test_a_second_run_opens_what_the_first_made(
 
 
 @pytest.mark.parametrize("changed", ["params/0001.npy", "images/0001.png", "seg_maps/0001.png"])
-def test_a_changed_file_makes_another_cache(
+def test_changed_file_rebuilds_the_cache(
     model: MorphableModel, dataset: Path, tmp_path: Path, changed: str
 ) -> None:
     folder = tmp_path / "cache"
@@ -84,7 +82,7 @@ def test_a_changed_file_makes_another_cache(
 @pytest.mark.parametrize(
     ("name", "content"), [("labels.npz", None), ("items.json", b"{"), ("items.json", None)]
 )
-def test_half_a_cache_is_made_again(
+def test_incomplete_cache_is_rebuilt(
     model: MorphableModel, dataset: Path, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
     folder = tmp_path / "cache"
@@ -93,7 +91,7 @@ def test_half_a_cache_is_made_again(
     assert len(cache_lists(dataset, model, folder)) == 4
 
 
-def test_another_list_or_model_makes_another_cache(
+def test_other_list_or_model_rebuilds_the_cache(
     model: MorphableModel, dataset: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "cache"
@@ -105,7 +103,7 @@ def test_another_list_or_model_makes_another_cache(
     open_cache(folder, other)
 
 
-def test_datasets_with_and_without_maps_go_together(
+def test_mixes_datasets_with_and_without_maps(
     model: MorphableModel, dataset: Path, tmp_path: Path
 ) -> None:
     plain = write_dataset(tmp_path / "plain", model, 2)
@@ -121,6 +119,6 @@ def test_datasets_with_and_without_maps_go_together(
     assert maps.parsing is None and maps.uv_position is None
 
 
-def test_no_item_is_no_cache(model: MorphableModel, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no item"):
+def test_rejects_lists_without_usable_items(model: MorphableModel, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no usable item"):
         build_cache_from_items(Items(model, (), (), False, 0), tmp_path)

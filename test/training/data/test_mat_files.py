@@ -51,9 +51,9 @@ def test_300w_lp(tmp_path: Path) -> None:
     np.testing.assert_allclose([pitch, yaw, roll], POSE[0, :3], atol=1e-6)
 
 
-def test_points_of_a_turned_picture_lie_in_a_file_of_their_own(tmp_path: Path) -> None:
+def test_profiled_image_needs_pts_file(tmp_path: Path) -> None:
     name = w300(tmp_path, "AFW/AFW_1_7")
-    with pytest.raises(ItemError, match=r"landmarks/AFW/AFW_1_7_pts\.mat.*before it was turned"):
+    with pytest.raises(ItemError, match=r"landmarks/AFW/AFW_1_7_pts\.mat.*before profiling"):
         read_300w_lp(tmp_path, name)
     beside = tmp_path / "landmarks" / f"{name}_pts.mat"
     beside.parent.mkdir(parents=True)
@@ -74,7 +74,7 @@ def test_aflw2000(tmp_path: Path) -> None:
     np.testing.assert_allclose(given.rotation, face.rotation)
 
 
-def test_a_roi_is_not_needed(tmp_path: Path) -> None:
+def test_roi_is_optional(tmp_path: Path) -> None:
     values = labels(pt3d_68=np.vstack([POINTS.T, POINTS[:, 0]]))
     del values["roi"]
     savemat(tmp_path / "a.mat", values)
@@ -85,15 +85,13 @@ def test_a_roi_is_not_needed(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         ({"pt2d": POINTS[:21].T}, r"pt2d has the shape \(2, 21\), not \(2, 68\)"),
-        ({"pt2d": np.full((2, 68), np.nan)}, "pt2d holds NaN"),
+        ({"pt2d": np.full((2, 68), np.nan)}, "pt2d contains NaN"),
         ({"pt2d": np.ones((2, 68))}, "on a line"),
         ({"Pose_Para": np.ones((1, 3))}, "Pose_Para has the shape"),
-        ({"Exp_Para": np.full((29, 1), np.inf)}, "Exp_Para holds NaN"),
+        ({"Exp_Para": np.full((29, 1), np.inf)}, "Exp_Para contains NaN"),
     ],
 )
-def test_bad_files_have_a_reason(
-    tmp_path: Path, change: dict[str, np.ndarray], reason: str
-) -> None:
+def test_rejects_invalid_arrays(tmp_path: Path, change: dict[str, np.ndarray], reason: str) -> None:
     with pytest.raises(ItemError, match=reason):
         read_300w_lp(tmp_path, w300(tmp_path, **change))
 

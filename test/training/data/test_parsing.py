@@ -30,7 +30,7 @@ def model(repo_root: Path) -> MorphableModel:
 
 
 def draw(model: MorphableModel, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The parsing of a face and its 68 landmarks, px of that picture."""
+    """The parsing of a face and its 68 landmarks, px of that image."""
     pose = params[:12].reshape(3, 4)
     vertices = to_crop(model.head(params), pose) * np.float32(SCALE)
     landmarks = to_crop(model.head_landmarks(params), pose)[:, :2] * SCALE
@@ -42,14 +42,14 @@ def class_at(parsing: np.ndarray, point: np.ndarray) -> str:
     return CLASS_NAMES[parsing[y, x]]
 
 
-def test_ids_never_change() -> None:
+def test_class_ids_are_fixed() -> None:
     names = ["background", "skin", "brows", "eyes", "nose", "lips", "mouth", "ears", "neck"]
     assert list(CLASS_NAMES) == names
     assert IGNORE == 255
     assert len({kind.color for kind in CLASSES}) == len(CLASSES)
 
 
-def test_every_region_of_the_default_model_has_one_class(model: MorphableModel) -> None:
+def test_default_model_regions_have_one_class(model: MorphableModel) -> None:
     mapped = [region for kind in CLASSES for region in kind.regions]
     assert sorted(mapped) == sorted(REGION_NAMES)
     classes = vertex_classes(model)
@@ -58,7 +58,7 @@ def test_every_region_of_the_default_model_has_one_class(model: MorphableModel) 
     assert (classes[left] == CLASS_NAMES.index("ears")).all()
 
 
-def test_an_unknown_region_is_named() -> None:
+def test_reports_unknown_region() -> None:
     small = synthetic_model(shape=4, expressions=6)
     values = {
         name: getattr(small, name)
@@ -71,7 +71,7 @@ def test_an_unknown_region_is_named() -> None:
 
 
 @pytest.mark.parametrize("yaw", [0, -30, 40])
-def test_parts_are_where_their_landmarks_are(model: MorphableModel, yaw: float) -> None:
+def test_classes_match_landmarks(model: MorphableModel, yaw: float) -> None:
     params = frontal_params(model, 560)
     rotation = rotation_from_yaw_pitch_roll(np.array([yaw, 0, 0]))
     params[:12].reshape(3, 4)[:, :3] = 560 * rotation
@@ -91,13 +91,13 @@ def test_parts_are_where_their_landmarks_are(model: MorphableModel, yaw: float) 
     assert (counts[1:] > 0).all()
 
 
-def test_what_is_behind_is_hidden(model: MorphableModel) -> None:
+def test_hidden_parts_are_not_rendered(model: MorphableModel) -> None:
     """In profile only one ear and one eye are seen; the far side lies behind the near one."""
     params = frontal_params(model, 500)
     params[:12].reshape(3, 4)[:, :3] = 500 * rotation_from_yaw_pitch_roll(np.array([90.0, 0, 0]))
     parsing, at = draw(model, params)
     ears = np.argwhere(parsing == CLASS_NAMES.index("ears"))
-    # turned to the person's own left, the nose points to the right of the picture and the right ear is seen
+    # turned to the person's own left, the nose points to the right of the image and the right ear is seen
     assert at[30, 0] > ears[:, 1].max()
     right = model.regions == model.region_names.index("right_ear")
     shares = np.eye(len(CLASSES), dtype=np.float32)[np.where(right, 7, 0)]
@@ -108,7 +108,7 @@ def test_what_is_behind_is_hidden(model: MorphableModel) -> None:
     assert 0 < eyes < 0.7 * (draw(model, frontal_params(model, 500))[0] == 3).sum()
 
 
-def test_pixels_have_the_class_that_their_vertices_give_them(model: MorphableModel) -> None:
+def test_pixel_class_follows_vertices(model: MorphableModel) -> None:
     params = random_faces(model, np.random.default_rng(0), 1)[0]
     parsing, _ = draw(model, params)
     assert set(np.unique(parsing)) <= set(range(len(CLASSES)))
@@ -118,7 +118,7 @@ def test_pixels_have_the_class_that_their_vertices_give_them(model: MorphableMod
     assert set(np.unique(drawn)) == {0, 8}
 
 
-def test_shares_keep_the_class_of_nearly_all_vertices(model: MorphableModel) -> None:
+def test_smoothing_keeps_vertex_classes(model: MorphableModel) -> None:
     shares = class_shares(model)
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
     classes = vertex_classes(model)
@@ -128,7 +128,7 @@ def test_shares_keep_the_class_of_nearly_all_vertices(model: MorphableModel) -> 
         assert kept == pytest.approx(1, abs=0.1), CLASS_NAMES[index]
 
 
-def test_the_line_between_two_classes_crosses_triangles(model: MorphableModel) -> None:
+def test_class_boundary_crosses_triangles(model: MorphableModel) -> None:
     """Pixels of one triangle whose corners differ belong to both classes, each on the side of its corners."""
     corners = model.triangles[np.ptp(vertex_classes(model)[model.triangles], axis=1) > 0][0]
     a, b, c = corners
@@ -141,6 +141,6 @@ def test_the_line_between_two_classes_crosses_triangles(model: MorphableModel) -
     assert drawn[8, 40] == 1 and drawn[8, 60] == 2 and drawn[80, 8] == 1
 
 
-def test_colours() -> None:
+def test_colors() -> None:
     shown = colorize(np.array([[0, 4, IGNORE]], np.uint8))
     assert shown[0].tolist() == [[0, 0, 0], list(CLASSES[4].color), [128, 128, 128]]

@@ -22,7 +22,7 @@ def dataset(model: MorphableModel, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_nose_is_where_its_landmark_is(model: MorphableModel, dataset: Path, size: str) -> None:
+def test_rendered_nose_matches_landmark(model: MorphableModel, dataset: Path, size: str) -> None:
     root = dataset.parent
     assert render_lists(dataset, model, root, RenderOptions(size=size, uv_size=0)) == 2
     for name in ("0001", "0002"):
@@ -47,7 +47,7 @@ def test_the_nose_is_where_its_landmark_is(model: MorphableModel, dataset: Path,
 
 
 @pytest.mark.parametrize("kind", ["npz", "png"])
-def test_uv_maps_are_those_of_the_params(model: MorphableModel, dataset: Path, kind: str) -> None:
+def test_rendered_uv_map_matches_params(model: MorphableModel, dataset: Path, kind: str) -> None:
     root = dataset.parent
     other = {"npz": "png", "png": "npz"}[kind]
     for uv_format in (other, kind):  # the second takes the place of the first
@@ -61,21 +61,19 @@ def test_uv_maps_are_those_of_the_params(model: MorphableModel, dataset: Path, k
     np.testing.assert_allclose(found, expected, atol=1 / 256 + 1e-4)
 
 
-def test_what_is_rendered_can_be_read_back(
-    model: MorphableModel, dataset: Path, tmp_path: Path
-) -> None:
+def test_rendered_maps_can_be_read(model: MorphableModel, dataset: Path, tmp_path: Path) -> None:
     render_lists(dataset, model, dataset.parent)
     items = read_items(dataset, model, strict=True)
     assert items.has_parsing and items.uv_size == RenderOptions().uv_size
 
 
-def test_bad_items(model: MorphableModel, dataset: Path, tmp_path: Path) -> None:
+def test_reports_unusable_items(model: MorphableModel, dataset: Path, tmp_path: Path) -> None:
     (dataset.parent / "images" / "0001.png").unlink()
     lines: list[str] = []
     assert render_lists(dataset, model, tmp_path / "out", report=lines.append) == 1
     assert lines == [
-        "0001: there is no picture images/0001",
-        "1 of 2 items of all.list are left out",
+        "0001: there is no image images/0001",
+        "1 of 2 items of all.list are excluded",
     ]
     assert [p.name for p in (tmp_path / "out" / "seg_maps").iterdir()] == ["0002.png"]
     with pytest.raises(ConfigError, match="cannot be used"):

@@ -41,7 +41,7 @@ def position(model: MorphableModel, surface: UvSurface, params: np.ndarray) -> n
     return surface.unroll(model, posed_vertices(model, params[0]))
 
 
-def test_a_vertex_is_found_at_its_uv(
+def test_vertex_is_at_its_uv(
     model: MorphableModel, surface: UvSurface, params: np.ndarray, position: np.ndarray
 ) -> None:
     vertices = posed(model.head(params[:1]), params[:1])[0]
@@ -56,7 +56,7 @@ def test_a_vertex_is_found_at_its_uv(
     assert np.median(distance) < 0.1 and np.percentile(distance, 99) < 0.6
 
 
-def test_texels_are_points_of_the_model(model: MorphableModel, params: np.ndarray) -> None:
+def test_texels_are_surface_points(model: MorphableModel, params: np.ndarray) -> None:
     surface = uv_surface(model, 48)
     position = surface.unroll(model, posed_vertices(model, params[0]))
     assert 0.6 < surface.mask.mean() < 0.8
@@ -88,7 +88,7 @@ def test_files(
     assert not again[~surface.mask].any() and again[surface.mask].any(axis=1).all()
 
 
-def test_damaged_files_are_named(tmp_path: Path, position: np.ndarray) -> None:
+def test_rejects_damaged_files(tmp_path: Path, position: np.ndarray) -> None:
     path = tmp_path / "1.npz"
     for content, message in (
         ({"other": position}, "no array 'position'"),
@@ -104,6 +104,6 @@ def test_damaged_files_are_named(tmp_path: Path, position: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 5000])
-def test_impossible_sizes_are_refused(model: MorphableModel, size: int) -> None:
+def test_rejects_invalid_sizes(model: MorphableModel, size: int) -> None:
     with pytest.raises(ConfigError, match="8 to 1024"):
         uv_surface(model, size)

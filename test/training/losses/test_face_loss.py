@@ -13,19 +13,16 @@ from tddfa_ros.training.data.frames import IGNORE
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.losses import (  # noqa: E402
-    TERMS,
-    FaceLoss,
-    LossWeights,
+from tddfa_ros.training.loss_weights import TERMS, LossWeights, weights_at  # noqa: E402
+from tddfa_ros.training.losses.distance_costs import Wpdc, vertex_distance_cost  # noqa: E402
+from tddfa_ros.training.losses.face_loss import FaceLoss  # noqa: E402
+from tddfa_ros.training.losses.terms import (  # noqa: E402
     PosedPoints,
-    Wpdc,
+    clip_jitter,
     crop_pixels,
     gap_distance,
     segmentation_loss,
-    unsteadiness,
     uv_position_loss,
-    vertex_distance_cost,
-    weights_at,
 )
 from tddfa_ros.training.networks import Predictions  # noqa: E402
 
@@ -97,7 +94,7 @@ def slow_distance(found: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def gaps(points: np.ndarray) -> list[float]:
-    """Lengths in the picture between the lids of both eyes and between the lips, in iBUG's numbers from 1."""
+    """Lengths in the image between the lids of both eyes and between the lips, in iBUG's numbers from 1."""
     pairs = [(38, 42), (39, 41), (44, 48), (45, 47), (62, 68), (63, 67), (64, 66)]
     return [float(np.hypot(*(points[i - 1] - points[j - 1])[:2])) for i, j in pairs]
 
@@ -129,7 +126,7 @@ def slow_robust(
     }
 
 
-def slow_unsteadiness(loss: FaceLoss, found: Predictions, wanted: torch.Tensor) -> float:
+def slow_clip_jitter(loss: FaceLoss, found: Predictions, wanted: torch.Tensor) -> float:
     """The first two faces are a clip."""
     truth = crop_pixels(loss.points(wanted)[:, :68]).numpy()
     total = 0.0
@@ -176,7 +173,7 @@ def test_total_is_the_scheduled_sum_of_all_terms(progress: float) -> None:
     std = torch.from_numpy(whitening(model))
     alone = {
         **slow_robust(model, loss, found, batch["params"]),
-        "steady": slow_unsteadiness(loss, found, batch["params"]),
+        "steady": slow_clip_jitter(loss, found, batch["params"]),
         "vdc": vertex_distance_cost(loss.points, found.params, batch["params"]),
         "wpdc": Wpdc.over_mesh(model, std).double()(found.params, batch["params"]),
         "fwpdc": Wpdc.over_points(loss.points, std).double()(found.params, batch["params"]),
@@ -196,7 +193,7 @@ def test_total_is_the_scheduled_sum_of_all_terms(progress: float) -> None:
     assert not any(value.requires_grad for value in terms.values())
 
 
-def test_options_of_maps_reach_their_terms() -> None:
+def test_map_options_reach_their_terms() -> None:
     model = case_model("tiny 40+10")
     found, batch = everything(model)
     classes = torch.tensor([1.0, 2.0, 0.5, 1.0, 4.0], dtype=torch.float64)
@@ -211,7 +208,7 @@ def test_options_of_maps_reach_their_terms() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_truth_costs_nothing_wherever_its_depth_starts(case: str) -> None:
+def test_loss_of_truth_is_zero_for_any_depth_origin(case: str) -> None:
     model = case_model(case)
     loss = make(model)
     _, batch = everything(model, seed=4)
@@ -244,7 +241,7 @@ def test_terms_of_weight_zero_are_not_computed() -> None:
     assert list(terms) == ["lmk"]
 
 
-def test_a_model_that_cannot_blink_has_no_term_for_it() -> None:
+def test_no_lids_term_without_blink_coefficients() -> None:
     model = synthetic_model(rows=12, columns=16, expressions=6)
     assert not any("Blink" in name for name in model.expression_names)
     found, batch = everything(model)
@@ -252,7 +249,7 @@ def test_a_model_that_cannot_blink_has_no_term_for_it() -> None:
     assert set(terms) == set(FACE_TERMS) - {"lids"}
 
 
-def test_the_gap_of_shut_lids_has_a_finite_slope() -> None:
+def test_closed_lids_have_finite_gradient() -> None:
     shut = torch.zeros(1, 68, 3, dtype=torch.float64, requires_grad=True)
     gap_distance(shut, torch.ones(1, 68, 3, dtype=torch.float64)).backward()
     assert shut.grad is not None and shut.grad.isfinite().all()
@@ -262,16 +259,16 @@ def test_the_gap_of_shut_lids_has_a_finite_slope() -> None:
     ("clip", "pairs"),
     [([5, 5, 6, 6], [(0, 1), (2, 3)]), ([-1, 5, 5, -1], [(1, 2)]), ([-1, -1, -1, -1], [])],
 )
-def test_only_neighbours_of_one_clip_are_compared(
+def test_clip_jitter_compares_frames_of_one_clip(
     clip: list[int], pairs: list[tuple[int, int]]
 ) -> None:
     found, wanted = torch.randn(2, 4, 68, 2, dtype=torch.float64)
     error = (found - wanted).numpy()
     expected = slow_huber([v for i, j in pairs for v in (error[j] - error[i]).ravel()] or [0.0])
-    assert unsteadiness(found, wanted, torch.tensor(clip)).item() == pytest.approx(expected)
+    assert clip_jitter(found, wanted, torch.tensor(clip)).item() == pytest.approx(expected)
 
 
-def test_heads_and_targets_that_are_absent_do_not_count() -> None:
+def test_missing_heads_and_targets_are_ignored() -> None:
     model = case_model("tiny 40+10")
     loss = make(model)
     found, batch = everything(model)
@@ -282,7 +279,7 @@ def test_heads_and_targets_that_are_absent_do_not_count() -> None:
     assert set(loss(found, only_params)[1]) == set(FACE_TERMS) - {"seg", "uv", "steady"}
 
 
-def test_negatives_touch_the_confidence_only() -> None:
+def test_negatives_affect_confidence_only() -> None:
     model = case_model("tiny 40+52")
     loss = make(model)
     found, batch = everything(model)
@@ -319,7 +316,7 @@ def test_a_batch_without_faces() -> None:
         assert (prediction.grad == 0).all()
 
 
-def test_every_head_takes_part_in_the_backward_pass() -> None:
+def test_all_heads_get_gradients() -> None:
     """DDP waits for the gradient of every parameter, also where a batch has no target for its head."""
     model = case_model("tiny 40+10")
     found, batch = everything(model)
@@ -330,7 +327,7 @@ def test_every_head_takes_part_in_the_backward_pass() -> None:
     assert (found.landmarks.grad == 0).all()
 
 
-def test_half_precision_is_compared_in_single() -> None:
+def test_loss_is_computed_in_float32() -> None:
     model = case_model("tiny 40+10")
     loss = make(model, ROBUST).float()
     found, batch = everything(model)

@@ -9,7 +9,7 @@ from tddfa_ros.training.data.frames import IGNORE
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.losses import (  # noqa: E402
+from tddfa_ros.training.losses.terms import (  # noqa: E402
     balanced_weights,
     confidence_loss,
     segmentation_loss,
@@ -18,7 +18,7 @@ from tddfa_ros.training.losses import (  # noqa: E402
 
 
 def parsing(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (2, 4, 5, 6) and classes (2, 5, 6), a third of them not labelled."""
+    """Logits (2, 4, 5, 6) and classes (2, 5, 6), a third of them not labeled."""
     rng = np.random.default_rng(seed)
     classes = rng.integers(0, 4, (2, 5, 6))
     classes[rng.random(classes.shape) < 1 / 3] = IGNORE
@@ -26,7 +26,7 @@ def parsing(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("weights", [None, [1.0, 0.5, 2.0, 0.0]])
-def test_segmentation_is_weighted_cross_entropy_of_labelled_pixels(weights: list[float] | None) -> None:  # fmt: skip
+def test_segmentation_is_weighted_cross_entropy_of_labeled_pixels(weights: list[float] | None) -> None:  # fmt: skip
     logits, classes = parsing()
     total, counted = 0.0, 0.0
     for n in range(2):
@@ -77,7 +77,7 @@ def maps() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("masked", [True, False])
-def test_uv_position_is_the_mean_error_of_texels_that_hold_a_point(masked: bool) -> None:
+def test_uv_position_is_mean_error_over_surface_texels(masked: bool) -> None:
     found, wanted, mask = maps()
     errors = []
     for n in range(2):

@@ -8,25 +8,26 @@ from tddfa_ros.errors import ConfigError
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.losses import LossWeights, MetaJoint, candidate_weights  # noqa: E402
+from tddfa_ros.training.loss_weights import LossWeights  # noqa: E402
+from tddfa_ros.training.losses.meta_joint import MetaJoint, candidate_weights  # noqa: E402
 
 
 class Toy:
     """Two numbers that shall become 0; ``first`` pulls mostly on one, ``second`` on the other."""
 
-    def __init__(self, noisy: bool = False, optimiser: str = "SGD") -> None:
+    def __init__(self, noisy: bool = False, optimizer: str = "SGD") -> None:
         torch.manual_seed(0)
         self.place = torch.nn.Linear(2, 1, bias=False)
         with torch.no_grad():
             self.place.weight.copy_(torch.tensor([[10.0, 3.0]]))
-        self.optimiser = getattr(torch.optim, optimiser)(self.place.parameters(), lr=0.1)
-        self.schedule = torch.optim.lr_scheduler.StepLR(self.optimiser, 7, 0.9)
+        self.optimizer = getattr(torch.optim, optimizer)(self.place.parameters(), lr=0.1)
+        self.schedule = torch.optim.lr_scheduler.StepLR(self.optimizer, 7, 0.9)
         self.noisy = noisy
         self.seen: list[tuple[str, int]] = []
 
     @property
     def parts(self) -> tuple[object, ...]:
-        return self.place, self.optimiser, self.schedule
+        return self.place, self.optimizer, self.schedule
 
     def step(self, name: str, batch: int) -> None:
         self.seen.append((name, batch))
@@ -34,9 +35,9 @@ class Toy:
         loss = x**2 + 0.01 * y**2 if name == "first" else 0.01 * x**2 + y**2
         if self.noisy:
             loss = loss + torch.randn(()) * x
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         self.schedule.step()
 
     def score(self) -> float:
@@ -46,7 +47,7 @@ class Toy:
         return MetaJoint(self.parts, self.step, self.score, every, ("first", "second"), **options)
 
 
-def test_it_goes_on_with_the_better_loss_and_changes_when_that_changes() -> None:
+def test_selects_the_better_loss_and_switches() -> None:
     toy = Toy()
     choices = list(toy.joint(every=8).run(range(32)))
     assert [c.name for c in choices] == ["first", "second", "first", "second"]
@@ -60,34 +61,34 @@ def test_it_goes_on_with_the_better_loss_and_changes_when_that_changes() -> None
         assert toy.score() < 0.2 * alone.score()
 
 
-@pytest.mark.parametrize("optimiser", ["SGD", "AdamW"])
-def test_it_ends_where_the_chosen_steps_alone_lead(optimiser: str) -> None:
-    toy = Toy(optimiser=optimiser)
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_result_equals_the_selected_steps(optimizer: str) -> None:
+    toy = Toy(optimizer=optimizer)
     choices = list(toy.joint().run(range(14)))
-    plain = Toy(optimiser=optimiser)
+    plain = Toy(optimizer=optimizer)
     for batch in range(14):
         plain.step(choices[batch // 4].name, batch)
     assert torch.equal(toy.place.weight, plain.place.weight)
-    assert toy.optimiser.state_dict()["param_groups"] == plain.optimiser.state_dict()["param_groups"]  # fmt: skip
+    assert toy.optimizer.state_dict()["param_groups"] == plain.optimizer.state_dict()["param_groups"]  # fmt: skip
     assert toy.schedule.state_dict() == plain.schedule.state_dict()
     plain.step("first", 0)
     toy.step("first", 0)
     assert torch.equal(toy.place.weight, plain.place.weight)
 
 
-@pytest.mark.parametrize("optimiser", ["SGD", "AdamW"])
-def test_each_candidate_starts_from_the_same_state(optimiser: str) -> None:
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_each_candidate_starts_from_the_same_state(optimizer: str) -> None:
     """Also where a step has momentum to leave behind and draws random numbers."""
-    toy = Toy(noisy=True, optimiser=optimiser)
+    toy = Toy(noisy=True, optimizer=optimizer)
     (choice,) = toy.joint(every=5).run(range(5))
     for name, score in choice.scores.items():
-        alone = Toy(noisy=True, optimiser=optimiser)
+        alone = Toy(noisy=True, optimizer=optimizer)
         for batch in range(5):
             alone.step(name, batch)
         assert alone.score() == score, name
 
 
-def test_every_candidate_sees_every_batch_in_order() -> None:
+def test_candidates_get_all_batches_in_order() -> None:
     toy = Toy()
     assert len(list(toy.joint(every=3).run(range(7)))) == 3
     ahead = ([0, 1, 2], [3, 4, 5], [6])
@@ -95,7 +96,7 @@ def test_every_candidate_sees_every_batch_in_order() -> None:
     assert toy.seen == expected
 
 
-def test_it_repeats() -> None:
+def test_is_deterministic() -> None:
     one, two = (Toy(noisy=True) for _ in range(2))
     results = []
     for toy in (one, two):
@@ -105,7 +106,7 @@ def test_it_repeats() -> None:
     assert torch.equal(one.place.weight, two.place.weight)
 
 
-def test_a_loss_that_diverges_loses_and_the_first_wins_a_draw() -> None:
+def test_diverging_loss_is_not_selected_and_first_wins_ties() -> None:
     toy = Toy()
     scores = iter([float("nan"), 5.0, 7.0, 7.0])
     joint = MetaJoint(toy.parts, toy.step, lambda: next(scores), 2, ("first", "second"))
@@ -114,7 +115,7 @@ def test_a_loss_that_diverges_loses_and_the_first_wins_a_draw() -> None:
     assert second.name == "first"
 
 
-def test_mistakes_are_named() -> None:
+def test_rejects_invalid_options() -> None:
     toy = Toy()
     with pytest.raises(ConfigError, match="two losses and at least one step"):
         toy.joint(every=0)

@@ -6,11 +6,11 @@ from support.loss_cases import CASES, case_model, faces, mesh
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.losses import PosedPoints, crop_pixels  # noqa: E402
+from tddfa_ros.training.losses.terms import PosedPoints, crop_pixels  # noqa: E402
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_points_are_the_posed_landmarks_and_vertices(case: str) -> None:
+def test_posed_points_are_landmarks_and_vertices(case: str) -> None:
     model = case_model(case)
     params = faces(model, 1)
     found = PosedPoints(model, count=12).double()(torch.from_numpy(params)).numpy()
@@ -25,14 +25,14 @@ def test_points_are_the_posed_landmarks_and_vertices(case: str) -> None:
         assert region not in ("inner_mouth", "tongue", "neck", "scalp")
 
 
-def test_points_are_chosen_the_same_way_each_time() -> None:
+def test_vertex_sample_is_deterministic() -> None:
     model = case_model("tiny 40+10")
     one, two, other = (PosedPoints(model, 12, seed) for seed in (0, 0, 1))
     assert torch.equal(one.base, two.base)
     assert not torch.equal(one.base, other.base)
 
 
-def test_a_model_with_fewer_vertices_gives_them_all() -> None:
+def test_small_model_uses_all_vertices() -> None:
     model = case_model("tiny 40+10")
     count = int((model.regions != model.region_names.index("neck")).sum())
     assert len(PosedPoints(model, 10_000).base) == 3 * (68 + count)

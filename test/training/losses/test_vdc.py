@@ -5,7 +5,8 @@ from support.loss_cases import CASES, case_model, faces
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.losses import PosedPoints, vertex_distance_cost  # noqa: E402
+from tddfa_ros.training.losses.distance_costs import vertex_distance_cost  # noqa: E402
+from tddfa_ros.training.losses.terms import PosedPoints  # noqa: E402
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -26,7 +27,7 @@ def test_vdc_is_the_mean_squared_distance_with_the_true_depth_offset(case: str) 
     )
 
 
-def test_vdc_knows_only_t_z_from_the_truth() -> None:
+def test_vdc_ignores_predicted_depth_offset() -> None:
     model = case_model("tiny 40+52")
     points = PosedPoints(model, count=20).double()
     wanted = torch.from_numpy(faces(model, 4))

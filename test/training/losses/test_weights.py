@@ -40,13 +40,13 @@ def test_only() -> None:
         LossWeights.only(lmkk=1.0)
 
 
-def test_weights_are_parsed() -> None:
+def test_parse_loss_weights() -> None:
     assert parse_loss_weights("wpdc=1,vdc=.5") == {"wpdc": 1.0, "vdc": 0.5}
     assert parse_loss_weights(" seg = 1e-3 , depth=0,") == {"seg": 0.001, "depth": 0.0}
     assert parse_loss_weights("") == {}
 
 
-def test_decay_is_parsed() -> None:
+def test_parse_loss_decay() -> None:
     assert parse_loss_decay("wpdc=.5, seg=1") == {"wpdc": 0.5, "seg": 1.0}
     assert parse_loss_decay("0.8") == dict.fromkeys(TERMS, 0.8)
 
@@ -67,12 +67,12 @@ def test_decay_is_parsed() -> None:
         ("decay=1", r"loss\.decay"),
     ],
 )
-def test_mistakes_are_named(text: str, message: str) -> None:
+def test_rejects_invalid_options(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_loss_weights(text)
 
 
-def test_mistakes_in_decay_are_named() -> None:
+def test_rejects_invalid_decay() -> None:
     for text, message in (
         ("wpdc=0", r"loss\.decay\.wpdc must be between"),
         ("x", "vertices must be a"),
@@ -84,7 +84,7 @@ def test_mistakes_in_decay_are_named() -> None:
 def test_schedule() -> None:
     torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
     assert torch
-    from tddfa_ros.training.losses import weights_at
+    from tddfa_ros.training.loss_weights import weights_at
 
     weights = LossWeights.only(lmk=2.0, vdc=1.0, seg=3.0, decay={"vdc": 0.25, "seg": 1.0})
     assert weights_at(weights, 0.0) == {"lmk": 2.0, "vdc": 1.0, "seg": 3.0}

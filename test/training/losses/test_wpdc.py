@@ -9,7 +9,8 @@ from tddfa_ros.morphable import MorphableModel
 
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
-from tddfa_ros.training.losses import PosedPoints, Wpdc  # noqa: E402
+from tddfa_ros.training.losses.distance_costs import Wpdc  # noqa: E402
+from tddfa_ros.training.losses.terms import PosedPoints  # noqa: E402
 
 DoubleArray = NDArray[np.float64]
 
@@ -41,7 +42,7 @@ def slow_loss(weights: DoubleArray, found: DoubleArray, wanted: DoubleArray, std
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_wpdc_weighs_a_parameter_by_how_far_fixing_it_moves_the_mesh(case: str) -> None:
+def test_wpdc_weights_match_vertex_displacement(case: str) -> None:
     model = case_model(case)
     found, wanted = (faces(model, seed, count=1) for seed in (1, 2))
     expected = slow_weights(model, found, wanted)
@@ -56,7 +57,7 @@ def test_wpdc_weighs_a_parameter_by_how_far_fixing_it_moves_the_mesh(case: str) 
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_fast_wpdc_is_wpdc_of_its_points(case: str) -> None:
+def test_fwpdc_is_wpdc_over_its_points(case: str) -> None:
     model = case_model(case)
     points = PosedPoints(model, count=40).double()
     found, wanted = (faces(model, seed) for seed in (3, 4))
@@ -83,7 +84,7 @@ def test_fast_wpdc_is_wpdc_of_its_points(case: str) -> None:
     )
 
 
-def test_fast_wpdc_agrees_with_wpdc_on_what_matters() -> None:
+def test_fwpdc_approximates_wpdc() -> None:
     model = case_model("default 40+52")
     found, wanted = (torch.from_numpy(faces(model, seed, count=16)) for seed in (5, 6))
     whole = Wpdc.over_mesh(model, std(model)).double().weights(found, wanted)
@@ -95,7 +96,7 @@ def test_fast_wpdc_agrees_with_wpdc_on_what_matters() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_gradient_takes_the_weights_as_given(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_have_no_gradient(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = case_model(case)
     loss = Wpdc.over_points(PosedPoints(model, count=20), std(model)).double()
     found, wanted = (torch.from_numpy(faces(model, seed)) for seed in (7, 8))
@@ -108,7 +109,7 @@ def test_gradient_takes_the_weights_as_given(case: str, monkeypatch: pytest.Monk
     assert torch.autograd.gradcheck(lambda p: loss(p, wanted), found)
 
 
-def test_the_truth_costs_nothing_wherever_its_depth_starts() -> None:
+def test_loss_of_truth_is_zero_for_any_depth_origin() -> None:
     model = case_model("tiny 40+10")
     loss = Wpdc.over_mesh(model, std(model)).double()
     wanted = torch.from_numpy(faces(model, 9))

@@ -1,4 +1,4 @@
-"""Reading files of a dataset strictly: what is missing, truncated, NaN or of the wrong size is an error with a reason."""
+"""Read the files of a dataset strictly: missing, truncated, damaged or non-finite files raise an error with the reason."""
 
 from __future__ import annotations
 
@@ -16,48 +16,46 @@ from tddfa_ros.training.data.layout import ItemError, shown
 from tddfa_ros.types import FloatArray, ImageBGR
 
 
-def read_picture(path: Path) -> ImageBGR:
-    """A photograph as (H, W, 3) uint8 BGR.
+def read_image(path: Path) -> ImageBGR:
+    """Read an image as (H, W, 3) uint8 BGR.
 
     Raises:
-        ItemError: the file is missing, truncated, or no picture.
+        ItemError: the file is missing, truncated, or not an image.
     """
     return np.asarray(_decode(path, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
 def read_map(path: Path) -> NDArray[Any]:
-    """A picture with the channels and the depth that its file has.
+    """Read an image with the channels and the bit depth of its file.
 
     Raises:
-        ItemError: the file is missing, truncated, or no picture.
+        ItemError: the file is missing, truncated, or not an image.
     """
     return _decode(path, cv2.IMREAD_UNCHANGED)
 
 
 def read_numbers(path: Path) -> FloatArray:
-    """The numbers of an ``.npy`` file as float32, all of them finite.
+    """Read an ``.npy`` file of finite numbers as float32.
 
     Raises:
-        ItemError: the file is missing, damaged, or holds NaN or something else than numbers.
+        ItemError: the file is missing or damaged, or contains NaN, infinity or other types.
     """
     name = shown(path)
     if not path.is_file():
         raise ItemError(f"there is no {name}")
     try:
         values = np.load(path, allow_pickle=False)
-    except (
-        Exception
-    ) as error:  # NumPy raises ValueError, EOFError, OSError, by how the file is damaged
+    except Exception as error:  # ValueError, EOFError, OSError: depends on the damage
         raise ItemError(f"{name} is damaged") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
-        raise ItemError(f"{name} holds no numbers")
+        raise ItemError(f"{name} is not an array of numbers")
     if not np.isfinite(values).all():
-        raise ItemError(f"{name} holds NaN or infinity")
+        raise ItemError(f"{name} contains NaN or infinity")
     return values.astype(np.float32)
 
 
-def write_picture(path: Path, image: NDArray[Any]) -> None:
-    """Write a picture, making its folder.
+def write_image(path: Path, image: NDArray[Any]) -> None:
+    """Write an image and create its folder.
 
     Raises:
         OSError: it cannot be written.

@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not
 
 from tddfa_ros.cli import main  # noqa: E402
 from tddfa_ros.training import checkpoint as checkpoints  # noqa: E402
-from tddfa_ros.training.distributed import Workers, workers  # noqa: E402
+from tddfa_ros.training.processes import Workers, keep_freed_memory, workers  # noqa: E402
 from tddfa_ros.training.trainer import Trainer  # noqa: E402
 
 PATIENCE = 200.0  # seconds, on a busy machine
@@ -33,7 +33,7 @@ PATIENCE = 200.0  # seconds, on a busy machine
 # -- alone -----------------------------------------------------------------------------------------------------------
 
 
-def test_alone_nothing_is_shared() -> None:
+def test_single_process_needs_no_group() -> None:
     with workers("cpu") as alone:
         assert (alone.rank, alone.count, alone.first) == (0, 1, True)
         assert alone.mean(2.5) == 2.5
@@ -45,7 +45,7 @@ def test_alone_nothing_is_shared() -> None:
     assert not torch.distributed.is_initialized()
 
 
-def test_devices_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_unavailable_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="finds no usable GPU"), workers("cuda"):
         pass
@@ -55,7 +55,7 @@ def test_devices_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -
         assert alone.device == torch.device("cpu")
 
 
-def test_of_several_processes_the_first_writes() -> None:
+def test_first_process_writes() -> None:
     assert Workers(0, 3, torch.device("cpu")).first
     assert not Workers(2, 3, torch.device("cpu")).first
 
@@ -128,17 +128,17 @@ def one_of_two(rank: int, port: int, arguments: list[str], folder: Path) -> None
     sys.exit(main(arguments))
 
 
-def test_ctrl_c_saves_and_both_go_on_to_the_same_weights(
+def test_interrupted_processes_resume_to_equal_weights(
     arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = tmp_path / "run" / "checkpoint.pt"
     out = interrupted_under_torchrun([*arguments, "--epochs", "5000"], until=checkpoint)
     assert out.count(f"stopped: rerun the same command to resume from {checkpoint}") == 1, out
-    clock = checkpoints.load(checkpoint)["clock"]
-    assert clock["epoch"] >= 1
-    assert 1 <= clock["step"] <= 6, "in the middle of an epoch of 48 / (2 x 4) steps"
+    state = checkpoints.load(checkpoint)["train_state"]
+    assert state["epoch"] >= 1
+    assert 1 <= state["step"] <= 6, "in the middle of an epoch of 48 / (2 x 4) steps"
 
-    epochs, port = clock["epoch"] + 2, free_port()
+    epochs, port = state["epoch"] + 2, free_port()
     again = [*arguments, "--epochs", str(epochs), "--resume"]
     capfd.readouterr()
     codes = exit_codes_of_two(one_of_two, port, again, tmp_path)
@@ -151,7 +151,7 @@ def test_ctrl_c_saves_and_both_go_on_to_the_same_weights(
         for name, value in one[kind].items():
             assert torch.equal(value, two[kind][name]), name
     state = checkpoints.load(checkpoint)
-    assert (state["clock"]["epoch"], state["steps_per_epoch"]) == (epochs, 6)
+    assert (state["train_state"]["epoch"], state["steps_per_epoch"]) == (epochs, 6)
     assert all(torch.equal(state["network"][n], v) for n, v in one["weights"].items())
     with (tmp_path / "run" / "log.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
@@ -184,9 +184,41 @@ def averages(rank: int, port: int, answers: multiprocessing.Queue[object]) -> No
         answers.put((rank, mine.mean(float(rank)), mine.any(rank == 1), mine.any(False), entered))
 
 
-def test_processes_agree_and_the_first_goes_ahead() -> None:
+def test_processes_synchronize() -> None:
     answers: multiprocessing.Queue[Any] = multiprocessing.get_context("fork").Queue()
     assert exit_codes_of_two(averages, free_port(), answers) == [0, 0]
     first, second = sorted(answers.get(timeout=10) for _ in range(2))
     assert first[1:4] == second[1:4] == (0.5, True, False)
     assert second[4] >= first[4], "the second waits until the first has left"
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------
+
+_FAULTS = """
+import resource, sys
+import numpy as np
+from tddfa_ros.training.processes import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+np.ones(20_000_000, np.uint8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.ones(20_000_000, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def _faults(mode: str) -> int:
+    command = [sys.executable, "-c", _FAULTS, mode]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is of Linux")
+def test_freed_memory_is_reused() -> None:
+    """Pages of a fresh block are faults of the process; blocks used again cause none."""
+    assert _faults("keep") < _faults("leave") / 10
+
+
+def test_allocator_is_unchanged_on_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not keep_freed_memory()
