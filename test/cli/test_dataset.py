@@ -96,7 +96,7 @@ def test_bad_items_are_reported_and_strict_fails(
         (["fit", "--images", ".", "--output", "x"], "needs --landmarks"),
         (
             ["fit", "--images", ".", "--output", "x", "--landmarks", ".", "--format", "300w-lp"],
-            "the other formats have their own",
+            "the other formats exclude it",
         ),
         (["fit", "--images", ".", "--output", "x", "--landmarks", ".", "--points", "5"], "5"),
         (["render", "--list", __file__, "--output", "x", "--size", "100"], "100"),
