@@ -257,8 +257,8 @@ def test_interrupt_ends_with_one_sentence_and_saves_where_it_is(
     assert error.splitlines()[-1] == f"stopped: rerun the same command to resume from {checkpoint}"
     from tddfa_ros.training.checkpoint import load
 
-    clock = load(checkpoint)["clock"]
-    assert clock["epoch"] >= 1 and clock["step"] >= 1
-    assert main([*arguments, "--epochs", str(clock["epoch"] + 1), "--resume"]) == 0
+    state = load(checkpoint)["train_state"]
+    assert state["epoch"] >= 1 and state["step"] >= 1
+    assert main([*arguments, "--epochs", str(state["epoch"] + 1), "--resume"]) == 0
     lines = (tmp_path / "run" / "log.csv").read_text().splitlines()
-    assert len(lines) == 1 + clock["epoch"] + 1
+    assert len(lines) == 1 + state["epoch"] + 1
