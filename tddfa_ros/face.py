@@ -12,6 +12,7 @@ import numpy as np
 from tddfa_ros.errors import CameraError
 from tddfa_ros.geometry import camera
 from tddfa_ros.geometry import pose as poses
+from tddfa_ros.geometry.scale import HeadScale
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, HeadPose, Intrinsics, RealArray
 
@@ -29,6 +30,9 @@ class Face:
         intrinsics: of the image; without them (None) metric properties raise CameraError.
         crop_sigma: (68,) standard deviation of each landmark's x and y, px of the 120-px crop, predicted by the network; None if the network does not
             predict it.
+        scale: metric scale of the head, where it is known better than by the prior of human sizes; see :mod:`tddfa_ros.geometry.scale`.
+        pose_covariance: (6, 6) covariance of :attr:`head_pose` to report instead of the estimated one, such as that of the raw pose of a
+            smoothed face.
 
     Pixel properties: x right, y down, z in px, relative, nearer = larger. Metric properties: meters, camera optical
     frame. Arrays are computed once and read-only.
@@ -41,6 +45,8 @@ class Face:
     model: MorphableModel
     intrinsics: Intrinsics | None = None
     crop_sigma: FloatArray | None = None
+    scale: HeadScale | None = None
+    pose_covariance: DoubleArray | None = None
 
     @cached_property
     def landmark_sigma(self) -> FloatArray | None:
@@ -100,9 +106,17 @@ class Face:
         """Pose of the model in the camera frame, shared by all metric properties. CameraError without intrinsics."""
         if self.intrinsics is None:
             raise CameraError("metric values need camera intrinsics or an assumed field of view")
-        return camera.metric_fit(
-            self._head_landmarks, self.landmarks68, self.image_pose, self.intrinsics
+        fit = camera.metric_fit(
+            self._head_landmarks,
+            self.landmarks68,
+            self.image_pose,
+            self.intrinsics,
+            self.landmark_sigma,
+            self.scale,
         )
+        if self.pose_covariance is None:
+            return fit
+        return fit._replace(head_pose=replace(fit.head_pose, covariance=self.pose_covariance))
 
     @cached_property
     def yaw_pitch_roll(self) -> DoubleArray:
@@ -143,8 +157,7 @@ class Face:
         return self.model.head_coarse(self.params)
 
     def _to_camera(self, points: FloatArray) -> FloatArray:
-        fit = self.metric_fit
-        return _frozen(camera.camera_points(points, fit.rotation, fit.translation))
+        return _frozen(camera.camera_points(points, self.metric_fit))
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,7 +70,8 @@ class FaceAnimation:
             return cls(times, weights)
         fits = [face.metric_fit for face in faces]
         turns = quaternion(np.stack([_UPRIGHT @ fit.rotation for fit in fits]))
-        places = np.stack([_UPRIGHT @ fit.translation for fit in fits])
+        # The mesh has the model's size.
+        places = np.stack([_UPRIGHT @ fit.translation / fit.scale for fit in fits])
         return cls(
             times, weights, shortest_way(turns).astype(np.float32), places.astype(np.float32)
         )

@@ -14,24 +14,13 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import CameraError
+from tddfa_ros.geometry.covariance import landmark_noise, pose_covariance
 from tddfa_ros.geometry.lens import Rays, project, viewing_rays
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, Similarity
+from tddfa_ros.geometry.scale import SIZE_PRIOR, HeadScale
 from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics, RealArray
 
 SELLION = 27  # index of the face frame's origin among the 68 landmarks
-
-LANDMARK_SIGMA = 0.024
-"""Standard deviation of a regressed landmark coordinate, face sizes: an NME of 3 %, over 1.25 (mean of a 2D Gaussian's norm)."""
-
-INDEPENDENT_LANDMARKS = 7.0
-"""Effective number of independent points among 68 landmarks with correlated errors. With 7 the rotation of a frontal face
-gets a standard deviation of 2.5 to 3.5 degrees, the error of such regressors on AFLW2000-3D."""
-
-HEAD_SIZE_SIGMA = 0.06
-"""Relative standard deviation of the true head size given the regressed one; the distance has the same."""
-
-ASSUMED_FOCAL_SIGMA = 0.25
-"""Relative standard deviation of an assumed focal length: fields of view of 48 to 75 degrees for an assumed 60."""
 
 _ITERATIONS = 15
 _SMALL_GAIN = (
@@ -50,17 +39,19 @@ class MetricFit(NamedTuple):
 
     Attributes:
         rotation: (3, 3) float64, camera <- model.
-        translation: (3,) float64, m; ``x_camera = rotation @ x_model + translation``.
+        translation: (3,) float64, m; ``x_camera = scale * rotation @ x_model + translation``.
         head_pose: pose of the face frame, with covariance.
+        scale: size of the head relative to the model's.
     """
 
     rotation: DoubleArray
     translation: DoubleArray
     head_pose: HeadPose
+    scale: float
 
 
 class _Estimate(NamedTuple):
-    """A pose of n points, with reprojection residuals (2n,), px, and their Jacobian (6, 2n).
+    """A pose of n points at scale 1, with reprojection residuals (2n,), standard deviations, and their Jacobian (6, 2n).
 
     The unknowns are the position, then a small rotation about the camera axes.
     """
@@ -73,7 +64,12 @@ class _Estimate(NamedTuple):
 
 
 def metric_fit(
-    head_landmarks: RealArray, landmarks_image: RealArray, pose: Similarity, intrinsics: Intrinsics
+    head_landmarks: RealArray,
+    landmarks_image: RealArray,
+    pose: Similarity,
+    intrinsics: Intrinsics,
+    sigma: RealArray | None = None,
+    scale: HeadScale | None = None,
 ) -> MetricFit:
     """Estimate the metric pose of a head in the camera optical frame.
 
@@ -82,12 +78,14 @@ def metric_fit(
         landmarks_image: (68, 2 or more) the same landmarks, image px; may lie outside the image.
         pose: weak-perspective pose in the image; only its rotation is used.
         intrinsics: intrinsics of the image.
+        sigma: (68,) standard deviation of x and y of each landmark, px, as the network predicts it; None = LANDMARK_SIGMA.
+        scale: metric scale of the head; None = the prior of human sizes.
 
     Returns:
         Pose of the model frame and of the face frame (origin at the sellion) in the camera optical frame. The covariance is the
-        sum of landmark noise (residuals with a lower bound, propagated through J^T J), the prior of head size along the viewing
-        ray, and, with an assumed field of view, the uncertainty of the focal length. When the refinement diverges, the
-        weak-perspective solution is returned with a covariance from its residuals.
+        sum of landmark noise (propagated through J^T J; that of the rotation is raised by the residuals), the uncertainty of the scale along the viewing ray,
+        and, with an assumed field of view, that of the focal length. When the refinement diverges, the weak-perspective solution is
+        returned with a covariance from its residuals.
 
     Raises:
         CameraError: NaN in the landmarks or the pose, no extent, or a singular camera matrix.
@@ -106,24 +104,32 @@ def metric_fit(
             pixels, replace(intrinsics, d=np.zeros(0), distortion_model="plumb_bob")
         )
     points, pixels = points[:, rays.kept], pixels[rays.kept]
+    noise = landmark_noise(pixels, None if sigma is None else np.asarray(sigma)[rays.kept])
+    rays = rays._replace(derivative=rays.derivative / noise)
     estimate = _refine(points, rays, *_weak_perspective(points, pose.rotation, rays))
-    error = math.sqrt(estimate.cost / len(pixels))
-    if intrinsics.distorted:
-        placed = points.T @ estimate.rotation.T + estimate.position
-        distance = project(placed, intrinsics) - pixels
-        error = math.sqrt(np.vdot(distance, distance) / len(pixels))
-    covariance = _covariance(estimate, pixels, intrinsics.assumed)
+    rotation, position = estimate.rotation, estimate.position
+    if intrinsics.distorted and not outside:
+        distance = project(points.T @ rotation.T + position, intrinsics) - pixels
+    else:
+        distance = estimate.residual.reshape(2, -1) * noise
+    error = math.sqrt(np.vdot(distance, distance) / len(pixels))
+    scale = SIZE_PRIOR if scale is None else scale
+    covariance = pose_covariance(
+        estimate.jacobian, estimate.cost, position, scale, intrinsics.assumed
+    )
     if outside:
         covariance *= _OUTSIDE_LENS**2
-    rotation, position = estimate.rotation, estimate.position
+    position = scale.factor * position
     head_pose = HeadPose(rotation @ FACE_FROM_MODEL.T, position, covariance, error)
-    return MetricFit(rotation, position - rotation @ sellion, head_pose)
+    translation = position - scale.factor * (rotation @ sellion)
+    return MetricFit(rotation, translation, head_pose, scale.factor)
 
 
-def camera_points(head: FloatArray, rotation: RealArray, translation: RealArray) -> FloatArray:
+def camera_points(head: FloatArray, fit: MetricFit) -> FloatArray:
     """Transform head points (..., 3), m, from the model frame to the camera optical frame, float32."""
-    out: FloatArray = np.matmul(head, np.asarray(rotation, dtype=np.float32).T)
-    out += np.asarray(translation, dtype=np.float32)
+    linear = (fit.scale * fit.rotation).astype(np.float32)
+    out: FloatArray = np.matmul(head, linear.T)
+    out += fit.translation.astype(np.float32)
     return out
 
 
@@ -134,19 +140,33 @@ def _weak_perspective(
 
     Their projection has the size and position of the observed landmarks.
     """
-    u, v = rays.uv.mean(axis=1).tolist()
-    turned = _axis_to_ray(u, v) @ CAMERA_FROM_CROP @ rotation
+    directions = np.concatenate([rays.uv, np.ones((1, rays.uv.shape[1]))])
+    directions /= np.linalg.norm(directions, axis=0)
+    x, y, z = directions.mean(axis=1).tolist()
+    to_ray = _axis_to_ray(x / z, y / z)
+    # Seen by a camera that looks at the face: in the image plane itself, a face far off axis is stretched.
+    seen = to_ray.T @ directions
+    uv = seen[:2] / seen[2]
+    turned = CAMERA_FROM_CROP @ rotation
     placed = turned @ points
     center = placed.mean(axis=1)
+    middle = uv.mean(axis=1)
     off_head = placed[:2] - center[:2, None]
-    off_image = rays.uv - np.array([[u], [v]])
-    extent, seen = np.vdot(off_head, off_head), np.vdot(off_image, off_image)
-    if not (extent > 1e-10 and seen > 1e-16):
+    off_image = uv - middle[:, None]
+    extent, size = np.vdot(off_head, off_head), np.vdot(off_image, off_image)
+    if not (extent > 1e-10 and size > 1e-16):
         raise CameraError("a face whose landmarks have no extent has no metric pose")
-    depth = math.sqrt(extent / seen)
+    depth = math.sqrt(extent / size)
     # Keep every landmark in front of the camera, however close the face is.
     depth = max(depth, float(center[2] - placed[2].min()) + _NEAREST)
-    return turned, depth * np.array([u, v, 1.0]) - center
+    position = to_ray @ (depth * np.array([*middle, 1.0]) - center)
+    turned = to_ray @ turned
+    behind = _NEAREST - position[2] - float((turned @ points)[2].min())
+    if (
+        behind > 0
+    ):  # beside the camera: further along the ray, where its plane of depth 1 sees all landmarks
+        position = position + behind / to_ray[2, 2] * to_ray[:, 2]
+    return turned, position
 
 
 def _axis_to_ray(u: float, v: float) -> DoubleArray:
@@ -215,33 +235,7 @@ def _linearize(
 
 
 def _to_image(rays: DoubleArray, derivative: DoubleArray) -> DoubleArray:
-    """Convert changes of rays (..., 2, n) to changes in the image, px, by the derivative (2, 2, n) of the lens."""
+    """Convert changes of rays (..., 2, n) to changes in the image by the derivative (2, 2, n) of the lens."""
     out = derivative[:, 0] * rays[..., 0, None, :]
     out += derivative[:, 1] * rays[..., 1, None, :]
     return np.asarray(out)
-
-
-def _covariance(estimate: _Estimate, pixels: DoubleArray, assumed: bool) -> DoubleArray:
-    """Compute the covariance (6, 6) of position and rotation; see :func:`metric_fit` for its terms."""
-    n = len(pixels)
-    width, height = np.ptp(pixels, axis=0).tolist()
-    variance = estimate.cost / (2 * n) + LANDMARK_SIGMA**2 * width * height
-    normal = estimate.jacobian @ estimate.jacobian.T
-    try:
-        spread = np.linalg.inv(normal)
-    except np.linalg.LinAlgError:
-        spread = np.linalg.pinv(normal, hermitian=True)
-    covariance = variance * n / INDEPENDENT_LANDMARKS * spread
-    along_ray = HEAD_SIZE_SIGMA * estimate.position
-    covariance[:3, :3] += along_ray[:, None] * along_ray
-    if assumed:
-        change = ASSUMED_FOCAL_SIGMA * _focal_direction(estimate.position)
-        covariance += change[:, None] * change
-    return np.asarray((covariance + covariance.T) / 2)
-
-
-def _focal_direction(position: DoubleArray) -> DoubleArray:
-    """Derivative (6,) of the pose by the log focal length: x and y stay, z grows, ray and face turn towards the axis."""
-    ray = position / np.linalg.norm(position)
-    turn = [ray[2] * ray[1], -ray[2] * ray[0], 0.0]
-    return np.array([0.0, 0.0, position[2], *turn])

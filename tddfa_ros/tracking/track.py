@@ -102,6 +102,8 @@ class Track:
             face.model,
             face.intrinsics,
             face.crop_sigma,
+            face.scale,
+            face.pose_covariance,
             id=self.id or "",
             stamp=stamp,
             age=self.age,

@@ -7,7 +7,9 @@ from support.metric_heads import landmarks, weak_pose
 
 from tddfa_ros.errors import CameraError
 from tddfa_ros.geometry import camera, lens, pose
-from tddfa_ros.geometry.rotation import angle_between, exp
+from tddfa_ros.geometry import covariance as noise
+from tddfa_ros.geometry.rotation import angle_between
+from tddfa_ros.geometry.scale import HEAD_SIZE_SIGMA, HeadScale
 from tddfa_ros.types import Intrinsics
 
 PLAIN = np.zeros(0)
@@ -150,14 +152,14 @@ def test_distance_covariance_matches_head_size_spread() -> None:
     rng = np.random.default_rng(4)
     true = r @ head[27] + t
     errors = []
-    for size in 1 + camera.HEAD_SIZE_SIGMA * rng.normal(size=80):
+    for size in 1 + HEAD_SIZE_SIGMA * rng.normal(size=80):
         pixels = seen(head, r, t / size, cam)  # a head of `size` times ours at t looks just so
         fit = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam)
         errors.append((fit.head_pose.position - true) @ true / np.linalg.norm(true))
     ray = true / np.linalg.norm(true)
     stated = np.sqrt(ray @ fit.head_pose.covariance[:3, :3] @ ray)
     assert np.std(errors) == pytest.approx(stated, rel=0.25)
-    assert stated > camera.HEAD_SIZE_SIGMA * np.linalg.norm(true)
+    assert stated > HEAD_SIZE_SIGMA * np.linalg.norm(true)
 
 
 def test_covariance_matches_correlated_landmark_noise() -> None:
@@ -172,7 +174,7 @@ def test_covariance_matches_correlated_landmark_noise() -> None:
     rng = np.random.default_rng(5)
     true = r @ head[27] + t
     # Independent noise blown up by sqrt(68 / 7) moves the pose as 7 independent points' worth of noise would.
-    spread = camera.LANDMARK_SIGMA * face_size * np.sqrt(68 / camera.INDEPENDENT_LANDMARKS)
+    spread = noise.LANDMARK_SIGMA * face_size * np.sqrt(68 / noise.INDEPENDENT_LANDMARKS)
     stated = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam).head_pose.covariance
     distances = []
     for _ in range(150):
@@ -199,7 +201,7 @@ def test_covariance_is_positive_and_larger_for_assumed_camera() -> None:
     np.testing.assert_allclose(
         ratio[:2], 1.0, atol=1e-9
     )  # x and y do not depend on the focal length
-    assert ratio[2] > 3
+    assert ratio[2] > 2
     degrees = np.degrees(np.sqrt(np.diag(known.covariance)[3:]))
     assert (degrees > 0.5).all()
     assert (degrees < 6).all()
@@ -222,7 +224,7 @@ def test_covariance_covers_wrong_focal_length() -> None:
     turned = cv2.Rodrigues(wrong.rotation @ right.rotation.T)[0].ravel()
     assumed = camera.metric_fit(head, pixels, weak_pose(head, pixels), intrinsics(assumed=True))
     added = assumed.head_pose.covariance - right.head_pose.covariance
-    direction = added[2] / np.sqrt(added[2, 2]) / camera.ASSUMED_FOCAL_SIGMA
+    direction = added[2] / np.sqrt(added[2, 2]) / noise.ASSUMED_FOCAL_SIGMA
     assert turned[1] == pytest.approx(0.1 * direction[4], rel=0.5)
 
 
@@ -242,9 +244,60 @@ def test_unusable_input_is_a_camera_error() -> None:
         camera.metric_fit(head, pixels, weak, Intrinsics(640, 480, np.diag([600.0, 600.0, 0.0])))
 
 
-def test_camera_points_apply_rotation_and_translation() -> None:
-    r, t = exp(np.array([0.1, 0.2, 0.3])), np.array([1.0, 2.0, 3.0])
-    points = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    placed = camera.camera_points(points, r, t)
+def test_camera_points_apply_scale_rotation_and_translation() -> None:
+    cam, head = intrinsics(), landmarks()
+    pixels = seen(head, *scene([20, 5, 0], [0.1, 0.0, 0.7]), cam)
+    fit = camera.metric_fit(head, pixels, weak_pose(head, pixels), cam, scale=HeadScale(0.8, 0.01))
+    placed = camera.camera_points(head.astype(np.float32), fit)
     assert placed.dtype == np.float32
-    np.testing.assert_allclose(placed, points @ r.T + t, atol=1e-6)
+    np.testing.assert_allclose(placed, 0.8 * head @ fit.rotation.T + fit.translation, atol=1e-6)
+    np.testing.assert_allclose(placed[27], fit.head_pose.position, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.1])
+def test_scale_moves_the_head_along_its_rays(factor: float) -> None:
+    """A head of another size at a distance in proportion gives the same image."""
+    cam, head = intrinsics(BARREL), landmarks()
+    r, t = scene([25, -15, 20], [0.1, -0.05, 0.5])
+    pixels = seen(factor * head, r, t, cam)
+    weak = weak_pose(head, pixels)
+    fit = camera.metric_fit(head, pixels, weak, cam, scale=HeadScale(factor, 0.02))
+    np.testing.assert_allclose(fit.translation, t, atol=2e-4)
+    np.testing.assert_allclose(
+        lens.project(camera.camera_points(head, fit), cam), pixels, atol=0.05
+    )
+    ray = fit.head_pose.position / np.linalg.norm(fit.head_pose.position)
+    wide = camera.metric_fit(head, pixels, weak, cam, scale=HeadScale(factor, 0.1)).head_pose
+    added = wide.covariance - fit.head_pose.covariance
+    expected = (0.1**2 - 0.02**2) * np.vdot(wide.position, wide.position)
+    assert ray @ added[:3, :3] @ ray == pytest.approx(expected, rel=1e-6)
+    assert np.abs(added[3:, 3:]).max() < 1e-12
+
+
+def test_predicted_sigma_scales_the_covariance_and_not_the_pose() -> None:
+    cam, head = intrinsics(), landmarks()
+    pixels = seen(head, *scene([10, 5, 0], [0.1, 0.0, 0.7]), cam)
+    weak, exact = weak_pose(head, pixels), HeadScale(1.0, 0.0)
+    low, high, broken = (
+        camera.metric_fit(head, pixels, weak, cam, np.full(68, s), exact).head_pose
+        for s in (1.0, 3.0, np.nan)
+    )
+    np.testing.assert_allclose(high.covariance, 9 * low.covariance, rtol=1e-6)
+    np.testing.assert_allclose(high.position, low.position, atol=1e-9)
+    assert np.isfinite(broken.covariance).all()
+    assert np.trace(broken.covariance) > np.trace(high.covariance)
+
+
+def test_measured_distance_does_not_depend_on_the_focal_length() -> None:
+    head = landmarks()
+    pixels = seen(head, *scene([0, 0, 0], [0.3, 0.1, 0.9]), intrinsics())
+    weak = weak_pose(head, pixels)
+    known, assumed = (
+        camera.metric_fit(
+            head, pixels, weak, intrinsics(assumed=a), scale=HeadScale(1.0, 0.01, measured=True)
+        ).head_pose.covariance
+        for a in (False, True)
+    )
+    added = np.diag(assumed - known)
+    assert added[2] == pytest.approx(0.0, abs=1e-12)
+    assert added[0] == pytest.approx((noise.ASSUMED_FOCAL_SIGMA * 0.3) ** 2, rel=0.2)

@@ -154,3 +154,23 @@ def test_rejects_unknown_distortion_model() -> None:
         Intrinsics(640, 480, K, np.full(5, 0.01), distortion_model=EQUIDISTANT)
     with pytest.raises(CameraError, match="at most 14"):
         Intrinsics(640, 480, K, np.full(15, 0.01))
+
+
+@pytest.mark.parametrize("cam", [fisheye(), Intrinsics(1280, 960, K)], ids=["fisheye", "pinhole"])
+@pytest.mark.parametrize("angle", [5.0, 42.0, 58.0])
+def test_start_of_the_fit_off_axis(
+    cam: Intrinsics, angle: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the image plane a face far off axis is stretched several times; the start was half as far, and the refinement refused."""
+    monkeypatch.setattr(camera, "_ITERATIONS", 0)
+    head = landmarks()
+    ray = off_axis(angle) / 0.9
+    axis = np.cross([0.0, 0.0, 1.0], ray)
+    toward = cv2.Rodrigues(axis / np.linalg.norm(axis) * np.radians(angle))[0]
+    turned = rotation_from_yaw_pitch_roll(np.array([5.0, 0.0, 0.0]))
+    r, t = toward @ CAMERA_FROM_CROP @ turned, 0.9 * ray
+    pixels = lens.project(head @ r.T + t, cam)
+    weak = Similarity(1.0, turned, np.zeros(3))  # what a network sees in its crop of a small face
+    fit = camera.metric_fit(head, pixels, weak, cam)
+    assert np.linalg.norm(fit.translation) == pytest.approx(0.9, rel=0.05)
+    assert np.degrees(float(angle_between(fit.rotation, r))) < 3
