@@ -7,20 +7,25 @@ List the arguments:       ros2 launch tddfa_ros face.launch.py --show-args
 
 import json
 import os
+import time
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
+    LogInfo,
     OpaqueFunction,
     SetEnvironmentVariable,
     Shutdown,
+    TimerAction,
 )
 from launch_ros.actions import Node
 
 PACKAGE = "tddfa_ros"
 SHARE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 BOOLEAN = ["true", "false"]
+LONGEST_WAIT = 30.0  # s before a crashed node is started again
+STABLE = 60.0  # s without a crash after which the next wait is 1 s again
 FROM_FILE = "empty = value of params_file"
 
 
@@ -92,6 +97,18 @@ def arguments():
             description="run all nodes in one process (face_system)",
         ),
         DeclareLaunchArgument(
+            "lifecycle",
+            default_value="",
+            choices=["", *BOOLEAN],
+            description=f"run face_node and smoothing_node as managed nodes; {FROM_FILE}",
+        ),
+        DeclareLaunchArgument(
+            "respawn",
+            default_value="true",
+            choices=BOOLEAN,
+            description="start a crashed node again, after 1 s, then 2, 4, ... at most 30 s",
+        ),
+        DeclareLaunchArgument(
             "source",
             default_value="none",
             choices=["none", "webcam", "file", "demo"],
@@ -128,6 +145,7 @@ def overrides(chosen):
     """Map launch arguments to parameters by node, omitting empty ones."""
     image_transport = {"image_transport": chosen["image_transport"]}
     model = {"model": chosen["model"]}
+    lifecycle = {"lifecycle": chosen["lifecycle"] and chosen["lifecycle"] == "true"}
     source = {
         "webcam": chosen["source_path"] or "0",
         "file": chosen["source_path"],
@@ -138,11 +156,12 @@ def overrides(chosen):
         "face_node": {
             **image_transport,
             **model,
+            **lifecycle,
             "publish_face_mesh": chosen["smoothing"] == "none",
             "regression.device": chosen["device"],
             "detection.detector": chosen["detector"],
         },
-        "smoothing_node": {**model, "smoothing.method": chosen["smoothing"]},
+        "smoothing_node": {**model, **lifecycle, "smoothing.method": chosen["smoothing"]},
         "visualization_node": {**image_transport, **model},
         "avatar_node": {**model, "web": True if chosen["avatar"] == "web" else ""},
         "hri_node": {**image_transport, **model, "device": chosen["device"]},
@@ -172,14 +191,6 @@ def start(context):
     chosen = {a.name: context.launch_configurations[a.name] for a in arguments()}
     check(chosen)
     parameters = overrides(chosen)
-    common = {
-        "package": PACKAGE,
-        "namespace": chosen["namespace"],
-        "remappings": remappings(chosen),
-        "output": "screen",
-        "emulate_tty": True,
-    }
-    ended = Shutdown(reason="face_node has exited")
     smoothing, source = chosen["smoothing"] != "none", chosen["source"] != "none"
     avatar, hri = chosen["avatar"] != "false", chosen["hri"] == "true"
     if chosen["composed"] == "true":
@@ -190,31 +201,68 @@ def start(context):
         # Without a node name, a parameter reaches every node of the process. No two nodes get different values of one name.
         merged = {name: value for values in parameters.values() for name, value in values.items()}
         given = ros_arguments(chosen, merged)
-        nodes = [
-            Node(
-                executable="face_system",
-                arguments=flags,
-                ros_arguments=given,
-                on_exit=ended,
-                **common,
-            )
-        ]
+        nodes = [Process("face_system", True, chosen, arguments=flags, ros_arguments=given)]
     else:
         names = ["face_node"] + (["smoothing_node"] if smoothing else [])
         names += ["visualization_node"] + (["image_source_node"] if source else [])
         names += (["avatar_node"] if avatar else []) + (["hri_node"] if hri else [])
         nodes = [
-            Node(
-                executable=name,
+            Process(
+                name,
+                name == "face_node",
+                chosen,
                 ros_arguments=ros_arguments(chosen, parameters[name]),
-                on_exit=ended if name == "face_node" else None,
-                **common,
             )
             for name in names
         ]
+    nodes = [node.start() for node in nodes]
     if chosen["rviz"] == "true":
         nodes.append(rviz(chosen))
     return [*dds_profile(), *nodes]
+
+
+class Process:
+    """Node process that is started again after a crash.
+
+    Exit code 0 is a wanted end and 2 a user error, such as a missing model: starting again would not help. When a required
+    process ends like that, launch ends. The wait doubles with every crash, and starts anew after a minute without one.
+    """
+
+    def __init__(self, executable, required, chosen, **given):
+        self.executable = executable
+        self.required = required
+        self.respawn = chosen["respawn"] == "true"
+        self.crashes = 0
+        self.started = 0.0
+        self.given = {
+            "package": PACKAGE,
+            "executable": executable,
+            "namespace": chosen["namespace"],
+            "remappings": remappings(chosen),
+            "output": "screen",
+            "emulate_tty": True,
+            **given,
+        }
+
+    def start(self):
+        self.started = time.monotonic()
+        return Node(on_exit=self.on_exit, **self.given)
+
+    def on_exit(self, event, context):
+        if context.is_shutdown:
+            return None
+        if not self.respawn or event.returncode in (0, 2):
+            ended = Shutdown(reason=f"{self.executable} has exited")
+            return [ended] if self.required else None
+        if time.monotonic() - self.started > STABLE:
+            self.crashes = 0
+        wait = min(2.0**self.crashes, LONGEST_WAIT)
+        self.crashes += 1
+        said = LogInfo(
+            msg=f"{self.executable} ended with code {event.returncode}; starting it again in {wait:.0f} s"
+        )
+        again = OpaqueFunction(function=lambda _: [self.start()])
+        return [said, TimerAction(period=wait, actions=[again])]
 
 
 def ros_arguments(chosen, parameters):

@@ -10,12 +10,12 @@ import pytest
 
 from tddfa_ros import config
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.nodes import options
+from tddfa_ros.nodes import options, shared_options
 from tddfa_ros.schema import Validated, constraints, from_dict, option
 
 CONFIGS = [
     kind
-    for module in (config, options)
+    for module in (config, options, shared_options)
     for kind in vars(module).values()
     if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
 ]
@@ -38,9 +38,11 @@ class Rig(Validated):
 
 def test_finds_every_config_dataclass() -> None:
     assert len(CONFIGS) >= 15
-    assert {config.PipelineConfig, options.FaceNodeOptions, options.DiagnosticsOptions} <= set(
-        CONFIGS
-    )
+    assert {
+        config.PipelineConfig,
+        options.FaceNodeOptions,
+        shared_options.DiagnosticsOptions,
+    } <= set(CONFIGS)
 
 
 def all_options() -> list[Any]:

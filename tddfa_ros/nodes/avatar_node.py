@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
@@ -21,12 +20,13 @@ from tddfa_ros.nodes.convert.messages import expression_coefficients, stamp_seco
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
 from tddfa_ros.nodes.options import AvatarNodeOptions
 from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.ros.overrides import TopicNode
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 
 
-class AvatarNode(Node):
+class AvatarNode(TopicNode):
     """Publishes ARKit blend shapes of smoothed faces and sends them to the configured avatar receivers."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -7,7 +7,6 @@ import threading
 import time
 from typing import Any
 
-from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from tddfa_msgs.msg import FaceMeshArray
@@ -19,8 +18,8 @@ from tddfa_ros.nodes.options import FaceNodeOptions
 from tddfa_ros.nodes.ros.demand import OnDemand
 from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
 from tddfa_ros.nodes.ros.image_input import image_topic, subscribe_images
+from tddfa_ros.nodes.ros.lifecycle import ManagedNode
 from tddfa_ros.nodes.ros.mailbox import Worker
-from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.peers import RequiredPublisher
 from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.stamps import STANDING_STAMPS, StampCheck
@@ -29,71 +28,88 @@ from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.tracking.tracker import FaceTracker
 
 
-class FaceNode(Node):
+class FaceNode(ManagedNode[FaceNodeOptions]):
     """Perception node: detection, tracking and regression of all faces in the latest image.
 
     The image callback stores the message in a one-slot mailbox; a worker thread always processes the latest image.
     """
 
+    _pipeline: FacePipeline
+    _tracker: FaceTracker
+    _camera: CameraState
+    _worker: Worker[Any]
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__("face_node", **kwargs)
+        super().__init__("face_node", FaceNodeOptions(), **kwargs)
         self._log = ThrottledLog(self.get_logger())
-        self._settings = Parameters(self, FaceNodeOptions(), self._apply)
+        self._pending: FaceNodeOptions | None = None
+        self._reset = threading.Event()
+        self._enabled = True
+        self._size: tuple[int, int] | None = None
+        self._image_topic = image_topic(self, self._settings.config.image_transport)
+        self._statistics = Statistics()
+        self._stamps = StampCheck(lambda: self.get_clock().now().nanoseconds)
+        self._diagnostics = Diagnostics(
+            self,
+            self._statistics,
+            options=lambda: self._settings.config.diagnostics,
+            inputs=[self._image_topic],
+            facts=self._facts,
+            state=self._state,
+            warnings=self._warnings,
+        )
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.begin()
+
+    def load(self) -> None:
+        """Load the networks and create the publishers."""
         options = self._settings.config
         self._pipeline = FacePipeline(options.pipeline())
         # Load the detector now instead of with the first image, so that a broken model stops the node at startup.
         _ = self._pipeline.detector
         self._tracker = FaceTracker(self._pipeline)
-        self._pending: FaceNodeOptions | None = None
-        self._reset = threading.Event()
-
+        self._image_topic = image_topic(self, options.image_transport)
         self._camera = CameraState(
             self._log,
             self.resolve_topic_name("camera_info"),
             options.camera.assumed_fov_deg,
-            image_topic(self, options.image_transport),
+            self._image_topic,
             options.image_is_rectified,
         )
         self._raw = self.create_publisher(FaceMeshArray, "face_mesh_raw", OUTPUT_QOS)
-        self._publisher = (
-            FacePublisher(self, self._pipeline.model, options)
-            if options.publish_face_mesh
-            else None
-        )
-        self._statistics = Statistics()
-        self._stamps = StampCheck(lambda: self.get_clock().now().nanoseconds)
-        self._size: tuple[int, int] | None = None
-        self._diagnostics = Diagnostics(
-            self,
-            self._statistics,
-            options=lambda: self._settings.config.diagnostics,
-            inputs=[image_topic(self, options.image_transport)],
-            facts=self._facts,
-            state=self._state,
-            warnings=self._warnings,
-        )
-        self._worker: Worker[Any] = Worker(self._process, self._on_error, "face_node")
-        self._image_topic = image_topic(self, options.image_transport)
-        self._peers = [
-            RequiredPublisher(
-                self, self._image_topic, "the camera driver or image source has ended", self._log
-            )
-        ]
-        if not options.publish_face_mesh:
-            topic = self.resolve_topic_name("face_mesh")
-            self._peers.append(
-                RequiredPublisher(self, topic, "smoothing_node is not running", self._log)
-            )
-        self._enabled = True
-        self._images = OnDemand(self, self._wanted, self._subscribe, self._worker.mailbox.clear)
-        self._camera_info = subscribe_camera_info(self, self._camera)
-        self.create_service(SetBool, "~/enable", self._on_enable)
-        self.create_service(Trigger, "~/reset", self._on_reset)
+        self._publisher: FacePublisher | None = None
+        peers = {self._image_topic: "the camera driver or image source has ended"}
+        if options.publish_face_mesh:
+            self._publisher = FacePublisher(self, self._pipeline.model, options)
+        else:
+            peers[self.resolve_topic_name("face_mesh")] = "smoothing_node is not running"
+        self._peers = [RequiredPublisher(self, *peer, self._log) for peer in peers.items()]
+        for topic in (self._image_topic, "camera_info"):
+            self.expect_subscription(topic)
+        self._worker = Worker(self._process, self._on_error, "face_node")
         self._log_start()
 
-    def close(self) -> None:
-        """Stop the worker thread."""
-        self._worker.stop()
+    def start(self) -> None:
+        """Subscribe to camera_info, and to images while outputs have subscribers."""
+        self._camera_info = subscribe_camera_info(self, self._camera)
+        discard = self._worker.mailbox.clear
+        self._images = OnDemand(self, self._image_topic, self._wanted, self._subscribe, discard)
+
+    def stop(self) -> None:
+        """Unsubscribe from the inputs."""
+        self._images.stop()
+        self.destroy_subscription(self._camera_info)
+
+    def unload(self) -> None:
+        """End the worker, destroy the publishers and free the networks."""
+        if "_worker" in self.__dict__:
+            self._worker.stop()
+            self.destroy_publisher(self._raw)
+            if self._publisher is not None:
+                self._publisher.close()
+        for name in ("_worker", "_publisher", "_tracker", "_pipeline"):
+            self.__dict__.pop(name, None)
 
     def _on_image(self, message: Any) -> None:
         if not self._stamps.accept(message):
@@ -175,6 +191,8 @@ class FaceNode(Node):
 
     def _apply(self, options: FaceNodeOptions) -> None:
         """Take over parameters set at run time."""
+        if not self.loaded:
+            return
         self._camera.assumed_fov_deg = options.camera.assumed_fov_deg
         self._camera.image_is_rectified = options.image_is_rectified
         if self._publisher is not None:
@@ -183,7 +201,8 @@ class FaceNode(Node):
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._enabled = request.data
-        self._images.update()
+        if self.running:
+            self._images.update()
         response.success = True
         response.message = "enabled" if request.data else "disabled"
         return response
@@ -201,11 +220,13 @@ class FaceNode(Node):
         self._log.exception("processing an image", error)
 
     def _state(self) -> str:
-        if not self._enabled:
-            return "disabled"
+        if self.state or not self._enabled:
+            return self.state or "disabled"
         return "" if self._images.active else "idle: no subscribers"
 
     def _facts(self) -> dict[str, str]:
+        if not self.loaded:
+            return {}
         facts = {
             "provider": self._pipeline.provider,
             "camera": self._camera.description,
@@ -213,6 +234,8 @@ class FaceNode(Node):
         return facts | {f"note {i + 1}": n for i, n in enumerate(self._pipeline.device_warnings)}
 
     def _warnings(self) -> list[str]:
+        if not self.running:
+            return []
         wants_gpu = self._settings.config.regression.device == "cuda"
         warnings = [f"calibration refused: {self._camera.fault}"] if self._camera.fault else []
         if self._stamps.standing:

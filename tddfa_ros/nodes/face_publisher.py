@@ -20,7 +20,7 @@ from tddfa_ros.nodes.convert.messages import (
     pose_message,
     topology_message,
 )
-from tddfa_ros.nodes.options import PublishOptions
+from tddfa_ros.nodes.shared_options import PublishOptions
 
 OUTPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(
@@ -46,6 +46,7 @@ class FacePublisher:
 
     def __init__(self, node: Node, model: MorphableModel, options: PublishOptions) -> None:
         self.options = options
+        self._node = node
         self._mesh = node.create_publisher(FaceMeshArray, "face_mesh", OUTPUT_QOS)
         self._landmarks = node.create_publisher(FaceLandmarksArray, "face_landmarks", OUTPUT_QOS)
         self._topology = node.create_publisher(FaceTopology, "face_mesh/topology", LATCHED_QOS)
@@ -58,6 +59,11 @@ class FacePublisher:
         """Whether a per-image topic has a subscriber."""
         publishers = [self._mesh, self._landmarks, *([self._tf] if self.options.publish_tf else [])]
         return any(publisher.get_subscription_count() > 0 for publisher in publishers)
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in (self._mesh, self._landmarks, self._topology, self._tf):
+            self._node.destroy_publisher(publisher)
 
     def publish(
         self, faces: Sequence[TrackedFace], header: Header, camera_info: CameraInfo

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 
 from tddfa_msgs.msg import FaceLandmarksArray
 from tddfa_ros.attributes.estimate import AttributeEstimator
@@ -26,8 +25,9 @@ from tddfa_ros.nodes.hri.memory import Estimates, Presence
 from tddfa_ros.nodes.hri.values import aligned, soft_biometrics
 from tddfa_ros.nodes.options import HriNodeOptions
 from tddfa_ros.nodes.ros.demand import CHECK_PERIOD, OnDemand
-from tddfa_ros.nodes.ros.image_input import StampMatcher, subscribe_images
+from tddfa_ros.nodes.ros.image_input import StampMatcher, image_topic, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.ros.overrides import TopicNode
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
@@ -53,7 +53,7 @@ SILENCE = 1.0
 """Time without a message after which all faces are removed, seconds: the camera or face_node has ended."""
 
 
-class HriNode(Node):
+class HriNode(TopicNode):
     """Publishes smoothed faces as ROS4HRI topics; subscribes to images only while a topic that needs them has subscribers.
 
     Raises:
@@ -84,6 +84,7 @@ class HriNode(Node):
         self._image_worker = Worker(self._publish_images, self._on_error, "images")
         self._images = OnDemand(
             self,
+            image_topic(self, options.image_transport),
             lambda: self._topics.images_wanted,
             lambda: [subscribe_images(self, options.image_transport, self._on_image)],
             self._matcher.clear,

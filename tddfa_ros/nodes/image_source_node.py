@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -19,6 +18,7 @@ from tddfa_ros.nodes.convert.camera_info import camera_info_message
 from tddfa_ros.nodes.convert.images import compressed_message, image_message
 from tddfa_ros.nodes.options import ImageSourceNodeOptions
 from tddfa_ros.nodes.ros.image_input import image_topic
+from tddfa_ros.nodes.ros.overrides import TopicNode
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import EXIT_USER_ERROR, run
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
@@ -30,7 +30,7 @@ CAMERA_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 _CLOSE_SECONDS = 1.0
 
 
-class ImageSourceNode(Node):
+class ImageSourceNode(TopicNode):
     """Reads an image source in a thread and publishes its frames, stamped with the time of reading.
 
     Args:

@@ -7,7 +7,6 @@ import threading
 import time
 from typing import Any
 
-from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from tddfa_msgs.msg import FaceMeshArray
@@ -18,8 +17,8 @@ from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher
 from tddfa_ros.nodes.options import SmoothingNodeOptions
 from tddfa_ros.nodes.ros.demand import OnDemand
 from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.ros.lifecycle import ManagedNode
 from tddfa_ros.nodes.ros.mailbox import Worker
-from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.peers import RequiredPublisher
 from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.stamps import STANDING_STAMPS, StampCheck
@@ -27,21 +26,20 @@ from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.smoothing.smoother import FaceSmoother
 
 
-class SmoothingNode(Node):
+class SmoothingNode(ManagedNode[SmoothingNodeOptions]):
     """Filters the parameters of each track over time and reconstructs the meshes from them."""
 
+    _model: MorphableModel
+    _smoother: FaceSmoother
+    _publisher: FacePublisher
+    _worker: Worker[FaceMeshArray]
+    _faces: OnDemand
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__("smoothing_node", **kwargs)
+        super().__init__("smoothing_node", SmoothingNodeOptions(), **kwargs)
         self._log = ThrottledLog(self.get_logger())
-        self._settings = Parameters(self, SmoothingNodeOptions(), self._apply)
-        options = self._settings.config
-        store = default_store()
-        chosen = store.morphable_model(options.regression())
-        self._model = MorphableModel.load(store.path(chosen))
-        self._smoother = FaceSmoother(options.smoothing)
         self._pending: SmoothingNodeOptions | None = None
         self._reset = threading.Event()
-        self._publisher = FacePublisher(self, self._model, options)
         self._statistics = Statistics()
         self._stamps = StampCheck(lambda: self.get_clock().now().nanoseconds)
         topic = self.resolve_topic_name("face_mesh_raw")
@@ -53,19 +51,45 @@ class SmoothingNode(Node):
             inputs=[topic],
             warnings=self._warnings,
             facts=lambda: {"method": self._settings.config.smoothing.method},
-            state=lambda: "" if self._faces.active else "idle: no subscribers",
+            state=self._state,
         )
-        self._worker: Worker[FaceMeshArray] = Worker(
-            self._process, self._on_error, "smoothing_node"
-        )
-        self._faces = OnDemand(self, self._wanted, self._subscribe, self._worker.mailbox.clear)
         self.create_service(Trigger, "~/reset", self._on_reset)
+        self.begin()
 
-    def close(self) -> None:
-        """Stop the worker thread."""
-        self._worker.stop()
+    def load(self) -> None:
+        """Load the morphable model and create the publishers."""
+        options = self._settings.config
+        store = default_store()
+        chosen = store.morphable_model(options.regression())
+        self._model = MorphableModel.load(store.path(chosen))
+        self._smoother = FaceSmoother(options.smoothing)
+        self._publisher = FacePublisher(self, self._model, options)
+        self.expect_subscription("face_mesh_raw")
+        self._worker = Worker(self._process, self._on_error, "smoothing_node")
+
+    def start(self) -> None:
+        """Subscribe to face_mesh_raw while outputs have subscribers."""
+        discard = self._worker.mailbox.clear
+        self._faces = OnDemand(self, "face_mesh_raw", self._wanted, self._subscribe, discard)
+
+    def stop(self) -> None:
+        """Unsubscribe from face_mesh_raw."""
+        self._faces.stop()
+
+    def unload(self) -> None:
+        """End the worker, destroy the publishers and free the model."""
+        if "_worker" in self.__dict__:
+            self._worker.stop()
+            self._publisher.close()
+        for name in ("_worker", "_publisher", "_smoother", "_model"):
+            self.__dict__.pop(name, None)
+
+    def _state(self) -> str:
+        return self.state or ("" if self._faces.active else "idle: no subscribers")
 
     def _warnings(self) -> list[str]:
+        if not self.running:
+            return []
         standing = [STANDING_STAMPS] if self._stamps.standing else []
         return standing + self._peer.problems(self._settings.config.diagnostics.silence)
 
@@ -110,6 +134,8 @@ class SmoothingNode(Node):
 
     def _apply(self, options: SmoothingNodeOptions) -> None:
         """Take over parameters set at run time."""
+        if not self.loaded:
+            return
         self._publisher.options = options
         self._pending = options
 

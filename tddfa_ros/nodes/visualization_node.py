@@ -25,8 +25,9 @@ from tddfa_ros.nodes.convert.rviz import MarkerBuilder, point_cloud, view_transf
 from tddfa_ros.nodes.face_publisher import LATCHED_QOS, OUTPUT_QOS
 from tddfa_ros.nodes.options import VisualizationNodeOptions
 from tddfa_ros.nodes.ros.demand import OnDemand
-from tddfa_ros.nodes.ros.image_input import StampMatcher, subscribe_images
+from tddfa_ros.nodes.ros.image_input import StampMatcher, image_topic, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
+from tddfa_ros.nodes.ros.overrides import TopicNode
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
@@ -62,7 +63,7 @@ class OverlayPainter:
 IMAGES, FACES = 0, 1
 
 
-class VisualizationNode(Node):
+class VisualizationNode(TopicNode):
     """Draws faces for RViz and image viewers.
 
     Each output is computed only while it has subscribers. Images are subscribed to only for the overlay and the points, and are
@@ -90,6 +91,7 @@ class VisualizationNode(Node):
         self._image_worker = Worker(self._publish_images, self._on_error, "images")
         self._faces = OnDemand(
             self,
+            "face_mesh",
             lambda: self._images_wanted() or self._has_subscriber(self._marker_publisher),
             lambda: [
                 self.create_subscription(FaceMeshArray, "face_mesh", self._on_faces, OUTPUT_QOS)
@@ -97,6 +99,7 @@ class VisualizationNode(Node):
         )
         self._images = OnDemand(
             self,
+            image_topic(self, options.image_transport),
             self._images_wanted,
             lambda: [subscribe_images(self, options.image_transport, self._on_image)],
             self._matcher.clear,

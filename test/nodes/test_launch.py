@@ -26,7 +26,7 @@ CONTRACT = {
     "image_topic", "camera_info_topic", "image_transport", "device", "detector", "smoothing", "rviz", "composed",
     "source", "source_path", "params_file", "namespace",
 }  # fmt: skip
-EXTRA = {"avatar", "fixed_frame", "height", "hri", "model", "rate", "width"}
+EXTRA = {"avatar", "fixed_frame", "height", "hri", "lifecycle", "model", "rate", "respawn", "width"}
 
 
 # --- what needs no launch ---
@@ -237,6 +237,49 @@ def test_one_model_argument_configures_all_nodes(describe: Any, composed: str) -
     assert "model" not in describe()["face_node"]["parameters"]
 
 
+def test_lifecycle(describe: Any) -> None:
+    for name in ("face_node", "smoothing_node"):
+        assert describe(lifecycle="false")[name]["parameters"]["lifecycle"] is False
+        assert "lifecycle" not in describe()[name]["parameters"]
+    system = describe(lifecycle="true", composed="true")["face_system"]
+    assert system["parameters"]["lifecycle"] is True
+
+
+def ending(describe: Any, executable: str, required: bool, **chosen: str) -> Any:
+    """Exit code -> the actions of launch when a process ends with it."""
+    from types import SimpleNamespace
+
+    defaults = {"respawn": "true", "namespace": "", "image_topic": "eye", "camera_info_topic": ""}
+    process = describe.module.Process(executable, required, defaults | chosen)
+    running = SimpleNamespace(is_shutdown=False)
+
+    def ended(code: int) -> list[str]:
+        process.start()
+        actions = process.on_exit(SimpleNamespace(returncode=code), running) or []
+        return [type(action).__name__ for action in actions] + [
+            str(action.period) for action in actions if hasattr(action, "period")
+        ]
+
+    return ended
+
+
+@pytest.mark.parametrize("crash", [1, -9, -11])
+def test_crashed_node_is_started_again_with_growing_waits(describe: Any, crash: int) -> None:
+    ended = ending(describe, "smoothing_node", False)
+    waits = [ended(crash)[-1] for _ in range(7)]
+    assert waits == ["1.0", "2.0", "4.0", "8.0", "16.0", "30.0", "30.0"]
+    assert "TimerAction" in ending(describe, "face_node", True)(crash)
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_ended_node_is_not_started_again(describe: Any, code: int) -> None:
+    """0: the end of a video; 2: a user error."""
+    assert ending(describe, "image_source_node", False)(code) == []
+    assert ending(describe, "face_node", True)(code) == ["Shutdown"]
+    assert ending(describe, "face_node", True, respawn="false")(-11) == ["Shutdown"]
+    assert ending(describe, "smoothing_node", False, respawn="false")(-11) == []
+
+
 def test_avatars(describe: Any) -> None:
     assert set(describe(avatar="true")) == SEPARATE | {"avatar_node"}
     node = describe(avatar="web", model="mine")["avatar_node"]
@@ -357,6 +400,20 @@ def test_dds_profile_variable_by_distribution(
     assert Path(os.environ[own]).samefile(ROOT / "config/fastdds.xml")
 
 
+def pid_of(executable: str, session: int) -> int:
+    """The process of a node that a launch in this session has started."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if os.getsid(int(folder.name)) == session and any(
+                word.endswith(f"/{executable}".encode()) for word in words
+            ):
+                return int(folder.name)
+        except OSError:
+            continue  # it has ended in between
+    raise AssertionError(f"no {executable} in session {session}")
+
+
 def test_ros2_launch_starts_and_stops_graph(graph: Any, tmp_path: Path) -> None:
     """``ros2 launch`` itself, with the models under test; the whole graph, then SIGINT as Ctrl-C sends it."""
     import shutil
@@ -391,6 +448,11 @@ def test_ros2_launch_starts_and_stops_graph(graph: Any, tmp_path: Path) -> None:
         assert process.poll() is None, log.read_text()
         started = {f"/robot/{name}" for name in (*SEPARATE, "image_source_node")}
         graph.wait_until(lambda: started <= graph.node_names())
+        # A crash: launch starts the node again, and meshes arrive again.
+        os.kill(pid_of("smoothing_node", process.pid), signal.SIGKILL)
+        graph.wait_until(lambda: "starting it again in 1 s" in log.read_text())
+        meshes.clear()
+        graph.wait_until(lambda: len(meshes) >= 3, 60)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 0
     finally:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
+
+from tddfa_ros.nodes.ros.overrides import TopicNode
 
 CHECK_PERIOD = 0.2
 """Interval of the checks, seconds; rclpy of Humble has no matched events."""
@@ -17,6 +18,7 @@ class OnDemand:
 
     Args:
         node: node of the subscriptions.
+        topic: name of their topic.
         wanted: returns whether the messages are needed, such as whether an output has a subscriber.
         subscribe: creates the subscriptions.
         closed: called after the subscriptions were destroyed.
@@ -24,12 +26,14 @@ class OnDemand:
 
     def __init__(
         self,
-        node: Node,
+        node: TopicNode,
+        topic: str,
         wanted: Callable[[], bool],
         subscribe: Callable[[], Sequence[Any]],
         closed: Callable[[], None] = lambda: None,
     ) -> None:
         self._node = node
+        node.expect_subscription(topic)
         self._wanted = wanted
         self._subscribe = subscribe
         self._closed = closed
@@ -37,6 +41,7 @@ class OnDemand:
         # The steady clock also runs while simulated time is paused.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(CHECK_PERIOD, self.update, clock=clock)
+        self.update()
 
     @property
     def active(self) -> bool:

@@ -15,7 +15,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-from tddfa_ros.nodes.options import DiagnosticsOptions
+from tddfa_ros.nodes.shared_options import DiagnosticsOptions
 
 T = TypeVar("T")
 

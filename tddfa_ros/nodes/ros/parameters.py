@@ -20,11 +20,16 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.nodes import options
+from tddfa_ros.nodes.ros.overrides import given_to_all
 from tddfa_ros.schema import constraints, from_dict, to_dict
 
 C = TypeVar("C")
 
 _INT_LIMIT = 2**31 - 1
+
+_FIXED = ("lifecycle", "autostart")
+"""Read once, when the node is created."""
 
 # Declared by rclpy for every node.
 _FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
@@ -34,22 +39,30 @@ class Parameters(Generic[C]):
     """Parameters of a node, backed by a configuration dataclass.
 
     Nested dataclasses become dotted names (``detection.input_size``). Options declared with ``runtime=True`` can be set while the
-    node runs; all others are read-only. A set request is accepted or rejected as a whole, with one sentence as the reason.
+    node runs; all others are read-only, or read-only while ``locked()``. A set request is accepted or rejected as a whole, with one
+    sentence as the reason.
 
     Args:
         node: node to declare the parameters on.
         default: values used without overrides.
         on_change: called with the new dataclass after a set request was accepted.
+        locked: returns whether a managed node is configured; None = not a managed node.
 
     Raises:
         ConfigError: an override is invalid.
     """
 
     def __init__(
-        self, node: Node, default: C, on_change: Callable[[C], None] | None = None
+        self,
+        node: Node,
+        default: C,
+        on_change: Callable[[C], None] | None = None,
+        locked: Callable[[], bool] | None = None,
     ) -> None:
         self._default = default
         self._on_change = on_change
+        self._locked = locked
+        self._startup = {n for n, spec, _ in flatten(default) if not spec.metadata.get("runtime")}
         self._values: dict[str, Any] = {}
         for name, spec, value in flatten(default):
             self._values[name] = self._declare(node, name, spec, value)
@@ -64,7 +77,10 @@ class Parameters(Generic[C]):
 
     def _declare(self, node: Node, name: str, spec: Field[Any], default: Any) -> Any:
         try:
-            return node.declare_parameter(name, default, descriptor(spec, default)).value
+            described = descriptor(spec, default)
+            # Not read-only for rclpy: a managed node takes over new values when it is configured again.
+            described.read_only &= self._locked is None or name in _FIXED
+            return node.declare_parameter(name, default, described).value
         except ParameterException as error:
             override = getattr(node, "_parameter_overrides", {}).get(name)
             given = "" if override is None else f" to {override.value!r}"
@@ -77,6 +93,10 @@ class Parameters(Generic[C]):
         known = {p.name: p.value for p in changes if p.name in self._values}
         if not known:  # parameters of rclpy, such as use_sim_time
             return SetParametersResult(successful=True)
+        if self._locked is not None and self._locked():
+            for name in sorted(self._startup & known.keys()):
+                reason = f"{name} is read-only while the node is configured"
+                return SetParametersResult(successful=False, reason=reason)
         values = self._values | known
         try:
             config = unflatten(self._default, values)
@@ -145,10 +165,29 @@ def descriptor(spec: Field[Any], default: Any) -> ParameterDescriptor:
 
 
 def _warn_unknown(node: Node, known: Mapping[str, Any]) -> None:
-    """Warn about overrides that the node does not declare; most are typing errors."""
-    for name in getattr(node, "_parameter_overrides", {}):
-        if name in known or name.startswith(_FOREIGN):
-            continue
+    """Warn about overrides that the node does not declare; most are typing errors.
+
+    A section ``/**`` of a parameter file addresses all nodes: of its names only those that no node of this package declares and
+    that resemble one of this node are reported.
+    """
+    unknown = [
+        name
+        for name in getattr(node, "_parameter_overrides", {})
+        if name not in known and not name.startswith(_FOREIGN)
+    ]
+    if not unknown:
+        return
+    several = getattr(node, "several_nodes", False)
+    general = given_to_all(node.get_name(), several_nodes=several)
+    elsewhere = _names_of_all_nodes()
+    for name in unknown:
         close = difflib.get_close_matches(name, known, n=1)
+        if name in general and (name in elsewhere or not close):
+            continue
         hint = f" (did you mean '{close[0]}'?)" if close else ""
         node.get_logger().warning(f"unknown parameter '{name}' is ignored{hint}")
+
+
+def _names_of_all_nodes() -> set[str]:
+    declared = [kind for name, kind in vars(options).items() if name.endswith("NodeOptions")]
+    return {name for kind in declared for name, _, _ in flatten(kind())}

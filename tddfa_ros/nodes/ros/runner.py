@@ -17,6 +17,7 @@ from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
 from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.nodes.ros.overrides import TopicNode
 
 EXIT_USER_ERROR = 2
 """Exit code when a node cannot start because of a user error, such as a wrong parameter or a missing model."""
@@ -52,8 +53,11 @@ def _run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None) ->
     try:
         interrupt.install()
         _initialise(args)
+        TopicNode.several_nodes = len(factories) > 1
         for factory in factories:
             nodes.append(factory())
+            if isinstance(nodes[-1], TopicNode):
+                nodes[-1].check_qos_overrides()
         # One thread, because nodes do heavy work in their workers. Not rclpy.experimental's EventsExecutor: in Kilted's
         # 9.1.2 a node with a timer keeps it spinning at full load, and the timer never fires.
         executor = SingleThreadedExecutor()

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from tddfa_ros.nodes.options import DiagnosticsOptions
 from tddfa_ros.nodes.ros.diagnostics import Statistics, find_problems
+from tddfa_ros.nodes.shared_options import DiagnosticsOptions
 
 LIMITS = DiagnosticsOptions(min_fps=5.0, max_latency_ms=100.0, max_drop_ratio=0.5, silence=3.0)
 
