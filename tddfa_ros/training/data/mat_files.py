@@ -11,7 +11,7 @@
 
 The points of a profiled image ``AFW/NAME.jpg`` of 300W-LP are in ``landmarks/AFW/NAME_pts.mat``: ``pts_3d`` (68, 2) of the mesh, ``pts_2d`` with the
 jaw on the outline. ``pt2d`` is valid for original images, ``..._0.jpg``, only. Coefficients of the BFM cannot be used with another model, so
-parameters are fitted to the points.
+parameters are fitted to the points. 300W-LP counts pixels from 1; landmarks are returned counted from 0.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from tddfa_ros.training.data.layout import ItemError
 from tddfa_ros.types import DoubleArray, FloatArray
 
 FORMATS = ("300w-lp", "aflw2000")
+_FIRST_PIXEL = np.float32(1)  # of 300W-LP
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +82,13 @@ def read_300w_lp(images: Path, name: str) -> MatFace:
     values = _load(images / f"{name}.mat")
     beside = images / "landmarks" / f"{name}_pts.mat"
     if beside.is_file():
-        return _face(values, _array(_load(beside), "pts_3d", (68, 2)), silhouette=False)
+        points = _array(_load(beside), "pts_3d", (68, 2))
+        return _face(values, points - _FIRST_PIXEL, silhouette=False)
     if not name.endswith("_0"):
         raise ItemError(
             f"there is no landmarks/{name}_pts.mat, and pt2d has the points of the image before profiling"
         )
-    return _face(values, _array(values, "pt2d", (2, 68)).T, silhouette=True)
+    return _face(values, _array(values, "pt2d", (2, 68)).T - _FIRST_PIXEL, silhouette=True)
 
 
 def read_aflw2000(images: Path, name: str) -> MatFace:
