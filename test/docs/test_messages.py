@@ -48,8 +48,10 @@ MESSAGES = [(name_of(page), m) for page in PAGES for m in shown(page.read_text(e
 
 
 def exists(message: str, known: list[tuple[re.Pattern[str], int]]) -> bool:
-    # A command may put its own words before a reason: "no window: there is no display".
-    parts = (message, f"{message}.", message.partition(": ")[2])
+    # A reason may follow other words or a file name: "no window: there is no display", "a.jpg is empty".
+    first, _, rest = message.partition(" ")
+    named = rest if re.fullmatch(r"\w+\.\w{3,4}", first) else ""
+    parts = (message, f"{message}.", message.partition(": ")[2], named)
     return any(
         fixed >= LEAST_FIXED * len(part) and pattern.fullmatch(part)
         for part in parts
