@@ -23,6 +23,10 @@ class SourceError(TddfaError):
     """An image source (camera, stream, file, folder or bag) is missing, unreadable, or has stopped delivering."""
 
 
+class DamagedSourceError(SourceError):
+    """A source exists, but its content is damaged: one bad item among many."""
+
+
 class ModelError(TddfaError):
     """A model file is missing, damaged or incompatible."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 from tddfa_ros.avatar.blend_shapes import BlendShapes
@@ -28,6 +28,7 @@ def drive(
     smoothing: SmoothingConfig | None = None,
     stretch: bool = True,
     real_time: bool = True,
+    on_message: Callable[[str], None] = lambda _: None,
 ) -> Iterator[list[AvatarFrame]]:
     """Send the faces of every image to all receivers, and yield the sent frames of each image.
 
@@ -37,6 +38,7 @@ def drive(
         smoothing: temporal filter; None = defaults.
         stretch: see `BlendShapes`.
         real_time: play a file at its own rate, dropping late frames; False = as fast as possible.
+        on_message: called with one sentence for every image that cannot be read.
 
     Raises:
         ConfigError: the pipeline's morphable model has other expressions than ARKit's. SourceError: the source has no readable image.
@@ -44,7 +46,7 @@ def drive(
     shapes = BlendShapes(pipeline.model.expression_names, stretch)
     tracker, smoother = FaceTracker(pipeline), FaceSmoother(smoothing or SmoothingConfig())
     with closing(source), StopRequest() as stop:
-        for image, seconds in _images(source, real_time):
+        for image, seconds in _images(source, real_time, on_message):
             found = smoother(tracker.update(image, seconds))
             frames = [AvatarFrame.from_face(face, shapes) for face in found]
             for receiver in receivers:
@@ -54,16 +56,22 @@ def drive(
                 return
 
 
-def _images(source: ImageSource, real_time: bool) -> Iterator[tuple[ImageBGR, float]]:
+def _images(
+    source: ImageSource, real_time: bool, on_message: Callable[[str], None] = lambda _: None
+) -> Iterator[tuple[ImageBGR, float]]:
     """Yield images and timestamps, s: arrival time for a camera, own time for a file; in real time late frames are dropped."""
     begin = time.monotonic()
+    told: set[str] = set()
     laps = last = 0.0  # a looping file restarts at 0
     for count in itertools.count():
         now = time.monotonic() - begin
         due = now if source.rate == 0 else count / source.rate
         try:
             frame = source.read(due)
-        except ImageError:  # skip this image
+        except ImageError as error:
+            if str(error) not in told:  # once, although a folder may be repeated
+                told.add(str(error))
+                on_message(str(error))
             continue
         if frame is None:
             return

@@ -56,28 +56,32 @@ def from_line(line: str) -> AvatarFrame:
 class JsonLines:
     """Write frames to a file; ``-`` = standard output.
 
-    Raises:
-        TddfaError: the file cannot be written.
+    The file is opened with the first frame: without a face an existing one is left as it is. Lines appear one by one, for readers that
+    follow the file.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._path = str(path)
-        self._stream: TextIO = sys.stdout
-        if self._path != "-":
-            try:
-                self._stream = open(self._path, "w", encoding="utf-8")  # noqa: SIM115  (see close)
-            except OSError as error:
-                raise TddfaError(f"cannot write {path}: {error.strerror}") from error
+        self._path = Path(path)
+        self._stream: TextIO | None = sys.stdout if str(path) == "-" else None
 
     def send(self, frames: Sequence[AvatarFrame]) -> None:
-        """See :class:`Receiver`."""
+        """See :class:`Receiver`.
+
+        Raises:
+            TddfaError: the file cannot be written.
+        """
+        if not frames:
+            return
         try:
+            if self._stream is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._stream = self._path.open("w", encoding="utf-8")
             self._stream.writelines(to_line(frame) + "\n" for frame in frames)
             self._stream.flush()  # readers of a pipe need the current frame
         except OSError as error:
-            raise TddfaError(f"cannot write {self._path}: {error.strerror}") from error
+            raise TddfaError(f"cannot write {self._path}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """See :class:`Receiver`."""
-        if self._stream is not sys.stdout:
+        if self._stream is not None and self._stream is not sys.stdout:
             self._stream.close()

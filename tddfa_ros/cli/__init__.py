@@ -5,16 +5,21 @@ A subcommand's module is imported only when it is called or listed, and imports 
 
 from __future__ import annotations
 
-import difflib
 import importlib
+import io
 import pkgutil
 import sys
 from collections.abc import Sequence
 
 import click
 
+from tddfa_ros.cli._files import Group
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.names import printable
 from tddfa_ros.version import __version__
+
+EXIT_FAILED_ITEMS = 1
+"""Of a run over many items that went on after some failed."""
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -23,8 +28,8 @@ EXIT_INTERRUPTED = 130
 _HELP_WANTED = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
-class Subcommands(click.Group):
-    """Click group whose commands are the modules of this package."""
+class Subcommands(Group):
+    """Group whose commands are the modules of this package."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all subcommands."""
@@ -41,17 +46,6 @@ class Subcommands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look up the subcommand of an argument list; suggest similar names for an unknown one."""
-        known = self.list_commands(ctx)
-        if args and not args[0].startswith("-") and args[0] not in known:
-            similar = " or ".join(difflib.get_close_matches(args[0], known, n=2))
-            hint = f"did you mean {similar}?" if similar else "see 'tddfa --help'"
-            ctx.fail(f"there is no command {args[0]!r}; {hint}")
-        return super().resolve_command(ctx, args)
-
 
 @click.command(cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tddfa", message="%(prog)s %(version)s")
@@ -61,6 +55,11 @@ def tddfa() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status; 2, with one sentence on stderr, for an error that the user can fix."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # names of files need not be in the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = tddfa.main(args=arguments, prog_name="tddfa", standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -68,9 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, _HELP_WANTED):
             error.show()
             return EXIT_ERROR
-        print(f"error: {' '.join(error.format_message().split())}", file=sys.stderr)
+        print(f"error: {printable(' '.join(error.format_message().split()))}", file=sys.stderr)
     except TddfaError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
     except click.Abort:
         return EXIT_INTERRUPTED
     return EXIT_ERROR

@@ -9,23 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tddfa_ros.cli._files import INPUT_FILE, INPUT_NAME
+
 if TYPE_CHECKING:
     from tddfa_ros.morphable.model import MorphableModel
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-FOLDER = click.Path(path_type=Path, file_okay=False)
-EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
-
 config_option = click.option(
-    "--config", type=FILE, help="YAML file with pipeline options, such as config/face.yaml."
+    "--config", type=INPUT_FILE, help="YAML file with pipeline options, such as config/face.yaml."
 )
-
-overwrite_option = click.option("--overwrite", is_flag=True, help="Overwrite existing files.")
 
 morphable_option = click.option(
     "--morphable-model",
     "model",
+    type=INPUT_NAME,
     default="tddfa-head",
     show_default=True,
     metavar="NAME|PATH",
@@ -36,6 +32,27 @@ morphable_option = click.option(
 def quiet_encoders() -> None:
     """Silence FFmpeg inside OpenCV, which reports every missing encoder; call before OpenCV is imported."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+def to_stderr(sentence: str) -> None:
+    """Print a sentence to stderr without breaking a progress bar."""
+    import sys
+
+    from tqdm import tqdm
+
+    from tddfa_ros.names import printable
+
+    tqdm.write(printable(sentence), file=sys.stderr)
+
+
+def failures(failed: int, total: int, noun: str) -> int:
+    """Return the exit status of a run over many items, which says on stderr how many of them failed."""
+    from tddfa_ros.cli import EXIT_FAILED_ITEMS
+
+    if not failed:
+        return 0
+    to_stderr(f"{failed} of {counted(total, noun)} could not be used")
+    return EXIT_FAILED_ITEMS
 
 
 def counted(number: int, noun: str) -> str:

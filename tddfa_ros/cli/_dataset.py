@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FILE, FOLDER, morphable_option
+from tddfa_ros.cli._common import morphable_option
+from tddfa_ros.cli._files import EXISTING_FILE, OutputFolder
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 POSITIVE = click.FloatRange(0, min_open=True)
 COUNT = click.IntRange(min=0)
+
+_CACHE = ("labels.npz", "images.npy", "parsing.npy", "uv_position.npy")
 
 
 def list_option(help_text: str, required: bool = False) -> Callable[[_Command], _Command]:
@@ -22,14 +26,19 @@ def list_option(help_text: str, required: bool = False) -> Callable[[_Command], 
     )
 
 
-def out_option(help_text: str) -> Callable[[_Command], _Command]:
-    """``--out``, the folder of a cache."""
-    return click.option("--out", type=FOLDER, required=True, help=help_text)
+def out_option(help_text: str, *unfinished: str) -> Callable[[_Command], _Command]:
+    """``--out``, the folder of a cache; one that holds a file of a name in ``unfinished`` is resumed."""
+
+    def own(folder: Path) -> bool:
+        return any(True for name in unfinished for _ in folder.glob(name))
+
+    kind = OutputFolder(*_CACHE, own=own)
+    return click.option("--out", type=kind, required=True, help=help_text)
 
 
-def output_option(help_text: str) -> Callable[[_Command], _Command]:
-    """``--output``, the folder of a dataset."""
-    return click.option("--output", type=FOLDER, required=True, help=help_text)
+def output_option(help_text: str, *patterns: str) -> Callable[[_Command], _Command]:
+    """``--output``, the folder of a dataset, and the names of what is written to it."""
+    return click.option("--output", type=OutputFolder(*patterns), required=True, help=help_text)
 
 
 def max_error_option(which: str, default: float | None = None) -> Callable[[_Command], _Command]:

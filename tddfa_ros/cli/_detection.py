@@ -8,12 +8,17 @@ from typing import Any, TypeVar
 
 import click
 
+from tddfa_ros.cli._files import INPUT_NAME
 from tddfa_ros.config import PipelineConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--detector", help="Face detector: a name in the model list, or an .onnx file."),
+    click.option(
+        "--detector",
+        type=INPUT_NAME,
+        help="Face detector: a name in the model list, or an .onnx file.",
+    ),
     click.option("--score-threshold", type=float, help="Minimum score of a detection, 0..1."),
     click.option(
         "--input-size",
@@ -22,6 +27,7 @@ _OPTIONS = (
     ),
     click.option(
         "--fallback",
+        type=INPUT_NAME,
         help="Fallback for images without a detection: a lower threshold such as 0.2, or another detector.",
     ),
 )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tddfa_ros.cli._common import counted, overwrite_option, quiet_encoders
+from tddfa_ros.cli._common import counted, failures, quiet_encoders, to_stderr
+from tddfa_ros.cli._files import OutputFile, overwrite_option
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 from tddfa_ros.config import SMOOTHING_METHODS
 
@@ -23,7 +24,7 @@ _OPTIONS = (
     click.option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
+        type=OutputFile(checked_by_job=True, folder=True),
         help="A file for one input, else a folder; videos become .mp4.",
     ),
     pipeline_options,
@@ -44,9 +45,7 @@ _OPTIONS = (
     click.option("--no-audio", is_flag=True, help="Write videos without audio."),
     overwrite_option,
     click.option("--restart", is_flag=True, help="Discard unfinished videos of an earlier run."),
-    click.option(
-        "--strict", is_flag=True, help="Exit status 1 when an image cannot be read or has no face."
-    ),
+    click.option("--strict", is_flag=True, help="Exit status 1 also when an image has no face."),
 )
 
 
@@ -86,8 +85,8 @@ def run_painting(
     quiet_encoders()
     from dataclasses import replace
 
-    from tddfa_ros.cli import EXIT_INTERRUPTED
-    from tddfa_ros.jobs.effects import FileOptions, paint_files, to_stderr
+    from tddfa_ros.cli import EXIT_FAILED_ITEMS, EXIT_INTERRUPTED
+    from tddfa_ros.jobs.effects import FileOptions, paint_files
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.video import VideoOptions
 
@@ -103,4 +102,5 @@ def run_painting(
     if not summary.finished:
         click.echo("stopped before the end; rerun the same command to resume", err=True)
         return EXIT_INTERRUPTED
-    return 1 if strict and (summary.unreadable or summary.without_face) else 0
+    status = failures(len(summary.failed), summary.inputs, "input")
+    return EXIT_FAILED_ITEMS if strict and summary.without_face else status

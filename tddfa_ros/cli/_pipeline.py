@@ -11,6 +11,7 @@ import click
 
 from tddfa_ros.cli._common import config_option
 from tddfa_ros.cli._detection import detection_options, with_detection
+from tddfa_ros.cli._files import INPUT_NAME
 from tddfa_ros.config import PipelineConfig, load_config
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -19,11 +20,13 @@ _OPTIONS = (
     config_option,
     click.option(
         "--regressor",
+        type=INPUT_NAME,
         metavar="NAME|PATH",
         help="Regression network: a name in the model list, or an .onnx file.",
     ),
     click.option(
         "--morphable-model",
+        type=INPUT_NAME,
         metavar="NAME|PATH",
         help="Morphable model: a name in the model list, or an .npz file; by default the one an imported network was made for.",
     ),

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER, counted
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import counted, quiet_encoders, to_stderr
+from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_NAME, OutputFile
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
+_STILL_RATE = 5.0  # Hz, at which an image is sent again
 
-@click.command(
+
+@files.command(
     "avatar", short_help="Drive avatars from a face: JSON lines, OSC, Live Link, web page."
 )
-@click.argument("source", metavar="IN")
-@click.option("--jsonl", metavar="FILE", help="Write one line of JSON per face and image; '-': to the terminal.")  # fmt: skip
+@click.argument("source", type=INPUT_NAME, metavar="IN")
+@click.option("--jsonl", type=OutputFile(allow_dash=True), metavar="FILE", help="Write one line of JSON per face and image; '-': to the terminal.")  # fmt: skip
 @click.option("--osc", metavar="HOST:PORT", help="Send OSC in the VMC protocol; receivers listen on 39540 or 39539.")  # fmt: skip
 @click.option("--livelink", metavar="HOST:PORT", help="Send Live Link Face packets; Unreal listens on 11111.")  # fmt: skip
 @click.option("--subject", default="", help="Name that --livelink sends; the track's id by default.")  # fmt: skip
@@ -30,7 +35,7 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 @pipeline_options
 def command(
     source: str,
-    jsonl: str | None,
+    jsonl: Path | None,
     osc: str | None,
     livelink: str | None,
     subject: str,
@@ -40,26 +45,42 @@ def command(
     raw: bool,
     loop: bool,
     **chosen: Any,
-) -> None:
+) -> int:
     """Track the faces of a camera (0), a stream, a video, an image or 'demo', and tell avatars about them.
 
     Blend shapes are ARKit's 52, left and right the person's own. A file goes at its own pace, unless --jsonl is all that is wanted. Ctrl-C ends.
     """
     from tqdm import tqdm
 
+    quiet_encoders()
     from tddfa_ros.avatar import JsonLines
     from tddfa_ros.avatar.drive import drive
     from tddfa_ros.avatar.targets import Targets, open_receivers
+    from tddfa_ros.cli import EXIT_FAILED_ITEMS
     from tddfa_ros.pipeline import FacePipeline
-    from tddfa_ros.sources import create_source
+    from tddfa_ros.sources import SUFFIXES, create_source
 
     if jsonl is None and osc is None and livelink is None and web is None:
         raise click.ClickException("no receiver is given: add --web, --osc, --livelink or --jsonl")
     config = pipeline_config(**chosen)
-    images = create_source(source, loop=loop)
+    live = osc is not None or livelink is not None or web is not None
+    still = source.lower().endswith(SUFFIXES) and Path(source).expanduser().is_file()
+    if still:  # it is shown until Ctrl-C, and no later image confirms its faces
+        config = replace(config, tracking=replace(config.tracking, min_hits=1))
+    images = create_source(
+        source, loop=loop or (still and live), rate=_STILL_RATE if still else 0.0
+    )
+    truncation = getattr(images, "truncation", None)
+    if truncation is not None:
+        to_stderr(f"{truncation}; the frames before that are used")
+    problems: list[str] = [truncation] if truncation else []
+
+    def on_message(sentence: str) -> None:
+        problems.append(sentence)
+        to_stderr(sentence)
+
     pipeline = FacePipeline(config)
     targets = Targets(osc or "", livelink or "", subject, web, host, three)
-    live = osc is not None or livelink is not None or web is not None
     seen: set[str] = set()
     with ExitStack() as ends:
         receivers = open_receivers(targets, pipeline.model, partial(click.echo, err=True))
@@ -67,9 +88,10 @@ def command(
             receivers.append(JsonLines(jsonl))
         for receiver in receivers:
             ends.callback(receiver.close)
-        performance = drive(images, pipeline, receivers, smoothing=config.smoothing, stretch=not raw, real_time=live)  # fmt: skip
-        with tqdm(performance, unit="image", file=sys.stderr) as bar:
+        performance = drive(images, pipeline, receivers, smoothing=config.smoothing, stretch=not raw, real_time=live, on_message=on_message)  # fmt: skip
+        with tqdm(performance, unit="image", file=sys.stderr, disable=None) as bar:
             for frames in bar:
                 seen.update(frame.id for frame in frames)
                 bar.set_postfix_str(", ".join(frame.id for frame in frames))
     click.echo(counted(len(seen), "face"), err=True)
+    return EXIT_FAILED_ITEMS if problems else 0

@@ -7,19 +7,21 @@ from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import FILE, counted
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import counted, failures, to_stderr
+from tddfa_ros.cli._files import INPUT_NAME, OUTPUT_FILE
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
-@click.command(
+@files.command(
     "batch",
     short_help="Faces of many images or ROS bags as JSON lines, in several processes.",
 )
-@click.argument("inputs", nargs=-1, required=True, metavar="IMAGE|FOLDER|BAG...")
+@click.argument("inputs", type=INPUT_NAME, nargs=-1, required=True, metavar="IMAGE|FOLDER|BAG...")
 @click.option(
     "-o",
     "--output",
-    type=FILE,
+    type=OUTPUT_FILE,
     required=True,
     help="File to write: one JSON object per image and line, in input order.",
 )
@@ -42,41 +44,38 @@ def command(
     ray: str | None,
     topic: str,
     **chosen: Any,
-) -> None:
+) -> int:
     """Detect faces in images; the exit status is 1 if an image could not be used, which is named on stderr.
 
     A BAG is the folder of a ROS 2 bag, or its .db3 or .mcap file; it needs the extra "bags".
     """
-    from itertools import chain
-
     from tqdm import tqdm
 
-    from tddfa_ros.jobs.faces import as_record, detect_faces_parallel, find_inputs
+    from tddfa_ros.files import atomic_path
+    from tddfa_ros.jobs.faces import as_record, detect_faces_parallel
+    from tddfa_ros.jobs.inputs import all_images, find_inputs
     from tddfa_ros.outputs.records import to_json
 
     config = pipeline_config(**chosen)
     parts = find_inputs(inputs, topic)
     total = sum(map(len, parts))
-    results = detect_faces_parallel(chain.from_iterable(parts), config, workers=workers, ray=ray)
+    results = detect_faces_parallel(all_images(parts), config, workers=workers, ray=ray)
     said: set[str] = set()
-    faces = failed = 0
+    faces = failed = done = 0
     with (
-        output.open("w", encoding="utf-8") as stream,
-        tqdm(total=total, unit="image") as bar,
+        atomic_path(output) as temporary,
+        temporary.open("w", encoding="utf-8") as stream,
+        tqdm(total=total, unit="image", disable=None) as bar,
     ):
         for found in results:
             bar.update()
             stream.write(to_json(as_record(found)) + "\n")
+            done += 1
             faces += len(found.faces)
             failed += found.error is not None
             remarks = [f"note: {note}" for note in found.device_warnings if note not in said]
             said.update(found.device_warnings)
-            if found.error is not None:
-                remarks.append(found.error)
-            for remark in remarks:
-                bar.clear()
-                click.echo(remark, err=True)
-    click.echo(f"{output}: {counted(faces, 'face')} in {counted(total - failed, 'image')}")
-    if failed:
-        click.echo(f"{failed} of {total} images could not be used", err=True)
-        click.get_current_context().exit(1)
+            for remark in (*remarks, *filter(None, [found.error])):
+                to_stderr(remark)
+    click.echo(f"{output}: {counted(faces, 'face')} in {counted(done - failed, 'image')}")
+    return failures(failed, done, "image")

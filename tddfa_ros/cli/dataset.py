@@ -6,13 +6,8 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import (
-    EXISTING_FILE,
-    EXISTING_FOLDER,
-    load_morphable,
-    morphable_option,
-    need_extra,
-)
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import load_morphable, morphable_option, need_extra
 from tddfa_ros.cli._dataset import (
     COUNT,
     POSITIVE,
@@ -22,6 +17,7 @@ from tddfa_ros.cli._dataset import (
     out_option,
     output_option,
 )
+from tddfa_ros.cli._files import EXISTING_FILE, EXISTING_FOLDER
 
 _FORMATS = ("folder", "300w-lp", "aflw2000")
 _POINTS = ("auto", "68", "478", "both")
@@ -32,7 +28,7 @@ def _report(line: str) -> None:
     click.echo(line, err=True)
 
 
-@click.group("dataset", short_help="Prepare face collections for training.")
+@files.group("dataset", short_help="Prepare face collections for training.")
 def command() -> None:
     """Datasets for training: fit the morphable model to landmarks, render seg maps and UV position maps, check, and cache crops.
 
@@ -46,7 +42,7 @@ def command() -> None:
     "--faces", type=EXISTING_FOLDER, help="Folder of a face collection: <source>.npz and img/."
 )
 @list_option("List file of a dataset, instead of --faces; may be repeated.")
-@out_option("Folder of the cache.")
+@out_option("Folder of the cache.", "fit_*.npz", "items.json")
 @click.option(
     "--sources",
     metavar="A,B,...",
@@ -139,7 +135,10 @@ def check(lists: tuple[Path, ...], strict: bool, model: str) -> None:
     help="Folder of NAME.npy: (68, 2 or 3) iBUG or (478, 2 or 3) MediaPipe, px of the image; repeat for both.",
 )
 @click.option("--images", type=EXISTING_FOLDER, required=True, help="Folder of images NAME.jpg.")
-@output_option("Folder of the dataset: gets params/, rois/ and a list of the fitted items.")
+@output_option(
+    "Folder of the dataset: gets params/, rois/ and a list of the fitted items.",
+    *("*fit.csv", "*fitted.list", "params/**/*.npy", "rois/**/*.npy"),
+)
 @click.option("--list", "list_file", type=EXISTING_FILE, help="Use only the items of this list.")
 @click.option(
     "--format",
@@ -191,7 +190,10 @@ def fit(
 
 @command.command("render")
 @list_option("List file of a dataset, such as data/train.list; may be repeated.", required=True)
-@output_option("Folder that gets seg_maps/ and uv_maps/.")
+@output_option(
+    "Folder that gets seg_maps/ and uv_maps/.",
+    *("seg_maps/**/*.png", "uv_maps/**/*.png", "uv_maps/**/*.npz"),
+)
 @click.option(
     "--size",
     type=click.Choice(_SIZES),

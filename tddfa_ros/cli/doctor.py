@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tddfa_ros.cli import _files as files
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from tddfa_ros.tuning.measure import Timing
 
 
-@click.command("doctor", short_help="Check Python, libraries, devices, ROS and models.")
+@files.command("doctor", short_help="Check Python, libraries, devices, ROS and models.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--measure/--no-measure", default=True, help="Also time the networks.")
 def command(as_json: bool, measure: bool) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import FILE, load_morphable
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import load_morphable
+from tddfa_ros.cli._files import INPUT_FILE, OUTPUT_FILE, OutputFile
 
 
-@click.command("edit", short_help="Edit a face by named attributes and expressions.")
-@click.argument("photo", type=FILE, required=False)
+@files.command("edit", short_help="Edit a face by named attributes and expressions.")
+@click.argument("photo", type=INPUT_FILE, required=False)
 @click.option(
     "--set",
     "changes",
@@ -19,8 +21,13 @@ from tddfa_ros.cli._common import FILE, load_morphable
     metavar="NAME=VALUE",
     help="Attribute, relative to the person (age=+1), or expression (jawOpen=.5); repeatable.",
 )
-@click.option("-o", "--output", type=FILE, help="The image to write.")
-@click.option("--obj", "mesh", type=FILE, help="Also write the edited mesh with texture (.obj).")
+@click.option("-o", "--output", type=OUTPUT_FILE, help="The image to write.")
+@click.option(
+    "--obj",
+    "mesh",
+    type=OutputFile(beside=lambda path: [path.with_suffix(".mtl"), path.with_suffix(".png")]),
+    help="Also write the edited mesh with texture (.obj).",
+)
 @click.option("--face", "number", type=click.IntRange(min=1), default=1, help="1 = the largest.")
 @click.option("--list", "listed", is_flag=True, help="List names, ranges and units, and exit.")
 @click.option(
@@ -49,10 +56,12 @@ def command(
         return
     if photo is None:
         raise click.UsageError("a PHOTO is needed; 'tddfa edit --list' shows what can be set")
+    if not changes:
+        raise click.UsageError(
+            "--set says what to change; 'tddfa edit --list' shows what can be set"
+        )
     if output is None and mesh is None:
         raise click.UsageError("-o or --obj must say where the result goes")
-    if output is not None and mesh is not None and mesh.with_suffix(".png") == output:
-        raise click.UsageError(f"{output} would be overwritten by the texture of {mesh}")
     from tddfa_ros.editing.editor import AttributeEditor, parse_changes
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.export.obj import write_face_obj

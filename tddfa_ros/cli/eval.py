@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import morphable_option
+from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_NAME, OutputFolder
 
 
-@click.command("eval", short_help="Accuracy on evaluation sets.")
+@files.command("eval", short_help="Accuracy on evaluation sets.")
 @click.option(
     "--data",
     type=EXISTING_FOLDER,
@@ -20,6 +22,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
 @click.option(
     "--suite",
     "suites",
+    type=INPUT_NAME,
     multiple=True,
     metavar="NAME|PATH",
     help="aflw2000, whole, framing, bias, pose, helen, ytf, lp, cfp, aflw21, uncertainty, expression, confidence, stability, detection; or a folder with images and gt.npz "
@@ -27,6 +30,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
 )
 @click.option(
     "--regressor",
+    type=INPUT_NAME,
     default="tddfa-mb05",
     show_default=True,
     metavar="NAME|PATH",
@@ -36,7 +40,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, FOLDER, morphable_option
 @click.option(
     "-o",
     "--output",
-    type=FOLDER,
+    type=OutputFolder("report.md", "report.json", "*_errors.png", "*_yaw.png", "*_scores.png"),
     help='Also write report.md, report.json and plots to this folder; plots need the extra "eval".',
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")

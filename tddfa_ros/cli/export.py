@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_option, need_extra
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import load_morphable, morphable_option, need_extra
+from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_PATH, OUTPUT_FILE
 
 
-@click.command("export", short_help="Export a trained network to ONNX.")
+@files.command("export", short_help="Export a trained network to ONNX.")
 @click.option(
     "--checkpoint",
-    type=click.Path(path_type=Path),
+    type=INPUT_PATH,
     required=True,
     help="Checkpoint of a training run (.pt).",
 )
@@ -25,7 +27,7 @@ from tddfa_ros.cli._common import EXISTING_FOLDER, load_morphable, morphable_opt
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OUTPUT_FILE,
     required=True,
     help="ONNX file to write.",
 )

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import FOLDER, counted, overwrite_option
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import counted, failures, to_stderr
+from tddfa_ros.cli._files import INPUT_NAME, OutputFolder, overwrite_option
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
-@click.command("image", short_help="Faces in images: overlays, maps, meshes and parameters.")
-@click.argument("inputs", metavar="IN...", nargs=-1, required=True)
-@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the results.")
+@files.command("image", short_help="Faces in images: overlays, maps, meshes and parameters.")
+@click.argument("inputs", type=INPUT_NAME, metavar="IN...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=OutputFolder(),
+    required=True,
+    help="Folder for the results.",
+)
 @click.option(
     "--outputs",
     default="mesh,json",
@@ -41,9 +48,7 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
     help="Threads that decode images ahead of the network.",
 )
 @overwrite_option
-@click.option(
-    "--strict", is_flag=True, help="Exit status 1 when an image cannot be read or has no face."
-)
+@click.option("--strict", is_flag=True, help="Exit status 1 also when an image has no face.")
 def command(
     inputs: tuple[str, ...],
     output: Path,
@@ -57,10 +62,10 @@ def command(
 ) -> int:
     """Reconstruct the faces of images and write the selected outputs to a folder.
 
-    IN is an image, a folder, or a pattern such as 'photos/**/*.jpg'.
+    IN is an image, a folder, or a pattern such as 'photos/**/*.jpg'. An image that cannot be used is named on stderr and left out; the exit
+    status is then 1.
     """
-    from tqdm import tqdm
-
+    from tddfa_ros.cli import EXIT_FAILED_ITEMS
     from tddfa_ros.jobs.images import ImageOptions, process_images
     from tddfa_ros.outputs import find_images
     from tddfa_ros.pipeline import FacePipeline
@@ -79,10 +84,11 @@ def command(
         output,
         FacePipeline(config),
         options,
-        on_message=lambda sentence: tqdm.write(sentence, file=sys.stderr),
+        on_message=to_stderr,
     )
     click.echo(
         f"{counted(summary.faces, 'face')} in {counted(summary.images, 'image')}; "
         f"{counted(len(summary.files), 'file')} in {output}"
     )
-    return 1 if strict and (summary.unreadable or summary.without_face) else 0
+    status = failures(len(summary.failed), len(images), "image")
+    return EXIT_FAILED_ITEMS if strict and summary.without_face else status

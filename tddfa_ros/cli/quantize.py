@@ -6,15 +6,17 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FOLDER, FILE, load_morphable, morphable_option
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import load_morphable, morphable_option
+from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_NAME, OutputFile
 
 
-@click.command("quantize", short_help="Make a network smaller: int8 or float16.")
-@click.argument("regressor", metavar="NAME|PATH")
+@files.command("quantize", short_help="Make a network smaller: int8 or float16.")
+@click.argument("regressor", type=INPUT_NAME, metavar="NAME|PATH")
 @click.option(
     "-o",
     "--output",
-    type=FILE,
+    type=OutputFile(beside=lambda path: [path.with_suffix(".md")]),
     required=True,
     help="The .onnx file to write; the table goes beside it as .md.",
 )

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tddfa_ros.cli import _files as files
 from tddfa_ros.cli._common import (
-    EXISTING_FILE,
-    EXISTING_FOLDER,
-    FOLDER,
     load_morphable,
     morphable_option,
     need_extra,
+)
+from tddfa_ros.cli._files import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    INPUT_NAME,
+    INPUT_PATH,
+    OutputFolder,
 )
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.training.config import AugmentConfig, TrainConfig, load_stages
@@ -60,10 +65,15 @@ def _variable(target: str) -> str:
     return "config_" + target.replace(".", "__")
 
 
-@click.command("train", short_help="Train a regression network.")
+def _has_checkpoint(folder: Path) -> bool:
+    """Return whether a folder holds a run, which is resumed or refused by the trainer."""
+    return any(True for name in ("checkpoint.pt", "*/checkpoint.pt") for _ in folder.glob(name))
+
+
+@files.command("train", short_help="Train a regression network.")
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=INPUT_PATH,
     help="YAML file, such as config/training/mb05.yaml; options on the command line override it.",
 )
 @click.option(
@@ -86,7 +96,7 @@ def _variable(target: str) -> str:
 @click.option("--strict", is_flag=True, help="Fail if any item of a dataset is not usable.")
 @click.option(
     "--checkpoint-dir",
-    type=FOLDER,
+    type=OutputFolder("checkpoint.pt", "log.csv", own=_has_checkpoint),
     required=True,
     help="Folder of checkpoint, logs and overlays; an unfinished run there is resumed.",
 )
@@ -94,6 +104,7 @@ def _variable(target: str) -> str:
 @click.option(
     "--init",
     "start",
+    type=INPUT_NAME,
     metavar="NAME|PATH",
     help="Initial weights: a network of the model list such as tddfa-mb05, a checkpoint, or an ONNX file of "
     "tddfa export.",

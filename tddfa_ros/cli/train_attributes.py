@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER, need_extra
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import need_extra
+from tddfa_ros.cli._files import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FILE, OutputFolder
 
 
-@click.command("train-attributes", short_help="Train the network for age and gender presentation.")
+@files.command("train-attributes", short_help="Train the network for age and gender presentation.")
 @click.option("--utkface", type=EXISTING_FOLDER, help="UTKFace: images named age_gender_race_date.")
 @click.option("--celeba", type=EXISTING_FOLDER, help="CelebA: the folder of list_attr_celeba.txt.")
 @click.option(
@@ -46,12 +48,15 @@ from tddfa_ros.cli._common import EXISTING_FILE, EXISTING_FOLDER, FILE, FOLDER, 
     "--seed", type=int, default=0, show_default=True, help="Seed of the split and of training."
 )
 @click.option(
-    "--work", type=FOLDER, required=True, help="Folder for feature maps, weights and the report."
+    "--work",
+    type=OutputFolder("network.pt", "report.md", "maps.npy", "held_out.npy", "checkpoint.pt"),
+    required=True,
+    help="Folder for feature maps, weights and the report.",
 )
 @click.option(
     "-o",
     "--output",
-    type=FILE,
+    type=OUTPUT_FILE,
     required=True,
     help="The .onnx file to write.",
 )

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tddfa_ros.cli._common import FILE
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import quiet_encoders, to_stderr
+from tddfa_ros.cli._files import INPUT_FILE, OUTPUT_FILE
 
 if TYPE_CHECKING:
     from tddfa_ros.sources.capture import VideoSource
@@ -18,15 +20,17 @@ _REGIONS = ("brows", "eyes", "nose", "cheeks", "jaw", "mouth")
 _LARGEST = (1920, 1080)  # px; larger videos are shrunk before faces are looked for
 
 
-@click.command("transfer", short_help="Give a face the expression of another one.")
-@click.option("--source", type=FILE, required=True, help="An image, or a video.")
-@click.option("--target", type=FILE, required=True, help="Image to edit.")
+@files.command("transfer", short_help="Give a face the expression of another one.")
+@click.option("--source", type=INPUT_FILE, required=True, help="An image, or a video.")
+@click.option("--target", type=INPUT_FILE, required=True, help="Image to edit.")
 @click.option(
-    "-o", "--output", type=FILE, required=True, help="An image; for a video source an .mp4."
+    "-o", "--output", type=OUTPUT_FILE, required=True, help="An image; for a video source an .mp4."
 )
 @click.option("--strength", type=float, default=1.0, show_default=True, help="Above 1 exaggerates.")
 @click.option(
-    "--neutral", type=FILE, help="The source person at rest: only what goes beyond it is taken."
+    "--neutral",
+    type=INPUT_FILE,
+    help="The source person at rest: only what goes beyond it is taken.",
 )
 @click.option(
     "--relative", is_flag=True, help="The first frame of the video is the person at rest."
@@ -46,8 +50,10 @@ def command(
     neutral: Path | None,
     relative: bool,
     regions: tuple[str, ...],
-) -> None:
+) -> int:
     """Redraw the largest face of an image with the expression of the largest face of the source."""
+    quiet_encoders()
+    from tddfa_ros.cli import EXIT_FAILED_ITEMS
     from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.editing.transfer import transfer_expression
     from tddfa_ros.jobs.edit import face_of, write_video
@@ -75,19 +81,24 @@ def command(
         other = face_of(pipeline, read_image(source), str(source))
         params = transfer_expression(other, face, strength, rest, chosen)
         click.echo(f"written: {write_image(output, rerender(photo, face, params))}")
-        return
+        return 0
     from tqdm import tqdm
 
     from tddfa_ros.jobs.animate import animate
     from tddfa_ros.sources.capture import VideoSource
 
     video = VideoSource(source, *_LARGEST, loop=False)
+    if video.truncation:
+        to_stderr(f"{video.truncation}; the frames before that are used")
     frames = animate(
         photo, face, _frames(video), video.rate, pipeline,
         strength=strength, neutral=rest, relative=relative, regions=chosen,
     )  # fmt: skip
-    count = write_video(output, tqdm(frames, desc="drawing", unit="frame"), video.rate)
+    count = write_video(
+        output, tqdm(frames, desc="drawing", unit="frame", disable=None), video.rate
+    )
     click.echo(f"written: {output}, {count} frames")
+    return EXIT_FAILED_ITEMS if video.truncation else 0
 
 
 def _frames(video: VideoSource) -> Iterator[ImageBGR]:

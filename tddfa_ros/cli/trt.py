@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-from tddfa_ros.cli._common import FOLDER
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._files import INPUT_NAME, OutputFolder
 
 
-@click.command("trt", short_help="Compile a network with TensorRT for this machine's GPU.")
-@click.argument("regressor", metavar="NAME|PATH")
+@files.command("trt", short_help="Compile a network with TensorRT for this machine's GPU.")
+@click.argument("regressor", type=INPUT_NAME, metavar="NAME|PATH")
 @click.option(
     "-o",
     "--output",
-    type=FOLDER,
+    type=OutputFolder(),
     required=True,
     help="Folder to write; its model.onnx is then used like any network.",
 )

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import FILE
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._files import INPUT_NAME, OUTPUT_FILE
 from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
 
 
@@ -26,9 +27,14 @@ class _Triple(click.ParamType):  # type: ignore[type-arg]
         return x, y, z
 
 
-@click.command("tryon", short_help="Glasses, hats, any GLB object on heads.")
-@click.argument("inputs", metavar="IN...", nargs=-1)
-@click.option("--glb", required=True, help="A .glb file, or one of the samples: glasses, hat.")
+@files.command("tryon", short_help="Glasses, hats, any GLB object on heads.")
+@click.argument("inputs", type=INPUT_NAME, metavar="IN...", nargs=-1)
+@click.option(
+    "--glb",
+    type=INPUT_NAME,
+    required=True,
+    help="A .glb file, or one of the samples: glasses, hat.",
+)
 @click.option(
     "--anchor", metavar="NAME", help="Where the object's origin goes; nose_bridge by default."
 )
@@ -36,7 +42,7 @@ class _Triple(click.ParamType):  # type: ignore[type-arg]
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on its own size.")
 @click.option("--rotate", type=_Triple(), default=(0.0, 0.0, 0.0), metavar="R,P,Y", help="Roll, pitch, yaw, degrees.")  # fmt: skip
 @click.option("--shadow", type=float, default=0.3, show_default=True, help="On the skin, 0..1.")
-@click.option("--export", type=FILE, help="Write a sample as a .glb file, and exit.")  # fmt: skip
+@click.option("--export", type=OUTPUT_FILE, help="Write a sample as a .glb file, and exit.")  # fmt: skip
 @painting_options
 def command(
     inputs: tuple[str, ...],

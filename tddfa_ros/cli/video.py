@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tddfa_ros.cli._common import FILE, counted, overwrite_option, quiet_encoders
+from tddfa_ros.cli import _files as files
+from tddfa_ros.cli._common import counted, quiet_encoders, to_stderr
+from tddfa_ros.cli._files import INPUT_NAME, OutputFile, overwrite_option
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 from tddfa_ros.config import SMOOTHING_METHODS
 
 
-@click.command("video", short_help="Track faces in a video or from a camera, and draw them.")
-@click.argument("source", metavar="IN")
-@click.option("-o", "--output", type=FILE, help="The video to write, an .mp4.")
+@files.command("video", short_help="Track faces in a video or from a camera, and draw them.")
+@click.argument("source", type=INPUT_NAME, metavar="IN")
 @click.option(
-    "--jsonl", "lines", type=FILE, help="Write one line of JSON per frame, with its faces."
+    "-o", "--output", type=OutputFile(checked_by_job=True), help="The video to write, an .mp4."
+)
+@click.option(
+    "--jsonl",
+    "lines",
+    type=OutputFile(checked_by_job=True),
+    help="Write one line of JSON per frame, with its faces.",
 )
 @click.option(
     "--overlay",
@@ -71,21 +77,16 @@ def command(
     quiet_encoders()
     from dataclasses import replace
 
-    from tqdm import tqdm
-
-    from tddfa_ros.cli import EXIT_INTERRUPTED
+    from tddfa_ros.cli import EXIT_FAILED_ITEMS, EXIT_INTERRUPTED
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.video import LiveWindow, VideoOptions, annotate_video, why_no_window
-
-    def say(sentence: str) -> None:
-        tqdm.write(sentence, file=sys.stderr)
 
     reason = why_no_window()
     wanted = show or (output is None and lines is None)
     if wanted and reason is not None:
         if output is None and lines is None:
             raise click.ClickException(f"{reason}; give -o to write a video")
-        say(f"no window: {reason}")
+        to_stderr(f"no window: {reason}")
     live = LiveWindow("tddfa") if wanted and reason is None else None
     config = pipeline_config(**chosen)
     options = VideoOptions(
@@ -108,13 +109,15 @@ def command(
         FacePipeline(config),
         options,
         show=live.show if live is not None else None,
-        on_message=say,
+        on_message=to_stderr,
     )
     files = ", ".join(map(str, summary.files)) or "no file"
     click.echo(
         f"{counted(summary.faces, 'face')} in {counted(summary.frames, 'frame')}, "
         f"{summary.seconds:.2f} s; written: {files}"
     )
+    if summary.truncated:
+        return EXIT_FAILED_ITEMS
     if summary.finished or live is not None:
         return 0
     click.echo("stopped before the end; rerun the same command to resume", err=True)

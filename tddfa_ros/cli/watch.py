@@ -14,12 +14,13 @@ from typing import Any
 
 import click
 
+from tddfa_ros.cli import _files as files
 from tddfa_ros.cli._table import LINE_HEAD, plain, screen
 
 _REDRAW_SECONDS = 0.1
 
 
-@click.command("watch", short_help="Show the faces that a ROS graph publishes, as a table or JSON.")
+@files.command("watch", short_help="Show the faces that a ROS graph publishes, as a table or JSON.")
 @click.option(
     "--topic",
     default="face_landmarks",

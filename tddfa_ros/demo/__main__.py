@@ -159,6 +159,7 @@ def _follow(
         desc="starting the nodes",
         unit="s",
         bar_format="{desc}: {n:.1f}/{total:.0f} s {bar}{postfix}",
+        disable=None,
     )
     with progress:
         while status["state"] != "done":

@@ -40,7 +40,9 @@ def photo_motion(recording: Recording, photo: ImageBGR) -> dict[int, DoubleArray
     reference = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
     guess: DoubleArray | None = None
     total = len(recording.image_stamps)
-    for stamp, image in tqdm(recording.images(), total=total, desc="registering", unit="frame"):
+    for stamp, image in tqdm(
+        recording.images(), total=total, desc="registering", unit="frame", disable=None
+    ):
         gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         found = refine(reference, gray, guess) if guess is not None else None
         if found is None:

@@ -60,7 +60,9 @@ def write_video(recording: Recording, path: Path, rate: float) -> tuple[int, Ima
     first = int(mesh_stamps[0]) if len(mesh_stamps) else 0
     still, count = None, 0
     total = len(recording.image_stamps)
-    for stamp, image in tqdm(recording.images(), total=total, desc="drawing", unit="frame"):
+    for stamp, image in tqdm(
+        recording.images(), total=total, desc="drawing", unit="frame", disable=None
+    ):
         recent = (mesh_stamps > stamp - _FPS_SPAN) & (mesh_stamps <= stamp)
         span = min(_FPS_SPAN, max(stamp - first, 1))
         fps = recent.sum() * 1e9 / span if stamp - first > 0.3e9 else None

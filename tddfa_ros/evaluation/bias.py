@@ -35,7 +35,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     truth = sets.some(arrays(folder / "gt.npz", *names))
     crops = [
         predictor.regress(read_image(folder / "crop120" / str(name)), WHOLE_CROP)[0]
-        for name in tqdm(truth["name"], desc="AFLW2000-3D, offsets")
+        for name in tqdm(truth["name"], desc="AFLW2000-3D, offsets", disable=None)
     ]
     found = crop_to_image(np.stack([face.landmarks[:, :2] for face in crops]), truth["roi_box"])
     rows = []

@@ -39,11 +39,11 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     scores: Scores = {name: [] for name in (*FACES, BACKGROUND, SHIFTED, SCRAMBLED, OBJECTS)}
     readers = (scenes.read_aflw2000, scenes.read_helen, scenes.read_groups)
     every = scenes.with_detections(chain.from_iterable(read(sets) for read in readers))
-    for scene in tqdm(every, desc="confidence: images", unit="photo"):
+    for scene in tqdm(every, desc="confidence: images", unit="photo", disable=None):
         _add_scores(predictor, scores[BACKGROUND], scene.image, scenes.background(scene))
         _add_scores(predictor, scores[SHIFTED], scene.image, scenes.shifted(scene))
     for group, faces in zip(FACES, (_aflw2000, _helen, _lfw, _cew), strict=True):
-        for image, roi in tqdm(faces(sets), desc=f"confidence: {group}", unit="face"):
+        for image, roi in tqdm(faces(sets), desc=f"confidence: {group}", unit="face", disable=None):
             _add_scores(predictor, scores[group], image, roi[None])
     for i, (image, roi) in enumerate(_aflw2000(sets)):
         _add_scores(predictor, scores[SCRAMBLED], scenes.scrambled(image, f"{i}"), roi[None])

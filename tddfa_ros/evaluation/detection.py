@@ -32,7 +32,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     boxes = detection_boxes(folder)
     names = sets.some({"name": np.array(sorted(boxes))})["name"]
     found, sizes, detections = [], [], 0
-    for name in tqdm(names, desc="detection"):
+    for name in tqdm(names, desc="detection", disable=None):
         labeled = boxes[str(name)]
         seen = predictor.detect(read_image(folder / str(name)))
         hits = np.zeros((len(labeled), len(OVERLAPS)), dtype=bool)

@@ -97,7 +97,9 @@ def _scores(
 ) -> Scores:
     folder = sets.folder("faces") / "img"
     coefficients, mesh, direct = [], [], []
-    for name, roi in zip(tqdm(faces["name"], desc=names[0]), faces["roi"], strict=True):
+    for name, roi in zip(
+        tqdm(faces["name"], desc=names[0], disable=None), faces["roi"], strict=True
+    ):
         image = read_image(folder / str(name))
         found = predictor.regress(image, roi[None])[0]
         mesh.append(found.landmarks[:, :2])

@@ -45,7 +45,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     points = truth["pts68"].transpose(0, 2, 1)[..., :2]
     images = [read_image(folder / "photo" / str(name)) for name in truth["name"]]
     rows = []
-    for shift, scale in tqdm(CHANGES, desc="framing"):
+    for shift, scale in tqdm(CHANGES, desc="framing", disable=None):
         first, second = [], []
         for image, roi in zip(images, changed_rois(truth["roi_box"], shift, scale), strict=True):
             first.append(predictor.regress(image, roi[None])[0].landmarks[:, :2])

@@ -31,7 +31,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     usual = np.asarray(np.abs(degrees).max(axis=1) <= LARGEST)
     truth = sets.some(chosen(labels, usual))
     found = []
-    for name in tqdm(truth["name"], desc="head pose"):
+    for name in tqdm(truth["name"], desc="head pose", disable=None):
         crop = read_image(folder / "crop120" / str(name))
         rotation = predictor.regress(crop, WHOLE_CROP)[0].rotation
         if rotation is None:

@@ -38,7 +38,7 @@ def predict_heads(
         ConfigError: an image cannot be read.
     """
     found: dict[str, list[FloatArray]] = {head: [] for head in HEADS}
-    for index, path in enumerate(tqdm(images, desc=title)):
+    for index, path in enumerate(tqdm(images, desc=title, disable=None)):
         image = read_image(path)
         roi = np.array([0.0, 0.0, image.shape[0], image.shape[0]]) if rois is None else rois[index]
         found["mesh"].append(predictor.regress(image, roi[None])[0].landmarks[:, :2])

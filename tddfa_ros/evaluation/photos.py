@@ -52,7 +52,7 @@ def evaluate(
     place = folder / "photo" if (folder / "photo").is_dir() else folder
     given, detected = _Found(), _Found()
     for row, (file, points) in enumerate(
-        zip(tqdm(truth["name"], desc=name), truth["pts68"], strict=True)
+        zip(tqdm(truth["name"], desc=name, disable=None), truth["pts68"], strict=True)
     ):
         image = read_image(place / str(file))
         given.add(predictor, image, row, roi_from_landmarks(points))

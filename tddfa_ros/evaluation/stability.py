@@ -71,7 +71,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     photos = _portraits(sets, min(_PHOTOS, limit))
     rows = []
     for name, shoot, frames in (("still", still_shots, _STILL), ("moving", moving_shots, _MOVING)):
-        bar = tqdm(photos, desc=f"stability: {name}", unit="photo")
+        bar = tqdm(photos, desc=f"stability: {name}", unit="photo", disable=None)
         videos = [
             follow(predictor, shoot(photo, min(frames, WARM_UP + round(limit * RATE))))
             for photo in bar
@@ -81,7 +81,9 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
             rows.append(Row(f"{name}: {way}", sum(map(len, tracks)), figures(tracks, tracks)))
     quiet: list[slice] = []
     shots = video_shots(sets.folder("video") / _VIDEO, sets.limit, quiet)
-    for way, track in follow(predictor, tqdm(shots, desc="stability: video", unit="frame")).items():
+    for way, track in follow(
+        predictor, tqdm(shots, desc="stability: video", unit="frame", disable=None)
+    ).items():
         rows.append(
             Row(f"video: {way}", len(track), figures([track], [track[part] for part in quiet]))
         )

@@ -77,7 +77,9 @@ def _measure(
     errors: list[DoubleArray] = []
     sigmas: list[DoubleArray] = []
     size = 100 / face_size(np.asarray(points, dtype=np.float64))
-    for name, roi, truth, unit in zip(tqdm(names, desc=label), rois, points, size, strict=True):
+    for name, roi, truth, unit in zip(
+        tqdm(names, desc=label, disable=None), rois, points, size, strict=True
+    ):
         found = predictor.regress(read_image(name), roi[None])[0]
         if found.landmark_sigma is None:
             return None

@@ -26,7 +26,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     points = truth["pts68"].transpose(0, 2, 1)[..., :2]
     again = truth["pts68_reannotated"].transpose(0, 2, 1)
     found, rows = [], []
-    for row, name in enumerate(tqdm(truth["name"], desc="AFLW2000-3D, whole images")):
+    for row, name in enumerate(tqdm(truth["name"], desc="AFLW2000-3D, whole images", disable=None)):
         image = read_image(folder / "photo" / str(name))
         box = matching_box(predictor.detect(image), points[row])
         if box is not None:

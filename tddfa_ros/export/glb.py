@@ -11,6 +11,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.export.animation import FaceAnimation
 from tddfa_ros.export.gltf_buffer import GltfBuffer
 from tddfa_ros.export.mesh import Mesh, package, png, texture_image, writing
+from tddfa_ros.names import printable
 from tddfa_ros.rendering.shading import vertex_normals
 from tddfa_ros.rendering.texture import Texture
 from tddfa_ros.types import FloatArray, ImageBGR
@@ -61,10 +62,10 @@ def write_glb(
     gltf = lib.GLTF2(asset=lib.Asset(generator="tddfa_ros", version="2.0"))
     buffer = GltfBuffer(lib)
     primitive = _primitive(lib, buffer, mesh)
-    drawn = lib.Mesh(name=path.stem, primitives=[primitive])
+    drawn = lib.Mesh(name=printable(path.stem), primitives=[primitive])
     if not isinstance(face_or_mesh, Mesh):
         _add_expressions(lib, buffer, drawn, face_or_mesh)
-    gltf.meshes, gltf.nodes = [drawn], [lib.Node(name=path.stem, mesh=0)]
+    gltf.meshes, gltf.nodes = [drawn], [lib.Node(name=printable(path.stem), mesh=0)]
     gltf.scenes, gltf.scene = [lib.Scene(nodes=[0])], 0
     gltf.materials = [_material(lib, image is not None)]
     if image is not None:
@@ -78,8 +79,8 @@ def write_glb(
         gltf.animations = [_animation(lib, buffer, animation, len(drawn.weights or []))]
         _rest(gltf.nodes[0], animation)
     buffer.finish(gltf)
-    with writing(path):
-        path.write_bytes(b"".join(gltf.save_to_bytes()))
+    with writing(path) as temporary:
+        temporary.write_bytes(b"".join(gltf.save_to_bytes()))
     return [path]
 
 

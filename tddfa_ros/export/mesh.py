@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import ConfigError, ModelError, TddfaError
+from tddfa_ros.files import atomic_path
 from tddfa_ros.rendering.texture import Texture
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
 
@@ -133,10 +134,10 @@ def png(image: ImageBGR) -> bytes:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Create the folder of a file, and convert OSError to TddfaError."""
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a path that replaces ``path`` at the end, as :func:`tddfa_ros.files.atomic_path`; convert OSError to TddfaError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
+        with atomic_path(path) as temporary:
+            yield temporary
     except OSError as error:
         raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error

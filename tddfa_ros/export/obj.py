@@ -69,8 +69,8 @@ def write_obj(
     image = texture_image(mesh, texture)
     parts = [f"# {len(mesh.vertices)} vertices, {len(mesh.triangles)} triangles\n"]
     if image is not None:
-        parts.append(f"mtllib {path.stem}.mtl\n")
-    parts.append(f"o {path.stem}\n")
+        parts.append(f"mtllib {_token(path.stem)}.mtl\n")
+    parts.append(f"o {_token(path.stem)}\n")
     # 9 significant digits represent float32 exactly.
     parts.append(_rows("v %.9g %.9g %.9g\n", mesh.vertices))
     if mesh.uv is not None:
@@ -84,9 +84,9 @@ def write_obj(
         "f %d/%d/%d %d/%d/%d %d/%d/%d\n" if mesh.uv is not None else "f %d//%d %d//%d %d//%d\n"
     )
     parts.append(_rows(pattern, np.repeat(index, 3 if mesh.uv is not None else 2, axis=1)))
-    with writing(path):
-        path.write_text("".join(parts), encoding="ascii")
-        return [path] if image is None else [path, *_write_material(path, image)]
+    written = [path] if image is None else [path, *_write_material(path, image)]
+    _write_text(path, "".join(parts))
+    return written
 
 
 def _rows(pattern: str, rows: Any) -> str:
@@ -95,9 +95,19 @@ def _rows(pattern: str, rows: Any) -> str:
 
 def _write_material(path: Path, texture: ImageBGR) -> list[Path]:
     image, material = path.with_suffix(".png"), path.with_suffix(".mtl")
-    image.write_bytes(png(texture))
-    material.write_text(
-        f"newmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {image.name}\n",
-        encoding="ascii",
-    )
+    with writing(image) as temporary:
+        temporary.write_bytes(png(texture))
+    head = "newmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\n"
+    _write_text(material, f"{head}map_Kd {_token(image.name)}\n")
     return [material, image]
+
+
+def _token(name: str) -> str:
+    """Return a file name on one line; the formats have no escapes, so other line breaks end the reference."""
+    return " ".join(name.splitlines())
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write UTF-8; names of files that are not UTF-8 keep their bytes."""
+    with writing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))

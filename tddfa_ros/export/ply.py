@@ -51,8 +51,8 @@ def write_ply(
         solid.vertex_attributes["s"] = mesh.uv[:, 0].copy()
         solid.vertex_attributes["t"] = mesh.uv[:, 1].copy()
     content: Any = trimesh.exchange.ply.export_ply(solid, vertex_normal=True)
-    with writing(path):
-        path.write_bytes(content)
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
     return [path]
 
 

@@ -183,7 +183,7 @@ def fit_faces(
     )
     done: list[Fit] = []
     progress: Iterable[slice] = tqdm(
-        list(batches(len(targets), batch)), desc=f"fit {faces.source}", unit="batch"
+        list(batches(len(targets), batch)), desc=f"fit {faces.source}", unit="batch", disable=None
     )
     for rows in progress:
         done.append(fit(basis, targets[rows], iterations=5))

@@ -7,23 +7,31 @@ from pathlib import Path
 
 from tddfa_ros.errors import ImageError, TddfaError
 from tddfa_ros.face import Face
+from tddfa_ros.files import atomic_path
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.types import ImageBGR
 from tddfa_ros.video.encoder import VideoEncoder, even_size
 
 
 def write_video(path: Path, frames: Iterable[ImageBGR], rate: float) -> int:
-    """Write frames of one size as MP4 and return their number; an odd last row or column is cut off.
+    """Write frames of one size as MP4, atomically, and return their number; an odd last row or column is cut off.
 
     Raises:
         TddfaError: there is no frame, or the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with atomic_path(path) as temporary:
+            return _encode(temporary, path, frames, rate)
+    except OSError as error:
+        raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _encode(temporary: Path, path: Path, frames: Iterable[ImageBGR], rate: float) -> int:
     encoder: VideoEncoder | None = None
     try:
         for frame in map(even_size, frames):
             if encoder is None:
-                encoder = VideoEncoder(path, (frame.shape[1], frame.shape[0]), rate)
+                encoder = VideoEncoder(temporary, (frame.shape[1], frame.shape[0]), rate)
             encoder.write(frame)
     finally:
         if encoder is not None:

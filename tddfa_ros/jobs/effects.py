@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
-from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.errors import ConfigError
 from tddfa_ros.face import Face
-from tddfa_ros.jobs.faces import JobSummary, detect_faces
+from tddfa_ros.jobs.faces import ImageFaces, JobSummary, detect_faces
+from tddfa_ros.jobs.ordered import attempt
 from tddfa_ros.makeup.artist import Makeup
 from tddfa_ros.makeup.objects import TryOnObject
 from tddfa_ros.makeup.preset import MakeupPreset
@@ -25,8 +24,10 @@ from tddfa_ros.outputs.layers import Layer
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.schema import Validated, option
 from tddfa_ros.sources.folder import SUFFIXES
+from tddfa_ros.targets import check_targets
 from tddfa_ros.types import ImageBGR
-from tddfa_ros.video import VideoOptions, annotate_video
+from tddfa_ros.video import VideoOptions, VideoSummary, annotate_video
+from tddfa_ros.video.parts import is_unfinished
 
 
 def makeup_effect(model: MorphableModel, preset: MakeupPreset) -> Layer:
@@ -109,7 +110,7 @@ def paint_files(
     """
     options = options or FileOptions()
     jobs = _jobs(inputs, output, options)
-    summary = JobSummary()
+    summary = JobSummary(inputs=len(jobs))
     _images([j for j in jobs if j.kind == "image"], pipeline, effect, options, summary, on_message)
     for job in jobs:
         if job.kind == "video":
@@ -135,8 +136,20 @@ def _images(
     )
     for job, item in zip(jobs, found, strict=True):
         if item.image is not None and item.faces:
-            painted = effect.paint(item.image, item.faces, pipeline.model)
-            summary.files.append(write_image(job.target, painted))
+            outcome = attempt(partial(_paint, job, pipeline, effect), item)
+            if outcome.error is None:
+                summary.files.append(job.target)
+            else:
+                _fail(job, outcome.error, summary, on_message)
+
+
+def _paint(job: _Job, pipeline: FacePipeline, effect: Layer, found: ImageFaces) -> Path:
+    return write_image(job.target, effect.paint(found.image, found.faces, pipeline.model))
+
+
+def _fail(job: _Job, reason: str, summary: JobSummary, on_message: Callable[[str], None]) -> None:
+    summary.failed.append(job.source)
+    on_message(reason if str(job.source) in reason else f"{job.source}: {reason}")
 
 
 def _video(
@@ -150,7 +163,18 @@ def _video(
     from dataclasses import replace
 
     chosen = replace(options.video, layers=(), effects=(effect,), overwrite=options.overwrite)
-    done = annotate_video(str(job.source), job.target, pipeline, chosen, on_message=on_message)
+    outcome = attempt(
+        lambda source: annotate_video(
+            str(source), job.target, pipeline, chosen, on_message=on_message
+        ),
+        job.source,
+    )
+    if outcome.error is not None:
+        _fail(job, outcome.error, summary, on_message)
+        return
+    done: VideoSummary = outcome.value
+    if done.truncated:
+        summary.failed.append(job.source)
     summary.files += done.files
     summary.faces += done.faces
     summary.finished &= done.finished
@@ -173,26 +197,22 @@ def _jobs(inputs: Sequence[str], output: Path, options: FileOptions) -> list[_Jo
     jobs = []
     for source, target in zip(sources, targets, strict=True):
         kind: Literal["image", "video"] = "video" if _is_video(source) else "image"
-        _check(source, target, kind, options)
+        _check(source, target, kind)
         jobs.append(_Job(source, target, kind))
+    images = [job.target for job in jobs if job.kind == "image"]
+    check_targets(images, sources, overwrite=options.overwrite)
+    videos = [job.target for job in jobs if job.kind == "video"]
+    check_targets(videos, sources, overwrite=options.overwrite, known=is_unfinished)
     return jobs
 
 
-def _check(source: Path, target: Path, kind: str, options: FileOptions) -> None:
+def _check(source: Path, target: Path, kind: str) -> None:
     if kind == "image" and target.suffix.lower() not in _WRITABLE:
         raise ConfigError(
             f"{source} is an image, so the output must be an image, not {target.name}"
         )
     if kind == "video" and target.suffix.lower() != ".mp4":
         raise ConfigError(f"{source} is a video, so the output must end in .mp4, not {target.name}")
-    if target.resolve() == source.resolve():
-        raise ConfigError(f"{target} is an input; choose another output name")
-    if kind == "image" and target.exists() and not options.overwrite:
-        raise ConfigError(f"{target} exists; --overwrite replaces it")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TddfaError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def _is_video(path: Path) -> bool:
@@ -203,8 +223,3 @@ def _ending(path: Path) -> str:
     if _is_video(path):
         return ".mp4"
     return path.suffix.lower() if path.suffix.lower() in _WRITABLE else ".png"
-
-
-def to_stderr(sentence: str) -> None:
-    """Print a sentence to stderr without breaking a progress bar."""
-    tqdm.write(sentence, file=sys.stderr)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,8 @@ from tqdm import tqdm
 
 from tddfa_ros.config import PipelineConfig
 from tddfa_ros.errors import ConfigError, ImageError
-from tddfa_ros.jobs.ordered import Outcome, Pool, in_order
+from tddfa_ros.jobs.inputs import UnreadableInput
+from tddfa_ros.jobs.ordered import Outcome, Pool, attempt, in_order
 from tddfa_ros.runtime.devices import usable_cores
 from tddfa_ros.types import ImageBGR
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tddfa_ros.model_store.store import ModelStore
     from tddfa_ros.morphable.model import MorphableModel
     from tddfa_ros.pipeline import FacePipeline
-    from tddfa_ros.sources.bag import BagImage, BagImages
+    from tddfa_ros.sources.bag import BagImage
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,39 +56,19 @@ class JobSummary:
         images: number of images that could be read.
         faces: number of faces in them.
         files: files that were written.
-        unreadable: image files that could not be read.
+        failed: inputs that could not be read or processed, or whose outputs could not be written.
         without_face: image files without a face.
+        inputs: number of files that were given.
         finished: whether every video was processed to its end.
     """
 
     images: int = 0
     faces: int = 0
     files: list[Path] = field(default_factory=list)
-    unreadable: list[Path] = field(default_factory=list)
+    failed: list[Path] = field(default_factory=list)
     without_face: list[Path] = field(default_factory=list)
+    inputs: int = 0
     finished: bool = True
-
-
-def find_inputs(inputs: Iterable[str | Path], topic: str = "") -> list[Sequence[Path] | BagImages]:
-    """Resolve images, folders, patterns and ROS bags to sequences of items for :func:`detect_faces_parallel`, in input order.
-
-    Args:
-        inputs: images, folders and patterns as for :func:`tddfa_ros.outputs.find_images`, and ROS bags.
-        topic: image topic of the bags; empty if each bag has only one.
-
-    Raises:
-        SourceError: an input is none of these, or a bag cannot be used.
-    """
-    from tddfa_ros.outputs.files import find_images
-    from tddfa_ros.sources.bag import BagImages, is_bag
-
-    parts: list[Sequence[Path] | BagImages] = []
-    for of_bags, group in groupby(inputs, key=is_bag):
-        if of_bags:
-            parts += [BagImages(Path(path).expanduser(), topic) for path in group]
-        else:
-            parts.append(find_images(group))
-    return parts
 
 
 def detect_faces(
@@ -106,7 +86,7 @@ def detect_faces(
     Args:
         paths: image files.
         pipeline: detects and regresses the faces.
-        summary: updated with the number of images and faces, and the files that are unreadable or have no face.
+        summary: updated with the number of images and faces, and the files that failed or have no face.
         min_confidence: faces with a lower confidence are skipped, 0..1.
         threads: number of threads that decode files.
         progress: show a progress bar.
@@ -114,23 +94,23 @@ def detect_faces(
     """
     from tddfa_ros.outputs.image_io import read_ahead
 
+    _ = pipeline.detector  # a detector that cannot be loaded fails the run, not each image
     bar = tqdm(
         read_ahead(paths, threads, pipeline.config.input.max_image_pixels),
         total=len(paths),
         unit="image",
-        disable=not (progress and paths),
+        disable=None if progress and paths else True,
     )
     for path, image in bar:
-        try:
-            if isinstance(image, ImageError):
-                raise image
-            found = pipeline(image)
-        except ImageError as error:
-            summary.unreadable.append(path)
-            on_message(str(error))
-            yield ImageFaces(path, error=str(error))
+        error = str(image) if isinstance(image, ImageError) else None
+        outcome = Outcome(path, error=error) if error else attempt(pipeline, image)
+        if outcome.error is not None:
+            error = _named(path, outcome.error)
+            summary.failed.append(path)
+            on_message(error)
+            yield ImageFaces(path, error=error)
             continue
-        faces = tuple(face for face in found if face.confidence >= min_confidence)
+        faces = tuple(face for face in outcome.value if face.confidence >= min_confidence)
         summary.images += 1
         summary.faces += len(faces)
         if not faces:
@@ -140,7 +120,7 @@ def detect_faces(
 
 
 def detect_faces_parallel(
-    paths: Iterable[str | Path | BagImage],
+    paths: Iterable[str | Path | BagImage | UnreadableInput],
     config: PipelineConfig | None = None,
     *,
     workers: int | None = None,
@@ -155,7 +135,7 @@ def detect_faces_parallel(
 
     Args:
         paths: image files, read by the workers; with ``ray`` every machine must see them under the same path. Images of bags
-            (:func:`find_inputs`) are read in this process and sent to the workers.
+            (:func:`tddfa_ros.jobs.inputs.find_inputs`) are read in this process and sent to the workers.
         config: configuration of the pipeline; None for the defaults.
         workers: number of workers; None = as many as the usable cores of this process or of the cluster allow.
         ray: address of a Ray cluster, such as ``auto``; None = processes on this machine.
@@ -221,7 +201,7 @@ class _Found:
 
 def _open_pipeline(
     config: PipelineConfig, store: ModelStore
-) -> Callable[[Path | BagImage], _Found]:
+) -> Callable[[Path | BagImage | UnreadableInput], _Found]:
     """Create the pipeline of a worker and return the function that processes one image."""
     import cv2
 
@@ -233,7 +213,7 @@ def _open_pipeline(
 
     limit = config.input.max_image_pixels
 
-    def find(item: Path | BagImage) -> _Found:
+    def find(item: Path | BagImage | UnreadableInput) -> _Found:
         faces = pipeline(read_image(item, limit) if isinstance(item, Path) else item.image(limit))
         return _Found(
             [(f.box, f.confidence, f.params, f.roi, f.intrinsics) for f in faces],
@@ -247,16 +227,21 @@ def _with_model(outcome: Outcome, model: MorphableModel) -> ImageFaces:
     from tddfa_ros.face import Face
 
     item = outcome.item
+    if isinstance(item, UnreadableInput):
+        return ImageFaces(item.path, error=item.reason)
     result = ImageFaces(item) if isinstance(item, Path) else _of_bag(item)
     if outcome.value is None:
-        reason = str(outcome.error)
-        named = reason if str(item) in reason else f"{item}: {reason}"
-        return replace(result, error=named)
+        return replace(result, error=_named(item, str(outcome.error)))
     faces = tuple(
         Face(box, confidence, params, roi, model, intrinsics)
         for box, confidence, params, roi, intrinsics in outcome.value.faces
     )
     return replace(result, faces=faces, device_warnings=outcome.value.device_warnings)
+
+
+def _named(item: object, reason: str) -> str:
+    """Put the name of an item before a sentence that lacks it."""
+    return reason if str(item) in reason else f"{item}: {reason}"
 
 
 def _of_bag(item: BagImage) -> ImageFaces:

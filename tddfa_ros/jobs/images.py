@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tddfa_ros.attributes.estimate import attributes_record
-from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.errors import ConfigError
 from tddfa_ros.jobs.faces import ImageFaces, JobSummary, detect_faces
+from tddfa_ros.jobs.ordered import attempt
 from tddfa_ros.outputs.files import output_names
 from tddfa_ros.outputs.records import (
     IMAGES_FORMAT,
@@ -20,7 +21,9 @@ from tddfa_ros.outputs.records import (
 )
 from tddfa_ros.outputs.registry import Output, Scene, parse_outputs
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.types import Intrinsics
+from tddfa_ros.sources.folder import SUFFIXES
+from tddfa_ros.targets import check_folder, check_targets
+from tddfa_ros.types import ImageBGR, Intrinsics
 from tddfa_ros.version import __version__
 
 JSON = "json"
@@ -76,13 +79,14 @@ def process_images(
 
     Raises:
         ConfigError: an output is unknown, or a file exists that would be written and ``overwrite`` is not set.
-        TddfaError: a file cannot be written.
+        TddfaError: the folder or ``faces.json`` cannot be written.
     """
     options = options or ImageOptions()
     outputs = parse_outputs([name for name in options.outputs if name != JSON])
     stems = [folder / name for name in output_names(paths)]
     _check_folder(folder, paths, stems, outputs, options)
-    job = _Job(pipeline, options, outputs)
+    _ = pipeline.detector  # before anything is written
+    job = _Job(pipeline, options, outputs, on_message)
     header = {
         "format": IMAGES_FORMAT,
         "version": __version__,
@@ -112,19 +116,37 @@ class _Job:
     """Writes the files of each image, and keeps the summary."""
 
     def __init__(
-        self, pipeline: FacePipeline, options: ImageOptions, outputs: Sequence[Output]
+        self,
+        pipeline: FacePipeline,
+        options: ImageOptions,
+        outputs: Sequence[Output],
+        on_message: Callable[[str], None],
     ) -> None:
         self.summary = JobSummary()
         self._pipeline = pipeline
         self._options = options
         self._outputs = outputs
+        self._on_message = on_message
 
     def process(self, stem: Path, found: ImageFaces) -> dict[str, Any]:
-        """Write the files of one image; return its record for ``faces.json``."""
+        """Write the files of one image; return its record for ``faces.json``.
+
+        An image whose files cannot be written is reported, and the run goes on.
+        """
         if found.image is None:
             return {"file": str(found.path), "error": found.error, "faces": []}
+        outcome = attempt(lambda image: self._process(stem, found, image), found.image)
+        if outcome.error is None:
+            record: dict[str, Any] = outcome.value
+            return record
+        error = f"{found.path}: {outcome.error}"
+        self.summary.failed.append(found.path)
+        self._on_message(error)
+        return {"file": str(found.path), "error": error, "faces": []}
+
+    def _process(self, stem: Path, found: ImageFaces, image: ImageBGR) -> dict[str, Any]:
         scene = Scene(
-            found.image,
+            image,
             found.faces,
             self._pipeline.model,
             self._options.texture_size,
@@ -132,7 +154,7 @@ class _Job:
             self._pipeline.config.regression.device,
         )
         files = self._write(stem, scene) if found.faces else {}
-        height, width = found.image.shape[:2]
+        height, width = image.shape[:2]
         fov = self._pipeline.config.camera.assumed_fov_deg
         camera = Intrinsics.from_fov(width, height, fov)
         return {
@@ -166,19 +188,16 @@ def _check_folder(
     outputs: Sequence[Output],
     options: ImageOptions,
 ) -> None:
-    """Make the folder, and refuse before anything is computed what would overwrite files."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TddfaError(f"cannot write to {folder}: {error.strerror or error}") from error
+    """Refuse before anything is computed what would overwrite files."""
+    check_folder(folder, ())
+    if folder.suffix.lower() in SUFFIXES and not folder.is_dir():
+        raise ConfigError(
+            f"{folder} has the name of an image, but the results go to a folder: choose another name"
+        )
     place = folder.resolve()
     if any(path.resolve().parent == place for path in paths):
         raise ConfigError(f"{folder} holds images that are read; choose another folder to write to")
-    if options.overwrite:
-        return
     wanted = [Path(f"{stem}{ending}") for stem in stems for o in outputs for ending in o.endings]
     if JSON in options.outputs:
         wanted.append(folder / JSON_NAME)
-    existing = next((path for path in wanted if path.exists()), None)
-    if existing is not None:
-        raise ConfigError(f"{existing} exists already; --overwrite replaces it")
+    check_targets(wanted, paths, overwrite=options.overwrite)

@@ -48,8 +48,8 @@ def write_sample(name: str, path: Path) -> Path:
         ConfigError: the sample is unknown. TddfaError: the file cannot be written, or trimesh is not installed.
     """
     content = _scene(name).export(file_type="glb")
-    with writing(path):
-        path.write_bytes(content)
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
     return path
 
 

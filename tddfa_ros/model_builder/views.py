@@ -91,7 +91,9 @@ class Views:
     def fit(self, landmarks: DoubleArray, mesh: DoubleArray) -> FloatArray:
         """Parameters (n, P) of all faces, with the points at these places of the mean head."""
         basis = self.basis(np.concatenate([landmarks, mesh]))
-        rows = tqdm(list(batches(len(self.targets), _BATCH)), desc="fit views", unit="batch")
+        rows = tqdm(
+            list(batches(len(self.targets), _BATCH)), desc="fit views", unit="batch", disable=None
+        )
         parts = [fit(basis, self.targets[part], _ITERATIONS).params for part in rows]
         return np.concatenate(parts)
 

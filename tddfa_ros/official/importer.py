@@ -47,10 +47,12 @@ class Imported:
     Attributes:
         entries: manifest entries of the imported models.
         notes: messages to the user, one sentence each.
+        failed: files that could not be read or converted.
     """
 
     entries: list[ModelEntry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    failed: list[Path] = field(default_factory=list)
 
 
 def import_models(
@@ -107,6 +109,7 @@ def import_models(
             if not source.is_dir():
                 raise
             result.notes.append(f"{error}.")
+            result.failed.append(path)
             continue
         made[usual] = path
     _conclude(source, pieces, store, result)
@@ -239,6 +242,7 @@ def _read(source: Path, result: Imported, progress: Progress) -> dict[Path, Piec
             piece = recognize(path)
         except ModelError as error:
             result.notes.append(f"{error}.")
+            result.failed.append(path)
             continue
         if piece is not None:
             pieces[path] = piece

@@ -158,8 +158,12 @@ class RecordFile:
 
 
 def to_json(record: Any) -> str:
-    """Return one line of standard JSON without spaces."""
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """Return one line of standard JSON without spaces.
+
+    Bytes of file names that are not UTF-8 become escapes such as ``\\udcf6``: ``os.fsencode`` of what ``json.loads`` returns is the name.
+    """
+    line = json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def _numbers(array: NDArray[Any]) -> Any:

@@ -12,6 +12,7 @@ from tddfa_ros.sources.virtual_camera import VirtualCamera, demo_camera
 
 __all__ = [
     "DEFAULT_RATE",
+    "SUFFIXES",
     "CameraSource",
     "Frame",
     "ImageFileSource",

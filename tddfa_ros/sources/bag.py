@@ -10,7 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from tddfa_ros.errors import SourceError
+from tddfa_ros.errors import DamagedSourceError, SourceError
+from tddfa_ros.sources.folder import natural_order
 from tddfa_ros.types import MAX_IMAGE_PIXELS, ImageBGR
 
 if TYPE_CHECKING:
@@ -108,9 +109,20 @@ class BagImages:
 
 
 def is_bag(path: str | Path) -> bool:
-    """Return whether a path is a bag: a folder with ``metadata.yaml``, or a ``.db3`` or ``.mcap`` file."""
+    """Return whether a path is a bag: a folder with ``metadata.yaml``, ``.db3`` or ``.mcap`` files, or such a file.
+
+    A recorder that was killed leaves no ``metadata.yaml``.
+    """
     path = Path(path).expanduser()
-    return (path / METADATA).is_file() or (path.suffix in SUFFIXES and path.is_file())
+    if path.is_dir():
+        return (path / METADATA).is_file() or bool(_storage_files(path))
+    return path.suffix in SUFFIXES and path.is_file()
+
+
+def _storage_files(folder: Path) -> list[Path]:
+    """List the ``.db3`` or ``.mcap`` files of a folder in recording order."""
+    files = (file for suffix in SUFFIXES for file in folder.glob(f"*{suffix}"))
+    return sorted((file for file in files if file.is_file()), key=natural_order)
 
 
 @contextmanager
@@ -120,7 +132,9 @@ def _opened(path: Path) -> Iterator[AnyReader]:
 
     try:
         # Bags up to Humble do not store message definitions; sensor_msgs/Image has not changed since.
-        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+        whole = not path.is_dir() or (path / METADATA).is_file()
+        paths = [path] if whole else _storage_files(path)
+        reader = AnyReader(paths, default_typestore=get_typestore(Stores.ROS2_HUMBLE))
         reader.open()
     except Exception as error:  # a damaged bag raises errors of rosbags, SQLite, YAML ...
         raise _unreadable(path, error) from error
@@ -130,9 +144,9 @@ def _opened(path: Path) -> Iterator[AnyReader]:
         reader.close()
 
 
-def _unreadable(path: Path, error: Exception) -> SourceError:
+def _unreadable(path: Path, error: Exception) -> DamagedSourceError:
     reason = " ".join(str(error).split())
-    return SourceError(f"the bag {path} cannot be read: {reason or type(error).__name__}")
+    return DamagedSourceError(f"the bag {path} cannot be read: {reason or type(error).__name__}")
 
 
 def _chosen(path: Path, counts: dict[str, int], topic: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import save_arrays
 from tddfa_ros.fitting.collection import FaceLabels, load_source
 from tddfa_ros.fitting.collection_fit import fit_faces
 from tddfa_ros.morphable import MorphableModel
@@ -120,7 +121,7 @@ def build_cache(
         _all(negative, wrong, "cut negatives")
     images.flush()
     weight = [WEIGHTS.get(str(name), 1.0) for name in labels["source"]]
-    np.savez(
+    save_arrays(
         folder / "labels.npz",
         params=np.concatenate(
             [labels["params"], turned, np.zeros((wrong, model.layout.size), np.float32)]
@@ -210,6 +211,6 @@ def _stored_fit(
     path = folder / f"fit_{name}_{model.topology_id}.npz"
     if not path.is_file():
         fitted = fit_faces(model, faces)
-        np.savez(path, params=fitted.params, error=fitted.error)
+        save_arrays(path, params=fitted.params, error=fitted.error)
     with np.load(path) as file:
         return {key: file[key] for key in file.files}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import save_arrays
 from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import FaceCache
@@ -70,7 +71,7 @@ def refine(
     params = cache.params.copy()
     disagreement = np.full(len(cache), np.nan, dtype=np.float32)
     faces = np.flatnonzero(cache.face)
-    for rows in tqdm(list(_chunks(faces)), desc="refine labels", unit="batch"):
+    for rows in tqdm(list(_chunks(faces)), desc="refine labels", unit="batch", disable=None):
         seen = _predict_faces(cache, model, network, rows, size)
         label = cache.params[rows]
         truth, found = (
@@ -116,7 +117,7 @@ def write_refined(source: Path, folder: Path, cache: FaceCache, refined: Refined
     )
     labels = ("params", "yaw_deg", "source", "error", "face", "weight", "held_out")
     arrays = {name: getattr(changed, name) for name in labels}
-    np.savez(folder / "labels.npz", topology_id=topology, **arrays)
+    save_arrays(folder / "labels.npz", topology_id=topology, **arrays)
 
 
 def _predict_faces(

@@ -153,7 +153,7 @@ class Trainer:
             mininterval=2,
             initial=self._state.step,
             total=self._data.steps,
-            disable=not self._workers.first,
+            disable=None if self._workers.first else True,
         )
         if self._meta is not None:
             for choice in self._meta.run(progress):

@@ -96,7 +96,7 @@ def calibration_crops(folder: Path, config: PipelineConfig, limit: int = 200) ->
     metadata = OnnxSession(network, "cpu").metadata
     size = RegressorMetadata.parse(metadata, network.name).input_size
     crops = []
-    for index in tqdm(spread, desc="faces", unit="image"):
+    for index in tqdm(spread, desc="faces", unit="image", disable=None):
         try:
             image = read_image(files[index])
         except ImageError as error:

@@ -186,7 +186,7 @@ def _to_static(
 
     class Crops(CalibrationDataReader):
         def __init__(self) -> None:
-            self._crops = iter(tqdm(crops, desc="calibration", unit="face"))
+            self._crops = iter(tqdm(crops, desc="calibration", unit="face", disable=None))
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             crop = next(self._crops, None)

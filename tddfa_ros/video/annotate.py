@@ -22,7 +22,13 @@ from tddfa_ros.types import ImageBGR
 from tddfa_ros.video.analysis import VideoAnalysis
 from tddfa_ros.video.encoder import VideoEncoder, even_size, has_pyav
 from tddfa_ros.video.finish import Finisher
-from tddfa_ros.video.job import VideoOptions, check_outputs, job_record, open_video
+from tddfa_ros.video.job import (
+    VideoOptions,
+    check_outputs,
+    job_record,
+    open_video,
+    truncation_of,
+)
 from tddfa_ros.video.parts import PartsFolder, PartWriter
 
 _CAMERA_RATE = 30.0
@@ -43,6 +49,7 @@ class VideoSummary:
         seconds: duration of the output.
         finished: False if the run was stopped before the end of the source.
         files: written files.
+        truncated: whether the source file is shorter than its container declares, so that the end is missing.
     """
 
     frames: int
@@ -51,6 +58,7 @@ class VideoSummary:
     seconds: float
     finished: bool
     files: tuple[Path, ...]
+    truncated: bool = False
 
 
 def annotate_video(
@@ -91,6 +99,9 @@ def annotate_video(
     check_outputs(source, output, options)
     video = open_video(source, options)
     live = isinstance(video, CameraSource)
+    truncation = truncation_of(video)
+    if truncation is not None:
+        on_message(f"{truncation}; the frames before that are processed")
     target = output or options.json
     parts = None
     if target is not None:
@@ -106,7 +117,10 @@ def annotate_video(
         with StopRequest() as stop:
             total = getattr(video, "count", 0) or None
             with tqdm(
-                total=total, initial=len(run.times), unit="frame", disable=not progress
+                total=total,
+                initial=len(run.times),
+                unit="frame",
+                disable=None if progress else True,
             ) as bar:
                 for _ in run.frames(stop):
                     bar.update()
@@ -216,6 +230,7 @@ class _Run:
             times[-1],
             self._ended,
             tuple(files),
+            self._ended and truncation_of(self._video) is not None,
         )
 
     def _read(self) -> Iterator[tuple[ImageBGR, float]]:

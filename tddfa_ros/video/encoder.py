@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.names import utf8_path
 from tddfa_ros.types import ImageBGR
 
 CODECS = ("libx264", "mpeg4")
@@ -139,7 +140,8 @@ class _OpenCVWriter:
         with _quiet():
             for self.codec in codecs:
                 code = cv2.VideoWriter.fourcc(*self.codec)
-                self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, size)
+                with utf8_path(path) as name:
+                    self._writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, code, rate, size)
                 if self._writer.isOpened():
                     return
         raise TddfaError(

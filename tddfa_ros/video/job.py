@@ -9,11 +9,12 @@ from typing import Any
 
 import tddfa_ros
 from tddfa_ros.config import SmoothingConfig
-from tddfa_ros.errors import ConfigError, SourceError, TddfaError
+from tddfa_ros.errors import ConfigError, SourceError
 from tddfa_ros.outputs.layers import Layer, parse_layers
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.schema import Validated, option, to_dict
 from tddfa_ros.sources import CameraSource, VideoSource, create_source
+from tddfa_ros.targets import check_targets
 from tddfa_ros.video.parts import parts_folder
 
 _ANY_SIZE = 1 << 16
@@ -68,27 +69,23 @@ def open_video(source: str, options: VideoOptions) -> CameraSource | VideoSource
     return opened
 
 
+def truncation_of(video: object) -> str | None:
+    """Return one sentence if a video file is truncated; see :class:`tddfa_ros.sources.VideoSource`."""
+    return video.truncation if isinstance(video, VideoSource) else None
+
+
 def check_outputs(source: str, output: Path | None, options: VideoOptions) -> None:
     """Check that the outputs can be written and overwrite nothing; an interrupted run may replace its own files.
 
     Raises:
-        ConfigError: a file name is invalid, or a file exists. TddfaError: a folder cannot be created.
+        ConfigError: a file name is invalid, or a file exists. TddfaError: a folder cannot be written to.
     """
     if output is not None and output.suffix.lower() != ".mp4":
         raise ConfigError(f"the output must end in .mp4, not be {output.name}")
     wanted = [path for path in (output, options.json) if path is not None]
-    for path in wanted:
-        if path.resolve() == Path(source).resolve():
-            raise ConfigError(f"{path} is the input video; choose another output name")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
-    if not wanted or options.overwrite or parts_folder(wanted[0]).exists():
-        return
-    existing = next((path for path in wanted if path.exists()), None)
-    if existing is not None:
-        raise ConfigError(f"{existing} exists; --overwrite replaces it")
+    if wanted:
+        resumed = parts_folder(wanted[0]).exists()
+        check_targets(wanted, [source], overwrite=options.overwrite, known=lambda _: resumed)
 
 
 def job_record(

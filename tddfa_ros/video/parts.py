@@ -127,6 +127,11 @@ class PartsFolder:
                 file.unlink()
 
 
+def is_unfinished(target: Path) -> bool:
+    """Return whether an output file has parts of an interrupted run beside it, which the same command resumes."""
+    return parts_folder(target).exists()
+
+
 def parts_folder(target: Path) -> Path:
     """Return the folder of the parts of an output file."""
     return target.with_name(target.name + ".parts")

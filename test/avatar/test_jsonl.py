@@ -44,6 +44,20 @@ def test_rejects_other_lines(line: str) -> None:
         from_line(line)
 
 
-def test_rejects_unwritable_file(tmp_path: Path) -> None:
-    with pytest.raises(TddfaError, match=r"cannot write .*No such file"):
-        JsonLines(tmp_path / "nowhere" / "faces.jsonl")
+def test_rejects_unwritable_file(frame: AvatarFrame, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(TddfaError, match=r"cannot write .*jsonl"):
+        JsonLines(tmp_path / "file" / "faces.jsonl").send([frame])
+
+
+def test_existing_file_is_kept_until_there_is_a_face(frame: AvatarFrame, tmp_path: Path) -> None:
+    path = tmp_path / "faces.jsonl"
+    path.write_text("earlier\n")
+    lines = JsonLines(path)
+    lines.send([])
+    lines.close()
+    assert path.read_text() == "earlier\n"
+    lines = JsonLines(path)
+    lines.send([frame])
+    lines.close()
+    assert path.read_text() == to_line(frame) + "\n"

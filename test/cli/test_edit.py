@@ -59,10 +59,12 @@ def test_transfer_of_a_video(astronaut: np.ndarray, astronaut_path: Path, tmp_pa
     [
         (["edit"], "a PHOTO is needed"),
         (["edit", "none.png", "--set", "age=1"], "where the result goes"),
-        (["edit", "none.png", "-o", "x.png"], "none.png cannot be read"),
+        (["edit", "none.png", "-o", "x.png"], "--set says what to change"),
+        (["edit", "none.png", "--obj", "x.obj"], "--set says what to change"),
+        (["edit", "none.png", "--set", "age=1", "-o", "x.png"], "none.png cannot be read"),
         (["edit", "none.png", "--set", "age", "-o", "x.png"], "name=number"),
         (["edit", "--preview"], "--preview needs -o"),
-        (["edit", "a.jpg", "-o", "x.png", "--obj", "x.obj"], "x.png would be overwritten"),
+        (["edit", "a.jpg", "-o", "x.png", "--obj", "x.obj"], "x.png is the name of two outputs"),
         (["transfer", "--source", "a.mp4", "--target", "b.png", "-o", "c.png"], "such as .mp4"),
         (["transfer", "--source", "a.png", "--target", "b.png", "-o", "c.mp4"], "such as .png"),
         (

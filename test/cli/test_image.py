@@ -33,7 +33,7 @@ def test_writes_overlays_of_a_portrait(photos: Path, capsys: pytest.CaptureFixtu
     assert nose[0] == pytest.approx(223 - 80, abs=12) and nose[1] == pytest.approx(125, abs=15)
     assert main([*arguments, "--overwrite", "--strict"]) == 1
     assert main(arguments) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "exists; --overwrite replaces it" in capsys.readouterr().err
 
 
 def test_rejects_bad_input_in_one_sentence(

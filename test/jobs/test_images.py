@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,9 @@ pytest.importorskip("onnx", reason="needed to build the network under test")
 
 from support.blobs import blob_image, blob_pipeline
 
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import ConfigError, TddfaError
 from tddfa_ros.jobs.images import ImageOptions, process_images
-from tddfa_ros.outputs import face_from_record, find_images
+from tddfa_ros.outputs import face_from_record, find_images, registry
 from tddfa_ros.outputs.records import face_record, intrinsics_from_record
 from tddfa_ros.outputs.registry import OUTPUTS
 from tddfa_ros.pipeline import FacePipeline
@@ -58,7 +59,7 @@ def test_files_and_numbers_of_a_folder(pipe: FacePipeline, photos: Path, tmp_pat
     out = tmp_path / "new" / "out"
     summary, said = process(pipe, photos, out, "landmarks", "mesh", "pose", "json")
     assert (summary.images, summary.faces, len(summary.files)) == (3, 2, 7)
-    assert [p.name for p in summary.unreadable] == ["broken.jpg"]
+    assert [p.name for p in summary.failed] == ["broken.jpg"]
     assert [p.name for p in summary.without_face] == ["empty.png"]
     assert len(said) == 2 and "broken.jpg cannot be read as an image" in said[0]
     assert said[1].endswith("empty.png: no face was found")
@@ -111,7 +112,7 @@ def test_record_without_camera(pipe: FacePipeline) -> None:
 def test_low_confidence_faces_are_skipped(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
     summary, _ = process(pipe, photos, tmp_path / "out", "mesh", min_confidence=1.0)
     assert summary.faces == 0 and len(summary.without_face) == 3
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_does_not_overwrite_files(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_does_not_overwrite_files(pipe: FacePipeline, photos: Path, tmp_path: Pa
     process(pipe, photos, out, "mesh")
     before = (out / "left_mesh.jpg").read_bytes()
     (out / "left_mesh.jpg").write_bytes(b"mine")
-    with pytest.raises(ConfigError, match=r"left_mesh\.jpg exists already; --overwrite"):
+    with pytest.raises(ConfigError, match=r"left_mesh\.jpg exists; --overwrite"):
         process(pipe, photos, out, "landmarks", "mesh")
     assert not (out / "left_landmarks.jpg").exists()
     process(pipe, photos, out, "pose")  # other files do not matter
@@ -138,13 +139,59 @@ def test_rejects_unknown_output(pipe: FacePipeline, photos: Path, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_failure_leaves_no_json(
+def test_one_image_that_fails_does_not_end_the_run(
     pipe: FacePipeline, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tddfa_ros.jobs.images.face_record", lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    write_obj = registry.write_obj
+
+    def disk_full(path: Path, *arguments: object, **options: object) -> list[Path]:
+        if path.name.startswith("left"):
+            raise TddfaError(f"cannot write {path}: No space left on device")
+        return write_obj(path, *arguments, **options)
+
+    monkeypatch.setattr(registry, "write_obj", disk_full)
+    summary, said = process(pipe, photos, tmp_path / "out", "obj", "json")
+    assert [p.name for p in summary.failed] == ["broken.jpg", "left.png"]
+    assert any("left.png: cannot write" in line and "No space" in line for line in said)
+    made = {p.name for p in (tmp_path / "out").iterdir()}
+    assert made == {"faces.json", "right_1.obj", "right_1.mtl", "right_1.png"}
+    stored = json.loads((tmp_path / "out" / "faces.json").read_text())["images"]
+    errors = {Path(entry["file"]).name: entry["error"] for entry in stored}
+    assert "No space" in errors["left.png"] and errors["right.png"] is None
+
+
+def test_failure_of_the_run_leaves_no_json(
+    pipe: FacePipeline, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tddfa_ros.jobs.images.face_record", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         process(pipe, photos, tmp_path / "out", "json")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["José 顔.png", os.fsdecode(b"gr\xf6\xdfe.png"), "a b\n#c.png"])
+def test_every_file_name_works(pipe: FacePipeline, tmp_path: Path, name: str) -> None:
+    photo = tmp_path / "in" / name
+    photo.parent.mkdir()
+    photo.write_bytes(cv2.imencode(".png", blob_image(50))[1].tobytes())
+    out = tmp_path / "out"
+    summary, said = process(pipe, photo.parent, out, "obj", "ply", "glb", "mesh", "json")
+    assert said == [] and summary.faces == 1 and len(summary.files) == 7
+    assert all(path.stat().st_size > 0 for path in summary.files)
+    stored = json.loads((out / "faces.json").read_bytes())
+    (entry,) = stored["images"]
+    assert os.fsencode(entry["file"]) == os.fsencode(photo)
+    assert all((out / file).is_file() for files in entry["files"].values() for file in files)
+    stem = os.fsencode(photo.stem)
+    lines = (out / f"{photo.stem}_1.obj").read_bytes().split(b"\nv ")[0]
+    if b"\n" not in stem:
+        assert b"mtllib " + stem + b"_1.mtl\n" in lines
+        material = (out / f"{photo.stem}_1.mtl").read_bytes()
+        assert b"map_Kd " + stem + b"_1.png" in material
+    assert lines.count(b"\n") == 2, "a line break in a name does not make a line"
 
 
 @pytest.mark.parametrize("name", MAPS_AND_MESHES)

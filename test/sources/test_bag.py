@@ -42,6 +42,22 @@ def test_single_bag_file(tmp_path: Path) -> None:
     assert len(list(BagImages(file))) == 3
 
 
+@pytest.mark.parametrize("mcap", [False, True])
+def test_bag_without_metadata_is_read(tmp_path: Path, mcap: bool) -> None:
+    """A recorder that was killed leaves none."""
+    path = write_bag(tmp_path / "ride", IMAGES_BGR, mcap=mcap)
+    (path / "metadata.yaml").unlink()
+    assert is_bag(path)
+    assert [image.stamp_ns for image in BagImages(path)] == [stamp_ns(i) for i in range(3)]
+
+
+def test_infrared_image_of_10_bits_is_stretched() -> None:
+    ramp = np.linspace(0, 1023, 256).round().astype("<u2").reshape(8, 32)
+    fields = {"height": 8, "width": 32, "encoding": "mono16", "is_bigendian": 0, "step": 64}
+    image = BagImage(Path("ride"), RAW, 0, {**fields, "data": ramp.tobytes()}).image()
+    np.testing.assert_array_equal(image[..., 0].ravel(), np.arange(256))
+
+
 def test_topic_selection(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "ride", IMAGES_BGR, [RAW, COMPRESSED])
     with pytest.raises(SourceError, match=f"images on {RAW}, {COMPRESSED}: choose one"):

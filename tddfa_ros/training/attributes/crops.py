@@ -43,7 +43,7 @@ def find_rois(
     if not len(unknown):
         return faces
     rois = faces.roi.copy()
-    for row in tqdm(unknown, unit="image", desc="detect faces"):
+    for row in tqdm(unknown, unit="image", desc="detect faces", disable=None):
         found: list[Face] = []
         with contextlib.suppress(ImageError):
             found = pipeline(read_image(str(faces.paths[row])))

@@ -42,7 +42,9 @@ def stem_maps(
     count = max(views, 1)
     maps = np.lib.format.open_memmap(path, "w+", np.float16, (len(faces), count, *shape))
     flat = maps.reshape(-1, *shape)
-    for start in tqdm(range(0, len(flat), _BATCH_OF_STEM), unit="batch", desc="frozen layers"):
+    for start in tqdm(
+        range(0, len(flat), _BATCH_OF_STEM), unit="batch", desc="frozen layers", disable=None
+    ):
         items = range(start, min(start + _BATCH_OF_STEM, len(flat)))
         crops = np.stack([_view(faces, item, count, views, config) for item in items])
         tensor = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))

@@ -69,7 +69,7 @@ def train(
     begun = run.resume(checkpoint) if checkpoint is not None and checkpoint.exists() else 0
     network.train()
     network.stem.eval()
-    progress = tqdm(total=steps, initial=begun * steps // config.epochs, unit="step", desc="training")  # fmt: skip
+    progress = tqdm(total=steps, initial=begun * steps // config.epochs, unit="step", desc="training", disable=None)  # fmt: skip
     for epoch in range(begun, config.epochs):
         for rows in _batches(len(faces), config.batch, rng):
             seen = maps[rows, rng.integers(maps.shape[1], size=len(rows))].astype(np.float32)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import write_atomically
 from tddfa_ros.training.attributes.crops import find_rois
 from tddfa_ros.training.attributes.feature_maps import kept_maps, stem_maps
 from tddfa_ros.training.attributes.fit import train
@@ -72,7 +73,7 @@ def run(
     on_message("temperatures: " + ", ".join(f"{k} {v:.2f}" for k, v in temperatures.items()))
     test = stem_maps(network, parts["test"], 0, config, folder / "held_out.npy")
     table = _table(predict(network, test), temperatures, parts["test"])
-    (folder / "report.md").write_text(table + "\n", encoding="utf-8")
+    write_atomically(folder / "report.md", f"{table}\n".encode())
     export_attributes(network, temperatures, config, output)
     for name in ("maps.npy", "maps.whole", "held_out.npy", "checkpoint.pt"):
         (folder / name).unlink()

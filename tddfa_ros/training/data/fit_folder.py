@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.data.items import Report, report_bad
 from tddfa_ros.training.data.landmark_fit import FittedFace, LandmarkFitter
@@ -146,11 +147,14 @@ def fit_source(
         report_bad(bad, len(source.names), source.where, strict, report)
     fitted: list[FittedFace] = []
     table = output / f"{source.prefix}fit.csv"
-    with table.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_path(table) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         found = LandmarkFitter(model)(faces)
-        for face in tqdm(found, desc="fit", total=len(faces), unit="face"):
+        for face in tqdm(found, desc="fit", total=len(faces), unit="face", disable=None):
             reason = _rejection(face, max_error)
             writer.writerow(_row(face, used=not reason))
             if reason:
@@ -178,7 +182,7 @@ def _source(
 
 def _read(source: LandmarkSource, images: ImageFolder) -> tuple[list[FaceLandmarks], list[BadItem]]:
     faces, bad = [], []
-    for name in tqdm(source.names, desc="read landmarks", unit="item"):
+    for name in tqdm(source.names, desc="read landmarks", unit="item", disable=None):
         try:
             check_name(name)
             images.find(name)
@@ -204,8 +208,8 @@ def _row(face: FittedFace, used: bool) -> list[str]:
 def _write(face: FittedFace, output: Path) -> None:
     entry = Entry(output, face.name, "", "")
     for path, values in ((entry.params, face.params), (entry.roi, face.roi)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, values.astype(np.float32))
+        with atomic_path(path) as temporary:
+            np.save(temporary, values.astype(np.float32))
 
 
 def _link_images(images: Path, output: Path) -> None:

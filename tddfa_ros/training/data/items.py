@@ -255,7 +255,7 @@ def in_threads(work: Callable[[_A], _B], rows: Sequence[_A], what: str) -> Itera
     left = iter(rows)
     with (
         ThreadPoolExecutor(_THREADS) as pool,
-        tqdm(total=len(rows), desc=what, unit="item") as progress,
+        tqdm(total=len(rows), desc=what, unit="item", disable=None) as progress,
     ):
         try:
             while True:

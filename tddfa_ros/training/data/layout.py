@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import write_atomically
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 UV_SUFFIXES = (".npz", ".png")
@@ -149,8 +150,8 @@ def read_list(path: Path) -> list[str]:
 
 def write_list(path: Path, names: Iterable[str], comment: str) -> None:
     """Write a list file with a comment line at the top."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in (f"# {comment}", *names)), encoding="utf-8")
+    lines = "".join(f"{line}\n" for line in (f"# {comment}", *names))
+    write_atomically(path, lines.encode())
 
 
 def split_name(line: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import save_arrays, write_atomically
 from tddfa_ros.geometry.pose import angles_3ddfa_v2, decompose
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE, FaceCache, create_images, fill_margin, open_cache
@@ -59,10 +60,10 @@ def cache_lists(
         report_bad(bad, len(entries), names_of(lists), strict, report)
         return open_cache(folder, model)
     items = read_items(lists, model, strict, report)
-    mark.unlink(missing_ok=True)
+    write_atomically(mark, b"{}\n")  # unfinished, but made here
     cache = build_cache_from_items(items, folder)
     text = json.dumps({"state": state, "bad": [asdict(item) for item in items.bad]}, indent=1)
-    mark.write_text(text + "\n", encoding="utf-8")
+    write_atomically(mark, f"{text}\n".encode())
     return cache
 
 
@@ -104,7 +105,7 @@ def build_cache_from_items(items: Items, folder: Path) -> FaceCache:
     for array in (images, parsing, uv_position):
         if array is not None:
             array.flush()
-    np.savez(
+    save_arrays(
         folder / "labels.npz",
         params=params,
         yaw_deg=_yaw(params),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import atomic_path
 from tddfa_ros.fitting.fit import PointBasis
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering import uv_surface as rendering
@@ -58,9 +59,9 @@ def posed_vertices(model: MorphableModel, params: FloatArray) -> FloatArray:
 
 def write_uv_map(path: Path, position: FloatArray, mask: NDArray[np.bool_]) -> None:
     """Write a map (u, u, 3) as ``.npz`` or ``.png``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npz":
-        np.savez_compressed(path, position=position.astype(np.float32))
+        with atomic_path(path) as temporary:
+            np.savez_compressed(temporary, position=position.astype(np.float32))
         return
     codes = np.clip(np.rint((position - LOWEST) * STEPS), 1, 65535)
     codes = np.where(mask[..., None], codes, 0).astype(np.uint16)
