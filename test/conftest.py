@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Before anything imports rclpy: this run's own corner of the network, so that neither a robot next door nor another run
+# Set before rclpy is imported: a separate ROS domain on localhost, so that neither a robot on the network nor another run
 # of the suite talks to the nodes under test. Domains 1 to 101 are safe on every platform.
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -24,13 +24,13 @@ if os.environ.get("ROS_DISTRO") == "humble":
 
 @pytest.fixture(scope="session")
 def repo_root() -> Path:
-    """The root of the source tree."""
+    """Return the root of the source tree."""
     return ROOT
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Images and labels beside the repository; never inside it."""
+    """Return the folder of test images and labels, outside the repository."""
     path = Path(os.environ.get("TDDFA_DATA", ROOT.parent / "shared" / "data")).resolve()
     if not (path / "README.md").is_file():
         pytest.skip("test data are absent: set TDDFA_DATA or put them at ../shared/data")
@@ -39,7 +39,7 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def astronaut_path() -> Path:
-    """The portrait of Eileen Collins that the scikit-image wheel ships (NASA, public domain)."""
+    """Return the portrait of Eileen Collins from the scikit-image wheel (NASA, public domain)."""
     skimage = pytest.importorskip(
         "skimage", reason="scikit-image, which carries the portrait, is not installed"
     )

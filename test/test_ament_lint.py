@@ -1,4 +1,4 @@
-"""The linters of ROS's own continuous integration, where a ROS installation brings them (``test_depend``)."""
+"""Linters of ament, if ROS is installed (``test_depend``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 def test_flake8(repo_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ROS runs, by our own selection of checks: ament's default asks for single quotes and another order of imports."""
+    """flake8 with the checks of this repository: ament's default requires single quotes and another import order."""
     linter = pytest.importorskip("ament_flake8.main", reason="ament_flake8 comes with ROS")
     monkeypatch.chdir(repo_root)
     status, errors = linter.main_with_errors(

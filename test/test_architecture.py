@@ -158,7 +158,7 @@ def test_console_scripts_resolve():
 
 
 def test_message_packages_are_declared():
-    """Every ROS package that the nodes import stands in package.xml, so that rosdep installs it."""
+    """Every ROS package that the nodes import is declared in package.xml, so that rosdep installs it."""
     declared = {e.text for e in ET.parse(ROOT / "package.xml").getroot().iter("exec_depend")}
     optional = {"hri_msgs", "vision_msgs"}
     implied = {"rcl_interfaces", "builtin_interfaces"}  # rclpy depends on them
@@ -171,7 +171,7 @@ def test_message_packages_are_declared():
 )
 def test_every_field_of_a_message_is_documented(message):
     lines = message.read_text().splitlines()
-    assert lines[0].startswith("# "), "a message says what it is"
+    assert lines[0].startswith("# "), "missing description"
     for number, line in enumerate(lines):
         if not line or line.startswith("#"):
             continue

@@ -1,4 +1,4 @@
-"""The package as pip, colcon and rosdep see it: one version, lists that agree, locks that fit, dependencies that are named."""
+"""Packaging for pip, colcon and rosdep: version, requirement lists, lock files, declared dependencies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EXTRAS_OF = {
 """The extras of setup.py that each requirement file installs; ``base`` has ``install_requires`` as well."""
 
 BESIDE_SETUP = {"base": {"scikit-image"}}
-"""What a setup of the clone needs and a user of the package does not: the portrait of the demo and the tests."""
+"""Packages that only a clone needs: for the demo and the tests."""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_one_version(arguments: dict[str, Any]) -> None:
 
 
 def test_only_extras_require_onnx_runtime(arguments: dict[str, Any]) -> None:
-    """pip adds what an extra lists to the base and takes nothing away: two runtimes would write the same files."""
+    """Extras only add packages, so a base requirement of onnxruntime would conflict with onnxruntime-gpu."""
     builds = {
         extra: [Requirement(line).name for line in lines if "onnxruntime" in line]
         for extra, lines in {"": arguments["install_requires"], **arguments["extras_require"]}.items()
@@ -105,7 +105,7 @@ def test_every_extra_and_every_requirement_file_is_compared(arguments: dict[str,
 
 
 def test_published_requirements_are_ranges(arguments: dict[str, Any]) -> None:
-    """An exact pin in a library keeps its users from every fix of somebody else's."""
+    """Exact pins in a library keep users from bug fixes of dependencies."""
     lists = [arguments["install_requires"], *arguments["extras_require"].values()]
     for line in (line for lines in lists for line in lines):
         operators = {specifier.operator for specifier in Requirement(line).specifier}
@@ -138,7 +138,7 @@ def test_every_distribution_and_python_has_a_lock_file() -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
 def test_lock_files_match_requirement_files(lock: Path) -> None:
-    """Fails when a requirement file was changed and scripts/lock.sh was not run."""
+    """Fails if a requirement file changed and scripts/lock.sh was not run."""
     packages = lock_packages(lock)
     files = [
         *REQUIREMENTS.glob("*.txt"),
@@ -164,7 +164,7 @@ def test_lock_files_have_hashes_and_no_index_urls(lock: Path) -> None:
 
 
 def test_torch_is_pinned_without_a_hash() -> None:
-    """Its build, for the CPU or for CUDA, is the choice of whoever sets up."""
+    """The build of torch (CPU or CUDA) depends on the package index."""
     pin = requirements(REQUIREMENTS / "lock/torch.txt")["torch"]
     version = next(iter(pin.specifier)).version
     for name in ("model", "training"):

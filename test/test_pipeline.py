@@ -23,7 +23,7 @@ BLOBS = np.array([[100, 60, 180, 140], [400, 200, 500, 300]])  # x0, y0, x1, y1
 
 
 class BlobDetector:
-    """Knows where the blobs are: networks that find faces do not find squares."""
+    """Detector that returns the known boxes of the squares."""
 
     provider, fallback_reason = "CPUExecutionProvider", None
     score_threshold, max_faces = 0.5, 20

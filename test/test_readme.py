@@ -1,4 +1,4 @@
-"""The README: short, with links that lead somewhere, figures that ``docs/figures.md`` has, and an example that runs."""
+"""README: length, links, figures, citation and licenses."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ DOCUMENTS = sorted(
     for pattern in ("*.md", "docs/*.md", "docs/guide/*.md", "models/*.md")
     for path in ROOT.glob(pattern)
 )  # fmt: skip
-
-
-# --- everything else that can be checked ---
 
 
 def test_make_targets_exist():
@@ -49,7 +46,7 @@ def test_is_short_and_shows_the_animation_first():
 
 
 def test_figures_match_the_measuring_pages():
-    """Every figure in the tables stands, digit for digit, in docs/figures.md or on a model card."""
+    """Every figure in the tables is also in docs/figures.md or on a model card."""
     rows = re.findall(
         r"(?m)^\| (?:`tddfa-mb\w+` \(|3DDFA_V2 mb05|error, AFLW|ms per)[^\n]*$", README
     )

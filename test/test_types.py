@@ -33,7 +33,7 @@ def _holds_arrays(node: ast.ClassDef) -> bool:
 
 
 def test_no_dataclass_compares_arrays(repo_root: Path) -> None:
-    """The ``==`` that dataclasses make up raises ValueError when a field is an array."""
+    """The generated ``==`` of a dataclass raises ValueError if a field is an array."""
     checked, wrong = 0, []
     for path in (repo_root / "tddfa_ros").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""Environments of ROS wheels: interface packages, which distribution and Python are chosen, what a shell gets."""
+"""Environments of ROS wheels: interface packages, selection of distribution and Python, shell environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HRI_MSGS = {
 
 
 def test_ros4hri_messages_are_unchanged() -> None:
-    """DDS compares hashes of types: a field renamed here would be deaf to every robot."""
+    """DDS compares type hashes: a renamed field would be incompatible with other packages."""
     found = {}
     for path in (PACKAGES / "hri_msgs" / "msg").glob("*.msg"):
         text = path.read_bytes()
@@ -51,7 +51,7 @@ on_linux_x86 = pytest.mark.skipif(
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """What the scripts read of a clone, and nothing that a setup wrote."""
+    """Copy the files that the scripts read, without the results of a setup."""
     for folder in ("scripts", "requirements"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "config").mkdir()
@@ -61,7 +61,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def choose(tree: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """``scripts/setup.sh --which`` in a shell that has only these variables of ROS and Python."""
+    """Run ``scripts/setup.sh --which`` with only these variables of ROS and Python."""
     own = ("PYTHON", "ROS_", "AMENT_", "CMAKE_", "COLCON_", "TDDFA_", "VIRTUAL_ENV", "LD_LIBRARY_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return subprocess.run(
@@ -97,7 +97,7 @@ def test_jazzy_rejects_other_python_versions(tree: Path) -> None:
 @on_linux_x86
 @pytest.mark.parametrize("distro", ["jazzy", "kilted"])
 def test_missing_python_is_named(tree: Path, distro: str, tmp_path: Path) -> None:
-    """A machine whose only Python is older than every wheel."""
+    """A machine whose only Python is older than all wheels."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in (
@@ -114,7 +114,7 @@ def test_missing_python_is_named(tree: Path, distro: str, tmp_path: Path) -> Non
     ):
         (programs / name).symlink_to(shutil.which(name) or name)
     nothing = {"PATH": str(programs), "HOME": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
-    # The last resort is the system's own, by its full path.
+    # The last candidate is the system interpreter.
     script = tree / "scripts/setup.sh"
     script.write_text(script.read_text().replace("/usr/bin/python3", str(programs / "python3")))
     refused = choose(tree, ROS_DISTRO=distro, **nothing)
@@ -145,7 +145,7 @@ def test_finds_inactive_pyenv_interpreter(tree: Path, tmp_path: Path) -> None:
 
 
 def environment(tree: Path, *kinds: str, **variables: str) -> dict[str, str]:
-    """What a shell has after it sourced the environments of these setups, one after the other."""
+    """Return the variables of a shell that sources the environments of these setups in order."""
     sourced = []
     for number, kind in enumerate(kinds):
         script = tree / ".setup" / f"{number}.sh"

@@ -1,4 +1,4 @@
-"""The estimator: what it says of known faces and of held-out labels, that it is off by default, and bad input."""
+"""Attribute estimates of known faces and of held-out labels, defaults, and bad input."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_estimates_attributes_of_a_portrait(
 ) -> None:
     found = estimator.estimate(*portrait)
     low, high = found.age_interval()
-    assert low <= 42 <= high, "the network is in doubt, and says so"
+    assert low <= 42 <= high, "uncertain"
     assert 0.05 < found.feminine < 0.95
     assert found.expression is not None and found.expression.name == "happiness"
     assert found.age_probabilities.sum() == pytest.approx(1, abs=1e-4)
@@ -167,7 +167,7 @@ def test_model_file_size() -> None:
 
 
 def test_accuracy_on_held_out_faces(estimator: AttributeEstimator, data_dir: Path) -> None:
-    """Every third of the test faces that the model card reports on, which no training has seen."""
+    """Every third face of the test split of the model card."""
     faces = read_collection(data_dir / "faces")
     rows = np.flatnonzero(stratified_parts(faces) == "test")[::3]
     each = [

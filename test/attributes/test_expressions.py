@@ -1,4 +1,4 @@
-"""Basic expressions: prototypes are recognized, alone and under noise; what contradicts them is."""
+"""Classification of basic expressions: prototypes, noise, and contradicting action units."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def coefficients(units: dict[int, float]) -> dict[str, float]:
 
 
 def likelihoods(found: np.ndarray) -> dict[str, float]:
-    """Slow and separate: squared projection over twice the variance, one expression at a time."""
+    """Reference: squared projection over twice the variance, one expression at a time."""
     numbers = list(ACTION_UNITS)
     scores = {NEUTRAL: 0.6**2 / (2 * 0.35**2)}
     for name, prototype in PROTOTYPES.items():

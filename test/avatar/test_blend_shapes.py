@@ -1,4 +1,4 @@
-"""Names in Apple's spelling and Live Link's order, and the way from a network's timid coefficients to an avatar's."""
+"""Names and order of blend shapes, and the stretch of underestimated coefficients."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_frame_has_head_pose() -> None:
     turn = rotation_from_quaternion(frame.rotation)
     np.testing.assert_allclose(turn, np.diag([1, -1, -1]) @ face.metric_fit.rotation, atol=1e-9)
     # yaw to the person's own left: the nose, +z of the head, goes to +x, the right of the image
-    assert frame.yaw_pitch_roll[0] == pytest.approx(30, abs=4), "seen by a camera that is near"
+    assert frame.yaw_pitch_roll[0] == pytest.approx(30, abs=4), "near camera"
     assert np.degrees(np.arctan2(turn[0, 2], turn[2, 2])) == pytest.approx(frame.yaw_pitch_roll[0], abs=0.5)  # fmt: skip
     x, y, z = face.head_pose.position
     np.testing.assert_allclose(frame.position, [x, -y, -z])

@@ -1,4 +1,4 @@
-"""The pace: a file's own where somebody watches, and nothing is left out where nobody does."""
+"""Playback speed: real time for live receivers, every frame for files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tddfa_ros.sources import Frame
 
 
 class Clock:
-    """Time that passes only when somebody sleeps or works."""
+    """A fake clock that advances only on sleep and work."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -24,7 +24,7 @@ class Clock:
 
 
 class Film:
-    """Ten images, one of which cannot be read; each holds its number."""
+    """A source of ten images with their index as content; one cannot be read."""
 
     def __init__(self, rate: float) -> None:
         self.rate, self.count = rate, 0
@@ -74,7 +74,7 @@ def test_camera_images_have_arrival_times(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 class Loop(Film):
-    """A file of three images that begins anew, and knows their times."""
+    """A looping file of three images with time stamps."""
 
     def read(self, seconds: float) -> Frame | None:
         self.count += 1

@@ -20,7 +20,7 @@ def test_a_line_is_json_with_names(frame: AvatarFrame) -> None:
 def test_file_round_trip(frame: AvatarFrame, tmp_path: Path) -> None:
     lines = JsonLines(tmp_path / "faces.jsonl")
     lines.send([frame])
-    assert (tmp_path / "faces.jsonl").read_text().count("\n") == 1, "it must not wait in a buffer"
+    assert (tmp_path / "faces.jsonl").read_text().count("\n") == 1, "flushed per line"
     lines.send([frame])
     lines.send([])
     lines.close()

@@ -1,4 +1,4 @@
-"""Packets byte by byte, by hand; and over a real socket."""
+"""Live Link packets byte by byte, and over a real socket."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_packet_matches_recorded_bytes(frame: AvatarFrame) -> None:
 
 def test_eye_rotation_follows_blend_shapes(frame: AvatarFrame) -> None:
     shapes = np.zeros(52, np.float32)
-    # both eyes look to the person's left, the left one outward; and down
+    # gaze to the person's left, and down
     for name in ("eyeLookOutLeft", "eyeLookInRight"):
         shapes[ARKIT_NAMES.index(name)] = 0.5
     shapes[ARKIT_NAMES.index("eyeLookDownLeft")] = 1

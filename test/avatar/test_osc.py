@@ -1,4 +1,4 @@
-"""What python-osc's own server understands of our packets."""
+"""OSC packets as received by the server of python-osc."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_vmc_receiver_decodes_messages(frame: AvatarFrame) -> None:
     (bone,) = heard["/VMC/Ext/Bone/Pos"]
     assert bone[0] == "Head"
     np.testing.assert_allclose(bone[1:4], [-0.1, -0.05, -0.5], rtol=1e-6)
-    # the same turn, seen in axes of which x points the other way
+    # the same rotation in axes with x inverted
     flip = np.diag([-1.0, 1, 1])
     wanted = flip @ rotation_from_quaternion(frame.rotation) @ flip
     np.testing.assert_allclose(rotation_from_quaternion(np.array(bone[4:])), wanted, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The page's server: what it serves, to whom, and that nobody holds it up."""
+"""Web server of the avatar page: content, origins, and slow clients."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_slow_page_drops_frames_without_delay(server: AvatarServer, frame: Avata
             ):
                 while server.clients < 2:
                     await asyncio.sleep(0.01)
-                for _ in range(3000):  # far more than the sockets in between hold
+                for _ in range(3000):  # far more than the socket buffers hold
                     server.send([frame])
                 last = AvatarFrame(9.0, "last", frame.blendshapes, frame.rotation, frame.position, frame.yaw_pitch_roll)  # fmt: skip
                 server.send([last])
@@ -115,7 +115,7 @@ def test_slow_page_drops_frames_without_delay(server: AvatarServer, frame: Avata
                 return count
 
         assert 0 < asyncio.run(listen()) <= 3001
-    server.close()  # although the lazy page is there
+    server.close()  # despite the slow page
 
 
 def test_pages_connect_and_disconnect(server: AvatarServer, frame: AvatarFrame) -> None:

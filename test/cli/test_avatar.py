@@ -1,4 +1,4 @@
-"""``tddfa avatar`` on a video, as a user calls it."""
+"""``tddfa avatar`` on a video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tddfa_ros.cli import main
 
 @pytest.fixture
 def clip(tmp_path: Path, astronaut: np.ndarray) -> Path:
-    """Half a second of the portrait."""
+    """Return a video of 0.5 s of the portrait."""
     model_parameters()
     path = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (512, 512))
@@ -34,13 +34,15 @@ def test_writes_json_lines_of_video(
 ) -> None:
     assert main(["avatar", str(clip), "--jsonl", str(tmp_path / "faces.jsonl")]) == 0
     frames = [from_line(line) for line in (tmp_path / "faces.jsonl").read_text().splitlines()]
-    assert [frame.id for frame in frames] == ["f1"] * 4, "a track begins with the second image"
+    assert [frame.id for frame in frames] == ["f1"] * 4, (
+        "a track is reported from its second frame on"
+    )
     np.testing.assert_allclose([frame.stamp for frame in frames], np.arange(1, 5) / 10, atol=1e-3)
     smile = [frame.blendshapes[ARKIT_NAMES.index("mouthSmileLeft")] for frame in frames]
-    assert min(smile) > 0.4, "she smiles"
+    assert min(smile) > 0.4, "smile"
     assert all(frame.position[2] < -0.2 for frame in frames)
     assert "1 face\n" in capsys.readouterr().err
-    # what is stretched is not less
+    # stretching never lowers a coefficient
     assert main(["avatar", str(clip), "--raw", "--jsonl", str(tmp_path / "raw.jsonl")]) == 0
     raw = from_line((tmp_path / "raw.jsonl").read_text().splitlines()[-1]).blendshapes
     assert (raw != frames[-1].blendshapes).any()

@@ -20,7 +20,7 @@ def model() -> MorphableModel:
 
 @pytest.fixture
 def data(model: MorphableModel, tmp_path: Path) -> Path:
-    """A folder with model.npz, a dataset data/ of three items, and their landmarks."""
+    """Return a folder with model.npz, a dataset data/ of three items, and their landmarks."""
     model.save(tmp_path / "model.npz")
     write_dataset(tmp_path / "data", model, 3)
     (tmp_path / "points").mkdir()

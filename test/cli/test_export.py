@@ -26,7 +26,7 @@ def model() -> MorphableModel:
 
 @pytest.fixture(scope="module")
 def folder(model: MorphableModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """model.npz, a cache, and runs with all heads and with none."""
+    """Return a folder with model.npz, a cache, and runs with all heads and with none."""
     folder = tmp_path_factory.mktemp("runs")
     model.save(folder / "model.npz")
     write_cache(folder / "cache", model, 24, negatives=24)

@@ -11,7 +11,7 @@ from tddfa_ros.model_store.manifest import add_model
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installation with one local model, the default for the commands under test."""
+    """Return an installation with one local model, the default of the commands under test."""
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "head.npz").write_bytes(b"a head")

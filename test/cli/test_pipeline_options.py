@@ -1,4 +1,4 @@
-"""What is chosen on the command line goes over the configuration file, in every subcommand that runs the pipeline."""
+"""Command-line options override the configuration file, in every subcommand that runs the pipeline."""
 
 from __future__ import annotations
 

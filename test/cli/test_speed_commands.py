@@ -1,4 +1,4 @@
-"""``tddfa quantize``, ``trt``, ``doctor`` and ``batch``: thin shells, so one test each of what only they do."""
+"""``tddfa quantize``, ``trt``, ``doctor`` and ``batch``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tddfa watch`` without ROS: what it prints, and what it says where ROS is absent."""
+"""``tddfa watch`` without ROS: output format, and the error without rclpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo itself, short: real processes, DDS between them, real models, real files."""
+"""A short run of the demo with real processes, DDS, models and files."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ SECONDS = 3.5
 
 
 def missing():
-    """Why the demo cannot run here; None when it can."""
+    """Return why the demo cannot run here; None if it can."""
     from tddfa_ros.model_store.store import default_store
 
     for module in ("rclpy", "tddfa_msgs.msg", "skimage.data"):
@@ -69,7 +69,7 @@ def test_report_has_jitter_and_stage_times(results):
     smooth, raw = report["jitter"]["face_mesh"], report["jitter"]["face_mesh_raw"]
     # Against the known camera motion landmarks stay within a few percent of the eye distance.
     assert 0 < smooth["drift_percent"] < 10
-    # Where a busy machine leaves frames out, the lag of smoothing jumps on this moving camera.
+    # If a busy machine drops frames, the lag of smoothing changes on this moving camera.
     assert smooth["jitter_px"] > 0
     assert report["drop_rate"] > 0 or smooth["jitter_px"] < raw["jitter_px"]
     assert {"face_node", "smoothing_node"} <= set(report["stages_ms"])

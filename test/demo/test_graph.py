@@ -1,4 +1,4 @@
-"""Processes of the demo: command lines, private environment, one-sentence failures, clean ends."""
+"""Processes of the demo: command lines, isolated environment, error messages, clean shutdown."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 def wait_for(condition, seconds=10.0):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.02)
 
 

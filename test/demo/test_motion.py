@@ -1,4 +1,4 @@
-"""Registration of images to the photograph they show, against motion that is known."""
+"""Registration of views to their still image, for known motion."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ from tddfa_ros.demo.motion import demo_photo, invert, photo_motion
 
 
 def view(i):
-    """Photo px to image px: pan, zoom and roll, as the demo source moves."""
+    """Map px of the still image to px of the view: pan, zoom and roll, as in the demo source."""
     angle, scale = 0.12 * np.sin(i / 7), 1.35 + 0.35 * np.sin(i / 11)
     c, s = scale * np.cos(angle), scale * np.sin(angle)
     matrix = np.array([[c, -s, 0], [s, c, 0]])
@@ -23,7 +23,7 @@ def view(i):
 def photo():
     found = demo_photo()
     if found is None:
-        pytest.skip("scikit-image, whose wheel carries the photograph, is not installed")
+        pytest.skip("scikit-image, whose wheel contains the portrait, is not installed")
     return found
 
 

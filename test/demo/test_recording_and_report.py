@@ -1,4 +1,4 @@
-"""Recordings survive the disk; the report's numbers are those of signals that are known exactly."""
+"""Round trip of recordings, and figures of the report for known signals."""
 
 import json
 

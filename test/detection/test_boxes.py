@@ -7,7 +7,7 @@ from tddfa_ros.detection.boxes import fit, suppress
 
 
 def slow_suppress(boxes: np.ndarray, iou: float, border: float) -> list[int]:
-    """Box by box, as the definition says."""
+    """Greedy non-maximum suppression, box by box."""
     kept: list[int] = []
     for i in sorted(range(len(boxes)), key=lambda i: -boxes[i, 4]):
         for j in kept:
@@ -41,7 +41,7 @@ def test_nms_matches_definition(border: float) -> None:
 
 
 def test_nms_of_touching_small_boxes() -> None:
-    """Overlap 2 x 4 of two 4 x 4 boxes: 8 / 24; counted with the border 3 x 5 of 5 x 5: 15 / 35."""
+    """IoU of two 4 x 4 boxes that overlap by 2 x 4: 8 / 24; with inclusive borders 3 x 5 of 5 x 5: 15 / 35."""
     boxes = np.array([[0, 0, 4, 4, 0.9], [2, 0, 6, 4, 0.8]], np.float32)
     assert len(suppress(boxes, 0.4, 9)) == 2
     assert len(suppress(boxes, 0.4, 9, border=1.0)) == 1

@@ -93,7 +93,7 @@ def test_threshold_and_limit_can_change_between_calls(
 def test_detects_faces_in_group_images(
     centerface_path: Path, data_dir: Path, input_size: int, recall: float, precision: float
 ) -> None:
-    """Measured on all 214 photos (half of their 964 faces under 24 px): 0.60 / 0.94 at 320 px, 0.79 / 0.93 at 640."""
+    """Measured on all 214 images (half of their 964 faces under 24 px): 0.60 / 0.94 at 320 px, 0.79 / 0.93 at 640."""
     folder = data_dir / "eval" / "detection"
     truth = {
         k: np.array(v, np.float64)
@@ -128,7 +128,7 @@ def test_box_roi_agrees_with_landmark_roi(centerface_path: Path, data_dir: Path)
     # Without BOX_SCALE and BOX_SHIFT the median scale is 1.23.
     assert abs(np.median(scales) - 1) < 0.05
     assert np.abs(np.median(shifts, axis=0)).max() < 0.03
-    # Nine of ten first crops hold the face well enough for the refinement to do the rest.
+    # 90 % of first crops are close enough for the refinement.
     assert np.quantile(np.abs(np.log(scales)), 0.9) < 0.25
     assert np.quantile(np.linalg.norm(shifts, axis=1), 0.9) < 0.15
 
@@ -139,7 +139,7 @@ def test_rejects_unknown_detector() -> None:
 
 
 def untouched(boxes: np.ndarray) -> np.ndarray:
-    """CenterFace's own boxes, whose extent is closer to what people draw."""
+    """Return the original boxes of CenterFace, whose extent is closer to annotations."""
     sides = (boxes[:, 2:4] - boxes[:, :2]) / BOX_SCALE
     centers = (boxes[:, :2] + boxes[:, 2:4]) / 2
     centers[:, 1] -= BOX_SHIFT * sides.mean(axis=1)
@@ -147,7 +147,7 @@ def untouched(boxes: np.ndarray) -> np.ndarray:
 
 
 def count_matches(found: np.ndarray, truth: np.ndarray) -> int:
-    """Pairs with an IoU of 0.4 or more, each box used once."""
+    """Count pairs with an IoU of at least 0.4; each box is used once."""
     from scipy.optimize import linear_sum_assignment
 
     low = np.maximum(found[:, None, :2], truth[None, :, :2])

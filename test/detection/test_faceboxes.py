@@ -16,7 +16,7 @@ from tddfa_ros.detection.faceboxes import FaceBoxes, decode, priors
 
 
 def slow_priors(height: int, width: int) -> list[list[float]]:
-    """Written from the reference text, loop by loop."""
+    """Priors by explicit loops, as in the reference implementation."""
     found = []
     for stride in (32, 64, 128):
         for row in range(ceil(height / stride)):
@@ -44,7 +44,7 @@ def slow_priors(height: int, width: int) -> list[list[float]]:
 @pytest.mark.parametrize("size", [(96, 160), (100, 33), (720, 1080)])
 def test_priors_match_the_reference(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(priors(*size), slow_priors(*size), rtol=1e-6)
-    assert priors(*size) is priors(*size), "made once per size"
+    assert priors(*size) is priors(*size), "cached per size"
 
 
 def test_decoding_inverts_the_encoding() -> None:
@@ -64,7 +64,7 @@ def test_decoding_inverts_the_encoding() -> None:
 
 
 def network(path: Path, height: int, width: int, faces: dict[int, float]) -> Path:
-    """A FaceBoxes whose priors of these numbers are faces of these scores; blue light adds to all."""
+    """Write a FaceBoxes network with given scores per prior index; the blue channel adds to all scores."""
     count = len(slow_priors(height, width))
     probabilities = np.zeros((1, count, 2), np.float32)
     for prior, score in faces.items():

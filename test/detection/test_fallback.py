@@ -15,7 +15,7 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
 
 
 class Fixed:
-    """A detector that knows one face of a given score, and counts its looks."""
+    """A detector with one face of a given score, which counts its calls."""
 
     fallback_reason = None
 
@@ -37,7 +37,7 @@ def test_lower_threshold_is_used_only_without_detections(
     detector = LowerThreshold(inner, 0.2)
     assert len(detector(IMAGE)) == faces
     assert inner.looks == looks
-    assert detector.score_threshold == inner.score_threshold == 0.5, "the usual one is back"
+    assert detector.score_threshold == inner.score_threshold == 0.5, "the threshold is restored"
 
 
 def test_threshold_can_change_between_calls() -> None:

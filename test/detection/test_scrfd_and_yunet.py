@@ -1,4 +1,4 @@
-"""Decoding, on networks that answer as the documented ones would: their weights are not free to be shipped."""
+"""Decoding of SCRFD and YuNet, on synthetic networks with the documented outputs: the weights may not be redistributed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEIGHT, WIDTH = 128, 256
 
 
 def widened(boxes: np.ndarray) -> np.ndarray:
-    """The network's own boxes from those that a detector returns."""
+    """Undo the box correction of a detector."""
     sides = (boxes[:, 2:4] - boxes[:, :2]) / BOX_SCALE
     centers = (boxes[:, :2] + boxes[:, 2:4]) / 2
     centers[:, 1] -= BOX_SHIFT * sides.mean(axis=1)
@@ -35,7 +35,7 @@ def widened(boxes: np.ndarray) -> np.ndarray:
 def scrfd(
     path: Path, outputs: int, faces: list[tuple[int, int, int, int, list[float], float]]
 ) -> Path:
-    """Faces are (level, column, row, anchor, [left, top, right, bottom] in strides, score)."""
+    """Write an SCRFD network; faces are (level, column, row, anchor, [left, top, right, bottom] in strides, score)."""
     strides, anchors = LAYOUTS[outputs]
     arrays: dict[str, list[np.ndarray]] = {"score": [], "bbox": [], "kps": []}
     for stride in strides:
@@ -64,12 +64,12 @@ def test_scrfd_decodes_distances_from_cell_corners(tmp_path: Path, outputs: int)
     detector = Scrfd(path, device="cpu")
     expected = np.array([[144, 48, 208, 96, 0.7], [24, 8, 56, 56, 0.9 - 0.5 / 128]])
     np.testing.assert_allclose(widened(detector(gray)), expected, rtol=1e-4)
-    # The score of the first level rises with red light, which is the first channel the network sees.
+    # The score of the first level increases with red, the first channel of the input.
     red = gray.copy()
     red[:, :, 2] = 140
     scores = detector(red)[:, 4]
     assert scores == pytest.approx([0.7, 0.9 + 12.5 / 128], rel=1e-4)
-    # Twice the image is seen at half its size: the input of this network is fixed.
+    # An image of twice the size is downscaled: the input size of this network is fixed.
     double = detector(np.repeat(np.repeat(gray, 2, 0), 2, 1))
     np.testing.assert_allclose(widened(double)[:, :4], 2 * expected[:, :4], rtol=1e-4)
     detector.score_threshold = 0.3
@@ -78,7 +78,7 @@ def test_scrfd_decodes_distances_from_cell_corners(tmp_path: Path, outputs: int)
 
 
 def yunet(path: Path, rng: np.random.Generator) -> Path:
-    """Random, mostly certain of nothing; ``cls_8`` rises with blue light."""
+    """Write a YuNet network with random outputs and low scores; ``cls_8`` increases with blue."""
     outputs = {}
     for kind, numbers in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
         for stride in (8, 16, 32):
@@ -91,7 +91,7 @@ def yunet(path: Path, rng: np.random.Generator) -> Path:
 
 
 def test_yunet_matches_opencv(tmp_path: Path) -> None:
-    """OpenCV cuts boxes to whole pixels before it suppresses doubles, so all boxes are kept here."""
+    """OpenCV truncates boxes to integers before NMS, so NMS is disabled here."""
     path = yunet(tmp_path / "yunet.onnx", np.random.default_rng(3))
     if not hasattr(cv2, "FaceDetectorYN"):
         pytest.skip("this OpenCV has no FaceDetectorYN")

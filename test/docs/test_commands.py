@@ -1,4 +1,4 @@
-"""Every command that the pages show: program, subcommand, flags, values, parameters and topics exist."""
+"""Commands in the documentation: programs, subcommands, flags, values, parameters and topics exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NODES = yaml.safe_load((ROOT / "config/face.yaml").read_text(encoding="utf-8"))
 
 
 def walk(words: Sequence[str]) -> tuple[click.Command, list[str]]:
-    """The subcommand that the words name, and what follows its name.
+    """Return the subcommand that the words name, and its arguments.
 
     Raises:
         click.UsageError: there is no such subcommand.
@@ -38,9 +38,9 @@ def walk(words: Sequence[str]) -> tuple[click.Command, list[str]]:
 
 
 def parse(words: Sequence[str]) -> None:
-    """Let click read a whole command without running it; UsageError where it cannot.
+    """Parse a command with click without running it; raise UsageError if it is invalid.
 
-    Files need not exist, and what a command asks to be shown (``--help``) is not shown.
+    Files need not exist, and eager options such as ``--help`` print nothing.
     """
     command, rest = walk(words)
     if isinstance(command, click.Group) and rest in ([], ["--help"]):
@@ -102,7 +102,7 @@ def test_finds_commands() -> None:
 
 
 def mentioned() -> Iterator[tuple[str, str]]:
-    """Inline mentions of our program, such as `tddfa image` or `tddfa models fetch NAME --from FILE`."""
+    """Yield inline commands, such as `tddfa image` or `tddfa models fetch NAME --from FILE`."""
     for page in PAGES:
         for where, text in spans(page):
             if re.match(r"tddfa( |$)", text) or text.startswith("ros2 run tddfa_ros tddfa"):
@@ -126,7 +126,7 @@ def test_inline_subcommands_and_flags_exist() -> None:
 
 
 def test_inline_flags_belong_to_a_command() -> None:
-    """A flag by itself, such as `--overwrite`, is one of ours, or of a program that the page runs."""
+    """An inline flag such as `--overwrite` belongs to ``tddfa`` or to a program that the page runs."""
     ours = set().union(*(flags(command) for command, _ in leaves(tddfa)))
     foreign = {
         "--ros-args",
@@ -155,7 +155,7 @@ def leaves(group: click.Group, prefix: str = "") -> Iterator[tuple[click.Command
 
 @pytest.mark.parametrize("name", [name for _, name in leaves(tddfa)])
 def test_every_subcommand_is_documented(name: str) -> None:
-    """The generated reference in ``docs/cli.md`` does not count: a page has to show what a command is for."""
+    """Every command appears on a page other than the generated ``docs/cli.md``."""
     pages = [
         *(DOCS / "guide").glob("*.md"),
         *(DOCS / "ros").glob("*.md"),
@@ -225,7 +225,7 @@ def test_parameters_in_commands_exist() -> None:
 
 
 def parameter_rows(node: str, live: bool) -> str:
-    """Rows of a node's parameters in the tables; of ``face_system``, those of all nodes."""
+    """Return the table rows of a node's parameters; for ``face_system``, those of all nodes."""
     nodes = [name.rpartition("/")[2] for name in NODES] if node == "face_system" else [node]
     page = ROS_PAGES["parameters"]
     tables = [re.search(rf"<!-- parameters {name} -->(.*?)<!-- /", page, re.S) for name in nodes]

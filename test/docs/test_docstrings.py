@@ -1,4 +1,4 @@
-"""How docstrings are rewritten for the reference."""
+"""Rewriting of docstrings for the API reference."""
 
 from __future__ import annotations
 

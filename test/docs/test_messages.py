@@ -1,4 +1,4 @@
-"""Messages in the tables "Common problems": the source contains each of them."""
+"""Messages in the tables "Common problems" exist in the source."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from support.documents import PAGES, ROOT, name_of
 
 HEADS = ("message", "warning")
 LEAST_FIXED = 0.25
-"""Share of a message that must come from the fixed text of its template; a template such as ``"{a}: {b}"`` matches anything."""
+"""Minimum share of fixed text in the template of a message; a template such as ``"{a}: {b}"`` matches anything."""
 
 
 def templates() -> Iterator[tuple[re.Pattern[str], int]]:
-    """Every string of the package as a regular expression, with the length of its fixed text."""
+    """Yield every string of the package as a regular expression, with the length of its fixed text."""
     for path in (ROOT / "tddfa_ros").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
@@ -34,7 +34,7 @@ def known() -> list[tuple[re.Pattern[str], int]]:
 
 
 def shown(text: str) -> list[str]:
-    """First cells, without backticks and ``error: ``, of all tables whose first heading is one of :data:`HEADS`."""
+    """Return the first cells, without backticks and ``error: ``, of all tables whose first heading is in :data:`HEADS`."""
     found, inside = [], False
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("|")[1:-1]]

@@ -1,4 +1,4 @@
-"""The pages among themselves: links, images, navigation, the reference."""
+"""Links, images, navigation and API reference of the documentation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_links_resolve(page: Path) -> None:
 
 
 def test_every_page_is_linked() -> None:
-    """Somebody who starts at the README or the first page reaches every other page."""
+    """Every page is reachable by links from the README or the first page."""
     reached, open_pages = set(), [ROOT / "README.md", DOCS / "index.md"]
     while open_pages:
         page = open_pages.pop()
@@ -91,7 +91,7 @@ def test_guide_index_links_all_pages() -> None:
     assert {path.name for path in (DOCS / "guide").glob("*.md")} - {"README.md"} <= listed
 
 
-# --- facts that a page repeats ---
+# --- facts from the source ---
 
 
 def test_qos_matches_the_source() -> None:
@@ -164,7 +164,7 @@ def documented() -> list[str]:
 
 
 def find(name: str) -> Any:
-    """The module, class, function or constant of a dotted name."""
+    """Import the module, class, function or constant of a dotted name."""
     for end in range(name.count(".") + 1, 0, -1):
         parts = name.split(".")
         try:
@@ -178,7 +178,7 @@ def find(name: str) -> Any:
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """Names in ``__all__`` of the package and of its rooms, without those that need libraries of their own or ROS."""
+    """Return the names in ``__all__`` of the package and its subpackages, except those that need extra libraries or ROS."""
     rooms = [tddfa_ros.__name__] + [
         f"{tddfa_ros.__name__}.{room.name}"
         for room in pkgutil.iter_modules(tddfa_ros.__path__)
@@ -206,7 +206,7 @@ def test_every_public_name_is_in_the_api_reference() -> None:
     def is_shown(name: str, thing: Any) -> bool:
         if name in shown or any(thing is known for known in objects):
             return True
-        # A name that is a module, too, is the module to the reference of a whole package.
+        # The reference resolves a name that is also a module to the module.
         return any(
             thing is value and not (Path(str(module.__file__)).parent / f"{key}.py").exists()
             for module in modules

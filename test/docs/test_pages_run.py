@@ -1,4 +1,4 @@
-"""The pages as a reader uses them: each page's commands and Python run in order, in a folder with the files that it names."""
+"""Run the commands and Python blocks of each page in order, in a folder with the files of the page."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_number_of_unexecuted_blocks_is_known() -> None:
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory, astronaut_path: Path) -> tuple[Path, Path]:
-    """An image and a short video of a face."""
+    """Return an image and a short video of a face."""
     import cv2
 
     video = tmp_path_factory.mktemp("media") / "face.mp4"

@@ -1,4 +1,4 @@
-"""Every Python block of the pages: it compiles, what it imports and calls is there, and most of it is run."""
+"""Python blocks of the documentation: they compile, imported names exist, and most blocks are run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_names_and_arguments_exist(block: Block) -> None:
 
 
 def resolve(node: ast.expr, known: dict[str, Any]) -> Any:
-    """The object behind ``name`` or ``name.attribute`` where the name was imported from us; else None."""
+    """Return the object of ``name`` or ``name.attribute`` if the name was imported from this package; else None."""
     if isinstance(node, ast.Name):
         return known.get(node.id)
     if isinstance(node, ast.Attribute) and (owner := resolve(node.value, known)) is not None:
@@ -98,7 +98,7 @@ def pipeline() -> FacePipeline:
 def workplace(
     tmp_path: Path, astronaut: np.ndarray, pipeline: FacePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, Any]]:
-    """A folder with the files, and the names, that the blocks take for granted."""
+    """Return a folder with the files, and the variables, that the blocks assume."""
     for place in ("photo.jpg", "photos/a.jpg", "more/deep/b.png"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / place), astronaut)

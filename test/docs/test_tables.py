@@ -1,4 +1,4 @@
-"""The tables of ``docs/`` against the source: every topic, parameter, field, launch argument, command and option."""
+"""Tables in ``docs/`` match the source: topics, parameters, fields, launch arguments, commands and options."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def block(name: str) -> str:
 
 
 def table(name: str) -> list[list[str]]:
-    """Cells of all rows of all tables of a block, without heads."""
+    """Return the cells of all rows of all tables of a block, without headers."""
     rows = [line for line in block(name).splitlines() if line.startswith(("| `", "| [`"))]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
 
@@ -120,7 +120,7 @@ def test_every_message_field_is_listed():
 
 
 def commands() -> dict[str, click.Command]:
-    """Every command of the program by its full name."""
+    """Return every command of the program by its full name."""
     from tddfa_ros.cli import tddfa
 
     def leaves(group, prefix):
@@ -162,11 +162,11 @@ def test_every_option_is_listed_with_its_help(name):
             assert f"default: {str(option.default).lower()}" in text.lower(), option.name
 
 
-# --- topics and services, as the nodes' source creates them ---
+# --- topics and services in the source of the nodes ---
 
 
 class Endpoints(ast.NodeVisitor):
-    """What a module creates: (kind, type, name), kind being publisher, subscription or service."""
+    """Collect the endpoints that a module creates: (kind, type, name); kind is publisher, subscription or service."""
 
     def __init__(self, path: Path) -> None:
         self.packages: dict[str, str] = {}
@@ -196,9 +196,7 @@ class Endpoints(ast.NodeVisitor):
     def name_of(node: ast.expr) -> str:
         if isinstance(node, ast.Constant):
             return node.value
-        if isinstance(
-            node, ast.JoinedStr
-        ):  # the only thing that a name of ours is made with is an id
+        if isinstance(node, ast.JoinedStr):  # names contain no placeholder other than an ID
             return "".join(p.value if isinstance(p, ast.Constant) else "<id>" for p in node.values)
         assert isinstance(node, ast.Call) and ast.unparse(node.func) == "image_topic", (
             f"the test cannot read the topic {ast.unparse(node)}"
@@ -208,9 +206,9 @@ class Endpoints(ast.NodeVisitor):
 
 @pytest.fixture(scope="module")
 def endpoints():
-    """(kind, type, name) -> the nodes that have it."""
+    """Return (kind, type, name) -> nodes with this endpoint."""
     folder = ROOT / "tddfa_ros" / "nodes"
-    # `tddfa watch` is a reader of the graph, not a part of it.
+    # `tddfa watch` is not part of the graph.
     modules = {
         path.relative_to(folder).with_suffix("").as_posix(): Endpoints(path)
         for path in folder.rglob("*.py")
@@ -228,7 +226,7 @@ def endpoints():
         for module in (modules[node], *helpers):
             for endpoint in module.found:
                 found[endpoint].add(node)
-    # Whatever is created anywhere has to be seen through one of the nodes.
+    # Every endpoint in the source must belong to one of the nodes.
     assert set(found) == set().union(*(module.found for module in modules.values()))
     return found
 

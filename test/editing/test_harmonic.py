@@ -1,4 +1,4 @@
-"""The continuation of a field against a direct solution of Laplace's equation."""
+"""Harmonic extrapolation of a field, against a direct solution of Laplace's equation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redrawn images against the same mesh drawn directly with its new parameters."""
+"""Re-rendered images, against a direct rendering of the mesh with the new parameters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def face(editor: AttributeEditor) -> Face:
 
 
 def drawn(face: Face, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The head painted by a smooth function of the place on it, before a smooth wall; and where the head is."""
+    """Render a head colored by a smooth function of its surface on a smooth background; return image and mask."""
     model = face.model
     moved = Face(face.box, 1.0, params, face.roi, model)
     place = 1e3 * model.mean
@@ -92,7 +92,7 @@ def test_image_is_unchanged_away_from_the_head(editor: AttributeEditor, face: Fa
 
 @pytest.mark.parametrize("changes", [{"jawOpen": 1}, {"mouthPucker": 1}, {"childlike": 1}])
 def test_warp_does_not_tear(editor: AttributeEditor, face: Face, changes: dict[str, float]) -> None:
-    """Neighboring pixels of the new image come from places at most 2 px apart, also below a dropped chin."""
+    """Neighboring pixels of the new image are sampled at most 2 px apart, also below a lowered chin."""
     after = Face(ROI, 1.0, editor.edit(face.params, changes), ROI, face.model).vertices
     window = Window.around(face.vertices, face.face_size, (SIDE, SIDE))
     known = seen_vertices(face.vertices, face.model.triangles, window, face.face_size)
@@ -121,7 +121,7 @@ def test_opened_mouth_is_dark_inside(editor: AttributeEditor, face: Face) -> Non
         ).max()
         < 3
     )
-    # Back again, from the image with the mouth open: skin where the inside was.
+    # Close the mouth of the edited image: skin covers the interior.
     closed = rerender(got, after, face.params)
     lips = face.landmarks68[60:68, :2].mean(axis=0).astype(int)
     near = closed[lips[1] - 12 : lips[1] + 12, lips[0] - 12 : lips[0] + 12].reshape(-1, 3)

@@ -17,7 +17,7 @@ YAW = np.repeat([10.0, -45.0, 75.0], 5)
 
 @pytest.fixture
 def truth(tmp_path: Path) -> np.ndarray:
-    """Points (15, 68, 2) of the 120-px crops; in the photo they are twice as far apart and 7, 11 px further on."""
+    """Return points (15, 68, 2) of the 120-px crops; in the image they are scaled by 2 and shifted by (7, 11) px."""
     folder = tmp_path / "eval" / "aflw2000"
     crops = random_points(COUNT, 10, 110)
     photo = 2 * crops + np.array([7, 11], np.float32)
@@ -77,9 +77,7 @@ def test_limit_samples_all_yaw_ranges(truth: np.ndarray, tmp_path: Path) -> None
     fake = FakePredictor(answers(truth))
     result = evaluate(fake, Sets(tmp_path, limit=3))
     assert [number for number, _ in fake.asked] == [0, 7, 14]
-    assert (
-        result.figure("standard, mesh", "NME68 bins") is None
-    )  # too few in each range to be a figure
+    assert result.figure("standard, mesh", "NME68 bins") is None  # too few faces per range
 
 
 def test_names_missing_dataset(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_every_47th_row_is_held_out() -> None:
 
 
 def as_aflw(points: np.ndarray) -> np.ndarray:
-    """AFLW's points (n, 21, 2) as a perfect annotator would place them on faces (n, 68, 2); pupils and ears are missing."""
+    """Return AFLW's points (n, 21, 2) without annotation error for faces (n, 68, 2); pupils and ears are missing."""
     truth = np.full((len(points), 21, 2), np.nan)
     for theirs, ours in POINTS.items():
         truth[:, theirs] = points[:, list(ours)].mean(axis=1)
@@ -26,7 +26,7 @@ def as_aflw(points: np.ndarray) -> np.ndarray:
 
 
 def test_mirroring_swaps_left_and_right_points() -> None:
-    # AFLW's order reads from left to right in each row, so its mirror image is this permutation.
+    # AFLW orders each row from left to right, so mirroring is this permutation.
     theirs = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 16, 15, 14, 13, 12, 19, 18, 17, 20]
     ours = {17: 26, 19: 24, 21: 22, 36: 45, 39: 42, 31: 35, 48: 54, 30: 30, 8: 8, 62: 62, 66: 66}
     ours |= {b: a for a, b in ours.items()}

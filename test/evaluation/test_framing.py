@@ -1,4 +1,4 @@
-"""ROIs that are moved and scaled, and the held-out faces of 300W-LP and CFP."""
+"""Shifted and scaled ROIs, and the held-out faces of 300W-LP and CFP."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_first_and_second_pass_rois(tmp_path: Path) -> None:
 
 @pytest.fixture
 def faces(tmp_path: Path) -> tuple[Path, np.ndarray]:
-    """Twelve faces of both sources, every other one held out."""
+    """Return twelve faces of both sources, every second one held out."""
     points = random_points(12)
     visible = points.copy()
     visible[:, :30] = np.nan

@@ -18,7 +18,7 @@ from tddfa_ros.morphable.model import MorphableModel
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three images with random points; `truth` of the tests below repeats them."""
+    """Return a folder of three images with random points."""
     for i in range(3):
         numbered_image(tmp_path / f"{i}.png", i, (200, 200))
     np.savez(

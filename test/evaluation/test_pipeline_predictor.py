@@ -66,7 +66,7 @@ def test_direct_landmarks_are_in_image_coordinates(
     predictor = PipelinePredictor(pipeline)
     mesh = np.stack([p.landmarks[:, :2] for p in predictor.regress(image, ROIS)])
     np.testing.assert_allclose(predictor.direct(image, ROIS), mesh, atol=0.05)
-    image[..., 1] //= 2  # the tiny network's heads disagree about what is not gray
+    image[..., 1] //= 2  # the heads of the tiny network disagree on colored input
     apart = predictor.direct(image, ROIS) - [
         p.landmarks[:, :2] for p in predictor.regress(image, ROIS)
     ]

@@ -104,7 +104,7 @@ def test_yaw_plot_shows_faces_beyond_the_axis_at_its_border() -> None:
     dots = axes.collections[0].get_offsets()
     np.testing.assert_allclose(dots, [[1, 1], [2, 2], [3, 3], [-60, 10]])
     (line,) = axes.lines
-    assert np.isfinite(line.get_ydata()).sum() == 1  # bands of fewer than three faces interrupt it
+    assert np.isfinite(line.get_ydata()).sum() == 1  # bands of fewer than three faces leave a gap
 
 
 def test_tables_are_written_without_matplotlib(

@@ -44,7 +44,7 @@ def test_constant_velocity_has_no_jitter() -> None:
     track = POINTS + path[:, None, None]
     found = figures([track], [track[:20]])
     assert found["std"] == pytest.approx(0, abs=1e-9)
-    # One bend, where the motion begins: a second difference of (1, 1) in one of 48 frames.
+    # The start of the motion gives one second difference of (1, 1) in 48 frames.
     bend = np.sqrt(2 / 48 / 6) * 100 / box_area_root(POINTS)
     assert found["frame to frame"] == pytest.approx(bend)
 
@@ -52,7 +52,9 @@ def test_constant_velocity_has_no_jitter() -> None:
 def test_frames_without_face_count_as_lost_only() -> None:
     track = np.repeat(POINTS[None], 40, axis=0)
     track[10:20] = np.nan
-    found = figures([track], [track, track[8:22]])  # the second part is seen in 4 of 14 frames
+    found = figures(
+        [track], [track, track[8:22]]
+    )  # the face is detected in 4 of 14 frames of the second part
     assert found == {"seen": 0.75, "std": 0.0, "frame to frame": 0.0}
     nothing = figures([np.full((5, 68, 2), np.nan)], [np.full((5, 68, 2), np.nan)])
     assert nothing == {"seen": 0.0, "std": None, "frame to frame": None}

@@ -114,7 +114,7 @@ def predictor() -> object:
     return PipelinePredictor(pipeline)
 
 
-# Loose on purpose: these are a few faces of each set, and the weights change more often than the meaning of the figures.
+# Wide tolerances: few faces of each set, and the weights change more often than this test.
 PLAUSIBLE = {
     "aflw2000": ("standard, mesh", "NME68", 0.5, 12.0),
     "whole": ("standard", "NME68", 0.5, 12.0),

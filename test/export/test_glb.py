@@ -1,4 +1,4 @@
-"""GLB files, read back by a reader written from the specification, and by trimesh."""
+"""GLB files, read by an independent reader and by trimesh."""
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ pytest.importorskip("pygltflib", reason="pygltflib is not installed")
 
 
 def performance(n=4):
-    """One face that turns and opens its mouth."""
+    """Return a track of one face that turns and opens its mouth."""
     faces = []
     for i in range(n):
         expression = np.zeros(52)

@@ -1,4 +1,4 @@
-"""A GLB in three.js in a headless browser: what it understood, and an image of what it draws.
+"""GLB files in three.js in a headless browser: parsed content, and a screenshot.
 
 Needs Chromium and three (``npm install three``, in the root of the repository or where ``TDDFA_NODE_MODULES`` points); skipped without.
 ``TDDFA_BROWSER_IMAGE`` names a file for the image, ``TDDFA_BROWSER_TIMEOUT`` the seconds to wait on a slow machine.

@@ -1,4 +1,4 @@
-"""OBJ files, read back by our own eyes and by trimesh."""
+"""OBJ files, read by an independent reader and by trimesh."""
 
 from types import SimpleNamespace
 

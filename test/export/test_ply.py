@@ -1,4 +1,4 @@
-"""PLY files, read back by a reader of our own that knows the format and nothing of the writer."""
+"""PLY files, read by an independent reader."""
 
 import numpy as np
 import pytest

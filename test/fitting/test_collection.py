@@ -1,4 +1,4 @@
-"""What is read of a collection beside 3DDFA_V2's labels: human points counted from 1, the ensemble, what is kept apart."""
+"""Reading a face collection: 1-based annotations, ensemble landmarks, held-out faces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROI = np.array([36, 36, 156, 156], np.float32)
 
 
 def write(root: Path, source: str, n: int, **arrays: np.ndarray) -> np.ndarray:
-    """A source of faces without a mesh; returns 3DDFA_V2's points (n, 68, 3)."""
+    """Write a source of faces without mesh labels; return 3DDFA_V2's points (n, 68, 3)."""
     rng = np.random.default_rng(0)
     teacher = rng.uniform(40, 150, (n, 68, 3)).astype(np.float16)
     np.savez(
@@ -57,7 +57,7 @@ def test_zero_based_sources_are_unchanged() -> None:
 
 def test_loads_ensemble_landmarks(tmp_path: Path) -> None:
     teacher = write(tmp_path, "utk", 3)
-    residual = np.full((3, 51, 2), 8, np.int8)  # eighths of a px
+    residual = np.full((3, 51, 2), 8, np.int8)  # units of 1/8 px
     residual[0, 5] = 127  # out of range
     weight = np.ones((3, 3), np.float16)
     weight[2] = 0  # all networks contradict the teacher

@@ -1,4 +1,4 @@
-"""Which label of a face is believed how much."""
+"""Weights of the labels of a face in the fit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def teacher(count: int) -> np.ndarray:
 
 
 def sigma(targets: Targets) -> np.ndarray:
-    """Standard deviations (n, L, 3); infinite where nothing was observed."""
+    """Return standard deviations (n, L, 3); infinite where nothing was observed."""
     with np.errstate(divide="ignore"):
         return 1 / targets.precision
 
@@ -60,7 +60,7 @@ def test_human_points_replace_teacher_inside_the_face() -> None:
     np.testing.assert_array_equal(targets.points[0, :68], teacher(2)[0])
     np.testing.assert_array_equal(
         targets.points[1, :17], teacher(2)[1, :17]
-    )  # a jaw is clicked on the silhouette
+    )  # jaw points are annotated on the silhouette
     assert (targets.points[1, 17:68, :2] == 7.0).all()
     np.testing.assert_array_equal(targets.points[1, :68, 2], teacher(2)[1, :, 2])
     np.testing.assert_allclose(sigma(targets)[1, 17:68, :2], 0.4, rtol=1e-6)
@@ -158,12 +158,12 @@ def test_thinned_mediapipe_points_give_the_same_fit(repo_root: Path) -> None:
 
 
 def with_visible(yaw: list[float]) -> tuple[Targets, np.ndarray]:
-    """Faces whose visible points lie 2 px beside the landmarks they are named after; the second was not annotated."""
+    """Return faces whose visible points are 2 px off the corresponding landmarks; the second face is not annotated."""
     points = teacher(len(yaw))
     human = np.full((len(yaw), 21, 2), np.nan, np.float32)
     human[:, AFLW_POINTS] = points[:, AFLW_LIKE, :2] + [2, 0]
     human[1] = np.nan
-    human[0, AFLW_POINTS[4]] += 9  # a slip: the point of another brow
+    human[0, AFLW_POINTS[4]] += 9  # outlier: a point on the other brow
     human[0, AFLW_POINTS[7]] = np.nan
     faces = face_labels(len(yaw), "aflw", teacher68=points, human21=human, yaw_deg=np.float32(yaw))
     return make_targets(faces, NAMES, NOISE), points
@@ -172,9 +172,9 @@ def with_visible(yaw: list[float]) -> tuple[Targets, np.ndarray]:
 def test_visible_points_are_added_to_the_teacher() -> None:
     targets, points = with_visible([0, 0, 90])
     seen = sigma(targets)[:, VISIBLE]
-    assert np.isinf(seen[..., 2]).all(), "nobody has clicked on a depth"
+    assert np.isinf(seen[..., 2]).all(), "annotations have no depth"
     assert np.isinf(seen[1]).all()
-    assert np.isinf(seen[0, [4, 7]]).all(), "neither slips nor what is hidden"
+    assert np.isinf(seen[0, [4, 7]]).all(), "outliers and invisible points"
     kinds = [1.0] * 6 + [0.65] * 4 + [0.8, 0.9, 0.8] + [0.65] * 2 + [1.25]
     np.testing.assert_allclose(seen[2, :, 0], kinds, rtol=1e-6)
     np.testing.assert_allclose(
@@ -191,7 +191,7 @@ def test_visible_points_reduce_teacher_weight() -> None:
 
 
 def test_aflw_points_match_landmark_order() -> None:
-    """From the left of the image to its right: brows and eyes by threes and pairs, nose, mouth, chin; eye centers and ears left out."""
+    """Points run from left to right in the image: brows, eyes, nose, mouth, chin; without eye centers and ears."""
     assert len(AFLW_POINTS) == len(AFLW_LIKE) == 16
     assert set(range(21)) - set(AFLW_POINTS.tolist()) == {7, 10, 12, 16, 18}
     partner = [AFLW_LIKE.tolist().index(MIRROR68[i]) for i in AFLW_LIKE]
@@ -199,7 +199,7 @@ def test_aflw_points_match_landmark_order() -> None:
 
 
 def test_point_basis_on_the_mean_head(repo_root: Path) -> None:
-    """AFLW's points lie near the landmarks they are named after, left and right alike."""
+    """AFLW's points are close to the corresponding landmarks on both sides."""
     model = MorphableModel.load(repo_root / "models" / "tddfa_head.npz")
     basis = point_basis(model)
     assert basis.mean.shape == (68 + MEDIAPIPE_POINTS + 16, 3)

@@ -30,7 +30,7 @@ def basis(model: MorphableModel) -> PointBasis:
 
 
 def observe(model: MorphableModel, params: np.ndarray, sigma: float, prior: float = 1.0) -> Targets:
-    """All vertices of these faces, seen without noise but believed to within ``sigma`` px."""
+    """Return all vertices of the faces as noise-free observations with standard deviation ``sigma`` px."""
     points = posed(model.head(params), params).astype(np.float32)
     zero = np.zeros((len(params), model.layout.expression), np.float32)
     return Targets(points, np.full(points.shape, 1 / sigma, np.float32), zero, zero + prior)
@@ -40,7 +40,7 @@ def observe(model: MorphableModel, params: np.ndarray, sigma: float, prior: floa
 def truth(model: MorphableModel) -> np.ndarray:
     params = random_faces(model, np.random.default_rng(4), 5, expressions=4)
     params[:, 12:15] = (
-        0  # width, height and depth together are a scale, which only priors tell from the pose's
+        0  # uniform scaling of the head is only separated from the scale of the pose by the prior
     )
     return params
 
@@ -89,7 +89,7 @@ def test_unobserved_points_have_no_influence(
     targets = observe(model, truth, sigma=0.01)
     seen = np.random.default_rng(6).random(targets.points.shape[:2]) < 0.6
     precision = targets.precision * seen[..., None]
-    precision[:, ::3, 2] = 0  # and some only in the image
+    precision[:, ::3, 2] = 0  # some points have no depth
     results: list[Fit] = []
     for garbage in (0.0, 1000.0):
         points = np.where(precision > 0, targets.points, np.float32(garbage))

@@ -1,4 +1,4 @@
-"""A photo that follows frames; pipeline and images are the real ones."""
+"""Animation of an image by a video, with the real pipeline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_self_transfer_changes_little(astronaut: np.ndarray) -> None:
     shown = list(animate(astronaut, face, [astronaut] * 4, 25.0, pipeline))
     assert len(shown) == 4
     for image in shown:
-        # Tracking looks at another square than detection does, so coefficients differ a little.
+        # Tracking uses another ROI than detection, so coefficients differ slightly.
         assert np.abs(image.astype(int) - astronaut).mean() < 1.0
 
 

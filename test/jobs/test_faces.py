@@ -20,7 +20,7 @@ CONFIG = load_config({"regression": {"device": "cpu"}})
 def results(
     astronaut_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, ImageFaces]:
-    """By name: a portrait, its mirror image, a gray wall, and two files that are no images."""
+    """Return results by file name: a portrait, its mirror image, a gray wall, and two unreadable files."""
     folder = tmp_path_factory.mktemp("images")
     portrait = cv2.imread(str(astronaut_path), cv2.IMREAD_COLOR)
     cv2.imwrite(str(folder / "portrait.png"), portrait)
@@ -49,7 +49,7 @@ def test_unreadable_files_do_not_affect_others(results: dict[str, ImageFaces]) -
         assert f"{name} cannot be read" in results[name].error and reason in results[name].error
         assert results[name].faces == ()
     assert results["wall.png"].error is None and results["wall.png"].faces == ()
-    assert results["wall.png"].device_warnings == ()  # device="cpu": nothing to say about GPUs
+    assert results["wall.png"].device_warnings == ()  # device="cpu": no GPU warnings
 
 
 def test_record_is_plain_json(results: dict[str, ImageFaces]) -> None:

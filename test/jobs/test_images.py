@@ -51,7 +51,7 @@ def process(pipe: FacePipeline, photos: Path, out: Path, *outputs: str, **change
 
 
 def middle(image: RealArray) -> float:
-    """Mean column of all that is not black."""
+    """Return the mean column of all pixels that are not black."""
     return float(np.nonzero(np.asarray(image).max(axis=2) > 60)[1].mean())
 
 
@@ -123,7 +123,7 @@ def test_does_not_overwrite_files(pipe: FacePipeline, photos: Path, tmp_path: Pa
     with pytest.raises(ConfigError, match=r"left_mesh\.jpg exists; --overwrite"):
         process(pipe, photos, out, "landmarks", "mesh")
     assert not (out / "left_landmarks.jpg").exists()
-    process(pipe, photos, out, "pose")  # other files do not matter
+    process(pipe, photos, out, "pose")  # other files are ignored
     process(pipe, photos, out, "mesh", overwrite=True)
     assert (out / "left_mesh.jpg").read_bytes() == before
 

@@ -11,7 +11,7 @@ from tddfa_ros.jobs.ordered import Outcome, attempt, in_order
 
 
 class ShuffledPool:
-    """Workers that finish in any order; each doubles its number."""
+    """A pool that finishes items in random order; the work doubles numbers."""
 
     size = 3
 

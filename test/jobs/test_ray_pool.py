@@ -20,7 +20,7 @@ def test_missing_ray_gives_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(repo_root: Path) -> Iterator[str]:
-    """The address of two machines with one core each, both of them this one."""
+    """Return the address of a local Ray cluster of two nodes with one core each."""
     ray = pytest.importorskip("ray", reason="Ray is not installed")
     from ray.cluster_utils import Cluster
 

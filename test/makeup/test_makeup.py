@@ -142,7 +142,7 @@ def test_makeup_is_darker_in_a_dark_image() -> None:
 def test_brow_tint_colors_hairs_only() -> None:
     face = face_at()
     before = portrait(face)
-    # Hairs are drawn two millimeters below where the mesh has the brow.
+    # Hairs are drawn two millimeters below the brow of the mesh.
     hairs = np.zeros((SIDE, SIDE), np.uint8)
     line = face.landmarks68[22:27, :2] + [0, 2 * PX_PER_MM]
     cv2.polylines(hairs, [np.rint(line).astype(np.int32)], False, 1, 5)
@@ -228,7 +228,7 @@ def test_rejects_invalid_image() -> None:
 
 
 def test_model_with_landmark_regions_only() -> None:
-    """As models from other makers have: no inside of the mouth, no tongue, regions out of the outlines of landmarks."""
+    """A model without inner mouth and tongue, with regions from landmark outlines."""
     from dataclasses import fields
 
     from tddfa_ros.morphable.model import MorphableModel

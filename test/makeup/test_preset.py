@@ -30,7 +30,7 @@ def test_preset_from_file_with_changes(tmp_path: Path) -> None:
     )
     assert preset.lipstick == Lipstick(color="#b0303a", opacity=0.6, gloss=0.5)
     assert preset.blush.opacity == 0.2
-    assert preset.brow_tint.opacity == 0.6, "a part that is named is there"
+    assert preset.brow_tint.opacity == 0.6, "named parts are applied"
     assert preset.eye_shadow.opacity == 0
 
 

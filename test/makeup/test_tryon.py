@@ -105,7 +105,7 @@ def test_object_is_occluded_on_the_far_side(tmp_path: Path) -> None:
         whole = 3 * (60 * np.sin(np.deg2rad(70)) + 3 * np.cos(np.deg2rad(70))) * PX_PER_MM**2
         shares.append(changed(before, after).sum() / whole)
     assert shares[0] > 0.9, "the person's right is near when the head turns to its left"
-    assert shares[1] < 0.2, "its front end may look out beside the cheek"
+    assert shares[1] < 0.2, "its front end may be visible beside the cheek"
 
 
 def test_lenses_are_transparent() -> None:
@@ -115,7 +115,7 @@ def test_lenses_are_transparent() -> None:
     for eye in (slice(36, 42), slice(42, 48)):
         x, y = np.rint(face.landmarks68[eye, :2].mean(axis=0)).astype(int)
         old, new = before[y, x].astype(int), after[y, x].astype(int)
-        assert 2 < np.abs(new - old).max() < 60, "the lens tints what is behind it"
+        assert 2 < np.abs(new - old).max() < 60, "tinted by the lens"
     touched = changed(before, after)
     width, _, x, _ = extent(touched)
     assert 130 * PX_PER_MM < width < 160 * PX_PER_MM
@@ -140,7 +140,7 @@ def test_hat_is_above_the_brows() -> None:
     middle = int(face.landmarks68[27, 0])
     brim = rows[columns == middle].max()
     below = np.s_[brim + 2 : brim + 8, middle]
-    assert shaded[below].mean() < before[below].mean() - 2, "its brim throws a shadow"
+    assert shaded[below].mean() < before[below].mean() - 2, "shadow of the brim"
 
 
 @pytest.mark.parametrize("name", sample_names())

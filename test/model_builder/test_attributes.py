@@ -1,4 +1,4 @@
-"""Projecting changes on an identity basis and keeping them from each other's measures, without anny."""
+"""Projection of shape changes on an identity basis, and decoupling of their measures, without anny."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_explained_share(projection: IdentityProjection) -> None:
     left = wanted - projection.weight * (projection.flat @ found)
     assert explained == pytest.approx(1 - (left @ left) / (wanted @ wanted), abs=1e-9)
     assert explained < 0.2
-    # Least squares: what is left is at right angles to the basis.
+    # Least squares: the residual is orthogonal to the basis.
     across = (projection.weight[:, None] * projection.flat).T @ left
     assert np.abs(across).max() < 1e-8
 

@@ -27,7 +27,7 @@ def partner(mean: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def people(mean: np.ndarray, partner: np.ndarray) -> np.ndarray:
-    """150 heads that differ in two symmetric and one antisymmetric way."""
+    """Return 150 heads with two symmetric modes and one antisymmetric mode."""
     rng = np.random.default_rng(1)
     ways = rng.normal(size=(3, *mean.shape))
     mirrored = mirror(ways, partner)

@@ -53,7 +53,7 @@ def test_mean_face_of_turned_faces_is_the_face(model: MorphableModel) -> None:
     rotation, _ = Rotation.align_vectors(face, found)
     assert np.abs(rotation.apply(found) - face).max() < 2e-3
     turned = rotation.as_rotvec()
-    assert np.degrees(np.abs(turned[1:])).max() < 0.5, "neither turned nor leaning"
+    assert np.degrees(np.abs(turned[1:])).max() < 0.5, "no yaw, no roll"
     np.testing.assert_allclose(found, found[MIRROR68] * [-1, 1, 1], atol=1e-9)
 
 
@@ -66,7 +66,7 @@ def test_align_to_head_is_a_similarity(model: MorphableModel) -> None:
 
 
 def test_refine_recovers_displaced_points(model: MorphableModel, skin: np.ndarray) -> None:
-    """Points that start 4 mm off move to where images of known faces show them."""
+    """Points displaced by 4 mm return to their positions in images of known faces."""
     rng = np.random.default_rng(1)
     params = random_faces(model, rng, 40, expressions=3)
     params[:, model.layout.shape_slice] *= 0.5
@@ -122,7 +122,7 @@ def test_rejects_invalid_points_file(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def dense(model: MorphableModel, skin: np.ndarray) -> DenseHead:
-    """The finished model in place of the builder's head, which needs anny; all that counts is equal."""
+    """Replace the head of the builder, which needs anny, by the finished model."""
     return DenseHead(
         mean=model.mean.astype(np.float64),
         shape=model.shape_basis.astype(np.float64),
@@ -160,7 +160,7 @@ def test_few_faces_recover_stored_landmarks(data_dir: Path, dense: DenseHead) ->
 
 
 def test_known_points_stay_close(data_dir: Path, dense: DenseHead) -> None:
-    """A few faces say much of jaw and eyelids; everything else stays but for the warp."""
+    """A few faces refine jaw and eyelids only; other points change only by the warp."""
     stored = LocatedPoints.load(POINTS_FILE)
     origin = stored.landmarks.mean(axis=0)  # the finished model's
     no_warp = Warp(stored.landmarks - origin, np.zeros((68, 3)))

@@ -1,4 +1,4 @@
-"""Landmarks slide over the head to where faces of all yaws show them."""
+"""Landmarks slide over the surface to their mean positions in faces of all yaw angles."""
 
 from __future__ import annotations
 
@@ -233,15 +233,15 @@ def test_slides_all_points_and_locates_aflw_points(
     aflw = find_aflw(views, landmarks, mesh, lines.append)
     np.testing.assert_array_equal(same, mesh)  # MediaPipe saw none of these faces
     eyelids = np.array([37, 38, 40, 41, 43, 44, 46, 47])
-    np.testing.assert_array_equal(landmarks[eyelids], start[eyelids])  # nobody has clicked on them
+    np.testing.assert_array_equal(landmarks[eyelids], start[eyelids])  # not annotated
     others = np.setdiff1d(np.arange(68), eyelids)
-    # fits follow wrong landmarks, and their coefficients explain a part of the mistakes
+    # the coefficients of the fits absorb part of the landmark errors
     assert off(landmarks, truth)[others].mean() < 0.6 * off(start, truth)[others].mean()
     assert aflw.shape == (16, 3)
     shift = (aflw - landmarks[AFLW_LIKE])[:, 1].mean()
     assert MM * shift == pytest.approx(-4, abs=1.2)
     slipped = MM * (aflw - landmarks[AFLW_LIKE])[3]
-    assert slipped[1] == pytest.approx(-4, abs=2), "most labels of this point are slips"
+    assert slipped[1] == pytest.approx(-4, abs=2), "most labels of this point are outliers"
     assert [line.split(":")[0] for line in lines] == ["slide 1", "slide 2", "slide"]
 
 
@@ -254,7 +254,7 @@ NOSE = np.r_[27:36]
 def test_jaw_lies_between_teacher_and_human_points(
     dense: DenseHead, truth: np.ndarray, params: np.ndarray
 ) -> None:
-    """People put the jaw 4 mm lower, and are believed on the side that they see, by a third."""
+    """Annotators place the jaw 4 mm lower; they have a weight of 1/3 on the visible side."""
     yaw = np.degrees(np.arctan2(params[:, 2], params[:, 10])).astype(np.float32)
     human = projected(dense, displaced(dense, truth, np.array([0, -0.004, 0])), params)[..., :2]
     far = np.where(yaw[:, None] < 0, np.arange(68) > 8, np.arange(68) < 8)
@@ -269,12 +269,12 @@ def test_jaw_lies_between_teacher_and_human_points(
 
     down = MM * (truth - settled("helen"))[JAW, 1]
     assert 0.6 < down.mean() < 3
-    assert np.abs(MM * (truth - settled("cc0"))[JAW, 1]).mean() < 0.5, "set without care"
+    assert np.abs(MM * (truth - settled("cc0"))[JAW, 1]).mean() < 0.5, "low weight"
     np.testing.assert_array_equal(settled("helen")[17:36], truth[17:36])
 
 
 def test_flat_nose_is_raised(dense: DenseHead, truth: np.ndarray, params: np.ndarray) -> None:
-    """Faces of people whose noses are 4 mm longer than the mean head's, which knows no other noses."""
+    """Faces whose noses are 4 mm longer than that of the mean head, with no nose mode in the basis."""
     dense = replace(dense, shape=0.01 * dense.shape, expression=0.01 * dense.expression)
     nose = Warp(truth, np.where(np.isin(np.arange(68), NOSE)[:, None], [0, 0, 0.004], 0))
     people = replace(dense, mean=dense.mean + nose(dense.mean))

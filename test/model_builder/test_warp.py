@@ -1,4 +1,4 @@
-"""A smooth warp of the mean head, and what it should be."""
+"""Smooth warp of the mean head."""
 
 from __future__ import annotations
 

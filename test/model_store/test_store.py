@@ -74,7 +74,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch, wheel: Path) -> list[str]:
-    """A package index with one wheel; the list records what was asked of it."""
+    """A fake package index with one wheel; the list records the requests."""
     asked: list[str] = []
 
     def download(entry: object, source: sources.PypiSource, folder: Path) -> Path:
@@ -91,9 +91,7 @@ def test_fetches_edits_and_caches_once(store: ModelStore, network: list[str]) ->
     assert first.is_relative_to(store.cache)
     assert store.path("shouting") == first
     assert network == ["whisper==1.0"]
-    assert [p.name for p in first.parent.iterdir()] == [
-        "shouting.onnx"
-    ]  # nothing temporary is left
+    assert [p.name for p in first.parent.iterdir()] == ["shouting.onnx"]  # no temporary files
 
 
 def test_offline_when_requested_or_cached(store: ModelStore, network: list[str]) -> None:

@@ -20,7 +20,7 @@ MEASURED = (
     *("chin_prominence", "brow_height", "eye_width", "eye_spacing", "nose_length", "nose_width"),
     *("nose_prominence", "nose_tip_height", "philtrum_height", "mouth_width", "lip_fullness"),
 )
-# What hangs together: a measure that contains, borders on or makes room for the one that is changed.
+# Coupled measures: those that contain or border on the changed one.
 ALONG = {
     "fullness": {"jaw_width", "face_width", "chin_width"},
     "face_width": {

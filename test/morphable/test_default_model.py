@@ -1,4 +1,4 @@
-"""The model that is shipped, in numbers: what its users may rely on."""
+"""Properties of the default morphable model that users rely on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def model(path: Path) -> MorphableModel:
 
 
 class Merged:
-    """The mesh with vertices that a texture seam doubled made one again."""
+    """The mesh with the duplicate vertices of texture seams merged."""
 
     def __init__(self, model: MorphableModel) -> None:
         _, self.first, self.of = np.unique(
@@ -116,7 +116,7 @@ def test_mean_is_symmetric(model: MorphableModel) -> None:
 def test_surface_is_manifold_with_three_openings(merged: Merged) -> None:
     assert merged.counts.max() == 2
     border = merged.edges[merged.counts == 1]
-    assert set(Counter(border.ravel().tolist()).values()) == {2}, "a border that branches"
+    assert set(Counter(border.ravel().tolist()).values()) == {2}, "branching boundary"
     rings = merged.components(border)
     centers = MM * np.array([merged.vertices[ring].mean(axis=0) for ring in rings])
     assert len(rings) == 3
@@ -141,7 +141,7 @@ def test_connected_components(merged: Merged) -> None:
 def test_triangles_are_valid_and_face_outward(merged: Merged) -> None:
     assert 1e6 * areas(merged.vertices, merged.triangles).min() > 1e-3  # mm^2
     sides = merged.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
-    assert len(np.unique(sides, axis=0)) == len(sides), "neighbors that turn opposite ways"
+    assert len(np.unique(sides, axis=0)) == len(sides), "inconsistent winding"
     for part in merged.components(merged.edges):
         triangles = merged.triangles[np.isin(merged.triangles[:, 0], part)]
         a, b, c = np.moveaxis(merged.vertices[triangles] - merged.vertices[part].mean(0), 1, 0)
@@ -168,7 +168,7 @@ def test_texture_coordinates(model: MorphableModel, merged: Merged) -> None:
     assert len(doubled) > 0
     for k in doubled:
         copies = model.uv[merged.of == k]
-        assert len(np.unique(copies, axis=0)) == len(copies), "doubled for no seam"
+        assert len(np.unique(copies, axis=0)) == len(copies), "duplicate without a seam"
 
 
 # -- identity ------------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_each_identity_component_is_symmetric_or_antisymmetric(model: MorphableM
     odd = np.linalg.norm(model.shape_basis - mirrored, axis=(0, 1)) / size
     even = np.linalg.norm(model.shape_basis + mirrored, axis=(0, 1)) / size
     assert np.minimum(odd, even).max() < 0.02
-    assert (odd < even).sum() > 25  # people differ more than their two sides do
+    assert (odd < even).sum() > 25  # symmetric modes dominate
 
 
 def interpupillary(model: MorphableModel, component: int = 0, sigma: float = 0.0) -> float:
@@ -348,7 +348,7 @@ def test_action_moves_landmarks(
 
 
 def names(model: MorphableModel, suffix: str) -> list[str]:
-    directions = ("jaw", "mouth")  # jawLeft and mouthLeft say where to, not which side
+    directions = ("jaw", "mouth")  # jawLeft and mouthLeft name a direction, not a side
     return [
         n
         for n in model.expression_names

@@ -194,7 +194,7 @@ def test_rejects_missing_and_truncated_files(saved: Path) -> None:
 
 
 def test_synthetic_model_follows_the_conventions() -> None:
-    """Everybody's tests stand on this model, so it has to be right itself."""
+    """Many tests depend on the synthetic model."""
     model = synthetic_model()
     landmarks = model.head_landmarks(frontal_params(model)).astype(np.float64)
     np.testing.assert_allclose(landmarks.mean(axis=0), 0, atol=1e-6)

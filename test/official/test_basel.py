@@ -95,7 +95,7 @@ def test_origin_offset_moves_into_the_pose(model: MorphableModel) -> None:
     )
     np.testing.assert_allclose(ours[[0, 5, 10]], 500, rtol=1e-6)
     np.testing.assert_allclose(ours[[3, 7, 11]], 5e-4 * center + [60, 70, -60], rtol=1e-5)
-    assert np.abs(center - ORIGIN_UM).max() < 3000, "3 mm: landmarks sit on vertices here"
+    assert np.abs(center - ORIGIN_UM).max() < 3000, "3 mm: landmarks are vertices here"
 
 
 @pytest.mark.parametrize(

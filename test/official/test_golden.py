@@ -1,4 +1,4 @@
-"""The user's own files of 3DDFA_V2 against what the original program computes with them on two images."""
+"""Imported files of 3DDFA_V2, against reference results of the original program on two images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def folder(data_dir: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def store(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
-    """What the user has after ``tddfa models import --from`` that folder."""
+    """Return the store after ``tddfa models import --from`` that folder."""
     cache = tmp_path_factory.mktemp("cache")
     result = import_models(folder, ModelStore(default_store().manifest, cache))
     assert {e.name for e in result.entries} == {"faceboxes", "official-mb05"}
@@ -57,7 +57,7 @@ def whitening(folder: Path) -> Whitening:
 
 @pytest.fixture(scope="module")
 def landmarks_only(folder: Path, whitening: Whitening) -> MorphableModel:
-    """The official model at its 68 landmarks, which is all of it that is at hand."""
+    """Return the official model reduced to its 68 landmarks, the only part that is available."""
     with np.load(folder / "bfm68.npz") as file:
         content = {key: file[key] for key in ("u", "w_shp", "w_exp")}
     basel = Basel.parse({**content, "keypoints": np.arange(204)}, "bfm68")
@@ -92,7 +92,7 @@ def test_mb05_matches_3ddfa_v2(
     data_dir: Path,
     photo: str,
 ) -> None:
-    """Parameters within 1e-4 deviations, landmarks under 0.01 px of the photo; measured 1.3e-6 and 2.4e-4 px."""
+    """Parameters within 1e-4 deviations, landmarks under 0.01 px of the image; measured 1.3e-6 and 2.4e-4 px."""
     values = golden(data_dir, photo)
     regressor = Regressor(store.path("official-mb05"), landmarks_only, "cpu")
     crops = values["crops120_bgr"].astype(np.uint8)
@@ -113,7 +113,7 @@ def test_mb05_matches_3ddfa_v2(
 
 
 def test_confidence_of_faces_and_noise(store: ModelStore, landmarks_only: MorphableModel) -> None:
-    """Noise, a gradient and stripes are no faces; the network has no head that would say so, but their poses do."""
+    """Noise, a gradient and stripes have a low confidence, which is computed from the pose."""
     regressor = Regressor(store.path("official-mb05"), landmarks_only, "cpu")
     rng = np.random.default_rng(0)
     ramp = np.repeat(np.linspace(0, 255, 120)[None, :, None], 3, axis=2).repeat(120, axis=0)

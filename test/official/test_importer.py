@@ -1,4 +1,4 @@
-"""Recognizing, converting and registering, on made-up files; nothing here needs torch."""
+"""Recognition, conversion and registration of synthetic files; needs no torch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def new_store(folder: Path) -> ModelStore:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder like 3DDFA_V2's, and files that are none of ours."""
+    """Return a folder like a checkout of 3DDFA_V2, with unrelated files."""
     folder = tmp_path / "3DDFA_V2"
     write_pickle(folder / "configs" / WHITENING, whitening_content())
     write_pickle(folder / "configs" / "bfm_noneck_v3_slim.pkl", basel_content())

@@ -16,7 +16,7 @@ from tddfa_ros.sources.image_file import read_image
 
 @pytest.fixture
 def ramp() -> np.ndarray:
-    """(32, 48, 3) uint8, every corner another color, smooth."""
+    """Return a smooth image (32, 48, 3) uint8 with a different color in every corner."""
     y, x = np.mgrid[:32, :48]
     return np.stack([5 * x, 7 * y, 255 - 4 * x], axis=2).astype(np.uint8)
 
@@ -27,7 +27,7 @@ def save(path: Path, image: np.ndarray) -> Path:
 
 
 def with_orientation(jpeg: bytes, value: int) -> bytes:
-    """A JPEG with an EXIF segment that holds nothing but the orientation."""
+    """Return a JPEG with an EXIF segment that contains only the orientation."""
     entry = struct.pack(">HHIHH", 0x0112, 3, 1, value, 0)
     exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", 1) + entry + bytes(4)
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
@@ -127,7 +127,7 @@ def test_read_ahead_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def slow(path: Path, _: int) -> np.ndarray:
         begun.append(path)
         if len(begun) <= 2:
-            both.wait()  # passes only when two images are read at once
+            both.wait()  # passes only if two images are read concurrently
         return np.zeros((1, 1, 3), np.uint8)
 
     monkeypatch.setattr(image_io, "read_image", slow)

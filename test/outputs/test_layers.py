@@ -81,7 +81,7 @@ def test_maps_cover_the_face(pipe: FacePipeline, name: str) -> None:
 
 def test_output_help_matches_layer_help() -> None:
     shared = set(LAYERS) & set(OUTPUTS)
-    assert shared == set(LAYERS), "every layer can be written as a file"
+    assert shared == set(LAYERS), "every layer is also an output"
     for name in shared:
         assert OUTPUTS[name].help.startswith(LAYERS[name].help)
 

@@ -47,7 +47,7 @@ def test_batch_equals_single_crops(regressor: Regressor) -> None:
 
 
 def test_input_and_output_contract(regressor: Regressor) -> None:
-    """The tiny network computes centroid and area of light exactly, so a wrong scale or frame shows."""
+    """The tiny network computes centroid and area of brightness exactly, which reveals a wrong scale or frame."""
     result = regressor(blob(30, 40, 41)[None])
     mean = result.landmarks[0].mean(axis=0)
     np.testing.assert_allclose(mean[:2], [50, 60], atol=0.1)
@@ -74,7 +74,7 @@ def test_confidence_is_logistic_in_disagreement(regressor: Regressor) -> None:
 
 @pytest.fixture
 def with_head(tmp_path: Path) -> Regressor:
-    """A regressor whose network tells its confidence itself."""
+    """Return a regressor whose network has a confidence head."""
     path = write_tiny_regressor(tmp_path / "head.onnx", synthetic_model(), head=True)
     return Regressor(path, synthetic_model(), "cpu")
 
@@ -88,7 +88,7 @@ def test_uses_confidence_head(with_head: Regressor) -> None:
     apart = result.landmarks_direct[..., 0] - result.landmarks[..., 0]
     expected = 1 / (1 + np.exp(-apart.mean(axis=1) / 40))
     np.testing.assert_allclose(result.confidence, expected, rtol=1e-3)
-    assert (np.diff(result.confidence) > 0).all(), "more disagreement, and more confidence"
+    assert (np.diff(result.confidence) > 0).all(), "confidence rises with disagreement here"
     single = with_head(crops[2][None])
     assert single.confidence.shape == (1,) and single.confidence[0] == pytest.approx(0.5, abs=1e-3)
 
@@ -105,7 +105,7 @@ def test_confidence_head_takes_precedence(tmp_path: Path) -> None:
 def test_blank_crop_has_zero_confidence(tmp_path: Path, head: bool) -> None:
     path = write_tiny_regressor(tmp_path / "tiny.onnx", synthetic_model(), head=head)
     any_regressor = Regressor(path, synthetic_model(), "cpu")
-    noise = np.random.default_rng(0).normal(90, 1.5, (120, 120, 3))  # a sensor's, in the dark
+    noise = np.random.default_rng(0).normal(90, 1.5, (120, 120, 3))  # sensor noise in the dark
     blank = np.stack([np.full((120, 120, 3), 200), noise]).astype(np.uint8)
     assert (any_regressor(blank).confidence == 0).all()
     stripes = blank[0].copy()
@@ -201,7 +201,7 @@ def pose_cosines(pose: np.ndarray) -> float:
 
 
 def test_parameter_space_is_converted(tmp_path: Path) -> None:
-    """A model of the space takes the network's numbers through its matrix; a model of another one is refused."""
+    """A model of the same parameter space converts the parameters by its matrix; other models are refused."""
     model = synthetic_model()
     matrix = np.diag(np.linspace(1, 2, model.layout.size)).astype(np.float32)
     values = {f.name: getattr(model, f.name) for f in fields(model) if f.name != "topology_id"}

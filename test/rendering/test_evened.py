@@ -1,4 +1,4 @@
-"""Evening out values at vertices."""
+"""Smoothing of vertex values."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Derived maps of a head with a known pose, held against the mesh itself."""
+"""Maps of a head with a known pose, compared with the mesh."""
 
 from types import SimpleNamespace
 
@@ -40,7 +40,7 @@ def face_at(x, y, scale=500, model=None):
 
 
 def frontmost(face):
-    """Vertices that nothing hides: the front of the head."""
+    """Return the visible vertices of the front of the head."""
     return np.flatnonzero(face.model.mean[:, 2] > 0.03)
 
 

@@ -1,4 +1,4 @@
-"""The overlay: where things are drawn, what is left alone, and that odd input does not stop it."""
+"""Overlay: positions of drawn elements, unchanged pixels, and invalid faces."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The rasterizer against a slow one that computes with fractions, pixel by pixel, and against geometry that is known exactly."""
+"""The rasterizer, against a reference with exact fractions and against known geometry."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_nothing_to_draw(backend):
 
 @pytest.mark.parametrize("cull", [False, True])
 def test_backends_are_equal(cull):
-    """The loops that Numba compiles, interpreted, so that they are tested where it is absent, too."""
+    """Run the Numba kernels interpreted, so that they are tested without Numba, too."""
     model = synthetic_model()
     vertices = (model.mean * [400, -400, 400] + [30, 45, 0]).astype(np.float32)
     one = raster_compiled.draw(vertices, model.triangles, 90, 60, cull)

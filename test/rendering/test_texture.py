@@ -1,4 +1,4 @@
-"""Texture sampling: what is seen goes where it belongs, what is hidden is mirrored, inpainted or left out."""
+"""Texture sampling: visible texels, and the fills mirror, inpaint and none."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ def posed(yaw_deg):
 
 
 def painted(face, mirrored=True):
-    """An image of a head whose color tells where on the head a pixel lies (symmetric in x or not); and those colors."""
+    """Render a head whose color encodes the surface position (symmetric in x or not); return image and colors."""
     mean = np.abs(face.model.mean) if mirrored else face.model.mean - face.model.mean.min(0)
     colors = (mean / mean.max(0)).astype(np.float32)
     image = rasterize(face.vertices, face.model.triangles, colors, SIZE).values
@@ -46,7 +46,7 @@ def test_texture_shows_the_colors_of_the_head(yaw):
     image, colors = painted(face)
     texture = uv_texture(face, image, 256)
     error = np.abs(at_vertices(texture.image, face.model).astype(float) - colors).max(axis=1)
-    # Judge where the head is well seen, or its mirror image is (the colors are symmetric).
+    # Compare where the head or its mirror image is visible (the colors are symmetric).
     seen = vertex_visibility(face.vertices, face.model.triangles, SIZE)
     mirrored = seen[mirror_vertices(face.model.mean)]
     judged = np.maximum(seen, mirrored) > 0.9
@@ -68,7 +68,7 @@ def test_fill_does_not_change_visible_texels():
     for texture in (mirror, inpaint, none):
         error = np.abs(at_vertices(texture.image, face.model)[well].astype(float) - colors[well])
         assert np.median(error) < 6 and np.percentile(error, 95) < 20
-    # the far cheek: mirrored it has the color of the near one, inpainted that of its own edge
+    # the far cheek: mirrored from the near one, or inpainted from its own edge
     mirror_of = mirror_vertices(face.model.mean)
     cheek = hidden & (seen[mirror_of] > 0.95)
     assert cheek.sum() > 100
@@ -78,8 +78,8 @@ def test_fill_does_not_change_visible_texels():
 
 
 def test_mirrored_half_adapts_to_illumination():
-    """A gray head, its own left half lit by half: what is mirrored there comes out dark as well."""
-    face = posed(-35)  # turned to its right: its left half is seen, the right one hidden
+    """A gray head whose left half has half the brightness: mirrored texels adapt to it."""
+    face = posed(-35)  # turned to its right: the left half is visible
     left = face.model.mean[:, 0] > 0
     for dark in (left, ~left):
         colors = np.where(dark[:, None], 0.35, 0.7).astype(np.float32).repeat(3, axis=1)

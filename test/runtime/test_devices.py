@@ -57,7 +57,7 @@ def test_usable_cores_follow_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_providers_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No requirement of the package brings it by itself: the extras [cpu] and [gpu] do."""
+    """ONNX Runtime is installed only by the extras [cpu] and [gpu]."""
     monkeypatch.setattr("tddfa_ros.runtime.devices.find_spec", lambda _: None)
     assert devices.cuda_absence() == devices.tensorrt_absence() == "ONNX Runtime is not installed"
     (tmp_path / "model.onnx").touch()

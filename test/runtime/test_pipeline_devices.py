@@ -1,4 +1,4 @@
-"""What happens to a whole pipeline when a GPU fails, or must not be touched."""
+"""Pipelines on failing GPUs, and with device="cpu"."""
 
 from __future__ import annotations
 

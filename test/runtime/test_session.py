@@ -78,7 +78,7 @@ def test_falls_back_to_cpu_when_cuda_fails_to_load(
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> type[FakeGpuSession]:
-    """CUDA whose memory lies beside the CPU's, so that IO binding is the real one."""
+    """A fake CUDA device in CPU memory, so that real IO binding is used."""
 
     class Gpu(FakeGpuSession):
         batches: list[int] = []

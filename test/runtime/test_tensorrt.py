@@ -30,7 +30,7 @@ def network(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tensorrt(monkeypatch: pytest.MonkeyPatch) -> type[FakeTensorrtSession]:
-    """A machine with TensorRT, whose memory lies beside the CPU's."""
+    """A fake machine with TensorRT, with device memory on the CPU."""
 
     class Tensorrt(FakeTensorrtSession):
         batches: list[int] = []

@@ -1,4 +1,4 @@
-"""The filters against signals whose answer is known in closed form."""
+"""Filters, against closed-form responses."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_lag_compensation_bounds_lag(speed: float):
     ours = OneEuroFilter(tuning(config.min_cutoff, config.beta), 1.0, config.lag_cutoff)
     trails, kept = ramp[-1] - run(original, ramp)[-1], ramp[-1] - run(ours, ramp)[-1]
     assert 0 <= kept < trails
-    assert kept < 2 * config.noise  # a deviation of two standard deviations is the price of rest
+    assert kept < 2 * config.noise  # deviations up to two standard deviations are not compensated
 
 
 def test_lag_compensation_ignores_noise():
@@ -211,7 +211,7 @@ def drift(speed: float, dt: float) -> np.ndarray:
 @pytest.mark.parametrize("dt", [1 / 60, 1 / 30, 1 / 15])
 @pytest.mark.parametrize("px_per_frame", [0.1, 0.25, 0.5, 1.0, 2.0])
 def test_constant_velocity_gives_even_steps(px_per_frame: float, dt: float):
-    """px of a 200 px face at 30 Hz. A filter that opens at once slips and sticks: steps of 0.08, 0.10, 0.78 px."""
+    """px of a 200 px face at 30 Hz. A filter that opens abruptly shows stick-slip: steps of 0.08, 0.10, 0.78 px."""
     path = drift(px_per_frame * 30 / 200, dt)
     step = px_per_frame * 30 / 200 * dt
     jerks = np.diff(run(default_one_euro(), path, dt), 2)

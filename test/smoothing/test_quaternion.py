@@ -1,4 +1,4 @@
-"""The scalar quaternions against SciPy and the vectorized rotations of the geometry room."""
+"""Scalar quaternions, against SciPy and `tddfa_ros.geometry.rotation`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole faces through the smoother, judged by where their landmarks are in the image."""
+"""Smoothing of whole faces, measured by their landmarks in the image."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_jitter_of_the_mesh_falls(method: str):
 
 @pytest.mark.parametrize("px_per_frame", [0.1, 0.25, 1.0])
 def test_landmarks_start_moving_smoothly(px_per_frame: float):
-    """Without noise, no landmark jerks more than the measured ones do as the motion begins."""
+    """Without noise, the jerk at the start of a motion does not exceed that of the measurements."""
     speed = px_per_frame * HZ
 
     def moving(s: float) -> TrackedFace:
@@ -261,7 +261,7 @@ def test_identity_converges():
 
 
 def test_blink_is_not_smoothed_away():
-    """0 to 1 and back within 7 frames at 30 Hz: the lid must close, and not late."""
+    """A blink from 0 to 1 and back within 7 frames at 30 Hz: amplitude and delay are kept."""
     blink = np.concatenate([np.zeros(60), [0.3, 0.8, 1.0, 0.9, 0.6, 0.3, 0.1], np.zeros(30)])
     noise = np.random.default_rng(4).normal(scale=0.03, size=blink.size)
     index = MODEL.layout.expression_slice.start + MODEL.expression_names.index("eyeBlinkLeft")

@@ -1,4 +1,4 @@
-"""Parameters to the image and back."""
+"""Conversion between parameters and filter states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bags that rosbags writes here, in both formats, read image by image."""
+"""ROS bags in both formats, written by rosbags."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_rejects_empty_source(source: str) -> None:
 
 
 class Unplugged:
-    """What cv2.VideoCapture is for a camera that was pulled out: the one thing a test cannot have for real."""
+    """A fake cv2.VideoCapture of a disconnected camera."""
 
     released = False
 
@@ -107,7 +107,7 @@ def test_disconnected_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Unplugged()
     monkeypatch.setattr(CameraSource, "_open_device", lambda *_: device)
     camera = create_source("0")
-    assert camera.rate == 0, "a camera sets the pace itself"
+    assert camera.rate == 0, "a camera sets the frame rate"
     with pytest.raises(SourceError, match="check that it is connected"):
         camera.read(0.0)
     camera.close()

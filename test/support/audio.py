@@ -1,4 +1,4 @@
-"""Audio files with one tone, and where the tone is heard in a file (PyAV)."""
+"""Write audio files with one tone, and locate the tone in a file (PyAV)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def write_beep(path: Path, codec: str, rate: int, beep: tuple[float, float]) -> Path:
-    """2 s of silence with a tone between two times, in s."""
+    """Write 2 s of silence with a tone between two times, s."""
     import av
 
     seconds = np.arange(2 * rate) / rate
@@ -26,7 +26,7 @@ def write_beep(path: Path, codec: str, rate: int, beep: tuple[float, float]) -> 
 
 
 def heard(path: Path) -> tuple[str, float, float, float]:
-    """Codec, begin and end of the loud part, and duration of the audio of a file, s."""
+    """Return codec, start and end of the loud part, and duration of the audio of a file, s."""
     import av
 
     with av.open(str(path)) as container:

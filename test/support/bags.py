@@ -1,4 +1,4 @@
-"""ROS bags as ``ros2 bag record`` writes them, by the library rosbags."""
+"""Write ROS bags like ``ros2 bag record``, with the library rosbags."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FIRST_STAMP = 1_700_000_000_123_456_789
 
 
 def stamp_ns(index: int) -> int:
-    """Of the image of this number: 30 a second."""
+    """Return the stamp of an image by its index, ns, at 30 Hz."""
     return FIRST_STAMP + index * 33_333_333
 
 
 def write_bag(
     folder: Path, images: Sequence[np.ndarray], topics: Sequence[str] = (RAW,), mcap: bool = False
 ) -> Path:
-    """Images (H, W, 3) BGR, or gray (H, W), on each topic, and a topic of texts between them; recorded 5 ms after their stamps."""
+    """Write images (H, W, 3) BGR or gray (H, W) on each topic, and a topic of strings; recorded 5 ms after their stamps."""
     plugin = StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
     with Writer(folder, version=9, storage_plugin=plugin) as writer:
         words = writer.add_connection("/words", "std_msgs/msg/String", typestore=STORE)

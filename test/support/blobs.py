@@ -1,4 +1,4 @@
-"""Videos of bright squares on black, and a pipeline that sees faces in them: real files, a real network, no images."""
+"""Videos of bright squares on black, and a pipeline that detects the squares as faces; files and network are real."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH, HEIGHT, SIDE = 160, 120, 40
 
 
 class BrightestSquare:
-    """Finds the box of all that is bright, as a detector would give it."""
+    """Detector that returns the bounding box of all bright pixels."""
 
     provider, fallback_reason = "CPUExecutionProvider", None
     score_threshold, max_faces = 0.5, 20
@@ -30,7 +30,7 @@ class BrightestSquare:
 
 
 def blob_pipeline(folder: Path) -> FacePipeline:
-    """A pipeline whose models are written to ``folder``."""
+    """Return a pipeline whose models are written to ``folder``."""
     synthetic_model().save(folder / "head.npz")
     write_tiny_regressor(folder / "tiny.onnx", synthetic_model())
     files = {"model": str(folder / "tiny.onnx"), "morphable_model": str(folder / "head.npz")}
@@ -40,7 +40,7 @@ def blob_pipeline(folder: Path) -> FacePipeline:
 
 
 def blob_image(x: float, y: float = 60.0) -> np.ndarray:
-    """(120, 160, 3) uint8, black with a white square of 40 px whose middle is at (x, y)."""
+    """Return a black image (120, 160, 3) uint8 with a white square of 40 px centered at (x, y)."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     left, top = round(x - SIDE / 2), round(y - SIDE / 2)
     image[max(top, 0) : top + SIDE, max(left, 0) : left + SIDE] = 255
@@ -48,12 +48,12 @@ def blob_image(x: float, y: float = 60.0) -> np.ndarray:
 
 
 def blob_path(frame: int) -> float:
-    """Where the square is: x in px, a slow sweep."""
+    """Return the x coordinate of the square, px: a slow sweep."""
     return 80 + 30 * float(np.sin(frame / 8))
 
 
 def write_clip(path: Path, images: Iterable[np.ndarray], rate: float = 25.0) -> Path:
-    """Encode images as MPEG-4 in any container that OpenCV knows."""
+    """Encode images as MPEG-4 in a container that OpenCV supports."""
     writer = None
     for image in images:
         if writer is None:
@@ -68,12 +68,12 @@ def write_clip(path: Path, images: Iterable[np.ndarray], rate: float = 25.0) -> 
 
 
 def blob_clip(path: Path, frames: int, rate: float = 25.0) -> Path:
-    """A square that moves along :func:`blob_path`."""
+    """Write a video of a square that moves along :func:`blob_path`."""
     return write_clip(path, (blob_image(blob_path(i)) for i in range(frames)), rate)
 
 
 def read_clip(path: Path) -> tuple[list[np.ndarray], list[float]]:
-    """All images of a video as OpenCV decodes them, and their times in s."""
+    """Decode a video with OpenCV; return its frames and their times, s."""
     capture, images, times = cv2.VideoCapture(str(path)), [], []
     while (read := capture.read())[0]:
         images.append(np.asarray(read[1]))

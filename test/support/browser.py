@@ -1,4 +1,4 @@
-"""Pages in headless Chromium, asked over the DevTools protocol what they hold, and for their images; a GLB in three.js."""
+"""Drive headless Chromium over the DevTools protocol; show GLB files in three.js."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TIMEOUT = float(os.environ.get("TDDFA_BROWSER_TIMEOUT", "180"))
 
 
 def chromium() -> str:
-    """The program; skips the test where there is none."""
+    """Return the path of Chromium; skip the test if it is not installed."""
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if found is None:
         pytest.skip("there is no Chromium")
@@ -39,7 +39,7 @@ def chromium() -> str:
 
 
 def three_folder(root: Path) -> Path:
-    """three.js as npm installs it in the root of the repository or in ``$TDDFA_NODE_MODULES``; skips the test where it is not."""
+    """Return the folder of three.js in ``node_modules`` or ``$TDDFA_NODE_MODULES``; skip the test if it is not installed."""
     folder = Path(os.environ.get("TDDFA_NODE_MODULES", root / "node_modules")) / "three"
     if not (folder / "build" / "three.module.js").is_file():
         pytest.skip("three is not installed: npm install three")
@@ -47,7 +47,7 @@ def three_folder(root: Path) -> Path:
 
 
 class Page:
-    """One open page; a context manager that ends the browser."""
+    """An open page; a context manager that stops the browser."""
 
     def __init__(self, url: str, profile: Path, size: tuple[int, int] = (640, 480)) -> None:
         profile = profile.resolve()
@@ -71,17 +71,17 @@ class Page:
         self._process.wait(30)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page; None where it throws."""
+        """Evaluate a JavaScript expression in the page; return None if it throws."""
         answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)  # fmt: skip
         return answer["result"].get("value") if "exceptionDetails" not in answer else None
 
     def screenshot(self) -> np.ndarray:
-        """(H, W, 3) BGR as it looks now."""
+        """Take a screenshot, (H, W, 3) BGR."""
         data = base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait for something to become true, and return it."""
+        """Wait until a condition is true, and return its value."""
         end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             value = condition()
@@ -124,7 +124,7 @@ VIEWER = Path(__file__).with_name("viewer.html")
 
 
 def show_glb(three: Path, folder: Path, query: str = "") -> tuple[dict[str, Any], np.ndarray]:
-    """What :data:`VIEWER` reports and draws, (480, 480, 3) BGR, of ``face.glb`` in the folder; ``query``: ``jawOpen=1&...``."""
+    """Show ``face.glb`` of a folder; return the report of :data:`VIEWER` and a screenshot (480, 480, 3) BGR. ``query``: ``jawOpen=1&...``."""
     shutil.copy(VIEWER, folder / "index.html")
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(_Handler, directory=str(folder))
@@ -147,7 +147,7 @@ def show_glb(three: Path, folder: Path, query: str = "") -> tuple[dict[str, Any]
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves the page, three and the GLB; takes the page's report."""
+    """Serve the page, three.js and the GLB file; receive the report of the page."""
 
     def translate_path(self, path: str) -> str:
         first, _, rest = path.lstrip("/").partition("/")

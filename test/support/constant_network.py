@@ -1,4 +1,4 @@
-"""ONNX files that answer with given arrays, whatever the image, but for one output that the mean of one channel is added to."""
+"""Write ONNX files with constant outputs; the mean of one input channel can be added to one output."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def write_constant_network(
     brightened: str = "",
     channel: int = 0,
 ) -> Path:
-    """Write the file.
+    """Write an ONNX file with constant outputs.
 
     Args:
         outputs: by name, in order.
         size: height and width of the input; None for free ones.
-        brightened: the output that the mean of ``channel`` of the input is added to.
+        brightened: name of the output to which the mean of ``channel`` of the input is added.
     """
     height, width = size or ("height", "width")
     pick = np.zeros((1, 3, 1, 1), np.float32)

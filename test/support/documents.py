@@ -1,4 +1,4 @@
-"""The pages that users read, taken apart: code blocks, commands, links, headings."""
+"""Parse documentation pages: code blocks, commands, links, headings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def name_of(page: Path) -> str:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: the language of its fence, "" where it has none or is indented."""
+    """A code block; ``language`` is "" for indented blocks and fences without a language."""
 
     page: Path
     line: int
@@ -43,7 +43,7 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """All blocks of code of a page, fenced or indented by four spaces."""
+    """Yield all code blocks of a page, fenced or indented by four spaces."""
     text = page.read_text(encoding="utf-8")
     found = [
         Block(page, line_of(text, match.start()) + 1, match[3], textwrap.dedent(match[4]))
@@ -66,7 +66,7 @@ def line_of(text: str, position: int) -> int:
 
 
 def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
-    """Where it stands, and the words, of every command of a block of shell lines."""
+    """Yield position and words of every command of a shell block."""
     if block.language not in ("", "bash", "sh", "shell", "console"):
         return
     lines = re.sub(r"\\\n\s*", " ", block.text).splitlines()
@@ -82,16 +82,16 @@ def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
 
 
 def split(line: str) -> list[str]:
-    """The words of a line of shell without its comment, which starts with a # at the start of a word.
+    """Split a shell line into words, without its comment.
 
     Raises:
-        ValueError: a quotation mark has no partner.
+        ValueError: a quotation mark is not closed.
     """
     return shlex.split(re.sub(r"(^|\s)#.*$", "", line))
 
 
 def tddfa_words(words: list[str]) -> list[str] | None:
-    """What follows the program ``tddfa`` in a command, under whichever of its names; None for other programs."""
+    """Return the arguments of ``tddfa`` in a command, for all its names; None for other programs."""
     for start in (["tddfa"], ["python", "-m", "tddfa_ros"], ["ros2", "run", "tddfa_ros", "tddfa"]):
         if words[: len(start)] == start:
             return words[len(start) :]
@@ -101,21 +101,21 @@ def tddfa_words(words: list[str]) -> list[str] | None:
 
 
 def spans(page: Path) -> Iterator[tuple[str, str]]:
-    """Where it stands, and the text, of every inline code of a page."""
+    """Yield position and text of every inline code span of a page."""
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))
     for match in re.finditer(r"(?<!`)`([^`\n]+)`(?!`)", text):
         yield f"{name_of(page)}: {match[0]}", match[1]
 
 
 def links(page: Path) -> list[str]:
-    """Targets of all links and images of a page that lead to a file or a heading, without those in code."""
+    """Return the targets of all links and images of a page to files or headings, except in code."""
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))
     text = re.sub(r"(?m)^ {4}.*$", "", text)
     return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:", link)]
 
 
 def anchors(page: Path) -> set[str]:
-    """The names of a page's headings, as code hosts and MkDocs make them."""
+    """Return the anchors of the headings of a page, as code hosts and MkDocs generate them."""
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))
     return {slug(heading) for heading in re.findall(r"(?m)^#+ +(.*?) *#*$", text)}
 

@@ -1,4 +1,4 @@
-"""A face to write into files, and an image for it."""
+"""A face and an image for export tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def export_face(
     expression: tuple[float, ...] = (),
     seed: int | None = None,
 ) -> TrackedFace:
-    """A synthetic head in an image of 640x480, its first expressions at the given values, perhaps with an identity of its own."""
+    """Return a synthetic face in an image of 640x480 px, with the given first expression coefficients and an optional identity."""
     model = synthetic_model()
     params = frontal_params(model)
     pose = params[:12].reshape(3, 4)
@@ -41,5 +41,5 @@ def export_face(
 
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:
-    """An image of random colors, (height, width, 3)."""
+    """Return an image of random colors, (height, width, 3)."""
     return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)

@@ -10,7 +10,7 @@ from tddfa_ros.fitting.collection import FaceLabels
 
 
 def face_labels(count: int, source: str = "toy", **arrays: np.ndarray) -> FaceLabels:
-    """``count`` faces of a source without labels but those given."""
+    """Return ``count`` faces of a source; labels that are not given are missing."""
 
     def nothing(*shape: int) -> np.ndarray:
         return np.full((count, *shape), np.nan, np.float32)

@@ -1,4 +1,4 @@
-"""Images as messages, a camera for the graph under test, and the models that its nodes run with."""
+"""Image messages, a camera for the graph under test, and the models of its nodes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[2]
 FRAME = "camera_optical_frame"
 ASTRONAUT_FACE = (220.0, 125.0)
-"""Middle of the face in the portrait, px."""
+"""Center of the face in the portrait, px."""
 
 
 def model_parameters(*, perception: bool = True) -> dict[str, Any]:
-    """Parameters that choose the models: none, for those of the package; the test is skipped while these are absent.
+    """Return the parameters that select the models; empty for the default models. Skips the test if these are missing.
 
-    ``TDDFA_TEST_MODELS`` names a folder with ``regressor.onnx`` and ``morphable.npz`` to test with instead.
+    ``TDDFA_TEST_MODELS`` is a folder with another ``regressor.onnx`` and ``morphable.npz``.
     """
     own = os.environ.get("TDDFA_TEST_MODELS")
     if own:
@@ -45,7 +45,7 @@ def model_parameters(*, perception: bool = True) -> dict[str, Any]:
 def image_message(
     image: NDArray[np.uint8], stamp: float, frame: str = FRAME, encoding: str = "bgr8"
 ) -> Any:
-    """An image (H, W) or (H, W, 3) as ``sensor_msgs/Image``."""
+    """Convert an image (H, W) or (H, W, 3) to ``sensor_msgs/Image``."""
     from array import array
 
     from sensor_msgs.msg import Image
@@ -57,14 +57,14 @@ def image_message(
 
 
 def stamped(message: Any, stamp: float, frame: str = FRAME) -> Any:
-    """The message with its header filled; ``stamp`` in seconds."""
+    """Set the header of a message; ``stamp`` in seconds."""
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(round(stamp * 1e9), 10**9)
     message.header.frame_id = frame
     return message
 
 
 def calibration(width: int, height: int, focal: float = 600.0) -> Any:
-    """A distortion-free ``sensor_msgs/CameraInfo``."""
+    """Return a ``sensor_msgs/CameraInfo`` without distortion."""
     from sensor_msgs.msg import CameraInfo
 
     message = CameraInfo(width=width, height=height, distortion_model="plumb_bob")
@@ -78,7 +78,7 @@ def calibration(width: int, height: int, focal: float = 600.0) -> Any:
 
 
 class Camera:
-    """Publishes images on ``image_raw`` of a graph, with stamps of now that rise from image to image."""
+    """Publishes images on ``image_raw`` of a graph, with strictly increasing current stamps."""
 
     def __init__(self, graph: Any, image: NDArray[np.uint8], rate: float = 20.0) -> None:
         from sensor_msgs.msg import Image
@@ -90,7 +90,7 @@ class Camera:
         self._publisher = graph.publisher(Image, "image_raw", subscribers=0)
 
     def send(self, message: Any = None) -> None:
-        """Publish one message (the image, stamped now) and serve the probe for one frame period."""
+        """Publish one message (by default the image, with the current stamp) and spin the probe for one frame period."""
         if message is None:
             self.stamps.append(time.time())
             message = image_message(self.image, self.stamps[-1])
@@ -108,7 +108,7 @@ class Camera:
 
 
 def set_parameters(graph: Any, node: str, values: Mapping[str, Any]) -> list[Any]:
-    """Set parameters of a running node; the results, in order."""
+    """Set parameters of a running node; return the results in order."""
     from rcl_interfaces.srv import SetParameters
     from rclpy.parameter import Parameter
 

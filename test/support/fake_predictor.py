@@ -1,4 +1,4 @@
-"""A method of face alignment whose answers a test has set, image by image; the image's gray level says which it is."""
+"""A `Predictor` with predefined results per image; the gray level of an image is its index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tddfa_ros.evaluation.prediction import Follower, Prediction
 
 
 def numbered_image(path: Path, number: int, size: tuple[int, int] = (120, 120)) -> None:
-    """Write an image (height, width) that a `FakePredictor` recognizes; ``path`` must end in .png, which keeps gray levels."""
+    """Write an image (height, width) with an index as gray level; ``path`` must end in .png, which is lossless."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((*size, 3), number, np.uint8))
 
@@ -25,7 +25,7 @@ def number_of(image: NDArray[np.uint8]) -> int:
 
 @dataclass
 class FakePredictor:
-    """``faces``, ``straight`` (direct landmarks), ``boxes``: by number of the image; ``asked``: (number, ROI) of all looks."""
+    """``faces``, ``straight`` (direct landmarks), ``boxes``: by index of the image; ``asked``: (index, ROI) of all calls."""
 
     faces: Sequence[Prediction] = ()
     straight: Sequence[NDArray] | None = None
@@ -52,12 +52,12 @@ class FakePredictor:
 
 
 def random_points(count: int, low: float = 20, high: float = 180, seed: int = 3) -> NDArray:
-    """Landmarks (count, 68, 2) that look like no face, but have an extent."""
+    """Return random landmarks (count, 68, 2)."""
     return np.random.default_rng(seed).uniform(low, high, (count, 68, 2)).astype(np.float32)
 
 
 def box_area_root(points: NDArray) -> float:
-    """Root of the area of the box of landmarks (68, 2), written out."""
+    """Return the square root of the area of the bounding box of landmarks (68, 2)."""
     width = points[:, 0].max() - points[:, 0].min()
     height = points[:, 1].max() - points[:, 1].min()
     return float(np.sqrt(width * height))

@@ -1,4 +1,4 @@
-"""The hardware edge: ONNX Runtime sessions that claim to run on a GPU, compute on the CPU, and fail as GPUs do."""
+"""Mocks of ONNX Runtime sessions on a GPU: they compute on the CPU and reproduce the failures of GPUs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ OUT_OF_MEMORY = (
 
 
 class FakeGpuSession:
-    """A session on CUDA whose memory holds ``capacity`` items.
+    """A mock of a CUDA session whose memory holds ``capacity`` items.
 
     Attributes:
-        batches: sizes of what was run on the GPU, by all sessions of this class.
-        opened: the providers that sessions were asked for, in order.
+        batches: sizes of the batches that all sessions of this class ran on the GPU.
+        opened: the providers that were requested, in order.
     """
 
     capacity = 0
@@ -58,7 +58,7 @@ class FakeGpuSession:
 
 
 class _Binding:
-    """An IO binding that remembers the batch of every input."""
+    """A mock of an IO binding that records the batch size of every input."""
 
     def __init__(self, real: Any) -> None:
         self.real = real
@@ -73,11 +73,11 @@ class _Binding:
 
 
 class FakeTensorrtSession(FakeGpuSession):
-    """A session on TensorRT that keeps an engine in the folder of its options, and cannot read a damaged one.
+    """A mock of a TensorRT session that stores an engine in the folder of its options, and fails on a damaged one.
 
     Attributes:
-        built: how many engines were compiled.
-        broken: compiled engines cannot be used either.
+        built: number of compiled engines.
+        broken: whether newly compiled engines fail, too.
     """
 
     capacity = 1_000

@@ -1,4 +1,4 @@
-"""A reader of GLB files written from the specification of glTF 2.0 alone: json, struct and NumPy."""
+"""Reader of GLB files, implemented from the glTF 2.0 specification only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 
 
 class Glb:
-    """A file: ``json`` and the arrays of its accessors."""
+    """A GLB file: ``json`` and the arrays of its accessors."""
 
     def __init__(self, path: Path) -> None:
         content = path.read_bytes()
@@ -33,7 +33,7 @@ class Glb:
         assert 0 <= len(self._binary) - buffer["byteLength"] < 4
 
     def bytes_of(self, view: int) -> bytes:
-        """Content of a buffer view."""
+        """Return the content of a buffer view."""
         described = self.json["bufferViews"][view]
         start = described.get("byteOffset", 0)
         assert start % 4 == 0
@@ -42,7 +42,7 @@ class Glb:
         return content
 
     def array(self, accessor: int) -> NDArray[Any]:
-        """Values (count, width) of an accessor, sparse or not; bounds that it states are checked."""
+        """Return the values (count, width) of an accessor, dense or sparse, and check its bounds."""
         described = self.json["accessors"][accessor]
         kind, width = _TYPE[described["componentType"]], _WIDTH[described["type"]]
         values = np.zeros((described["count"], width), kind)

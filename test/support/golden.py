@@ -1,4 +1,4 @@
-"""What the original 3DDFA_V2 program computes on two photos; the files lie outside the repository."""
+"""Reference results of the original 3DDFA_V2 program on two images; the files are outside the repository."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def golden(data_dir: Path, name: str) -> dict[str, NDArray[np.float64]]:
-    """All arrays recorded for one photo, or skip."""
+    """Return all arrays recorded for one image, or skip the test."""
     path = data_dir / "3ddfa_v2" / "golden" / f"{name}.npz"
     if not path.is_file():
         pytest.skip(f"3DDFA_V2's golden values are not in {path.parent}")
@@ -19,7 +19,7 @@ def golden(data_dir: Path, name: str) -> dict[str, NDArray[np.float64]]:
 
 
 def bfm68_landmarks(data_dir: Path, params62: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The 68 landmarks (68, 3) of the official morphable model before its pose, or skip."""
+    """Return the 68 landmarks (68, 3) of the official morphable model before pose, or skip the test."""
     path = data_dir / "3ddfa_v2" / "bfm68.npz"
     if not path.is_file():
         pytest.skip(f"the official morphable model's landmark bases are not in {path.parent}")

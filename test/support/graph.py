@@ -1,4 +1,4 @@
-"""The real ROS graph under test: nodes in their own processes, and a probe node in this one."""
+"""The ROS graph under test: nodes as processes, and a probe node in this process."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any
 
 STOP_WITHIN = 20.0
-"""Seconds that a process has to end after SIGINT; long, for a busy machine."""
+"""Time limit for a process to exit after SIGINT, s; long, for a busy machine."""
 
 
 class NodeProcess:
-    """One program of the package in a process of its own, its output in a file."""
+    """A program of the package as a process, with its output in a file."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self.log = log
@@ -33,23 +33,23 @@ class NodeProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the process still runs."""
+        """Whether the process is running."""
         return self.process.poll() is None
 
     @property
     def output(self) -> str:
-        """What it has printed so far, both streams."""
+        """Output of both streams so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def wait(self, timeout: float = 60.0) -> int:
-        """Wait until it ends by itself; its exit code."""
+        """Wait until the process exits; return its exit code."""
         return self.process.wait(timeout)
 
     def stop(self, sig: int = signal.SIGINT, timeout: float = STOP_WITHIN) -> int:
-        """Ask it to end and return its exit code.
+        """Send SIGINT and return the exit code.
 
         Raises:
-            AssertionError: it was still alive after ``timeout`` seconds (it is killed then).
+            AssertionError: the process was still running after ``timeout`` seconds (it is then killed).
         """
         if self.alive:
             self.process.send_signal(sig)
@@ -62,14 +62,14 @@ class NodeProcess:
             ) from None
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         if self.alive:
             self.process.kill()
             self.process.wait(10)
 
 
 def stop_all(processes: Sequence[NodeProcess], timeout: float = 5.0) -> None:
-    """End what still runs, kindly at first: a killed process leaves its shared memory behind, 35 MB each."""
+    """Stop all running processes, first with SIGINT: a killed process leaks 35 MB of shared memory."""
     for process in processes:
         if process.alive:
             process.process.send_signal(signal.SIGINT)
@@ -84,8 +84,8 @@ def stop_all(processes: Sequence[NodeProcess], timeout: float = 5.0) -> None:
 class Graph:
     """Starts node processes, and holds one probe node that publishes, subscribes and calls services.
 
-    A context manager: at the end every process that still runs is ended and the probe is destroyed. A test that cares
-    how a process ends calls :meth:`NodeProcess.stop` itself.
+    A context manager: on exit all running processes are stopped and the probe is destroyed. A test that checks
+    how a process exits calls :meth:`NodeProcess.stop`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -142,8 +142,8 @@ class Graph:
             namespace, name: of the node.
             params_file: a ROS parameter file.
             arguments: more of the command line, before ``--ros-args``.
-            wait_for: node name to wait for in the graph (fully qualified, "/face_node"); None: do not wait.
-            timeout: seconds to wait for it.
+            wait_for: fully qualified name of a node to wait for, such as "/face_node"; None: do not wait.
+            timeout: maximum time to wait, s.
         """
         command = [sys.executable, "-m", f"tddfa_ros.nodes.{executable}", *arguments, "--ros-args"]
         if params_file is not None:
@@ -175,16 +175,16 @@ class Graph:
         }
 
     def spin(self, seconds: float) -> None:
-        """Serve the probe's callbacks for a while."""
+        """Spin the probe for some time."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.executor.spin_once(timeout_sec=min(left, 0.05))
 
     def wait_until(self, condition: Callable[[], object], timeout: float = 40.0) -> None:
-        """Serve the probe's callbacks until ``condition()`` is true.
+        """Spin the probe until ``condition()`` is true.
 
         Raises:
-            AssertionError: it was not within ``timeout`` seconds.
+            AssertionError: the condition was not true within ``timeout`` seconds.
         """
         end = time.monotonic() + timeout
         while not condition():
@@ -196,7 +196,7 @@ class Graph:
             self.executor.spin_once(timeout_sec=0.05)
 
     def collect(self, message_type: Any, topic: str, qos: Any = 10) -> list[Any]:
-        """Subscribe; the list that is returned grows as messages arrive."""
+        """Subscribe and return a list to which received messages are appended."""
         received: list[Any] = []
         self.node.create_subscription(message_type, topic, received.append, qos)
         return received
@@ -209,7 +209,7 @@ class Graph:
         subscribers: int = 1,
         timeout: float = 40.0,
     ) -> Any:
-        """A publisher that has already found ``subscribers`` subscriptions (0: do not wait)."""
+        """Create a publisher and wait until it has ``subscribers`` subscriptions (0: do not wait)."""
         publisher = self.node.create_publisher(message_type, topic, qos)
         if subscribers:
             self.wait_until(lambda: publisher.get_subscription_count() >= subscribers, timeout)

@@ -1,4 +1,4 @@
-"""A cache as ``tddfa models import`` leaves it, with models that see real faces: the package's own in other clothes."""
+"""A model cache as ``tddfa models import`` writes it, with renamed default models."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NETWORK, HEAD = "official-mb05", "official-bfm"
 
 
 def imported_cache(cache: Path) -> MorphableModel:
-    """Write ``official-mb05``, which goes with ``official-bfm``, into a cache, and return the latter.
+    """Write ``official-mb05`` and its morphable model ``official-bfm`` into a cache, and return the cache.
 
-    The default detector, which was fetched before, is copied. The head has its texture upside down and so another ``topology_id``; the network's metadata name that.
+    The default detector is copied. The morphable model has flipped texture coordinates, and so another ``topology_id``, which the metadata of the network contain.
     """
     store, folder = default_store(), cache / "imported"
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Landmarks of a head in meters, and the weak-perspective pose a network would regress at best."""
+"""Landmarks of a head in meters, and the ideal weak-perspective pose of a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as 3DDFA_V2 has them, with made-up content: an ellipsoid head in micrometers, random whitening."""
+"""Synthetic files in the formats of 3DDFA_V2: an ellipsoid head in micrometers, random whitening."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.official.importer import import_models
 
 ORIGIN_UM = np.array([1500.0, -12000.0, 90000.0])
-"""Where the made-up head's own origin lies, before it is written in micrometers: the file's frame is not centered."""
+"""Origin of the synthetic head before conversion to micrometers: the frame of the file is not centered."""
 
 
 def whitening_content(seed: int = 0, version: int = 2) -> dict[str, NDArray[np.float32]]:
@@ -29,7 +29,7 @@ def whitening_content(seed: int = 0, version: int = 2) -> dict[str, NDArray[np.f
 
 
 def basel_content(seed: int = 0) -> dict[str, Any]:
-    """``bfm_noneck_v3_slim.pkl``'s keys and shapes, on the synthetic head (738 vertices), with triangles looking inwards."""
+    """Return the keys and shapes of ``bfm_noneck_v3_slim.pkl`` with the synthetic head (738 vertices) and inward triangles."""
     head = synthetic_model(shape=40, expressions=10)
     rng = np.random.default_rng(seed)
     vertices = head.mean * 1e6 + ORIGIN_UM
@@ -46,7 +46,7 @@ def basel_content(seed: int = 0) -> dict[str, Any]:
 
 
 def made_up_store(folder: Path) -> ModelStore:
-    """What a user has who imported ``official-mb05`` and ``official-bfm``, in the cache ``folder/cache``."""
+    """Return a store with imported ``official-mb05`` and ``official-bfm`` in the cache ``folder/cache``."""
     checkout, manifest = folder / "3DDFA_V2", default_store().manifest
     write_pickle(checkout / "param_mean_std_62d_120x120.pkl", whitening_content())
     write_original_onnx(checkout / "mb05_120x120.onnx")
@@ -63,7 +63,7 @@ def write_pickle(path: Path, content: Any, protocol: int = 2) -> Path:
 
 
 def write_original_onnx(path: Path, features: int = 512, seed: int = 0) -> Path:
-    """A network as 3DDFA_V2 exports it: one crop, input ``input``, output ``output``, whitened; four patches, then a matrix."""
+    """Write a network in the export format of 3DDFA_V2: one crop, input ``input``, whitened output ``output``; four patches and a matrix."""
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(features // 4, 3, 60, 60)).astype(np.float32) / 100
     matrix = rng.normal(size=(62, features)).astype(np.float32) * 0.3

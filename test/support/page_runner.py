@@ -1,11 +1,11 @@
-"""Runs what a page shows, in the page's order, in a folder that holds the files the page names.
+"""Run the code blocks of a documentation page in order, in a folder that contains the files of the page.
 
-A comment right above a block says what to do with it:
+A comment directly above a block controls it:
 
     <!-- not run: REASON -->            the block is not run
     <!-- not run PROGRAM ...: REASON --> commands of the block that start with these words are not run; a last "$" is the end of the
                                      command; more than one such comment may stand there
-    <!-- background -->                 the commands of the block run on while the rest of the page runs
+    <!-- background -->                 the commands of the block keep running in the background
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROGRAMS = {
     ".", ".ci/run", "colcon", "cp", "export", "face_system", "ffmpeg", "git", "make", "mkdir", "npm", "nvidia-smi", "pip",
     "python", "python3", "ros2", "rosdep", "source", "sudo", "tddfa", "torchrun",
 }  # fmt: skip
-"""A block without a language is shell when one of its lines starts with one of these; else it is a drawing or a quotation."""
+"""A block without a language is shell code if one of its lines starts with one of these, else a diagram or output."""
 IMAGES = (".jpg", ".jpeg", ".png")
 VIDEOS = (".avi", ".mkv", ".mov", ".mp4")
 OUTPUT_OPTIONS = ("-o", "--output", "--obj", "--jsonl")
@@ -41,10 +41,10 @@ class Command:
     """One line of shell.
 
     Attributes:
-        block: where it stands.
+        block: its code block.
         text: as written, without continuation lines.
-        reason: why it is not run; empty when it is.
-        background: whether the page goes on while it runs.
+        reason: why it is not run; empty if it is run.
+        background: whether it runs in the background.
     """
 
     block: Block
@@ -54,7 +54,7 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """Split as the shell does, without comments and leading assignments."""
+        """Split into words like a shell, without comments and leading assignments."""
         words = split(self.text)
         while words and re.fullmatch(r"[A-Z_][A-Z0-9_]*=\S*", words[0]):
             words.pop(0)
@@ -62,7 +62,7 @@ class Command:
 
     @property
     def ours(self) -> bool:
-        """Whether it runs the program ``tddfa``, under whichever of its names."""
+        """Return whether it runs ``tddfa``, under any of its names."""
         return tddfa_words(self.words) is not None
 
 
@@ -76,7 +76,7 @@ class Step:
 
 
 def steps(page: Path) -> list[Step]:
-    """All blocks of shell and Python of a page, in order."""
+    """Return all shell and Python blocks of a page, in order."""
     lines = page.read_text(encoding="utf-8").splitlines()
     found = []
     for block in blocks(page):
@@ -93,7 +93,7 @@ def steps(page: Path) -> list[Step]:
 
 
 def above(lines: list[str], block: Block) -> Iterator[str]:
-    """The comments right above a block, and blank lines between."""
+    """Return the comments directly above a block."""
     index = block.line - 1
     # The line of a block is that of its fence or of its text, with blank lines in front.
     while index < len(lines) and not lines[index].strip():
@@ -105,7 +105,7 @@ def above(lines: list[str], block: Block) -> Iterator[str]:
 
 
 def commands(block: Block, marks: list[re.Match[str]]) -> Iterator[Command]:
-    """The commands of a block of shell, with what the comments above it say."""
+    """Return the commands of a shell block, with the settings of the comments above it."""
     if block.language not in ("", "bash", "sh", "shell", "console"):
         return
     for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
@@ -125,7 +125,7 @@ def commands(block: Block, marks: list[re.Match[str]]) -> Iterator[Command]:
 
 
 def inputs(page: Path) -> Iterator[str]:
-    """Images and videos that commands and Python of a page read, by name."""
+    """Return the names of images and videos that commands and Python code of a page read."""
     made: set[str] = set()
     for step in steps(page):
         names = re.findall(r"imread\(\"([^\"]+)\"|VideoCapture\(\"([^\"]+)\"", step.block.text)
@@ -140,7 +140,7 @@ def inputs(page: Path) -> Iterator[str]:
 
 
 class Runner:
-    """A folder in which the blocks of a page run; a context manager, at whose end background processes are stopped."""
+    """A folder in which the blocks of a page run; a context manager that stops background processes on exit."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -154,7 +154,7 @@ class Runner:
         stop_all(self.processes, timeout=15)
 
     def give(self, page: Path, image: Path, video: Path) -> None:
-        """Put the files that a page names there, and folders with images that pages take for granted."""
+        """Copy the files that a page reads into the folder, and the folders of images that pages assume."""
         wanted = {*inputs(page), "photos/a.jpg", "PHOTOS/a.jpg", "more/c.jpg", "more/deep/b.png"}
         for name in sorted(wanted):
             path = self.folder / name
@@ -166,7 +166,7 @@ class Runner:
         shutil.copytree(ROOT / "config", self.folder / "config")
 
     def run(self, command: Command) -> None:
-        """Run one command; AssertionError with what it printed when it fails."""
+        """Run one command; raise AssertionError with its output on failure."""
         if command.background:
             log = self.folder / f"background_{len(self.processes)}.log"
             line = command.text.partition("  #")[0]
@@ -174,9 +174,9 @@ class Runner:
             return
         given = tddfa_words(command.words)
         plain = not re.search(r"[|<>;*$]|&&", command.text.partition(" #")[0])
-        # rclpy starts once in a process, so what uses ROS gets one of its own.
+        # rclpy can be initialized once per process, so commands that use ROS run in a new one.
         if given is not None and plain and given[0] != "watch":
-            from tddfa_ros.cli import main  # in this process: libraries are loaded once
+            from tddfa_ros.cli import main  # run in this process, so that libraries are loaded once
 
             assert main(given) == 0, command.text
             return
@@ -191,12 +191,12 @@ class Runner:
         assert done.returncode == 0, f"{command.text}\n{done.stdout}\n{done.stderr}"
 
     def execute(self, block: Block) -> None:
-        """Run a block of Python; names live on to the next one."""
+        """Run a Python block; its names are visible in later blocks."""
         exec(compile(block.text, block.where, "exec"), self.names)
 
 
 def write_video(path: Path, image: Any, count: int = 3) -> None:
-    """A video of 25 frames per second that shows one image, (H, W, 3) uint8 BGR."""
+    """Write a video at 25 Hz that shows one image, (H, W, 3) uint8 BGR."""
     import cv2
 
     video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, image.shape[1::-1])
@@ -211,6 +211,6 @@ def save_image(image: Path, path: Path) -> None:
 
     pixels = cv2.imread(str(image))
     assert pixels is not None
-    # A quarter of the pixels: pages are run for their commands, not for their results.
+    # a quarter of the pixels, for speed
     small = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     assert cv2.imwrite(str(path), small)

@@ -1,4 +1,4 @@
-"""A face of the default model in an image made of its own shading: skin of one color, lit from one side."""
+"""A face of the default model, and a synthetic image of it: uniform skin color, lit from one side."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BACKGROUND = 70
 
 @functools.lru_cache(maxsize=1)
 def head_model() -> MorphableModel:
-    """The default morphable model; the test is skipped where it is absent."""
+    """Return the default morphable model; skip the test if it is missing."""
     try:
         return MorphableModel.load(default_store().path(RegressionConfig().morphable_model))
     except ModelError as error:
@@ -35,7 +35,7 @@ def head_model() -> MorphableModel:
 def face_at(
     yaw: float = 0.0, pitch: float = 0.0, model: MorphableModel | None = None, **expression: float
 ) -> Face:
-    """A mean face, ``PX_PER_MM`` large, in the middle of an image of ``SIDE`` px."""
+    """Return a mean face at ``PX_PER_MM`` px per mm, centered in an image of ``SIDE`` px."""
     model = model or head_model()
     params = np.zeros(model.layout.size, np.float32)
     roi = np.array([0, 0, SIDE, SIDE], np.float64)
@@ -49,7 +49,7 @@ def face_at(
 
 
 def portrait(face: Face) -> NDArray[np.uint8]:
-    """(SIDE, SIDE, 3) uint8 BGR: the face in shaded skin, the inside of its mouth alike, on a gray background."""
+    """Render (SIDE, SIDE, 3) uint8 BGR: the face in shaded skin color, including the inner mouth, on a gray background."""
     light = lambert(image_normals(face.vertices, face.model.triangles), light=(0.8, 0.3, 0.6))
     colors = light[:, None] * SKIN
     drawn = rasterize(face.vertices, face.model.triangles, colors, (SIDE, SIDE))
@@ -57,5 +57,5 @@ def portrait(face: Face) -> NDArray[np.uint8]:
 
 
 def changed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(h, w): pixels that differ at all."""
+    """Return a mask (h, w) of the pixels that differ."""
     return np.asarray((before != after).any(axis=2))

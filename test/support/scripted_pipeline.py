@@ -1,8 +1,8 @@
-"""A pipeline that sees a scripted scene: the geometry of detection and regression without networks.
+"""A pipeline with a scripted scene: the geometry of detection and regression without networks.
 
-Stands in for `FacePipeline` where a test needs to know exactly where every face is, and when it cannot be seen. The image carries
-only the number of its frame; people are where their paths say. Regression behaves as the real one was measured to: exact up to a quarter
-of the ROI off its middle, worse beyond, and lost at 0.45; a ROI without a face gives some landmarks with a low confidence.
+Replaces `FacePipeline` in tests that need exact positions and visibility of every face. The image contains
+only the frame index; the positions of people are functions of it. Regression has the measured behavior of the network: exact up to a quarter
+of the ROI off its center, worse beyond, and lost at 0.45; a ROI without a face gives landmarks with a low confidence.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def always(_: int) -> bool:
 
 @dataclass(frozen=True)
 class Person:
-    """``path``: middle of the landmarks' ROI, px, by frame; ``side``: of that ROI, px; ``visible``: by frame."""
+    """``path``: center of the landmark ROI, px, by frame; ``side``: side of that ROI, px; ``visible``: by frame."""
 
     path: Callable[[int], Point]
     side: Callable[[int], float] = lambda _: 120.0
@@ -54,9 +54,9 @@ def still(x: float, y: float) -> Callable[[int], Point]:
 
 @dataclass
 class ScriptedPipeline:
-    """What `FaceTracker` needs of a `FacePipeline`.
+    """The part of `FacePipeline` that `FaceTracker` uses.
 
-    ``log`` holds, per call, what was asked for: ("detect" | "align" | "regress", number of faces).
+    ``log`` holds one entry per call: ("detect" | "align" | "regress", number of faces).
     """
 
     people: list[Person]
@@ -117,7 +117,7 @@ class ScriptedPipeline:
         )
         if person is None or offset > 0.45:
             return _face(middle, 0.5 * side, roi, 0.1)
-        error = max(0.0, offset - 0.25)  # the network falls short of faces far from the middle
+        error = max(0.0, offset - 0.25)  # the network underestimates large offsets from the center
         seen = (1 - error) * np.array(person.path(frame)) + error * middle
         return _face(seen, person.side(frame), roi, person.confidence(frame))
 
@@ -133,12 +133,12 @@ def frame_of(image: NDArray[np.uint8]) -> int:
 
 
 def play(tracker: object, frames: Iterable[int]) -> list[list]:
-    """What the tracker reports for each frame, at HZ."""
+    """Return the output of the tracker for each frame, at HZ."""
     return [tracker.update(image_of(i), i / HZ) for i in frames]  # type: ignore[attr-defined]
 
 
 def _face(middle: NDArray, side: float, roi: NDArray, confidence: float) -> Face:
-    """A frontal face whose landmarks span the ROI of ``side`` around ``middle``, as seen in ``roi``."""
+    """Return a frontal face whose landmarks span the ROI of ``side`` around ``middle``, regressed in ``roi``."""
     scale = side / _ROI_M
     x, y = middle - scale * _CENTER_M * np.array([1.0, -1.0])
     params = frontal_params(MODEL)

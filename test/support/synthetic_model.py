@@ -1,6 +1,6 @@
 """A small morphable model for tests: an ellipsoid head with a nose, 68 plausible landmarks, smooth random bases.
 
-Not a likeness, but the right size (a head of 15 x 22 x 19 cm) and the right conventions: model frame, iBUG-68 order,
+It has the size of a head (15 x 22 x 19 cm) and the conventions of real models: model frame, iBUG-68 order,
 counter-clockwise triangles, v up, ARKit's expression names.
 """
 
@@ -46,7 +46,7 @@ _RADII = np.array([0.075, 0.11, 0.095])
 def synthetic_model(
     rows: int = 24, columns: int = 32, shape: int = 40, expressions: int = 52, seed: int = 0
 ) -> MorphableModel:
-    """A model of ``(rows - 1) * columns + 2`` vertices; the same arguments give the same model, cached."""
+    """Return a model of ``(rows - 1) * columns + 2`` vertices; cached by its arguments."""
     rng = np.random.default_rng(seed)
     mean, triangles, uv = _surface(rows, columns)
     landmark_triangles, weights = _landmarks(mean, triangles)
@@ -78,7 +78,7 @@ def synthetic_model(
 def frontal_params(
     model: MorphableModel, scale: float = 600.0, x: float = 61.0, y: float = 60.0
 ) -> NDArray[np.float32]:
-    """Parameters of the mean head looking at the camera: ``scale`` crop px per meter, model origin at (x, y), y up."""
+    """Return parameters of the mean head in frontal pose: ``scale`` crop px per meter, model origin at (x, y), y up."""
     params = np.zeros(model.layout.size, dtype=np.float32)
     params[:12] = [scale, 0, 0, x, 0, scale, 0, y, 0, 0, scale, 0]
     return params
@@ -95,7 +95,7 @@ def random_params(model: MorphableModel, rng: np.random.Generator) -> NDArray[np
 
 
 def _nose(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much each point (n, 3) of the ellipsoid belongs to the nose, 0..1."""
+    """Return the nose weight of each point (n, 3) of the ellipsoid, 0..1."""
     spread = (points[:, 0] / 0.012) ** 2 + ((points[:, 1] + 0.005) / 0.022) ** 2
     return np.where(points[:, 2] > 0, np.exp(-spread / 2), 0.0)
 
@@ -103,7 +103,7 @@ def _nose(points: NDArray[np.float64]) -> NDArray[np.float64]:
 def _surface(
     rows: int, columns: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64]]:
-    """Vertices, triangles and uv of a latitude-longitude ellipsoid; column 0 is at the back of the head."""
+    """Return vertices, triangles and uv of a latitude-longitude ellipsoid; column 0 is at the back of the head."""
     latitude = np.linspace(-np.pi / 2, np.pi / 2, rows + 1)[1:-1]
     longitude = -np.pi + 2 * np.pi * np.arange(columns) / columns
     lat, lon = np.meshgrid(latitude, longitude, indexing="ij")
@@ -133,7 +133,7 @@ def _grid_triangles(rings: int, columns: int) -> NDArray[np.int32]:
 
 
 def _coarse(rows: int, columns: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Every second ring and column, and both poles."""
+    """Return every second ring and column, and both poles."""
     rings = np.arange(0, rows - 1, 2)
     kept = (rings[:, None] * columns + np.arange(0, columns, 2)).ravel()
     poles = [(rows - 1) * columns, (rows - 1) * columns + 1]
@@ -141,7 +141,7 @@ def _coarse(rows: int, columns: int) -> tuple[NDArray[np.int32], NDArray[np.int3
 
 
 def landmark_template() -> NDArray[np.float64]:
-    """(68, 2) x, y in meters of iBUG-68 on a frontal face; x to the person's left, so the list runs from -x to +x."""
+    """Return iBUG-68 on a frontal face, (68, 2) x, y in meters; x to the person's left."""
     jaw_angle = np.linspace(np.pi, 2 * np.pi, 17)
     jaw = np.stack([0.066 * np.cos(jaw_angle), 0.012 + 0.095 * np.sin(jaw_angle)], axis=1)
     brow = np.array(
@@ -173,7 +173,7 @@ def landmark_template() -> NDArray[np.float64]:
 def _landmarks(
     mean: NDArray[np.float64], triangles: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Where the template, seen from the front, meets the surface: triangle and barycentric weights."""
+    """Project the template along z onto the surface: triangle and barycentric weights."""
     corners = mean[triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     front = np.flatnonzero((normal[:, 2] > 1e-12) & (corners[:, :, 2].min(axis=1) > -0.02))

@@ -1,4 +1,4 @@
-"""A regressor with the layers of a MobileNet, small and untrained, whose answers depend on what it sees."""
+"""A small untrained regressor with the layers of a MobileNet, whose output depends on its input."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from onnx import TensorProto, helper, numpy_helper
 from tddfa_ros.morphable.model import MorphableModel
 
 SIZE = 32
-"""Side of its crops, px."""
+"""Side of the input crops, px."""
 
 CONVOLUTIONS = ("first", "depthwise1", "pointwise1", "depthwise2", "pointwise2")
 HEADS = ("pool", "params_head", "rows_head", "landmarks_head", "told_head", "squeeze", "sigmoid")
 
 
 def write_tiny_convnet(path: Path, model: MorphableModel, seed: int = 0) -> Path:
-    """Write the ONNX file; its faces are of the same size in the middle of the crop, give or take what it sees."""
+    """Write the ONNX file; its faces are centered in the crop, with small input-dependent changes."""
     rng = np.random.default_rng(seed)
     width = 64
     weights: dict[str, NDArray[np.float32]] = {
@@ -79,6 +79,6 @@ def write_tiny_convnet(path: Path, model: MorphableModel, seed: int = 0) -> Path
 
 
 def _weights(rng: np.random.Generator, outputs: int, inputs: int, side: int) -> NDArray[np.float32]:
-    """Convolution weights that keep the variance; channels differ in scale, as trained ones do."""
+    """Return variance-preserving convolution weights; the scale differs between channels, as in trained networks."""
     scale = rng.uniform(0.3, 3.0, (outputs, 1, 1, 1)) * np.sqrt(2 / (inputs * side * side))
     return (rng.normal(size=(outputs, inputs, side, side)) * scale).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Untrained networks whose answers depend on what they see, and crops that differ."""
+"""Untrained networks whose output depends on their input, and random crops."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tddfa_ros.training.networks import FaceNet, normalize
 
 
 def textures(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Crops (n, S, S, 3) of blotches that differ in color, contrast and coarseness."""
+    """Return random blotchy crops (n, S, S, 3) that differ in color, contrast and scale."""
     rng = np.random.default_rng(seed)
     crops = []
     for _ in range(count):
@@ -24,12 +24,12 @@ def textures(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def as_input(crops: NDArray[np.uint8]) -> torch.Tensor:
-    """What the network takes."""
+    """Convert crops to network input."""
     return normalize(torch.from_numpy(crops).permute(0, 3, 1, 2))
 
 
 def settled(network: FaceNet, size: int = 96) -> FaceNet:
-    """Give normalization layers the statistics of some crops, as training would: with those they are made with, signals die out."""
+    """Set the statistics of normalization layers from some crops; with the initial ones, activations vanish."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = None  # the plain mean over all batches

@@ -1,4 +1,4 @@
-"""A regressor that fits in a few ONNX operators and really looks: it puts the mean head where the crop is bright."""
+"""A regressor of a few ONNX operators that places the mean head at the bright part of the crop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work for pools of workers; importable, because workers are processes of their own."""
+"""Importable work functions for worker pools."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tddfa_ros.errors import ImageError, ModelError
 
 
 def setup() -> Callable[[int], tuple[int, int]]:
-    """Squares numbers, and says by which process; some numbers are bad."""
+    """Square numbers and return the process ID; some numbers fail."""
 
     def work(item: int) -> tuple[int, int]:
         if item == 3:
@@ -27,17 +27,17 @@ def setup() -> Callable[[int], tuple[int, int]]:
 
 
 def setup_without_model() -> Callable[[int], int]:
-    """A setup that fails as one does whose model is missing."""
+    """Fail like a setup with a missing model."""
     raise ModelError("there is no such model")
 
 
 def threads_setup() -> Callable[[object], str | None]:
-    """Tells how many threads the arithmetic libraries of the worker were given."""
+    """Return the thread variables of the worker."""
     return lambda _: os.environ.get("OMP_NUM_THREADS")
 
 
 def ray_setup() -> Callable[[int], tuple[int, str]]:
-    """Squares numbers, and says on which machine of a Ray cluster; the third kills its worker."""
+    """Square numbers and return the node of the Ray cluster; the third number kills its worker."""
     import ray
 
     def work(item: int) -> tuple[int, str]:

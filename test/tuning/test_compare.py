@@ -23,7 +23,7 @@ from tddfa_ros.tuning.compare import (
 
 
 class Scripted:
-    """A network that puts all landmarks of the face with brightness b at ``step * b``, with confidence b / 100."""
+    """A fake network: all landmarks of a face with brightness b are at ``step * b``, its confidence is b / 100."""
 
     input_size = 8
 

@@ -12,7 +12,7 @@ from tddfa_ros.tuning.doctor import ABSENT, BROKEN, OK, Finding, _build_value, e
 
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
-    """The models of this package, copied; nothing was fetched yet."""
+    """Return a copy of the models of this package, without downloads."""
     models = tmp_path / "models"
     shutil.copytree(default_store().manifest.parent, models)
     return ModelStore(models / "manifest.yaml", tmp_path / "cache")

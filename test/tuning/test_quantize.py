@@ -24,7 +24,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quantized(network: Path, folder: Path, mode: str, **options: object) -> onnx.ModelProto:
-    """Quantize, and check what holds for every mode."""
+    """Quantize, and check properties that hold for every mode."""
     output = folder / "small.onnx"
     crops = as_tensor(CROPS) if mode == "static" else None
     quantize(network, output, mode, crops=crops, **options)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The live window; OpenCV's own is replaced, for what tests run on has neither a display nor an OpenCV with windows."""
+"""The live window, with a fake of OpenCV's GUI functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMAGE = np.zeros((48, 64, 3), np.uint8)
 
 
 class Screen:
-    """What OpenCV would show."""
+    """A fake of OpenCV's GUI."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
