@@ -1,4 +1,4 @@
-"""Hash files, and write them so that nobody ever sees half of one."""
+"""Hash files, and write them atomically."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tddfa_ros.cli._files import INPUT_NAME
 from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
 
 
-@files.command("makeup", short_help="Make-up and stickers on faces of images and videos.")
+@files.command("makeup", short_help="Makeup and stickers on faces of images and videos.")
 @click.argument("inputs", type=INPUT_NAME, metavar="IN...", nargs=-1)
 @click.option(
     "--preset",

@@ -207,7 +207,7 @@ def draw(output: Path, model: str) -> None:
 
 
 def _each(names: tuple[str, ...], work: Callable[[str], object]) -> int:
-    """Do and print something for each model; a failure is printed and the others go on. Return the exit status."""
+    """Do and print something for each model; a failure is printed and does not stop the others. Return the exit status."""
     failed = 0
     for name in names:
         try:

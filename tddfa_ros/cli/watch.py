@@ -84,7 +84,7 @@ class Printer:
             self._print = self._redraw
 
     def __call__(self, report: dict[str, Any]) -> bool:
-        """Print one report; False when it was the last, or when nobody reads any more."""
+        """Print one report; False when it was the last, or when the reader closed the pipe."""
         if self._left is not None:
             self._left -= 1
         last = self._left == 0

@@ -170,7 +170,7 @@ def video_shots(path: Path, seconds: int | None, quiet: list[slice]) -> Iterator
 
 
 def _portraits(sets: Sets, number: int) -> list[Scene]:
-    """Images of HELEN with nobody else on them, so that there is no doubt which face is followed."""
+    """Images of HELEN with a single face, so that the tracked face is unambiguous."""
     some = with_detections(read_helen(Sets(sets.root, 5 * number)))
     alone = [scene for scene in some if not len(strangers(scene))]
     if not alone:

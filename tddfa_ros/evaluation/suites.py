@@ -38,7 +38,7 @@ class Suite:
 
 
 _FIRST_PIXEL = 1
-"""iBUG's and YTF's annotations number the pixels of a photograph from 1."""
+"""iBUG's and YTF's annotations number the pixels of an image from 1."""
 
 
 def _photos(name: str) -> Suite:

@@ -76,7 +76,7 @@ def pose_covariance(
 
 
 def focal_direction(position: DoubleArray, measured: bool = False) -> DoubleArray:
-    """Derivative (6,) of the pose by the log focal length; ray and face turn towards the axis.
+    """Derivative (6,) of the pose by the log focal length; ray and face turn toward the axis.
 
     With a head of known size x and y stay and z grows; with a measured distance z stays, and x and y shrink.
     """

@@ -131,7 +131,7 @@ class _Job:
     def process(self, stem: Path, found: ImageFaces) -> dict[str, Any]:
         """Write the files of one image; return its record for ``faces.json``.
 
-        An image whose files cannot be written is reported, and the run goes on.
+        An image whose files cannot be written is reported and does not stop the run.
         """
         if found.image is None:
             return {"file": str(found.path), "error": found.error, "faces": []}

@@ -113,7 +113,7 @@ def _timed(
 def _feeds(
     session: OnnxSession, batch: int, size: tuple[int, int] | None
 ) -> dict[str, NDArray[Any]]:
-    """Noise of the right shape: how long a network takes does not depend on what it sees."""
+    """Noise of the right shape: how long a network takes does not depend on its input."""
     rng = np.random.default_rng(0)
     (name, (_, channels, *sides)), *_ = session.input_shapes.items()
     shape = [batch, channels, *(size or sides)]

@@ -70,7 +70,7 @@ def test_record_is_plain_json(results: dict[str, ImageFaces]) -> None:
 def test_workers_use_morphable_model_of_imported_network(
     tmp_path: Path, astronaut_path: Path
 ) -> None:
-    pytest.importorskip("onnx", reason="the made-up network needs it")
+    pytest.importorskip("onnx", reason="the synthetic network needs it")
     from support.official_files import made_up_store
 
     store = made_up_store(tmp_path)

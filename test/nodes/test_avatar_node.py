@@ -130,7 +130,7 @@ def test_web_page_mirrors_face(
         page.until(lambda: page.evaluate("avatar().frames > 5"), "the page did not show 5 frames")
         shown = page.evaluate("avatar()")
         screenshot = page.screenshot()
-    if keep := os.environ.get("TDDFA_BROWSER_PICTURE"):
+    if keep := os.environ.get("TDDFA_BROWSER_IMAGE"):
         cv2.imwrite(keep, screenshot)
     graph.spin(0.2)
     smile = ARKIT_NAMES.index("mouthSmileLeft")

@@ -96,7 +96,7 @@ def check_pose(face: Any, transform: Any, landmarks: np.ndarray) -> None:
     """The head is upright and looks at the camera; /tf says the same."""
     pose = face.head_pose.pose
     out, left, up = axes(pose.orientation).T
-    assert out[2] < -0.7, "x leaves the face towards the camera"
+    assert out[2] < -0.7, "x leaves the face toward the camera"
     assert left[0] > 0.7, "her left is on the right of the image"
     assert up[1] < -0.7, "z is up"
     # The axes against the points themselves: chin to brows, right eye to left eye.

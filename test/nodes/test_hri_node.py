@@ -131,7 +131,7 @@ def test_gaze_frame_follows_head_direction(graph: Any, astronaut: np.ndarray, hr
     place = gaze.transform.translation
     assert (place.x, place.y, place.z) == (0, 0, 0)
     right, down, ahead = (turn(face) @ turn(gaze)).T
-    assert ahead[2] < -0.85, "towards the camera"
+    assert ahead[2] < -0.85, "toward the camera"
     assert down[1] > 0.85
     assert right[0] < -0.85, "her right is the image's left"
     np.testing.assert_allclose(turn(gaze)[:, 2], [1, 0, 0], atol=1e-9)  # out of the face

@@ -26,7 +26,7 @@ def test_model_parameter_overrides_regression_model() -> None:
 
 @pytest.mark.parametrize("kind", [SmoothingNodeOptions, VisualizationNodeOptions])
 def test_all_nodes_select_same_morphable_model(kind: type[MeshOptions], tmp_path: Path) -> None:
-    pytest.importorskip("onnx", reason="the made-up network needs it")
+    pytest.importorskip("onnx", reason="the synthetic network needs it")
     from support.imported import HEAD, NETWORK, imported_cache
 
     imported_cache(tmp_path)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("onnx", reason="the made-up files need it")
+pytest.importorskip("onnx", reason="the synthetic files need it")
 
 from support.official_files import ORIGIN_UM, basel_content, whitening_content
 from support.synthetic_model import synthetic_model

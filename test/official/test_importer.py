@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 
 pytest.importorskip("onnxruntime")
-pytest.importorskip("onnx", reason="the made-up files need it")
+pytest.importorskip("onnx", reason="the synthetic files need it")
 
 from support.constant_network import write_constant_network
 from support.official_files import (

@@ -1,4 +1,4 @@
-"""The tracker with the real detector and regressor: a photograph under a virtual camera, and real videos."""
+"""The tracker with the real detector and regressor: a still image under a virtual camera, and real videos."""
 
 from __future__ import annotations
 

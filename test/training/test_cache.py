@@ -114,7 +114,7 @@ BLACK, REFLECTED, REPEATED = 0, 7, 17
 
 
 def photo(left: int = 0, top: int = 0, bottom: int = 0) -> np.ndarray:
-    """Bright, with x and y in blue and green; black where the photograph ends, and half black where it is blended with that."""
+    """Bright, with x and y in blue and green; black where the image ends, and half black where it is blended with that."""
     v, u = np.mgrid[:CACHE_SIDE, :CACHE_SIDE]
     image = np.stack([50 + u, 50 + v, 0 * u + 90], axis=2).astype(np.uint8)
     image[:, :left], image[:top] = 0, 0
@@ -144,7 +144,7 @@ def test_row_selects_the_fill_method(  # 3 of 20 black, 12 reflected, 5 repeated
 def test_padding_by_reflection_and_edge() -> None:
     image = photo(left=10, bottom=6)
     reflected, repeated = fill_margin(image, REFLECTED), fill_margin(image, REPEATED)
-    # the outermost pixels of the photograph may be blended with the black beyond: they are replaced too
+    # the outermost pixels of the image may be blended with the black beyond: they are replaced too
     first, last = 11, CACHE_SIDE - 8
     inner = (slice(0, last + 1), slice(first, None))
     for filled in (reflected, repeated):

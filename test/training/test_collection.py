@@ -83,7 +83,7 @@ def cache(model: MorphableModel, folder: Path) -> FaceCache:
     return open_cache(folder, model)
 
 
-# -- photographs -----------------------------------------------------------------------------------------------------
+# -- images -----------------------------------------------------------------------------------------------------
 
 
 def test_cache_order_is_faces_profiles_negatives(cache: FaceCache) -> None:

@@ -52,7 +52,7 @@ def _run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None) ->
     interrupt = _Interrupt()
     try:
         interrupt.install()
-        _initialise(args)
+        _initialize(args)
         TopicNode.several_nodes = len(factories) > 1
         for factory in factories:
             nodes.append(factory())
@@ -135,7 +135,7 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(f"ROS 2 cannot start: {_reason(error)}") from error
 
 
-def _initialise(args: Sequence[str] | None) -> None:
+def _initialize(args: Sequence[str] | None) -> None:
     """Call ``rclpy.init``; convert its errors to :class:`ConfigError`."""
     try:
         # Not a context manager: Humble's init returns None.

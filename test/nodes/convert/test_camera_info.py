@@ -85,7 +85,7 @@ def test_zero_fx_is_uncalibrated_zero_fy_is_error() -> None:
 
 @pytest.mark.parametrize("bx", [0, 1, 2, 4])
 @pytest.mark.parametrize("by", [0, 1, 2])
-def test_binning_averages_neighbouring_pixels(bx: int, by: int) -> None:
+def test_binning_averages_neighboring_pixels(bx: int, by: int) -> None:
     binned = read(info(binning_x=bx, binning_y=by))
     bx, by = max(bx, 1), max(by, 1)
     assert (binned.width, binned.height) == (1280 // bx, 720 // by)

@@ -55,7 +55,7 @@ def test_points_are_metric_vertices_with_the_color_under_them(face: TrackedFace)
     serialize_message(cloud)
 
 
-def test_without_a_picture_points_are_gray(face: TrackedFace) -> None:
+def test_points_without_image_are_gray(face: TrackedFace) -> None:
     data = np.frombuffer(point_cloud([face], HEADER).data, np.uint32).reshape(-1, 4)
     assert set(data[:, 3]) == {GRAY}
 

@@ -26,10 +26,10 @@ def test_sample_is_roi_with_margin(model: MorphableModel, dataset: Path) -> None
     at = np.arange(CACHE_SIDE) - MARGIN
     scale = (ROI[2] - ROI[0]) / 120
     assert sample.image.shape == (CACHE_SIDE, CACHE_SIDE, 3)
-    # blue is x of the photograph, green y, red the item; one level for rounding
+    # blue is x of the image, green y, red the item; one level for rounding
     np.testing.assert_allclose(sample.image[80, :, 0], np.maximum(ROI[0] + at * scale, 0), atol=1.3)
     np.testing.assert_allclose(sample.image[:, 80, 1], np.maximum(ROI[1] + at * scale, 0), atol=1.3)
-    assert (sample.image[5:, :, 2] == 20).all()  # the first rows lie above the photograph
+    assert (sample.image[5:, :, 2] == 20).all()  # the first rows lie above the image
     np.testing.assert_array_equal(sample.params, np.load(dataset.parent / "params" / "0003.npy"))
     assert sample.parsing is not None and sample.parsing.shape == (CACHE_SIDE, CACHE_SIDE)
     assert sample.uv_position is not None and sample.uv_position.shape == (16, 16, 3)
@@ -78,7 +78,7 @@ def test_pixels_outside_the_image_are_ignored(
     render_lists(dataset, model, dataset.parent, RenderOptions(size=size, uv_size=0))
     parsing = FolderDataset(read_items(dataset, model))[0].parsing
     assert parsing is not None
-    # x of the photograph is -15 + 1.25 (c - 36): negative for cache columns 0..47; y is 40 + 1.25 (c - 36): for rows 0..3
+    # x of the image is -15 + 1.25 (c - 36): negative for cache columns 0..47; y is 40 + 1.25 (c - 36): for rows 0..3
     assert (parsing[:, :47] == IGNORE).all() and (parsing[5:, 49:] != IGNORE).all()
 
 
