@@ -75,13 +75,19 @@ class RegressionConfig(Validated):
 
 @dataclass(frozen=True)
 class CameraConfig(Validated):
-    """Camera model used without calibration."""
+    """Camera model used without calibration, and metric scale."""
 
     assumed_fov_deg: float = option(
         DEFAULT_FOV_DEG,
         "horizontal field of view of an uncalibrated camera, degrees",
         minimum=5.0,
         maximum=170.0,
+    )
+    interpupillary_distance: float = option(
+        0.0,
+        "distance of the pupils of the people in view, m, such as 0.063 (mean of adults) or 0.050 (5 years); 0 = unknown",
+        minimum=0.0,
+        maximum=0.1,
     )
 
 

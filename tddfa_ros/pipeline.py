@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from tddfa_ros.config import PipelineConfig, load_config
+from tddfa_ros.config import CameraConfig, PipelineConfig, load_config
 from tddfa_ros.detection import Detector, create_detector
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.geometry.roi import crop_batch, roi_from_box, roi_from_landmarks
+from tddfa_ros.geometry.scale import HeadScale, scale_from_interpupillary_distance
 from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.regression.regressor import RegressionResult, Regressor
@@ -174,7 +175,16 @@ class FacePipeline:
         boxes = np.asarray(boxes, dtype=np.float64)
         sigmas = [None] * len(boxes) if result.landmark_sigma is None else result.landmark_sigma
         return [
-            Face(box, float(confidence), params, roi, self.model, intrinsics, sigma)
+            Face(
+                box,
+                float(confidence),
+                params,
+                roi,
+                self.model,
+                intrinsics,
+                sigma,
+                known_scale(self.model, params, self.config.camera),
+            )
             for box, confidence, params, roi, sigma in zip(
                 boxes, result.confidence, result.params, rois, sigmas, strict=True
             )
@@ -191,6 +201,16 @@ class FacePipeline:
         start = time.perf_counter()
         yield
         self.timings[stage] = self.timings.get(stage, 0.0) + (time.perf_counter() - start) * 1e3
+
+
+def known_scale(
+    model: MorphableModel, params: FloatArray, camera: CameraConfig
+) -> HeadScale | None:
+    """Return the scale of a head with parameters (P,) by the configured interpupillary distance; None without one."""
+    if camera.interpupillary_distance <= 0 or not np.isfinite(params).all():
+        return None
+    landmarks = model.head_landmarks(params)
+    return scale_from_interpupillary_distance(landmarks, camera.interpupillary_distance)
 
 
 def _rows_of_four(values: RealArray, what: str) -> DoubleArray:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from tddfa_ros.errors import ConfigError, ImageError, ModelError
 from tddfa_ros.geometry.roi import roi_from_landmarks
+from tddfa_ros.geometry.scale import eye_span
+from tddfa_ros.outputs.records import face_from_record, face_record
 from tddfa_ros.schema import from_dict
 from tddfa_ros.types import Intrinsics
 
@@ -112,6 +115,25 @@ def test_camera_is_given_or_assumed(
     assumed = wide.regress(image, BLOBS)[0].intrinsics
     assert assumed.assumed and (assumed.width, assumed.height) == (640, 480)
     assert assumed.k[0, 0] == pytest.approx(320.0)
+
+
+def test_interpupillary_distance_sets_size_and_distance(
+    pipe: FacePipeline, image: np.ndarray
+) -> None:
+    usual = pipe(image)
+    camera = replace(pipe.config.camera, interpupillary_distance=0.05)
+    pipe.reconfigure(replace(pipe.config, camera=camera))
+    child = pipe(image)
+    assert len(child) == len(usual)
+    for before, after in zip(usual, child, strict=True):
+        assert eye_span(after.landmarks_metric) == pytest.approx(0.05, rel=1e-4)
+        factor = 0.05 / eye_span(before.landmarks_metric)
+        np.testing.assert_allclose(
+            after.head_pose.position, factor * before.head_pose.position, rtol=1e-5
+        )
+        np.testing.assert_array_equal(after.landmarks68, before.landmarks68)
+        again = face_from_record(face_record(after), pipe.model, after.intrinsics)
+        np.testing.assert_allclose(again.landmarks_metric, after.landmarks_metric, atol=1e-6)
 
 
 def test_roi_outside_image_gives_low_confidence(pipe: FacePipeline, image: np.ndarray) -> None:

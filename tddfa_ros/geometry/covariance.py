@@ -67,6 +67,11 @@ def pose_covariance(
     grow = np.array([scale.factor] * 3 + [turning] * 3)
     covariance *= grow[:, None] * grow
     placed = scale.factor * position
+    if scale.measured:  # landmark noise along the ray is in the factor too, and cancels
+        ray = placed / np.linalg.norm(placed)
+        across = np.eye(6)
+        across[:3, :3] -= ray[:, None] * ray
+        covariance = across @ covariance @ across
     along_ray = scale.sigma * placed
     covariance[:3, :3] += along_ray[:, None] * along_ray
     if assumed_focal:

@@ -28,6 +28,7 @@ MIN_DEPTH_POINTS = 20
 _MIN_INLIERS = 0.4  # of the points with depth; with fewer, most of the face is covered
 _OUTLIER = 3.0  # standard deviations
 _MIN_SPREAD = 0.002  # relative; below it, deviations are not outliers
+_MAX_SPREAD = 0.08  # relative; above it, the points do not lie on a face
 _INDEPENDENT = 10.0  # independent points among those of a face
 
 
@@ -56,8 +57,9 @@ def eye_span(landmarks: RealArray) -> float:
 
 
 def scale_from_interpupillary_distance(landmarks: RealArray, distance: float) -> HeadScale:
-    """Compute the scale at which the eyes of landmarks (68, 3), m, are ``distance`` m apart."""
-    return HeadScale(distance / eye_span(landmarks), SPAN_SIGMA)
+    """Compute the scale at which the eyes of landmarks (68, 3), m, are ``distance`` m apart; that of the prior for a head without extent."""
+    span = eye_span(landmarks)
+    return HeadScale(distance / span, SPAN_SIGMA) if span > 1e-4 else SIZE_PRIOR
 
 
 def scale_from_depth(points: RealArray, pixels: RealArray, depth: RealArray) -> HeadScale | None:
@@ -87,7 +89,7 @@ def scale_from_depth(points: RealArray, pixels: RealArray, depth: RealArray) -> 
     for _ in range(5):
         spread = max(1.4826 * float(np.median(np.abs(inlying - factor))) / factor, _MIN_SPREAD)
         inlying = ratios[np.abs(ratios - factor) <= _OUTLIER * spread * factor]
-        if len(inlying) < max(MIN_DEPTH_POINTS, _MIN_INLIERS * len(ratios)):
+        if spread > _MAX_SPREAD or len(inlying) < max(MIN_DEPTH_POINTS, _MIN_INLIERS * len(ratios)):
             return None
         factor = float(inlying.mean())
     sigma = float(np.hypot(inlying.std() / factor / np.sqrt(_INDEPENDENT), DEPTH_SIGMA))

@@ -7,12 +7,16 @@ import threading
 import time
 from typing import Any
 
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from tddfa_msgs.msg import FaceMeshArray
+from tddfa_ros.errors import ImageError
+from tddfa_ros.face import TrackedFace
 from tddfa_ros.nodes.camera_state import CameraState, subscribe_camera_info
 from tddfa_ros.nodes.convert.images import to_bgr
 from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, stamp_seconds
+from tddfa_ros.nodes.depth_input import DEPTH_TOPIC, DepthInput
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
 from tddfa_ros.nodes.options import FaceNodeOptions
 from tddfa_ros.nodes.ros.demand import OnDemand
@@ -25,6 +29,7 @@ from tddfa_ros.nodes.ros.runner import run
 from tddfa_ros.nodes.ros.stamps import STANDING_STAMPS, StampCheck
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.tracking.depth import DepthScale
 from tddfa_ros.tracking.tracker import FaceTracker
 
 
@@ -46,6 +51,9 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         self._reset = threading.Event()
         self._enabled = True
         self._size: tuple[int, int] | None = None
+        self._depth: DepthInput | None = None
+        self._depth_scale = DepthScale()
+        self._depth_fault = ""
         self._image_topic = image_topic(self, self._settings.config.image_transport)
         self._statistics = Statistics()
         self._stamps = StampCheck(lambda: self.get_clock().now().nanoseconds)
@@ -85,7 +93,8 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         else:
             peers[self.resolve_topic_name("face_mesh")] = "smoothing_node is not running"
         self._peers = [RequiredPublisher(self, *peer, self._log) for peer in peers.items()]
-        for topic in (self._image_topic, "camera_info"):
+        depth = [DEPTH_TOPIC] if options.use_depth else []
+        for topic in (self._image_topic, "camera_info", *depth):
             self.expect_subscription(topic)
         self._worker = Worker(self._process, self._on_error, "face_node")
         self._log_start()
@@ -93,13 +102,18 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
     def start(self) -> None:
         """Subscribe to camera_info, and to images while outputs have subscribers."""
         self._camera_info = subscribe_camera_info(self, self._camera)
+        self._depth = DepthInput(self) if self._settings.config.use_depth else None
         discard = self._worker.mailbox.clear
         self._images = OnDemand(self, self._image_topic, self._wanted, self._subscribe, discard)
 
     def stop(self) -> None:
         """Unsubscribe from the inputs."""
         self._images.stop()
-        self.destroy_subscription(self._camera_info)
+        for subscription in self._camera_info:
+            self.destroy_subscription(subscription)
+        if self._depth is not None:
+            self._depth.close()
+            self._depth = None
 
     def unload(self) -> None:
         """End the worker, destroy the publishers and free the networks."""
@@ -138,6 +152,9 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         faces = self._tracker.update(
             image, stamp_seconds(header.stamp), intrinsics, defer_detection=True
         )
+        source = self._depth
+        if source is not None:
+            faces = self._with_depth(source, faces, header, (width, height))
         tracked = time.perf_counter()
         if self._publisher is not None:
             self._publisher.publish(faces, header, camera_info)
@@ -156,6 +173,18 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         self._statistics.processed(latency, stages, len(faces))
         self._tracker.run_deferred_detection()  # after publishing, so that the detector does not delay tracked faces
         self._log_device_warnings()
+
+    def _with_depth(
+        self, source: DepthInput, faces: list[TrackedFace], header: Header, size: tuple[int, int]
+    ) -> list[TrackedFace]:
+        """Scale the faces by the depth image of their image, if there is one."""
+        try:
+            depth = source.depth_for(header, *size)
+            self._depth_fault = ""
+        except ImageError as error:
+            depth, self._depth_fault = None, str(error)
+            self._log.exception("reading a depth image", error)
+        return self._depth_scale(faces, depth)
 
     def _check_size(self, width: int, height: int) -> None:
         """Reset the tracks when the image size changes: their ROIs are pixels of the old size."""
@@ -240,6 +269,8 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         warnings = [f"calibration refused: {self._camera.fault}"] if self._camera.fault else []
         if self._stamps.standing:
             warnings.append(STANDING_STAMPS)
+        if self._depth_fault:
+            warnings.append(self._depth_fault)
         if wants_gpu and "CPU" in self._pipeline.provider:
             warnings += self._pipeline.device_warnings
         if self._enabled:

@@ -39,6 +39,11 @@ class FaceNodeOptions(PublishOptions, LifecycleOptions):
         "auto = true if the image topic or frame_id has rect or rectified as one of its words",
         choices=("auto", "true", "false"),
     )
+    use_depth: bool = option(
+        False,
+        "measure the size of heads, and so their distance, with depth/image_raw, a depth image aligned to the color image",
+        runtime=False,
+    )
 
     model: str = option(
         "",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tddfa_ros.errors import CameraError, ModelError, TddfaError
 from tddfa_ros.face import Face, TrackedFace
 from tddfa_ros.files import atomic_path
+from tddfa_ros.geometry.scale import SPAN_SIGMA, HeadScale
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import Intrinsics
 
@@ -61,6 +62,7 @@ def face_record(face: Face) -> dict[str, Any]:
         record["head_pose"] = {
             "position": _numbers(pose.position),
             "rotation": _numbers(pose.rotation),
+            "scale": _number(face.metric_fit.scale),
             "reprojection_error": _number(pose.reprojection_error),
         }
         record["landmarks_metric"] = _numbers(face.landmarks_metric)
@@ -115,7 +117,9 @@ def face_from_record(
         )
     box = np.array(record["box"], dtype=np.float64)
     roi = np.array(record["roi"], dtype=np.float64)
-    return Face(box, float(record["confidence"]), params, roi, model, intrinsics)
+    factor = (record.get("head_pose") or {}).get("scale", 1.0)
+    scale = None if factor == 1.0 else HeadScale(factor, SPAN_SIGMA)
+    return Face(box, float(record["confidence"]), params, roi, model, intrinsics, scale=scale)
 
 
 class RecordFile:

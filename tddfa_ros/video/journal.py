@@ -19,7 +19,7 @@ from tddfa_ros.errors import TddfaError
 from tddfa_ros.face import Face
 from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.pipeline import FacePipeline, known_scale
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray
 
 T = TypeVar("T")
@@ -181,8 +181,17 @@ class JournaledPipeline:
         if intrinsics is None:
             height, width = image.shape[:2]
             intrinsics = Intrinsics.from_fov(width, height, self.config.camera.assumed_fov_deg)
+        camera = self.config.camera
         return [
-            Face(box, float(confidence), params, roi, self.model, intrinsics)
+            Face(
+                box,
+                float(confidence),
+                params,
+                roi,
+                self.model,
+                intrinsics,
+                scale=known_scale(self.model, params, camera),
+            )
             for box, confidence, roi, params in zip(
                 rows.boxes, rows.confidences, rows.rois, rows.params, strict=True
             )

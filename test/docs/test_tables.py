@@ -219,6 +219,7 @@ def endpoints():
         "Diagnostics": "ros/diagnostics",
         "FaceTopics": "hri/topics",
         "subscribe_camera_info": "camera_state",
+        "DepthInput": "depth_input",
     }
     found = defaultdict(set)
     for node in NODES:

@@ -20,11 +20,15 @@ from tddfa_msgs.msg import FaceLandmarks, FaceMesh, FaceMeshArray, FaceTopology
 from tddfa_ros.errors import CameraError, ModelError
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.geometry.rotation import quaternion
+from tddfa_ros.geometry.scale import HEAD_SIZE_SIGMA, HeadScale
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.convert.camera_info import intrinsics_from_message
-from tddfa_ros.types import FloatArray, HeadPose, Intrinsics
+from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics
 
 NANOSECONDS = 1_000_000_000
+
+SCALE_DEPTH = 2
+"""``scale_source`` of a head measured by a depth image; the constant of the same name in the messages."""
 
 
 def float32_sequence(values: Any) -> array[float]:
@@ -105,7 +109,8 @@ def face_landmarks_message(face: TrackedFace, header: Header) -> FaceLandmarks:
 def tracked_face(message: FaceMesh, model: MorphableModel, intrinsics: Intrinsics) -> TrackedFace:
     """Convert a message back to a face; dense arrays are reconstructed from its parameters on demand.
 
-    The message has no ``age``; it is set to 0.
+    The metric scale and the covariance of the head pose are those of the message, also after smoothing: errors of the network and of
+    the scale last for many frames, and do not average out. The message has no ``age``; it is set to 0.
 
     Raises:
         ModelError: the message has the topology of another morphable model, or a parameter vector of another length.
@@ -130,7 +135,26 @@ def tracked_face(message: FaceMesh, model: MorphableModel, intrinsics: Intrinsic
         id=message.id,
         stamp=stamp_seconds(message.header.stamp),
         age=0,
+        scale=_scale_of(message, model, params),
+        pose_covariance=_covariance_of(message),
     )
+
+
+def _scale_of(message: FaceMesh, model: MorphableModel, params: FloatArray) -> HeadScale | None:
+    """Return the scale of the head in a message: the size of its metric landmarks relative to those of its parameters."""
+    placed = points_from(message.landmarks).astype(np.float64)
+    head = model.head_landmarks(params).astype(np.float64)
+    sizes = [np.linalg.norm(points - points.mean(axis=0)) for points in (placed, head)]
+    if not (np.isfinite(sizes).all() and min(sizes) > 1e-4):
+        return None
+    measured = message.scale_source == SCALE_DEPTH
+    return HeadScale(float(sizes[0] / sizes[1]), HEAD_SIZE_SIGMA, measured)
+
+
+def _covariance_of(message: FaceMesh) -> DoubleArray | None:
+    """Return the covariance (6, 6) of a message; None where it is unknown, zero (geometry_msgs) or not finite."""
+    covariance = np.array(message.head_pose.covariance, dtype=np.float64).reshape(6, 6)
+    return covariance if covariance.any() and np.isfinite(covariance).all() else None
 
 
 def tracked_faces(message: FaceMeshArray, model: MorphableModel) -> list[TrackedFace]:
@@ -199,7 +223,10 @@ def _fill_common(message: FaceMesh | FaceLandmarks, face: TrackedFace, header: H
     message.head_pose = PoseWithCovariance()
     message.head_pose.pose = pose_message(face.head_pose)
     message.head_pose.covariance = np.asarray(face.head_pose.covariance, np.float64).reshape(36)
-    message.scale_source = message.SCALE_ASSUMED_FOV if assumed else message.SCALE_CALIBRATED
+    if face.scale is not None and face.scale.measured:
+        message.scale_source = SCALE_DEPTH
+    else:
+        message.scale_source = message.SCALE_ASSUMED_FOV if assumed else message.SCALE_CALIBRATED
     message.landmarks = _fixed(face.landmarks_metric, 204)
     message.landmarks_image = _fixed(face.landmarks68, 204)
 

@@ -15,9 +15,11 @@ from tddfa_msgs.msg import FaceLandmarks, FaceMesh, FaceMeshArray, FaceTopology
 from tddfa_ros.errors import CameraError, ModelError
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
+from tddfa_ros.geometry.scale import HeadScale
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.convert.camera_info import camera_info_message
 from tddfa_ros.nodes.convert.messages import (
+    SCALE_DEPTH,
     face_landmarks_message,
     face_mesh_message,
     float32_sequence,
@@ -133,6 +135,33 @@ def test_calibrated_camera_description(face: TrackedFace, header: Header) -> Non
     calibrated = face.replace(intrinsics=Intrinsics(640, 480, k))
     assert face_mesh_message(calibrated, header).scale_source == FaceMesh.SCALE_CALIBRATED
     assert face_landmarks_message(calibrated, header).scale_source == FaceLandmarks.SCALE_CALIBRATED
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_scale_and_covariance_survive_the_message(
+    face: TrackedFace, header: Header, model: MorphableModel, measured: bool
+) -> None:
+    """smoothing_node rebuilds faces from messages, without depth images and the network's uncertainty."""
+    scaled = face.replace(
+        scale=HeadScale(0.8, 0.02, measured), crop_sigma=np.full(68, 1.7, np.float32)
+    )
+    message = over_the_wire(face_mesh_message(scaled, header))
+    assert message.scale_source == (SCALE_DEPTH if measured else FaceMesh.SCALE_ASSUMED_FOV)
+    back = tracked_face(message, model, face.intrinsics)
+    np.testing.assert_allclose(back.vertices_metric, scaled.vertices_metric, atol=1e-4)
+    np.testing.assert_allclose(back.head_pose.position, scaled.head_pose.position, atol=1e-5)
+    np.testing.assert_array_equal(back.head_pose.covariance, scaled.head_pose.covariance)
+    assert (np.diag(back.head_pose.covariance) != np.diag(face.head_pose.covariance)).all()
+    assert face_mesh_message(back, header).scale_source == message.scale_source
+
+
+def test_unknown_covariance_is_estimated(
+    face: TrackedFace, header: Header, model: MorphableModel
+) -> None:
+    message = face_mesh_message(face, header)
+    message.head_pose.covariance = np.zeros(36)  # geometry_msgs: unknown
+    back = tracked_face(message, model, face.intrinsics)
+    assert (np.linalg.eigvalsh(back.head_pose.covariance) > 0).all()
 
 
 def test_dense_arrays_are_optional(face: TrackedFace, header: Header) -> None:
