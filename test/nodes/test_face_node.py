@@ -26,7 +26,7 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 
@@ -153,6 +153,38 @@ def test_calibration_sets_scale_source(graph: Any, astronaut: np.ndarray) -> Non
     camera.until(assumed)
     assert process.alive
     assert process.output.count("NaN") == 1
+
+
+def test_depth_image_sets_the_distance(graph: Any, astronaut: np.ndarray) -> None:
+    process = start(graph, use_depth=True)
+    meshes = graph.collect(FaceMeshArray, "face_mesh")
+    depths = graph.publisher(Image, "depth/image_raw")
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+    camera = Camera(graph, astronaut)
+    size = astronaut.shape[0]
+
+    def send_depth(millimeters: int, side: int = size) -> None:
+        message = Image(height=side, width=side, encoding="16UC1", step=2 * side)
+        message.data = np.full(side * side, millimeters, np.uint16).tobytes()
+        depths.publish(stamped(message, time.time()))
+
+    for distance in (1500, 900):
+        meshes.clear()
+
+        def found(distance: int = distance) -> bool:
+            send_depth(distance)
+            # A plane: the sellion is in front of the mean of the face by its relief.
+            places = [1000 * face.head_pose.pose.position.z for face in faces_in(meshes)]
+            return any(0.9 < place / distance < 1.02 for place in places)
+
+        camera.until(found)
+        assert faces_in(meshes)[-1].scale_source == 2
+    # A depth image that is not aligned is refused, and named.
+    camera.until(
+        lambda: send_depth(900, 64) or "aligned to color" in diagnostics[-1].status[0].message
+    )
+    assert "the depth image has 64x64 px" in process.output
+    assert "Traceback" not in process.output
 
 
 def test_image_without_faces_gives_empty_array(graph: Any) -> None:
