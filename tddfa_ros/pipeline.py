@@ -38,6 +38,7 @@ class FacePipeline:
         model: the morphable model.
         timings: ms per stage (``detection``, ``crop``, ``regression``) of the last call. Meshes are not included: a `Face`
             computes them on first access.
+        too_many_faces: whether the last detection found more faces than ``detection.max_faces``; the smallest are left out.
 
     Raises:
         ModelError: a model is missing or damaged. The detector is loaded on first use.
@@ -49,6 +50,7 @@ class FacePipeline:
         self.config = config or PipelineConfig()
         self.store = store or default_store()
         self.timings: dict[str, float] = {}
+        self.too_many_faces = False
         chosen = self.config.regression
         self.model = MorphableModel.load(self.store.path(self.store.morphable_model(chosen)))
         self._regressor = Regressor(
@@ -119,16 +121,26 @@ class FacePipeline:
     def detector(self) -> Detector:
         """Face detector; created on first use, when its model is fetched if missing."""
         regression = self.config.regression
-        return create_detector(
+        detector = create_detector(
             self.config.detection, self.store, regression.device, regression.threads
         )
+        detector.max_faces = self.config.detection.max_faces + 1  # to see that there are more
+        return detector
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Apply options that can change at run time; options that require other models keep their values."""
         self.config = config
         if "detector" in self.__dict__:
             self.detector.score_threshold = config.detection.score_threshold
-            self.detector.max_faces = config.detection.max_faces
+            self.detector.max_faces = config.detection.max_faces + 1
+
+    @property
+    def face_limit_note(self) -> str | None:
+        """One sentence if the last detection found more faces than ``detection.max_faces``, else None."""
+        if not self.too_many_faces:
+            return None
+        limit = self.config.detection.max_faces
+        return f"more faces than detection.max_faces ({limit}); the smallest are left out"
 
     @property
     def provider(self) -> str:
@@ -144,8 +156,11 @@ class FacePipeline:
         return tuple(dict.fromkeys(reason for reason in reasons if reason))
 
     def _detect(self, image: ImageBGR) -> FloatArray:
+        limit = self.config.detection.max_faces
         with self._timed("detection"):
-            return self.detector(image)
+            found = self.detector(image)
+        self.too_many_faces = len(found) > limit
+        return found[:limit]
 
     def _align(
         self, image: ImageBGR, boxes: RealArray, intrinsics: Intrinsics | None

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,32 @@ def test_no_machine_specific_paths():
 
 def test_no_oversized_files():
     assert [str(p) for p in tracked_texts() if p.stat().st_size > 10 * 2**20] == []
+
+
+def calls(name: str) -> Iterator[tuple[Path, ast.Call]]:
+    """Calls of a function or method of this name in the package."""
+    for path in sorted((ROOT / "tddfa_ros").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == name:
+                yield path, node
+
+
+def test_files_are_decoded_in_one_place() -> None:
+    """OpenCV's own readers crash on file names that are not UTF-8, and check neither size nor truncation."""
+    allowed = {
+        "imread": set(),
+        "imwrite": set(),
+        "imdecode": {"sources/image_data.py"},
+        "VideoCapture": {"sources/capture.py"},
+        "VideoWriter": {"video/encoder.py"},
+    }
+    for name, places in allowed.items():
+        found = {path.relative_to(ROOT / "tddfa_ros").as_posix() for path, _ in calls(name)}
+        assert found == places, f"cv2.{name}"
+
+
+def test_progress_bars_know_whether_they_have_a_terminal() -> None:
+    bars = list(calls("tqdm"))
+    assert len(bars) > 20
+    for path, call in bars:
+        assert any(word.arg == "disable" for word in call.keywords), f"{path}:{call.lineno}"

@@ -180,6 +180,10 @@ def test_runtime_parameters_take_effect(pipe: FacePipeline, image: np.ndarray) -
     before = pipe(image)[0].intrinsics
     pipe.reconfigure(changed)
     (face,) = pipe(image)
+    note = "more faces than detection.max_faces (1); the smallest are left out"
+    assert pipe.face_limit_note == note
+    pipe.reconfigure(from_dict(PipelineConfig, {"detection": {"max_faces": 2}}))
+    assert len(pipe(image)) == 2 and pipe.face_limit_note is None
     assert face.intrinsics.k[0, 0] < before.k[0, 0]
 
 
@@ -202,6 +206,7 @@ def test_provider_and_device_warnings_come_from_the_sessions(
 
     assert (pipe.provider, pipe.device_warnings) == ("CPUExecutionProvider", ())
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr("tddfa_ros.runtime.session.gpu_present", lambda: True)
     automatic = FacePipeline.from_config(
         {"regression": {**settings["regression"], "device": "auto"}}
     )

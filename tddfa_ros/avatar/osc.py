@@ -33,7 +33,7 @@ class VmcSender:
             from pythonosc.udp_client import UDPClient
         except ImportError as error:
             raise TddfaError(
-                "OSC needs python-osc: install the extra 'avatar' (pip install 'tddfa_ros[avatar]')"
+                "OSC needs python-osc: install the extra 'avatar' (pip install python-osc)"
             ) from error
         host, port = address(target)
         try:

@@ -50,7 +50,7 @@ class AvatarServer:
     ) -> None:
         if find_spec("aiohttp") is None:
             raise TddfaError(
-                "the page needs aiohttp: install the extra 'avatar' (pip install 'tddfa_ros[avatar]')"
+                "the page needs aiohttp: install the extra 'avatar' (pip install aiohttp)"
             )
         self._folders: Mapping[str, Path] = {"/three": find_three(three), "/": PAGE}
         self._head = head_glb(model)

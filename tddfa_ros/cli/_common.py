@@ -74,5 +74,5 @@ def need_extra(extra: str, what: str, *modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise click.ClickException(
-            f"{what} needs {', '.join(missing)}: install the extra '{extra}' (pip install 'tddfa_ros[{extra}]')"
+            f"{what} needs {', '.join(missing)}: install the extra '{extra}' (pip install {' '.join(missing)})"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tddfa_ros.names import printable
+
 FACE_HEAD = f"{'ID':<8} {'distance':>9} {'yaw':>7} {'pitch':>7} {'roll':>7}  expressions"
 LINE_HEAD = f"{'stamp':>17} {'rate':>8} {'latency':>9}  {FACE_HEAD}"
 _LEAST_EXPRESSION = 0.1
@@ -20,7 +22,7 @@ def rows(report: Mapping[str, Any], expressions: int = 3) -> list[str]:
     if not report["faces"]:
         return ["no face"]
     return [
-        f"{face['id']:<8} {_number(face['distance'], 7, 2)} m "
+        f"{printable(face['id'], 40):<8} {_number(face['distance'], 7, 2)} m "
         + " ".join(_number(face[angle], 7, 1) for angle in ("yaw", "pitch", "roll"))
         + f"  {strongest(face['expression'], expressions)}".rstrip()
         for face in report["faces"]
@@ -37,7 +39,9 @@ def strongest(expression: Mapping[str, float | None], count: int) -> str:
     """The largest coefficients by name, such as ``jawOpen 0.52, browInnerUp 0.31``."""
     known = [(value, name) for name, value in expression.items() if value is not None]
     chosen = sorted(known, key=lambda item: (-item[0], item[1]))[:count]
-    return ", ".join(f"{name} {value:.2f}" for value, name in chosen if value >= _LEAST_EXPRESSION)
+    return ", ".join(
+        f"{printable(name, 40)} {value:.2f}" for value, name in chosen if value >= _LEAST_EXPRESSION
+    )
 
 
 def screen(report: Mapping[str, Any], lines_before: int, width: int) -> tuple[str, int]:
@@ -48,7 +52,9 @@ def screen(report: Mapping[str, Any], lines_before: int, width: int) -> tuple[st
         lines_before: lines of the previous table, 0 for the first.
         width: columns of the terminal; a longer line would wrap and leave remains.
     """
-    title = f"{report['topic']} in {report['frame_id']}: {_timing(report)}"
+    title = (
+        f"{printable(report['topic'])} in {printable(report['frame_id'], 80)}: {_timing(report)}"
+    )
     lines = [" ".join(title.split()), FACE_HEAD, *rows(report)]
     start = f"\x1b[{lines_before}A\x1b[J" if lines_before else ""
     return start + "".join(f"{line[: width - 1]}\n" for line in lines), len(lines)

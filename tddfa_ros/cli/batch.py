@@ -75,7 +75,7 @@ def command(
             failed += found.error is not None
             remarks = [f"note: {note}" for note in found.device_warnings if note not in said]
             said.update(found.device_warnings)
-            for remark in (*remarks, *filter(None, [found.error])):
+            for remark in (*remarks, *filter(None, [found.error, found.note])):
                 to_stderr(remark)
     click.echo(f"{output}: {counted(faces, 'face')} in {counted(done - failed, 'image')}")
     return failures(failed, done, "image")

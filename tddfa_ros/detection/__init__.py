@@ -127,8 +127,12 @@ def _create(config: DetectionConfig, store: ModelStore, device: str, threads: in
             f"the detector {name} needs your own weights: run 'tddfa models import --from FILE'"
         )
     else:
-        known = sorted(entry.name for entry in store.entries.values() if entry.role == "detector")
-        raise ConfigError(f"there is no detector {name!r}; known are {', '.join(known)}")
+        installed = {entry.name for entry in store.entries.values() if entry.role == "detector"}
+        known = f"known are {', '.join(sorted(installed))}"
+        others = sorted(set(DETECTORS) - installed)
+        if others:
+            known += f", and after 'tddfa models import' of your own weights {', '.join(others)}"
+        raise ConfigError(f"there is no detector {name!r}; {known}")
     if family is None:
         raise ModelError(
             f"{path} is not a supported detector; supported are {', '.join(sorted(DETECTORS))}"

@@ -69,7 +69,7 @@ def write(
         write_atomically(written[1], f"{to_json(name, results)}\n".encode())
         if find_spec("matplotlib") is None:
             on_message(
-                "plots are left out because matplotlib is not installed: pip install 'tddfa_ros[eval]'"
+                "plots are left out because matplotlib is not installed: pip install matplotlib"
             )
             return written
         for result in results:

@@ -27,9 +27,7 @@ def package(name: str, purpose: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise TddfaError(
-            f"{purpose} require the package {name}: pip install 'tddfa_ros[export]'"
-        ) from error
+        raise TddfaError(f"{purpose} require the package {name}: pip install {name}") from error
 
 
 Units = Literal["m", "px"]

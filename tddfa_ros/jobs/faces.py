@@ -36,6 +36,7 @@ class ImageFaces:
         device_warnings: `FacePipeline.device_warnings` of the pipeline that processed the image.
         topic: topic of an image of a bag.
         stamp_ns: header stamp of an image of a bag, ns; None for image files.
+        note: one sentence about something that was left out; else None.
         image: (H, W, 3) uint8 BGR from :func:`detect_faces`; None if it failed, or was processed by a worker.
     """
 
@@ -45,6 +46,7 @@ class ImageFaces:
     device_warnings: tuple[str, ...] = ()
     topic: str = ""
     stamp_ns: int | None = None
+    note: str | None = None
     image: ImageBGR | None = None
 
 
@@ -110,6 +112,8 @@ def detect_faces(
             on_message(error)
             yield ImageFaces(path, error=error)
             continue
+        if pipeline.face_limit_note is not None:
+            on_message(f"{path}: {pipeline.face_limit_note}")
         faces = tuple(face for face in outcome.value if face.confidence >= min_confidence)
         summary.images += 1
         summary.faces += len(faces)
@@ -197,6 +201,7 @@ class _Found:
 
     faces: Sequence[tuple[Any, ...]]
     device_warnings: tuple[str, ...]
+    note: str | None = None
 
 
 def _open_pipeline(
@@ -218,6 +223,7 @@ def _open_pipeline(
         return _Found(
             [(f.box, f.confidence, f.params, f.roi, f.intrinsics) for f in faces],
             pipeline.device_warnings,
+            pipeline.face_limit_note,
         )
 
     return find
@@ -236,7 +242,8 @@ def _with_model(outcome: Outcome, model: MorphableModel) -> ImageFaces:
         Face(box, confidence, params, roi, model, intrinsics)
         for box, confidence, params, roi, intrinsics in outcome.value.faces
     )
-    return replace(result, faces=faces, device_warnings=outcome.value.device_warnings)
+    note = None if outcome.value.note is None else f"{item}: {outcome.value.note}"
+    return replace(result, faces=faces, device_warnings=outcome.value.device_warnings, note=note)
 
 
 def _named(item: object, reason: str) -> str:

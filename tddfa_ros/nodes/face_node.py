@@ -172,6 +172,9 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         latency = (self.get_clock().now().nanoseconds - stamp_ns(header.stamp)) / NANOSECONDS
         self._statistics.processed(latency, stages, len(faces))
         self._tracker.run_deferred_detection()  # after publishing, so that the detector does not delay tracked faces
+        note = self._pipeline.face_limit_note
+        if note is not None:
+            self._log.warning("max_faces", f"{self._image_topic}: {note}")
         self._log_device_warnings()
 
     def _with_depth(

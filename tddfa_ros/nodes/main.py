@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -49,6 +51,14 @@ def face_system() -> None:
 
 
 def _start(module: str) -> None:
+    missing = [name for name in ("rclpy", "tddfa_msgs") if find_spec(name) is None]
+    if missing:
+        print(
+            f"error: {module} needs ROS 2, and this Python has no {' and no '.join(missing)}: source the workspace "
+            "(source install/setup.bash), or run 'make setup' and '. .setup/env.sh' in a clone",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     with contextlib.suppress(ValueError):  # not in the main thread
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _leave)

@@ -69,7 +69,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _state_dict(path: Path) -> dict[str, Tensor]:
     if find_spec("torch") is None:
         raise ModelError(
-            f"reading {path.name} needs torch: install the extra 'training' (pip install 'tddfa_ros[training]'); "
+            f"reading {path.name} needs torch: install the extra 'training' (pip install torch); "
             "ONNX files, .pkl and .mat need nothing more"
         )
     import torch

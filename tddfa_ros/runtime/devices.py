@@ -7,6 +7,7 @@ import ctypes
 import io
 import os
 import re
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,7 @@ CUDA_OPTIONS: dict[str, Any] = {
     "arena_extend_strategy": "kSameAsRequested",
 }
 
+_GPU_FILES = ("nvidiactl", "nvidia0", "dxg", "nvhost-gpu", "nvgpu", "nvmap")
 _NOT_INSTALLED = "ONNX Runtime is not installed"
 _LOG_WARNING, _LOG_FATAL = 2, 4
 _TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
@@ -82,6 +84,20 @@ def quiet_logger() -> Iterator[None]:
         yield
     finally:
         ort.set_default_logger_severity(_LOG_WARNING)
+
+
+def gpu_present() -> bool:
+    """Return whether the machine shows an NVIDIA GPU to this process; True where that cannot be told.
+
+    Linux: the device files of the driver, of WSL, or of a Jetson. ``CUDA_VISIBLE_DEVICES`` may hide all GPUs.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    if sys.platform == "darwin":
+        return False
+    if sys.platform != "linux":
+        return True
+    return any(Path("/dev", name).exists() for name in _GPU_FILES)
 
 
 def cuda_absence() -> str | None:

@@ -19,6 +19,7 @@ from tddfa_ros.runtime.devices import (
     SHORT_NAMES,
     TENSORRT,
     cuda_absence,
+    gpu_present,
     preload_cuda,
     quiet_logger,
     ran_out_of_memory,
@@ -46,7 +47,8 @@ class OnnxSession:
     Attributes:
         provider: the execution provider in use, as the session itself reports it.
         batch_limit: larger batches are split into parts of this size; None = no limit.
-        fallback_reason: why a GPU is not used although ``device`` allows it, or not for whole batches, one sentence; else None.
+        fallback_reason: why a GPU is not used although ``device`` allows it, or not for whole batches, one sentence; else None. A machine
+            without a GPU needs no reason under ``auto``.
         metadata: the model file's custom metadata.
         input_names, output_names: in the model file's order.
 
@@ -74,6 +76,8 @@ class OnnxSession:
         self._rebuilt = False
         self._engine = None if device == "cpu" else EngineFolder.around(self.path)
         self._use(self._create([CPU]) if device == "cpu" else self._open())
+        if device == "auto" and self._engine is None and not gpu_present():
+            self.fallback_reason = None  # a machine without a GPU lacks nothing
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.input_names = tuple(value.name for value in self._session.get_inputs())
         self.output_names = tuple(value.name for value in self._session.get_outputs())

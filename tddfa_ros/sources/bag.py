@@ -72,7 +72,7 @@ class BagImages:
     def __init__(self, path: Path, topic: str = "") -> None:
         if find_spec("rosbags") is None or find_spec("rosbags.highlevel") is None:
             raise SourceError(
-                f"reading the ROS bag {path} needs rosbags: install the extra 'bags' (pip install 'tddfa_ros[bags]')"
+                f"reading the ROS bag {path} needs rosbags: install the extra 'bags' (pip install rosbags)"
             )
         self.path = path
         with _opened(path) as reader:

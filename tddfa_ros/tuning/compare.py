@@ -210,7 +210,7 @@ def as_table(found: Comparison) -> str:
         rows.append(("AFLW2000-3D NME68, %", *(_percent(value) for value in found.nme)))
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, "|---|---|---|")
-    faces = f"{agreed.faces} faces; " if agreed is not None else ""
+    faces = f"{agreed.faces} face{'s' * (agreed.faces != 1)}; " if agreed is not None else ""
     return "\n".join(
         [*lines, "", f"{faces}px of the 120-px crop; one thread, one face at a time, in turns."]
     )

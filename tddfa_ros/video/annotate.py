@@ -158,6 +158,7 @@ class _Run:
         self._codec: str | None = None
         self._resumed = 0
         self._ended = False
+        self._limited = False
 
     def resume(self) -> None:
         """Restore the state at the end of the finished parts of an earlier run."""
@@ -173,6 +174,10 @@ class _Run:
         """Process frames until the source ends or a stop is requested; yield each frame, annotated if anybody sees it."""
         for image, seconds in self._read():
             faces = self._analysis.step(image, seconds)
+            note = self._pipeline.face_limit_note
+            if note is not None and not self._limited:
+                self._limited = True
+                self._on_message(f"{note} (at {seconds:.2f} s)")
             drawn = self._paint(image, faces) if self._painted else image
             line = None
             if self._options.json is not None:

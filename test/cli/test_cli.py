@@ -33,15 +33,22 @@ def test_rejects_wrong_usage_in_one_sentence(
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("imge", "image"), ("model", "models"), ("train-atributes", "train-attributes")],
+    [
+        ("imge", "image"),
+        ("model", "models"),
+        ("train-atributes", "train-attributes"),
+        ("models ftech", "fetch"),
+        ("dataset chek", "check"),
+    ],
 )
 def test_suggests_similar_commands(
     typed: str, meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([typed]) == 2
+    assert main(typed.split()) == 2
     error = capsys.readouterr().err
     assert (
-        f"there is no command '{typed}'; did you mean {meant}" in error and error.count("\n") == 1
+        f"there is no command '{typed.split()[-1]}'; did you mean {meant}" in error
+        and error.count("\n") == 1
     )
 
 
@@ -74,3 +81,15 @@ def test_startup_imports_nothing_heavy() -> None:
 def test_module_prints_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"tddfa {tddfa_ros.__version__}\n"
+
+
+def test_text_on_the_terminal_cannot_control_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["image", "no\x1b[2J\x9b5m\u202ename.jpg", "-o", "out"]) == 2
+    error = capsys.readouterr().err
+    assert error.rstrip("\n").isprintable() and "\\x1b[2J" in error
+
+
+def test_names_that_are_not_utf8_can_be_printed(tmp_path: Path) -> None:
+    script = "import os; from tddfa_ros.cli import main; import click; main(['--version']); click.echo(os.fsdecode(b'gr\\xf6'))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0 and b"gr\\udcf6" in done.stdout

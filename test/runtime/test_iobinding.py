@@ -53,7 +53,7 @@ def test_accepts_non_contiguous_views(session) -> None:
 
 def test_rejects_invalid_inputs(session) -> None:
     bound = BoundSession(session, "cpu")
-    for feeds in ({}, {"image": crops(1, 0)}):
+    for feeds in ({}, {"other": crops(1, 0)}):
         with pytest.raises(ValueError, match="the inputs are"):
             bound.run(feeds, None, None)
 

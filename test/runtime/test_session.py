@@ -56,10 +56,20 @@ def test_falls_back_to_cpu_without_cuda(
     doubler: Path, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
+    monkeypatch.setattr("tddfa_ros.runtime.session.gpu_present", lambda: True)
     session = OnnxSession(doubler, device)
     assert session.provider == CPU
     assert session.fallback_reason is not None and "CPU" in session.fallback_reason
     np.testing.assert_array_equal(session.run({"x": ONES})[0], 2 * ONES)
+
+
+@pytest.mark.parametrize(("device", "said"), [("auto", False), ("cuda", True)])
+def test_machine_without_gpu_needs_no_reason_under_auto(
+    doubler: Path, device: str, said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert (OnnxSession(doubler, device).fallback_reason is not None) == said
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
