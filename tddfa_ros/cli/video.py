@@ -71,7 +71,7 @@ def command(
 ) -> int:
     """Track the faces of a video or camera, smooth and draw them.
 
-    IN is a video, the number of a camera (0), or a stream (rtsp://...). Without -o and --jsonl a window shows the result. Ctrl-C
+    IN is a video, the number of a camera (0), a stream (rtsp://...), or demo, 15 s of a moving portrait. Without -o and --jsonl a window shows the result. Ctrl-C
     finishes the file; rerun the same command to resume an interrupted run.
     """
     quiet_encoders()

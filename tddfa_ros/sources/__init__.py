@@ -8,12 +8,13 @@ from tddfa_ros.errors import SourceError
 from tddfa_ros.sources.base import DEFAULT_RATE, Frame, ImageSource, fit_within
 from tddfa_ros.sources.capture import CameraSource, VideoSource
 from tddfa_ros.sources.folder import SUFFIXES, ImageFileSource
-from tddfa_ros.sources.virtual_camera import VirtualCamera, demo_camera
+from tddfa_ros.sources.virtual_camera import DemoVideo, VirtualCamera, demo_camera
 
 __all__ = [
     "DEFAULT_RATE",
     "SUFFIXES",
     "CameraSource",
+    "DemoVideo",
     "Frame",
     "ImageFileSource",
     "ImageSource",

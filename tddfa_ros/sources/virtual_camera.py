@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -82,6 +83,46 @@ class VirtualCamera:
             borderMode=cv2.BORDER_REPLICATE,
         )
         return Frame(np.asarray(view, dtype=np.uint8), self.intrinsics)
+
+    def close(self) -> None:
+        """Do nothing: there is no device."""
+
+
+class DemoVideo:
+    """One period of :func:`demo_camera` as a video: frames follow each other at their own times, whatever the clock.
+
+    Args:
+        width: width of the frames, px.
+        height: height of the frames, px.
+
+    Attributes:
+        rate: frames per second.
+        count: number of frames.
+
+    Raises:
+        SourceError: see :func:`demo_camera`.
+    """
+
+    def __init__(self, width: int = 640, height: int = 480) -> None:
+        self._camera = demo_camera(width, height, loop=False)
+        self.rate = self._camera.rate
+        self.count = round(PERIOD * self.rate)
+        self._next = 0
+
+    def read(self, seconds: float) -> Frame | None:
+        """Render the next frame; None at the end. See :meth:`ImageSource.read`."""
+        if self._next >= self.count:
+            return None
+        now = self._next / self.rate
+        self._next += 1
+        frame = self._camera.read(now)
+        return None if frame is None else replace(frame, seconds=now)
+
+    def skip(self, frames: int) -> int:
+        """Skip frames; return how many were skipped."""
+        skipped = min(frames, self.count - self._next)
+        self._next += skipped
+        return skipped
 
     def close(self) -> None:
         """Do nothing: there is no device."""

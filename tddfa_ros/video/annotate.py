@@ -23,6 +23,7 @@ from tddfa_ros.video.analysis import VideoAnalysis
 from tddfa_ros.video.encoder import VideoEncoder, even_size, has_pyav
 from tddfa_ros.video.finish import Finisher
 from tddfa_ros.video.job import (
+    VideoInput,
     VideoOptions,
     check_outputs,
     job_record,
@@ -79,7 +80,7 @@ def annotate_video(
     interrupted run starts over.
 
     Args:
-        source: the path of a video, a camera such as ``0``, or a stream such as ``rtsp://...``.
+        source: the path of a video, a camera such as ``0``, ``demo``, or a stream such as ``rtsp://...``.
         output: an ``.mp4`` file; None = no video.
         pipeline: detects and regresses faces.
         options: layers, smoothing and outputs.
@@ -127,7 +128,7 @@ def annotate_video(
     finally:
         video.close()
         run.close()
-    return run.finish(None if live else Path(source))
+    return run.finish(Path(source) if isinstance(video, VideoSource) else None, resumable=not live)
 
 
 class _Run:
@@ -135,7 +136,7 @@ class _Run:
 
     def __init__(
         self,
-        video: CameraSource | VideoSource,
+        video: VideoInput,
         output: Path | None,
         parts: PartsFolder | None,
         pipeline: FacePipeline,
@@ -167,7 +168,7 @@ class _Run:
             self.times += journal.times
             self._size = journal.shape[1], journal.shape[0]
         self._resumed = len(self.times)
-        if self._resumed and isinstance(self._video, VideoSource):
+        if self._resumed and not isinstance(self._video, CameraSource):
             self._video.skip(self._resumed)
 
     def frames(self, stop: StopRequest) -> Iterator[ImageBGR]:
@@ -207,7 +208,7 @@ class _Run:
             writer, self._writer = self._writer, None
             writer.close(self._analysis.take_journal())
 
-    def finish(self, audio: Path | None) -> VideoSummary:
+    def finish(self, audio: Path | None, resumable: bool) -> VideoSummary:
         """Join the parts; ``audio`` is the file with the audio stream."""
         if not self.times:
             raise SourceError("the source has no frame")
@@ -226,7 +227,7 @@ class _Run:
                 )
             if self._options.json is not None and self._size is not None:
                 files.append(finisher.lines(self._options.json, self._pipeline, self._size))
-            if self._ended or audio is None:
+            if self._ended or not resumable:
                 self._parts.remove()
         return VideoSummary(
             len(self.times),

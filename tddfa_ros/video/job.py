@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import tddfa_ros
 from tddfa_ros.config import SmoothingConfig
@@ -13,7 +13,7 @@ from tddfa_ros.errors import ConfigError, SourceError
 from tddfa_ros.outputs.layers import Layer, parse_layers
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.schema import Validated, option, to_dict
-from tddfa_ros.sources import CameraSource, VideoSource, create_source
+from tddfa_ros.sources import CameraSource, DemoVideo, VideoSource, create_source
 from tddfa_ros.targets import check_targets
 from tddfa_ros.video.parts import parts_folder
 
@@ -53,15 +53,21 @@ class VideoOptions(Validated):
         parse_layers(self.layers)
 
 
-def open_video(source: str, options: VideoOptions) -> CameraSource | VideoSource:
-    """Open a video file at full size, a camera or a stream.
+VideoInput: TypeAlias = CameraSource | VideoSource | DemoVideo
+"""Sources that can be annotated."""
+
+
+def open_video(source: str, options: VideoOptions) -> VideoInput:
+    """Open a video file at full size, a camera, a stream, or ``demo``.
 
     Raises:
         SourceError: it cannot be opened, or is none of these.
     """
     if source.isdigit() or source.startswith("/dev/") or "://" in source:
         return CameraSource(source, options.width, options.height)
-    opened = create_source(source, _ANY_SIZE, _ANY_SIZE, loop=False) if source != "demo" else None
+    if source == "demo":
+        return DemoVideo(options.width, options.height)
+    opened = create_source(source, _ANY_SIZE, _ANY_SIZE, loop=False)
     if not isinstance(opened, VideoSource):
         raise SourceError(
             f"'{source}' is not a video, camera or stream; use 'tddfa image' for images"
@@ -106,6 +112,8 @@ def job_record(
     }
     if live:
         return {**job, "started": time.time()}  # a live source cannot be resumed
+    if source == "demo":
+        return {**job, "width": options.width, "height": options.height}
     path = Path(source).resolve()
     state = path.stat()
     return {**job, "source": str(path), "size": state.st_size, "modified": state.st_mtime_ns}

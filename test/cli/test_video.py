@@ -44,6 +44,20 @@ def test_writes_annotated_video_of_the_demo(tmp_path: Path, capsys: pytest.Captu
     assert "exists; --overwrite" in capsys.readouterr().err
 
 
+def test_annotates_the_virtual_camera(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tddfa_ros.sources.virtual_camera.PERIOD", 0.2)
+    out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
+    arguments = ["video", "demo", "-o", str(out), "--jsonl", str(lines), "--size", "320", "240"]
+    assert main([*arguments, "--overlay", "landmarks"]) == 0
+    assert "1 face in 6 frames, 0.20 s" in capsys.readouterr().out
+    assert [image.shape for image in read_clip(out)[0]] == [(240, 320, 3)] * 6
+    times = [json.loads(line)["time"] for line in lines.read_text().splitlines()[1:]]
+    assert times == pytest.approx([i / 30 for i in range(6)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "out.mp4"]
+
+
 @pytest.mark.skipif(why_no_window() is None, reason="this machine can show a window")
 def test_missing_display_and_output_gives_a_hint(
     capsys: pytest.CaptureFixture[str],

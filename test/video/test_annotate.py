@@ -297,7 +297,7 @@ def test_rejects_bad_input_in_one_sentence(pipe: FacePipeline, clip: Path, tmp_p
         attempt(str(tmp_path / "nix.mp4"))
     with pytest.raises(ConfigError, match=r"must end in \.mp4"):
         attempt(str(clip), "o.avi")
-    with pytest.raises(ConfigError, match="is the input video"):
+    with pytest.raises(ConfigError, match="is an input"):
         annotate_video(str(clip), clip, pipe, VideoOptions(overwrite=True), progress=False)
     with pytest.raises(ConfigError, match="unknown layer 'hat': known are mesh"):
         attempt(str(clip), layers=("hat",))
