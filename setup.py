@@ -141,6 +141,7 @@ setup(
             f"hri_node = {NAME}.nodes.main:hri_node",
             f"image_source_node = {NAME}.nodes.main:image_source_node",
             f"face_system = {NAME}.nodes.main:face_system",
+            f"process_bag = {NAME}.nodes.main:process_bag",
         ],
     },
 )

@@ -50,6 +50,11 @@ def face_system() -> None:
     _start("face_system")
 
 
+def process_bag() -> None:
+    """Console script ``process_bag``."""
+    import_module("tddfa_ros.nodes.process_bag").main()
+
+
 def _start(module: str) -> None:
     missing = [name for name in ("rclpy", "tddfa_msgs") if find_spec(name) is None]
     if missing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -106,6 +106,24 @@ class BagImages:
                 fields = {n: getattr(message, n) for n in names if hasattr(message, n)}
                 stamp_ns = int(stamp.sec) * _NANOSECONDS + int(stamp.nanosec)
                 yield BagImage(self.path, self.topic, stamp_ns, fields)
+
+
+def read_messages(path: Path, topics: Sequence[str]) -> Iterator[tuple[str, str, int, bytes]]:
+    """Yield the messages on some topics of a bag in recording order, as (topic, type, time of recording in ns, CDR bytes).
+
+    Raises:
+        SourceError: the bag cannot be read.
+    """
+    with _opened(path) as reader:
+        messages = reader.messages(connections=[c for c in reader.connections if c.topic in topics])
+        while True:
+            try:
+                connection, at, raw = next(messages)
+            except StopIteration:
+                return
+            except Exception as error:  # a damaged bag raises errors of rosbags, SQLite, LZ4 ...
+                raise _unreadable(path, error) from error
+            yield connection.topic, connection.msgtype, at, bytes(raw)
 
 
 def is_bag(path: str | Path) -> bool:

@@ -392,6 +392,30 @@ def test_work_is_done_only_with_subscribers(graph: Any, astronaut: np.ndarray) -
     assert diagnostics[-1].status[0].name == "face_node"
 
 
+def test_two_cameras_in_two_namespaces(graph: Any, astronaut: np.ndarray) -> None:
+    sides = {"left": astronaut, "right": np.ascontiguousarray(astronaut[:, ::-1])}
+    found, cameras = {}, {}
+    for side, image in sides.items():
+        parameters = model_parameters() | {"regression.device": "cpu"}
+        graph.start(
+            "face_node", parameters=parameters, namespace=f"/{side}", wait_for=f"/{side}/face_node"
+        )
+        found[side] = graph.collect(FaceMeshArray, f"/{side}/face_mesh")
+        publisher = graph.publisher(Image, f"/{side}/image_raw", subscribers=1)
+        cameras[side] = publisher, image
+    for i in range(200):
+        for side, (publisher, image) in cameras.items():
+            publisher.publish(image_message(image, 10.0 + i / 20, frame=f"{side}_eye"))
+        graph.spin(0.05)
+        if all(faces_in(messages) for messages in found.values()):
+            break
+    middle = {}
+    for side, messages in found.items():
+        assert {m.header.frame_id for m in messages} == {f"{side}_eye"}
+        middle[side] = np.asarray(faces_in(messages)[0].landmarks_image).reshape(68, 3)[:, 0].mean()
+    assert middle["left"] + middle["right"] == pytest.approx(511, abs=8), "mirrored images"
+
+
 def test_silence_is_a_warning(graph: Any) -> None:
     start(graph, diagnostics__silence=0.5, lazy=False)
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics")

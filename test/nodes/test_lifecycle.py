@@ -61,7 +61,8 @@ def test_transitions_of_face_node(graph: Any, astronaut: np.ndarray) -> None:
         full = memory(process)
 
         assert change(graph, "face_node", Transition.TRANSITION_DEACTIVATE)
-        graph.wait_until(lambda: graph.node.count_subscribers("/image_raw") == 0)
+        for topic in ("/image_raw", "/camera_info"):
+            graph.wait_until(lambda t=topic: graph.node.count_subscribers(t) == 0)
         graph.spin(0.5)
         meshes.clear()
         for _ in range(5):

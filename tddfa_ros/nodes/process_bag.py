@@ -1,0 +1,227 @@
+"""``process_bag``: run the pipeline on every image of a bag and write the messages of the graph to a new bag.
+
+The graph works on the newest image and drops what it cannot process in time; here every image is processed, at the speed of the
+machine. Faces are tracked and smoothed by the stamps, as ``face_node`` and ``smoothing_node`` do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import get_package_share_directory
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
+from tqdm import tqdm
+
+from tddfa_msgs.msg import FaceLandmarksArray, FaceMeshArray, FaceTopology
+from tddfa_ros.config import PipelineConfig, load_config
+from tddfa_ros.errors import ConfigError, ImageError, TddfaError
+from tddfa_ros.nodes.camera_state import CameraState
+from tddfa_ros.nodes.convert.images import to_bgr
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, topology_message
+from tddfa_ros.nodes.face_publisher import face_landmarks_array, face_mesh_array, transform
+from tddfa_ros.nodes.ros.runner import EXIT_USER_ERROR
+from tddfa_ros.nodes.ros.stamps import StampCheck
+from tddfa_ros.nodes.ros.throttle import ThrottledLog
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.smoothing.smoother import FaceSmoother
+from tddfa_ros.sources.bag import BagImages, read_messages
+from tddfa_ros.tracking.tracker import FaceTracker
+
+TOPICS = {
+    "/face_mesh": (FaceMeshArray, "tddfa_msgs/msg/FaceMeshArray"),
+    "/face_landmarks": (FaceLandmarksArray, "tddfa_msgs/msg/FaceLandmarksArray"),
+    "/face_mesh/topology": (FaceTopology, "tddfa_msgs/msg/FaceTopology"),
+    "/tf": (TFMessage, "tf2_msgs/msg/TFMessage"),
+}
+IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
+FALLBACK_FRAME = "camera_optical_frame"
+
+
+@dataclass
+class Result:
+    """What was read and written.
+
+    Attributes:
+        images: processed images.
+        skipped: images that cannot be decoded, are late, or repeat a stamp.
+        faces: faces in all images.
+    """
+
+    images: int = 0
+    skipped: int = 0
+    faces: int = 0
+
+
+def process_bag(
+    bag: Path,
+    output: Path,
+    config: PipelineConfig,
+    *,
+    topic: str = "",
+    camera_info: str = "",
+    rectified: str = "auto",
+    vertices: bool = False,
+    progress: bool = False,
+) -> Result:
+    """Process every image of a bag and write ``face_mesh``, ``face_landmarks``, topology and ``/tf`` to a new MCAP bag.
+
+    Args:
+        bag: folder of a bag, or a ``.db3`` or ``.mcap`` file.
+        output: folder of the new bag; must not exist.
+        config: detection, regression, tracking, smoothing and camera.
+        topic: image topic; empty = the only one.
+        camera_info: CameraInfo topic; empty = ``camera_info`` beside the image topic.
+        rectified: ``true``, ``false`` or ``auto``, as the parameter ``image_is_rectified``.
+        vertices: whether to write the vertices of ``face_mesh``.
+        progress: whether to show a progress bar.
+
+    Raises:
+        SourceError: the bag cannot be read.
+        TddfaError: the new bag exists or cannot be written.
+        ModelError: a model is missing.
+    """
+    images = BagImages(bag, topic)
+    camera_info = (
+        camera_info or f"{images.topic.removesuffix('/compressed').rpartition('/')[0]}/camera_info"
+    )
+    log = ThrottledLog(logging.getLogger("process_bag"))
+    camera = CameraState(log, camera_info, config.camera.assumed_fov_deg, images.topic, rectified)
+    pipeline = FacePipeline(config)
+    tracker, smoother = FaceTracker(pipeline), FaceSmoother(config.smoothing)
+    result, at = Result(), 0
+    stamps = StampCheck(lambda: at)
+    bar = tqdm(total=len(images), unit="image", disable=not progress)
+    with bar, _Recorder(output) as recorder:
+        for name, kind, at, data in read_messages(bag, [images.topic, camera_info]):
+            if name == camera_info:
+                camera.update(deserialize_message(data, CameraInfo))
+                continue
+            bar.update()
+            message = deserialize_message(data, IMAGE_TYPES[kind])
+            if not stamps.accept(message):
+                result.skipped += 1
+                continue
+            try:
+                image = to_bgr(message, config.input.max_image_pixels)
+            except ImageError as error:
+                log.exception("reading an image", error)
+                result.skipped += 1
+                continue
+            header, frame = message.header, message.header.frame_id
+            header.frame_id = frame or FALLBACK_FRAME
+            model, info = camera.model_for(image.shape[1], image.shape[0], header, frame)
+            tracked = tracker.update(image, stamp_ns(header.stamp) / NANOSECONDS, model)
+            faces = smoother(tracked)
+            if not result.images:
+                topology = topology_message(pipeline.model, header.stamp)
+                recorder.write("/face_mesh/topology", at, topology)
+            result.images += 1
+            result.faces += len(faces)
+            dense = {"vertices": vertices, "image_vertices": vertices}
+            recorder.write("/face_mesh", at, face_mesh_array(faces, header, info, **dense))
+            recorder.write("/face_landmarks", at, face_landmarks_array(faces, header, info))
+            transforms = [transform(face, header) for face in faces]
+            recorder.write("/tf", at, TFMessage(transforms=transforms))
+    return result
+
+
+class _Recorder:
+    """Writes messages of rclpy to an MCAP bag with rosbags.
+
+    Raises:
+        ConfigError: the folder exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from rosbags.rosbag2 import StoragePlugin, Writer
+
+        if folder.exists():
+            raise ConfigError(f"{folder} exists; choose another folder for the new bag")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._folder = folder
+
+    def __enter__(self) -> _Recorder:
+        store = _typestore()
+        self._writer.open()
+        self._connections = {
+            topic: self._writer.add_connection(topic, kind, typestore=store)
+            for topic, (_, kind) in TOPICS.items()
+        }
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._writer.close()
+
+    def write(self, topic: str, at: int, message: Any) -> None:
+        """Write a message of one of :data:`TOPICS`, recorded at ``at``, ns."""
+        try:
+            self._writer.write(self._connections[topic], at, serialize_message(message))
+        except OSError as error:
+            raise TddfaError(f"cannot write the bag {self._folder}: {error.strerror}") from error
+
+
+def _typestore() -> Any:
+    """Return a type store of rosbags with the messages of this package."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    for path in sorted(Path(get_package_share_directory("tddfa_msgs"), "msg").glob("*.msg")):
+        text = path.read_text(encoding="utf-8")
+        store.register(get_types_from_msg(text, f"tddfa_msgs/msg/{path.stem}"))
+    return store
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="process_bag",
+        description="Track and smooth the faces in every image of a bag, and write face_mesh, face_landmarks, "
+        "face_mesh/topology and /tf to a new MCAP bag.",
+    )
+    parser.add_argument("bag", type=Path, help="folder of a bag, or a .db3 or .mcap file")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the new bag")
+    parser.add_argument("--topic", default="", help="image topic; default: the only one")
+    parser.add_argument("--camera-info", default="", help="default: camera_info beside the images")
+    parser.add_argument("--params-file", type=Path, help="parameters, such as config/face.yaml")
+    parser.add_argument("--rectified", choices=["auto", "true", "false"], default="auto")
+    parser.add_argument("--vertices", action="store_true", help="write the dense vertices as well")
+    return parser.parse_args(list(arguments))
+
+
+def main() -> None:
+    """Console script ``process_bag``."""
+    options = parse(sys.argv[1:])
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        result = process_bag(
+            options.bag,
+            options.output,
+            load_config(options.params_file),
+            topic=options.topic,
+            camera_info=options.camera_info,
+            rectified=options.rectified,
+            vertices=options.vertices,
+            progress=sys.stderr.isatty(),
+        )
+    except TddfaError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        print(f"interrupted; {options.output} ends early", file=sys.stderr, flush=True)
+        sys.exit(130)
+    skipped = f", {result.skipped} skipped" if result.skipped else ""
+    print(f"{result.images} images{skipped}, {result.faces} faces -> {options.output}")
+    sys.exit(1 if result.skipped else 0)
+
+
+if __name__ == "__main__":
+    main()
