@@ -87,6 +87,7 @@ setup(
         (SHARE, ["package.xml"]),
         shared("config", "*.yaml", "*.xml", "*.rviz"),
         shared("config/makeup", "*.yaml", "*.png"),
+        shared("config/sros2", "*.xml"),
         shared("config/training", "*.yaml"),
         shared("launch", "*.launch.py"),
         shared("models", "*.yaml", "*.onnx", "*.npz", "*.md"),

@@ -145,7 +145,7 @@ def test_console_scripts_resolve():
     scripts = re.findall(r'f"(\w+) = ([\w.]+):(\w+)"', setup)
     assert {name for name, *_ in scripts} == {
         "tddfa", "face_node", "smoothing_node", "visualization_node", "avatar_node",
-        "hri_node", "image_source_node", "face_system",
+        "hri_node", "image_source_node", "face_system", "process_bag",
     }  # fmt: skip
     for name, module, function in scripts:
         path = ROOT / module.replace(".", "/")
