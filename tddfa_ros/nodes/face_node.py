@@ -39,11 +39,6 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
     The image callback stores the message in a one-slot mailbox; a worker thread always processes the latest image.
     """
 
-    _pipeline: FacePipeline
-    _tracker: FaceTracker
-    _camera: CameraState
-    _worker: Worker[Any]
-
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("face_node", FaceNodeOptions(), **kwargs)
         self._log = ThrottledLog(self.get_logger())
@@ -96,7 +91,7 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         depth = [DEPTH_TOPIC] if options.use_depth else []
         for topic in (self._image_topic, "camera_info", *depth):
             self.expect_subscription(topic)
-        self._worker = Worker(self._process, self._on_error, "face_node")
+        self._worker: Worker[Any] = Worker(self._process, self._on_error, "face_node")
         self._log_start()
 
     def start(self) -> None:
