@@ -29,6 +29,7 @@ from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.geometry.metrics import face_size
 from tddfa_ros.smoothing.filters import one_euro_alpha
+from tddfa_ros.smoothing.lookahead import LookaheadSmoother
 from tddfa_ros.smoothing.smoother import IdentityMean
 from tddfa_ros.sources import create_source
 
@@ -103,6 +104,19 @@ def ours(config: SmoothingConfig) -> Smooth:
     return smooth
 
 
+def with_look_ahead(config: SmoothingConfig) -> Smooth:
+    """As `tddfa video` smooths files."""
+
+    def smooth(video: Recording) -> Track:
+        smoother = LookaheadSmoother(config)
+        ready = [faces for face in video.faces if (faces := smoother.push([face])) is not None]
+        return landmarks(
+            [faces[0] for faces in (*ready, *(smoother.pop() for _ in range(len(smoother))))]
+        )
+
+    return smooth
+
+
 def mediapipe(min_cutoff: float, beta: float, d_cutoff: float = 1.0) -> Smooth:
     """MediaPipe's landmark smoothing: One Euro on each coordinate, its speed in face sizes / s."""
 
@@ -173,6 +187,7 @@ def main() -> None:
             f"{m}{' (default)' if m == default.method else ''}": ours(replace(default, method=m))
             for m in ("imm", "one_euro", "kalman", "window")
         },
+        "imm, looking ahead": with_look_ahead(default),
         "MediaPipe's One Euro (0.05, 80)": mediapipe(0.05, 80.0),
     }
     names = " / ".join(videos)

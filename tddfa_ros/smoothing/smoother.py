@@ -55,7 +55,7 @@ class FaceSmoother:
         self._tracks.clear()
 
     def _smooth(self, face: TrackedFace) -> TrackedFace | None:
-        codec = self._codec_of(face.model)
+        codec = self.codec(face.model)
         # A stamp that is not finite must not restart a track.
         timed = math.isfinite(face.stamp)
         measured = codec.encode(face.params, face.roi) if timed else None
@@ -68,12 +68,13 @@ class FaceSmoother:
                 return None
             track = self._tracks[face.id] = _Track(self.config, codec.layout.expression)
         if measured is not None and face.stamp > track.stamp:
-            weight = _weight(face.confidence)
+            weight = measurement_weight(face.confidence)
             track.update(measured, face.params[codec.layout.shape_slice], face.stamp, weight)
         params = track.params(codec, face.roi)
         return None if params is None else face.replace(params=params)
 
-    def _codec_of(self, model: MorphableModel) -> StateCodec:
+    def codec(self, model: MorphableModel) -> StateCodec:
+        """Return the codec of a model; another model than before resets all tracks."""
         if self._codec is None or model is not self._model:
             self.reset()
             self._model = model
@@ -142,5 +143,6 @@ class _Track:
         return codec.decode(self._state, shape, roi)
 
 
-def _weight(confidence: float) -> float:
+def measurement_weight(confidence: float) -> float:
+    """Limit a confidence to the weight of a measurement, in (0, 1]."""
     return min(max(confidence, _MIN_WEIGHT), 1.0) if math.isfinite(confidence) else _MIN_WEIGHT

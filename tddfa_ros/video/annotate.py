@@ -19,7 +19,7 @@ from tddfa_ros.outputs.records import face_record
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.sources import CameraSource, VideoSource
 from tddfa_ros.types import ImageBGR
-from tddfa_ros.video.analysis import VideoAnalysis
+from tddfa_ros.video.analysis import AnalyzedFrame, VideoAnalysis
 from tddfa_ros.video.encoder import VideoEncoder, even_size, has_pyav
 from tddfa_ros.video.finish import Finisher
 from tddfa_ros.video.job import (
@@ -153,11 +153,14 @@ class _Run:
         self._show = show
         self._on_message = on_message
         self._painted = output is not None or show is not None
-        self._analysis = VideoAnalysis(pipeline, options.smoothing)
+        # The view of a camera must not lag.
+        look_ahead = 0 if isinstance(video, CameraSource) else options.look_ahead
+        self._analysis = VideoAnalysis(pipeline, options.smoothing, look_ahead)
         self._writer: PartWriter | None = None
         self._size: tuple[int, int] | None = None
+        self._last_read = 0.0
         self._codec: str | None = None
-        self._resumed = 0
+        self._resumed = self._read_frames = 0
         self._ended = False
         self._limited = False
 
@@ -167,29 +170,49 @@ class _Run:
             self._analysis.replay(journal)
             self.times += journal.times
             self._size = journal.shape[1], journal.shape[0]
-        self._resumed = len(self.times)
+        self._resumed = self._read_frames = len(self.times)
         if self._resumed and not isinstance(self._video, CameraSource):
             self._video.skip(self._resumed)
 
     def frames(self, stop: StopRequest) -> Iterator[ImageBGR]:
         """Process frames until the source ends or a stop is requested; yield each frame, annotated if anybody sees it."""
-        for image, seconds in self._read():
-            faces = self._analysis.step(image, seconds)
-            note = self._pipeline.face_limit_note
-            if note is not None and not self._limited:
-                self._limited = True
-                self._on_message(f"{note} (at {seconds:.2f} s)")
-            drawn = self._paint(image, faces) if self._painted else image
-            line = None
-            if self._options.json is not None:
-                records = [face_record(face) for face in faces]
-                line = {"frame": len(self.times), "time": seconds, "faces": records}
-            self.times.append(seconds)
-            self._write(drawn, line)
+        for frame in self._analyzed(stop):
+            drawn = self._emit(frame)
             yield drawn
-            if stop.requested or (self._show is not None and not self._show(drawn)):
+            if self._show is not None and not self._show(drawn):
                 return
-        self._ended = True
+
+    def _analyzed(self, stop: StopRequest) -> Iterator[AnalyzedFrame]:
+        for image, seconds in self._read():
+            self._check_size(image)
+            self._read_frames += 1
+            self._last_read = seconds
+            ready = self._analysis.step(image, seconds)
+            self._note_limit(seconds)
+            yield from ready
+            if self._read_frames % self._options.part_frames == 0:
+                yield from self._analysis.flush()  # the journal of a part covers its own frames only
+            if stop.requested:
+                break
+        else:
+            self._ended = True
+        yield from self._analysis.flush()
+
+    def _note_limit(self, seconds: float) -> None:
+        note = self._pipeline.face_limit_note
+        if note is not None and not self._limited:
+            self._limited = True
+            self._on_message(f"{note} (at {seconds:.2f} s)")
+
+    def _emit(self, frame: AnalyzedFrame) -> ImageBGR:
+        drawn = self._paint(frame.image, frame.faces) if self._painted else frame.image
+        line = None
+        if self._options.json is not None:
+            records = [face_record(face) for face in frame.faces]
+            line = {"frame": len(self.times), "time": frame.seconds, "faces": records}
+        self.times.append(frame.seconds)
+        self._write(drawn, line)
+        return drawn
 
     def _paint(self, image: ImageBGR, faces: list[TrackedFace]) -> ImageBGR:
         for effect in self._options.effects:
@@ -203,7 +226,12 @@ class _Run:
         )
 
     def close(self) -> None:
-        """Close the open part."""
+        """Close the open part, after the frames that wait for the look-ahead."""
+        for frame in self._analysis.flush():
+            self._emit(frame)
+        self._close_part()
+
+    def _close_part(self) -> None:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.close(self._analysis.take_journal())
@@ -245,7 +273,7 @@ class _Run:
             try:
                 frame = self._video.read(0.0)
             except SourceError as error:
-                if not self.times:
+                if not self._read_frames:
                     raise
                 self._on_message(str(error))
                 return
@@ -255,11 +283,13 @@ class _Run:
                 return
             yield even_size(frame.image), now - begin if frame.seconds is None else frame.seconds
 
-    def _write(self, drawn: ImageBGR, line: Mapping[str, Any] | None) -> None:
-        size = drawn.shape[1], drawn.shape[0]
+    def _check_size(self, image: ImageBGR) -> None:
+        size = image.shape[1], image.shape[0]
         if self._size is not None and size != self._size:
-            raise SourceError(f"the frame size of the video changes after {self.times[-1]:.2f} s")
+            raise SourceError(f"the frame size of the video changes after {self._last_read:.2f} s")
         self._size = size
+
+    def _write(self, drawn: ImageBGR, line: Mapping[str, Any] | None) -> None:
         if self._parts is None:
             return
         if self._writer is None:
@@ -267,9 +297,10 @@ class _Run:
             encoder = None
             if self._output is not None:
                 rate = self._video.rate or _CAMERA_RATE
+                size = drawn.shape[1], drawn.shape[0]
                 encoder = VideoEncoder(part.video, size, rate, self._codec)
                 self._codec = encoder.codec
             self._writer = PartWriter(part, encoder, self._options.json is not None)
         self._writer.write(drawn, line)
         if len(self.times) % self._options.part_frames == 0:
-            self.close()
+            self._close_part()

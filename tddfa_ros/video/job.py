@@ -13,6 +13,7 @@ from tddfa_ros.errors import ConfigError, SourceError
 from tddfa_ros.outputs.layers import Layer, parse_layers
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.schema import Validated, option, to_dict
+from tddfa_ros.smoothing.lookahead import LOOK_AHEAD
 from tddfa_ros.sources import CameraSource, DemoVideo, VideoSource, create_source
 from tddfa_ros.targets import check_targets
 from tddfa_ros.video.parts import parts_folder
@@ -30,6 +31,7 @@ class VideoOptions(Validated):
         json: file for the faces of every frame, one line of JSON each; None = not written. docs/guide/videos.md has the format.
         audio: copy the audio of the source.
         part_frames: frames per part; a crash costs at most one part.
+        look_ahead: frames of a video file that smoothing looks ahead; 0 for none, as always for cameras.
         width: requested width of camera images, px.
         height: requested height of camera images, px.
         overwrite: replace existing files.
@@ -42,6 +44,9 @@ class VideoOptions(Validated):
     json: Path | None = field(default_factory=lambda: None)
     audio: bool = True
     part_frames: int = option(300, "frames per part", minimum=1)
+    look_ahead: int = option(
+        LOOK_AHEAD, "frames that smoothing looks ahead", minimum=0, maximum=100
+    )
     width: int = option(640, "requested width of camera images, px", minimum=1, maximum=_ANY_SIZE)
     height: int = option(480, "requested height of camera images, px", minimum=1, maximum=_ANY_SIZE)
     overwrite: bool = False
@@ -108,6 +113,7 @@ def job_record(
         "part_frames": options.part_frames,
         "pipeline": to_dict(pipeline.config),
         "smoothing": to_dict(options.smoothing),
+        "look_ahead": options.look_ahead,
         "topology_id": pipeline.model.topology_id,
     }
     if live:

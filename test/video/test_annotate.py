@@ -20,9 +20,11 @@ from support.synthetic_model import synthetic_model
 
 from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import ConfigError, SourceError, TddfaError
+from tddfa_ros.face import TrackedFace
 from tddfa_ros.outputs import face_from_record
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.smoothing import FaceSmoother
+from tddfa_ros.smoothing.lookahead import LOOK_AHEAD, LookaheadSmoother
 from tddfa_ros.sources import VideoSource, create_source
 from tddfa_ros.tracking import FaceTracker
 from tddfa_ros.video import VideoOptions, annotate_video
@@ -98,11 +100,18 @@ def test_json_lines_match_tracker_and_smoother(
     assert header["format"] == "tddfa-video-1"
     assert header["model"]["topology_id"] == pipe.model.topology_id
     assert [r["frame"] for r in records] == list(range(FRAMES))
-    tracker, smoother = FaceTracker(pipe), FaceSmoother()
+    tracker, smoother = FaceTracker(pipe), LookaheadSmoother()
+    images, times = read_clip(clip)
+    expected: list[list[TrackedFace]] = []
+    for number, (image, seconds) in enumerate(zip(images, times, strict=True), start=1):
+        ready = smoother.push(tracker.update(image, seconds))
+        expected += [] if ready is None else [ready]
+        if number % 10 == 0:  # parts are smoothed one by one
+            expected += [smoother.pop() for _ in range(len(smoother))]
+    expected += [smoother.pop() for _ in range(len(smoother))]
     seen = 0
-    for record, image, seconds in zip(records, *read_clip(clip), strict=True):
+    for record, seconds, faces in zip(records, times, expected, strict=True):
         assert record["time"] == pytest.approx(seconds, abs=1e-9)
-        faces = smoother(tracker.update(image, seconds))
         assert [f["id"] for f in record["faces"]] == [face.id for face in faces]
         for stored, face in zip(record["faces"], faces, strict=True):
             seen += 1
@@ -160,13 +169,15 @@ def test_resumes_killed_run_with_equal_result(
 
 
 def test_resumes_run_killed_before_joining(
-    unbroken: Path, clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
+    clip: Path, pipe: FacePipeline, models: Path, tmp_path: Path
 ) -> None:
     done = interrupted(clip, models, tmp_path, FRAMES, "SIGKILL", parts=FRAMES // 2)
     assert done.returncode == -signal.SIGKILL, done.stderr
     out = run(pipe, clip, tmp_path, part_frames=FRAMES // 2)
     assert len(read_clip(out)[0]) == FRAMES
-    assert lines(tmp_path) == lines(unbroken.parent)
+    (tmp_path / "anew").mkdir()
+    run(pipe, clip, tmp_path / "anew", part_frames=FRAMES // 2)
+    assert lines(tmp_path) == lines(tmp_path / "anew")
 
 
 def test_interrupt_finishes_file_and_run_resumes(
@@ -175,8 +186,8 @@ def test_interrupt_finishes_file_and_run_resumes(
     done = interrupted(clip, models, tmp_path, 14, "SIGINT")
     assert done.returncode == 0, done.stderr
     count, finished = done.stdout.split()
-    # OpenCV may handle signals one frame later.
-    assert finished == "False" and 14 <= int(count) <= 15
+    # OpenCV may handle signals one frame later, and smoothing looks ahead.
+    assert finished == "False" and 14 <= int(count) <= 15 + LOOK_AHEAD
     assert len(read_clip(tmp_path / "out.mp4")[0]) == int(count)
     assert len(lines(tmp_path)) == 1 + int(count)
     run(pipe, clip, tmp_path)
@@ -219,7 +230,7 @@ def test_applies_rotation_metadata(clip: Path, pipe: FacePipeline, tmp_path: Pat
 
 def test_window_smoothing_matches_smoother(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
     config = SmoothingConfig(method="window", window=3)
-    run(pipe, clip, tmp_path, smoothing=config)
+    run(pipe, clip, tmp_path, smoothing=config, look_ahead=0)
     tracker, smoother = FaceTracker(pipe), FaceSmoother(config)
     for image, seconds in zip(*read_clip(clip), strict=True):
         last = smoother(tracker.update(image, seconds))
@@ -327,6 +338,9 @@ def test_keeps_audio(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
 def test_writes_constant_rate_video_without_pyav(
     clip: Path, pipe: FacePipeline, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    run(pipe, clip, whole, part_frames=FRAMES)
     monkeypatch.setitem(sys.modules, "av", None)
     said: list[str] = []
     options = VideoOptions(json=tmp_path / "out.jsonl", part_frames=10, layers=("landmarks",))
@@ -343,8 +357,8 @@ def test_writes_constant_rate_video_without_pyav(
     np.testing.assert_allclose(times, np.arange(FRAMES) / 25, atol=1e-3)
     for a, b in zip(frames, read_clip(unbroken)[0], strict=True):
         assert np.median(np.abs(a.astype(int) - b)) <= 2
-    assert lines(tmp_path) == lines(unbroken.parent)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "out.mp4"]
+    assert lines(tmp_path) == lines(whole)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.jsonl", "out.mp4", "whole"]
 
 
 @pytest.mark.parametrize(
