@@ -42,6 +42,11 @@ def arguments():
             description="CameraInfo topic; empty = camera_info in the namespace of image_topic",
         ),
         DeclareLaunchArgument(
+            "depth_topic",
+            default_value="",
+            description="depth image aligned to the color image, for exact distances (use_depth); empty = none",
+        ),
+        DeclareLaunchArgument(
             "image_transport",
             default_value="",
             choices=["", "raw", "compressed"],
@@ -160,6 +165,7 @@ def overrides(chosen):
             "publish_face_mesh": chosen["smoothing"] == "none",
             "regression.device": chosen["device"],
             "detection.detector": chosen["detector"],
+            "use_depth": True if chosen["depth_topic"] else "",
         },
         "smoothing_node": {**model, **lifecycle, "smoothing.method": chosen["smoothing"]},
         "visualization_node": {**image_transport, **model},
@@ -297,7 +303,8 @@ def need(argument, package):
 def remappings(chosen):
     image = chosen["image_topic"]
     info = chosen["camera_info_topic"] or image.rpartition("/")[0] + "/camera_info" * ("/" in image)
-    return [("image_raw", image), ("camera_info", info or "camera_info")]
+    depth = [("depth/image_raw", chosen["depth_topic"])] if chosen["depth_topic"] else []
+    return [("image_raw", image), ("camera_info", info or "camera_info"), *depth]
 
 
 def rviz(chosen):

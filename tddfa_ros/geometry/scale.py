@@ -16,7 +16,7 @@ HEAD_SIZE_SIGMA = 0.12
 size for everybody, so that it covers adults, whose interpupillary distances differ by 6 %, and children of 3 to 10 years, who appear 20 %
 too far away."""
 
-SPAN_SIGMA = 0.03
+SPAN_SIGMA = 0.035
 """Relative standard deviation of the scale when the interpupillary distance is known: error of the regressed distance of the eyes."""
 
 DEPTH_SIGMA = 0.01

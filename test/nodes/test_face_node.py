@@ -125,6 +125,7 @@ def test_calibration_sets_scale_source(graph: Any, astronaut: np.ndarray) -> Non
     process = start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
     infos = graph.publisher(CameraInfo, "camera_info")
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
     camera = Camera(graph, astronaut)
 
     def depth_with(focal: float) -> float:
@@ -151,6 +152,7 @@ def test_calibration_sets_scale_source(graph: Any, astronaut: np.ndarray) -> Non
         return any(f.scale_source == FaceMesh.SCALE_ASSUMED_FOV for f in faces_in(meshes))
 
     camera.until(assumed)
+    camera.until(lambda: "calibration refused" in diagnostics[-1].status[0].message)
     assert process.alive
     assert process.output.count("NaN") == 1
 

@@ -26,7 +26,18 @@ CONTRACT = {
     "image_topic", "camera_info_topic", "image_transport", "device", "detector", "smoothing", "rviz", "composed",
     "source", "source_path", "params_file", "namespace",
 }  # fmt: skip
-EXTRA = {"avatar", "fixed_frame", "height", "hri", "lifecycle", "model", "rate", "respawn", "width"}
+EXTRA = {
+    "avatar",
+    "depth_topic",
+    "fixed_frame",
+    "height",
+    "hri",
+    "lifecycle",
+    "model",
+    "rate",
+    "respawn",
+    "width",
+}
 
 
 # --- what needs no launch ---
@@ -191,6 +202,13 @@ def test_topics_and_namespace(describe: Any) -> None:
     assert describe(image_topic="eye")["face_node"]["remap"]["camera_info"] == "camera_info"
 
 
+def test_depth_topic_turns_use_depth_on(describe: Any) -> None:
+    node = describe(depth_topic="/camera/aligned_depth_to_color/image_raw")["face_node"]
+    assert node["remap"]["depth/image_raw"] == "/camera/aligned_depth_to_color/image_raw"
+    assert node["parameters"]["use_depth"] is True
+    assert "depth/image_raw" not in describe()["face_node"]["remap"]
+
+
 def test_choices_become_parameters(describe: Any) -> None:
     nodes = describe(
         device="cuda",
@@ -249,7 +267,13 @@ def ending(describe: Any, executable: str, required: bool, **chosen: str) -> Any
     """Exit code -> the actions of launch when a process ends with it."""
     from types import SimpleNamespace
 
-    defaults = {"respawn": "true", "namespace": "", "image_topic": "eye", "camera_info_topic": ""}
+    defaults = {
+        "respawn": "true",
+        "namespace": "",
+        "image_topic": "eye",
+        "camera_info_topic": "",
+        "depth_topic": "",
+    }
     process = describe.module.Process(executable, required, defaults | chosen)
     running = SimpleNamespace(is_shutdown=False)
 

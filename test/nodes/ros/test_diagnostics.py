@@ -6,7 +6,12 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from tddfa_ros.nodes.ros.diagnostics import Statistics, find_problems
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics, find_problems
 from tddfa_ros.nodes.shared_options import DiagnosticsOptions
 
 LIMITS = DiagnosticsOptions(min_fps=5.0, max_latency_ms=100.0, max_drop_ratio=0.5, silence=3.0)
@@ -142,3 +147,45 @@ def test_late_frames_are_counted_and_are_not_silence() -> None:
     statistics.late()
     now = statistics.snapshot()
     assert (now.late, now.silence) == (1, 0.0)
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_missing_simulated_clock_is_named(simulated: bool) -> None:
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    clock = Parameter("use_sim_time", value=simulated)
+    node = Node("diagnostics_test", context=context, parameter_overrides=[clock])
+    try:
+        statistics = Statistics()
+        statistics.received(False)
+        statistics.processed(0.01, {}, faces=0)
+        diagnostics = Diagnostics(
+            node, statistics, options=DiagnosticsOptions, inputs=["/image_raw"]
+        )
+        status = diagnostics.status()
+        assert ("there is no /clock" in status.message) == simulated
+        assert status.level == (DiagnosticStatus.WARN if simulated else DiagnosticStatus.OK)
+        for _ in range(3):
+            statistics.failed("wrong step")
+        assert "75 % of frames failed: wrong step" in diagnostics.status().message
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
+
+
+def test_only_failed_frames_are_an_error() -> None:
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    node = Node("diagnostics_test", context=context)
+    try:
+        statistics = Statistics()
+        statistics.received(False)
+        statistics.failed("wrong step")
+        diagnostics = Diagnostics(
+            node, statistics, options=DiagnosticsOptions, inputs=["/image_raw"]
+        )
+        assert diagnostics.status().level == DiagnosticStatus.ERROR
+        assert "all frames failed: wrong step" in diagnostics.status().message
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
