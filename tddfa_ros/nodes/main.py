@@ -56,6 +56,9 @@ def process_bag() -> None:
 
 
 def _start(module: str) -> None:
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _leave)
     missing = [name for name in ("rclpy", "tddfa_msgs") if find_spec(name) is None]
     if missing:
         print(
@@ -64,10 +67,28 @@ def _start(module: str) -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    with contextlib.suppress(ValueError):  # not in the main thread
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _leave)
+    _set_dds_profile()
     import_module(f"tddfa_ros.nodes.{module}").main()
+
+
+def _set_dds_profile() -> None:
+    """Give Fast DDS the profile with large shared-memory segments, unless the user has chosen a profile or another middleware.
+
+    With its default segments raw 1080p images do not arrive. Launch files and shells that set the profile come first.
+    """
+    # Fast DDS 3 (since Kilted) reads the first name and warns about the second; earlier versions read only the second.
+    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    if any(name in os.environ for name in (*names, "FASTDDS_BUILTIN_TRANSPORTS")):
+        return
+    if "fastrtps" not in os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
+        return
+    from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+    with contextlib.suppress(PackageNotFoundError):
+        profile = os.path.join(get_package_share_directory("tddfa_ros"), "config", "fastdds.xml")
+        name = names[os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")]
+        if os.path.isfile(profile):
+            os.environ[name] = profile
 
 
 def _leave(*_: Any) -> None:
