@@ -68,7 +68,10 @@ def command(
     if still:  # it is shown until Ctrl-C, and no later image confirms its faces
         config = replace(config, tracking=replace(config.tracking, min_hits=1))
     images = create_source(
-        source, loop=loop or (still and live), rate=_STILL_RATE if still else 0.0
+        source,
+        loop=loop or (still and live),
+        rate=_STILL_RATE if still else 0.0,
+        max_pixels=config.input.max_image_pixels,
     )
     truncation = getattr(images, "truncation", None)
     if truncation is not None:

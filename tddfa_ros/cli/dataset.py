@@ -114,8 +114,9 @@ def cache(
 @command.command("check")
 @list_option("List file of a dataset, such as data/train.list; may be repeated.", required=True)
 @item_options
-def check(lists: tuple[Path, ...], strict: bool, model: str) -> None:
-    """Report every item that is not usable for training: missing, truncated, not finite, or of the wrong size."""
+def check(lists: tuple[Path, ...], strict: bool, model: str) -> int:
+    """Report every item that is not usable for training: missing, truncated, not finite, or of the wrong size; exit status 1 if there is one."""
+    from tddfa_ros.cli import EXIT_FAILED_ITEMS
     from tddfa_ros.training.data.items import names_of, read_items
 
     items = read_items(lists, load_morphable(model), strict, _report)
@@ -125,6 +126,7 @@ def check(lists: tuple[Path, ...], strict: bool, model: str) -> None:
     if items.uv_size:
         parts.append(f"UV position maps of {items.uv_size} px")
     click.echo(f"{names_of(lists)}: {len(items)} items with {', '.join(parts)}")
+    return EXIT_FAILED_ITEMS if items.bad else 0
 
 
 @command.command("fit")

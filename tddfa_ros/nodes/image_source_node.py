@@ -49,6 +49,9 @@ class ImageSourceNode(TopicNode):
         self._source = create_source(
             options.source, options.width, options.height, options.rate, options.loop
         )
+        truncation = getattr(self._source, "truncation", None)
+        if truncation is not None:
+            self._log.warning("truncation", f"{truncation}; the frames before that are published")
         self._raw = self.create_publisher(Image, "image_raw", CAMERA_QOS)
         self._info = self.create_publisher(CameraInfo, "camera_info", CAMERA_QOS)
         self._compressed = (

@@ -9,6 +9,7 @@ from tddfa_ros.sources.base import DEFAULT_RATE, Frame, ImageSource, fit_within
 from tddfa_ros.sources.capture import CameraSource, VideoSource
 from tddfa_ros.sources.folder import SUFFIXES, ImageFileSource
 from tddfa_ros.sources.virtual_camera import DemoVideo, VirtualCamera, demo_camera
+from tddfa_ros.types import MAX_IMAGE_PIXELS
 
 __all__ = [
     "DEFAULT_RATE",
@@ -27,7 +28,12 @@ __all__ = [
 
 
 def create_source(
-    source: str, width: int = 640, height: int = 480, rate: float = 0.0, loop: bool = True
+    source: str,
+    width: int = 640,
+    height: int = 480,
+    rate: float = 0.0,
+    loop: bool = True,
+    max_pixels: int = MAX_IMAGE_PIXELS,
 ) -> ImageSource:
     """Open an image source.
 
@@ -38,6 +44,7 @@ def create_source(
         height: the same for the height, px.
         rate: frames per second; 0 = the rate of the source.
         loop: restart at the end; without effect on cameras and streams.
+        max_pixels: largest accepted width x height of an image or a video.
 
     Raises:
         SourceError: the source does not exist or cannot be read.
@@ -50,5 +57,5 @@ def create_source(
     if not source or not os.path.exists(path):
         raise SourceError(f"there is no camera, video, image or folder '{source}'")
     if os.path.isdir(path) or path.lower().endswith(SUFFIXES):
-        return ImageFileSource(path, width, height, rate, loop)
-    return VideoSource(path, width, height, rate, loop)
+        return ImageFileSource(path, width, height, rate, loop, max_pixels)
+    return VideoSource(path, width, height, rate, loop, max_pixels)

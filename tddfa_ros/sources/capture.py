@@ -94,6 +94,7 @@ class VideoSource:
         height: maximum height, px.
         rate: frames per second; 0 = as recorded.
         loop: restart at the end.
+        max_pixels: largest accepted width x height of the frames.
 
     Attributes:
         count: number of frames according to the container, which may be wrong; 0 = unknown.
@@ -110,10 +111,12 @@ class VideoSource:
         height: int = 480,
         rate: float = 0.0,
         loop: bool = True,
+        max_pixels: int = MAX_IMAGE_PIXELS,
     ) -> None:
         self._path = os.fspath(path)
         self._size = (width, height)
         self._loop = loop
+        self._max_pixels = max_pixels
         self.truncation = truncation(self._path)
         self._capture = self._open()
         recorded = float(self._capture.get(cv2.CAP_PROP_FPS))
@@ -172,10 +175,10 @@ class VideoSource:
             round(capture.get(side))
             for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
         )
-        if width * height > MAX_IMAGE_PIXELS:
+        if width * height > self._max_pixels:
             capture.release()
             raise SourceError(
-                f"{self._path} has frames of {width}x{height} px, more than the limit of {MAX_IMAGE_PIXELS} px"
+                f"{self._path} has frames of {width}x{height} px, more than the limit of {self._max_pixels} px"
             )
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         return capture

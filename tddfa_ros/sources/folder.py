@@ -8,6 +8,7 @@ from pathlib import Path
 from tddfa_ros.errors import ImageError, SourceError
 from tddfa_ros.sources.base import DEFAULT_RATE, Frame, fit_within
 from tddfa_ros.sources.image_file import read_image
+from tddfa_ros.types import MAX_IMAGE_PIXELS
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -21,6 +22,7 @@ class ImageFileSource:
         height: maximum height, px.
         rate: frames per second; 0 = 30.
         loop: restart after the last image.
+        max_pixels: largest accepted width x height; larger images are refused before they are decoded.
 
     Raises:
         SourceError: there are no images, or the folder cannot be read.
@@ -33,11 +35,13 @@ class ImageFileSource:
         height: int = 480,
         rate: float = 0.0,
         loop: bool = True,
+        max_pixels: int = MAX_IMAGE_PIXELS,
     ) -> None:
         self.rate = rate or DEFAULT_RATE
         self.files = image_files(Path(path))
         self._size = (width, height)
         self._loop = loop
+        self._max_pixels = max_pixels
         self._next = 0
         self._broken = 0
         # A single image is read from disk only once.
@@ -63,7 +67,7 @@ class ImageFileSource:
 
     def _load(self, file: Path) -> Frame:
         try:
-            image = read_image(file)
+            image = read_image(file, self._max_pixels)
         except ImageError as error:
             self._broken += 1
             if self._broken < len(self.files):

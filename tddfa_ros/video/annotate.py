@@ -98,7 +98,7 @@ def annotate_video(
         on_message(_WITHOUT_PYAV)
         options = replace(options, part_frames=sys.maxsize)
     check_outputs(source, output, options)
-    video = open_video(source, options)
+    video = open_video(source, options, pipeline.config.input.max_image_pixels)
     live = isinstance(video, CameraSource)
     truncation = truncation_of(video)
     if truncation is not None:

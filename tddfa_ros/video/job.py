@@ -16,6 +16,7 @@ from tddfa_ros.schema import Validated, option, to_dict
 from tddfa_ros.smoothing.lookahead import LOOK_AHEAD
 from tddfa_ros.sources import CameraSource, DemoVideo, VideoSource, create_source
 from tddfa_ros.targets import check_targets
+from tddfa_ros.types import MAX_IMAGE_PIXELS
 from tddfa_ros.video.parts import parts_folder
 
 _ANY_SIZE = 1 << 16
@@ -62,7 +63,9 @@ VideoInput: TypeAlias = CameraSource | VideoSource | DemoVideo
 """Sources that can be annotated."""
 
 
-def open_video(source: str, options: VideoOptions) -> VideoInput:
+def open_video(
+    source: str, options: VideoOptions, max_pixels: int = MAX_IMAGE_PIXELS
+) -> VideoInput:
     """Open a video file at full size, a camera, a stream, or ``demo``.
 
     Raises:
@@ -72,7 +75,7 @@ def open_video(source: str, options: VideoOptions) -> VideoInput:
         return CameraSource(source, options.width, options.height)
     if source == "demo":
         return DemoVideo(options.width, options.height)
-    opened = create_source(source, _ANY_SIZE, _ANY_SIZE, loop=False)
+    opened = create_source(source, _ANY_SIZE, _ANY_SIZE, loop=False, max_pixels=max_pixels)
     if not isinstance(opened, VideoSource):
         raise SourceError(
             f"'{source}' is not a video, camera or stream; use 'tddfa image' for images"

@@ -170,3 +170,20 @@ def test_sigint_while_waiting_for_a_subscriber(graph: Any, folder: Path) -> None
     )
     assert process.stop() == 0
     assert "Traceback" not in process.output
+
+
+def test_truncated_video_with_any_name_is_said_and_published(graph: Any, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.avi"
+    writer = cv2.VideoWriter(str(whole), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no video")
+    for i in range(40):
+        writer.write(np.full((48, 64, 3), 5 * i, np.uint8))
+    writer.release()
+    cut = tmp_path / "half José.avi"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    images = graph.collect(Image, "image_raw", SENSOR)
+    process = graph.start(NODE, parameters={"source": str(cut)})
+    graph.wait_until(lambda: len(images) >= 3, 60)
+    assert process.stop() == 0
+    assert process.output.count("is truncated") == 1 and "Traceback" not in process.output

@@ -85,6 +85,12 @@ def test_rejects_empty_source(source: str) -> None:
         create_source(source)
 
 
+def test_frames_that_are_too_large(video: Path) -> None:
+    assert create_source(str(video), max_pixels=64 * 48).read(0.0) is not None
+    with pytest.raises(SourceError, match="frames of 64x48 px, more than the limit of 3071 px"):
+        create_source(str(video), max_pixels=64 * 48 - 1)
+
+
 class Unplugged:
     """A fake cv2.VideoCapture of a disconnected camera."""
 
