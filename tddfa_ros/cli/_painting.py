@@ -1,4 +1,4 @@
-"""What ``tddfa makeup`` and ``tddfa tryon`` share: inputs, outputs, and the run over them."""
+"""Shared code of ``tddfa makeup`` and ``tddfa tryon``: inputs, outputs, and processing."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def painting_options(command: _Command) -> _Command:
 
 
 def check_inputs(inputs: tuple[str, ...], output: Path | None) -> Path:
-    """The output. UsageError when it or the inputs are missing."""
+    """Return the output; raise UsageError if it or the inputs are missing."""
     if not inputs or output is None:
         raise click.UsageError("IN, an image, a folder or a video, and -o are needed")
     return output
@@ -76,7 +76,7 @@ def run_painting(
     strict: bool,
     **chosen: Any,
 ) -> int:
-    """Paint the faces of all inputs; the exit status.
+    """Paint the faces of all inputs; return the exit status.
 
     Args:
         effect: makes the layer for the model that the pipeline uses.

@@ -1,4 +1,4 @@
-"""Faces of a message as lines of text: what ``tddfa watch`` prints."""
+"""Format the faces of a message as lines of text for ``tddfa watch``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LEAST_EXPRESSION = 0.1
 
 
 def rows(report: Mapping[str, Any], expressions: int = 3) -> list[str]:
-    """One line per face, aligned with :data:`FACE_HEAD`; a single line when there is none.
+    """Format one line per face, aligned with :data:`FACE_HEAD`; a single line if there is none.
 
     Args:
-        report: what ``tddfa_ros.nodes.watch.report`` returns.
-        expressions: how many to show, the largest first; those below 0.1 are left out.
+        report: result of ``tddfa_ros.nodes.watch.report``.
+        expressions: maximum number of expressions, the largest first; those below 0.1 are omitted.
     """
     if not report["faces"]:
         return ["no face"]
@@ -30,13 +30,13 @@ def rows(report: Mapping[str, Any], expressions: int = 3) -> list[str]:
 
 
 def plain(report: Mapping[str, Any]) -> list[str]:
-    """Lines for a file or a pipe, aligned with :data:`LINE_HEAD`: stamp (s), rate and latency, then a row."""
+    """Format lines for a file or a pipe, aligned with :data:`LINE_HEAD`: stamp (s), rate and latency, then a row."""
     start = f"{report['stamp']:17.6f} {_timing(report)}"
     return [f"{start}  {row}" for row in rows(report)]
 
 
 def strongest(expression: Mapping[str, float | None], count: int) -> str:
-    """The largest coefficients by name, such as ``jawOpen 0.52, browInnerUp 0.31``."""
+    """Format the largest coefficients, such as ``jawOpen 0.52, browInnerUp 0.31``."""
     known = [(value, name) for name, value in expression.items() if value is not None]
     chosen = sorted(known, key=lambda item: (-item[0], item[1]))[:count]
     return ", ".join(
@@ -45,7 +45,7 @@ def strongest(expression: Mapping[str, float | None], count: int) -> str:
 
 
 def screen(report: Mapping[str, Any], lines_before: int, width: int) -> tuple[str, int]:
-    """The table as it replaces the one printed before, and the number of its lines.
+    """Format the table so that it replaces the previous one; return it and the number of its lines.
 
     Args:
         report: as in :func:`rows`.

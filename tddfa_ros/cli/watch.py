@@ -92,7 +92,7 @@ class Printer:
             self._print(report, last)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Python flushes stdout once more at its end, and would complain.
+            # Python flushes stdout again at exit, which would print an error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return False
         return not last

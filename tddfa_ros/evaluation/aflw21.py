@@ -23,7 +23,7 @@ POINTS: dict[int, tuple[int, ...]] = {
     17: (48,), 18: (62, 66), 19: (54,),  # mouth: left, center, right
     20: (8,),  # chin
 }  # fmt: skip
-"""AFLW's points that iBUG-68 has too, and the points of iBUG-68 whose mean they are. Pupils and ears are not among them."""
+"""AFLW's points with an equivalent in iBUG-68, and the iBUG-68 points whose mean they are; without pupils and ears."""
 
 _NOTE = (
     "Mean distance of the visible ones of 17 points, in % of sqrt(w * h) of the box of 3DDFA_V2's landmarks, from whose ROI and yaw all "
@@ -32,7 +32,7 @@ _NOTE = (
 
 
 def held_out(count: int) -> NDArray[np.bool_]:
-    """Which of the ``count`` rows of ``aflw.npz`` are for evaluation only: a mask (count,)."""
+    """Return a mask (count,) of the held-out rows of ``aflw.npz``."""
     return np.arange(count) % EVERY == 0
 
 
@@ -54,7 +54,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
 
 
 def point_errors(found: RealArray, truth: RealArray, size: RealArray) -> DoubleArray:
-    """Mean distance (n,) over visible points, % of the face size; NaN where none of the comparable points is visible.
+    """Return the mean distance (n,) over visible points, % of the face size; NaN if no comparable point is visible.
 
     Args:
         found: (n, 68, 2) px. truth: (n, 21, 2) px, NaN = not visible. size: (n,) px.

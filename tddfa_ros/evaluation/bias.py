@@ -29,7 +29,7 @@ _NOTE = (
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """Offsets by region and by standard of the labels."""
+    """Measure offsets by region and by set of labels."""
     folder = sets.folder("aflw2000")
     names = ("name", "pts68", "pts68_reannotated", "roi_box")
     truth = sets.some(arrays(folder / "gt.npz", *names))
@@ -50,7 +50,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
 
 
 def face_offsets(found: RealArray, wanted: RealArray) -> DoubleArray:
-    """Offsets (n, 68, 2) of landmarks (n, 68, 2), in % of the face size, along the labels' own axes: right in the image when upright, down."""
+    """Return offsets (n, 68, 2) of landmarks (n, 68, 2), % of the face size, along the axes of the upright face: right, down."""
     eyes = wanted[:, 36:48].mean(axis=1)
     down = wanted[:, 8] - eyes
     down = down / np.linalg.norm(down, axis=1, keepdims=True)
@@ -71,7 +71,7 @@ def region_bias(offsets: DoubleArray, points: range) -> dict[str, float | None]:
 
 
 def _sides() -> list[int]:
-    """-1 for points of the image's left half of an upright face, 1 right, 0 on the midline."""
+    """Return -1 for points of the left half of an upright face in the image, 1 right, 0 on the midline."""
     left = [*range(8), *range(17, 22), *range(36, 42), 31, 32, 48, 49, 50, 58, 59, 60, 61, 67]
     middle = [8, *range(27, 31), 33, 51, 57, 62, 66]
     return [-1 if p in left else 0 if p in middle else 1 for p in range(68)]

@@ -25,9 +25,9 @@ OBJECTS = "objects (scikit-image)"
 
 _NOTE = (
     "AUC of a group of faces: against the background squares; of another group: all faces against it. Background: squares from 40 px to "
-    "half the image that touch no face (labeled, or found by the default detector from a score of 0.3) in AFLW2000-3D, HELEN and the "
-    "detection set. Shifted: the ROIs of AFLW2000-3D and HELEN in 8 directions. Scrambled: the crops of AFLW2000-3D in 4 x 4 tiles, in "
-    "another order. Objects: 8 squares of each of scikit-image's images without a human face."
+    "half the image that overlap no face (labeled, or detected by the default detector with a score of at least 0.3) in AFLW2000-3D, HELEN and the "
+    "detection set. Shifted: the ROIs of AFLW2000-3D and HELEN in 8 directions. Scrambled: the crops of AFLW2000-3D with permuted "
+    "4 x 4 tiles. Objects: 8 squares of each of scikit-image's images without a human face."
 )
 
 Scores: TypeAlias = dict[str, list[float]]

@@ -14,20 +14,20 @@ from tddfa_ros.tracking.association import associate
 from tddfa_ros.types import RealArray
 
 OVERLAPS = (0.5, 0.3)
-"""Least IoU of a detection with a labeled box, for the face to count as found; the first is the usual one."""
+"""IoU thresholds for matching a detection with a labeled box; the first is the usual one."""
 
 SIZES = (0.0, 16.0, 32.0, 64.0)
-"""Faces of at least these sizes, px (root of the labeled box's area), have a row each."""
+"""Minimum face sizes of the rows, px (root of the area of the labeled box)."""
 
 _NOTE = (
     "Recall: share of the labeled boxes with a detection of IoU 0.5 or more (and of 0.3), each detection used once; precision: share of "
-    "detections that belong to a labeled box of any size. The labels are of whole faces, most of them masked; the detector's boxes end at "
-    "brows and mouth, which costs overlap."
+    "detections that match a labeled box of any size. Labels cover whole faces, most of them masked; the boxes of the detector end at "
+    "brows and mouth, which reduces the IoU."
 )
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """Recall by size of the face, and precision."""
+    """Measure recall by face size, and precision."""
     folder = sets.folder("detection")
     boxes = detection_boxes(folder)
     names = sets.some({"name": np.array(sorted(boxes))})["name"]
@@ -45,12 +45,12 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
 
 
 def summary(found: NDArray[np.bool_], sizes: RealArray, detections: int) -> SuiteResult:
-    """The figures.
+    """Compute the figures.
 
     Args:
-        found: (n, 2) which labeled faces were found, at each of :data:`OVERLAPS`.
+        found: (n, 2) whether each labeled face was detected, at each of :data:`OVERLAPS`.
         sizes: (n,) of the faces, px.
-        detections: their number.
+        detections: number of detections.
     """
     rows = []
     for least in SIZES:

@@ -18,7 +18,7 @@ BLINK = ("eyeBlinkLeft", "eyeBlinkRight")
 JAW_OPEN = ("jawOpen",)
 
 _NOTE = (
-    "AUC of the mean of the coefficients, and of the same thing measured on landmarks: minus the eye aspect ratio (mean height of the "
+    "AUC of the mean of the coefficients, and of the same quantity measured on landmarks: negative eye aspect ratio (mean height of the "
     "eyes over their width); the gap between the lips over the width of the inner mouth. Medians are those of the coefficients."
 )
 
@@ -38,7 +38,7 @@ class Scores:
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """AUCs on the faces that the collection keeps for evaluation: CEW (eyes closed), LFW (open), and the yawning set."""
+    """Compute AUCs on the held-out faces of the collection: CEW (eyes closed), LFW (open), and the yawning set."""
     closed, opened, yawns = (kept_faces(sets, name, "path") for name in ("cew", "lfw", "yawn"))
     yawning = np.array(["no-yawn" not in str(path).split("/") for path in yawns["path"]])
     rows = []
@@ -60,7 +60,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
 
 
 def separation(yes: Scores, no: Scores) -> dict[str, float | None]:
-    """How well scores tell two groups apart."""
+    """Compute the AUC of scores for two groups."""
     figures: dict[str, float | None] = {"AUC": None, "median yes": None, "median no": None}
     if yes.coefficient is not None and no.coefficient is not None:
         figures["AUC"] = auc(yes.coefficient, no.coefficient)
@@ -73,7 +73,7 @@ def separation(yes: Scores, no: Scores) -> dict[str, float | None]:
 
 
 def eye_closure(points: RealArray) -> DoubleArray:
-    """Minus the eye aspect ratio (n,) of landmarks (n, 68, 2), mean of both eyes (Soukupova and Cech, CVWW 2016)."""
+    """Return the negative eye aspect ratio (n,) of landmarks (n, 68, 2), mean of both eyes (Soukupova and Cech, CVWW 2016)."""
     ratios = []
     for first in (36, 42):
         corner, a, b, other, c, d = (points[:, first + i] for i in range(6))
@@ -83,7 +83,7 @@ def eye_closure(points: RealArray) -> DoubleArray:
 
 
 def mouth_opening(points: RealArray) -> DoubleArray:
-    """Mean gap between the lips over the width of the inner mouth (n,), of landmarks (n, 68, 2)."""
+    """Return the mean gap between the lips, relative to the width of the inner mouth, (n,) of landmarks (n, 68, 2)."""
     gaps = [_distance(points[:, i], points[:, j]) for i, j in ((61, 67), (62, 66), (63, 65))]
     return np.mean(gaps, axis=0) / _distance(points[:, 60], points[:, 64])
 

@@ -1,4 +1,4 @@
-"""AFLW2000-3D with ROIs that are shifted or of another size, as detectors and moving faces make them: one pass and two."""
+"""AFLW2000-3D with shifted and scaled ROIs, as detectors and moving faces cause them: one pass and two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHANGES: tuple[tuple[float, float], ...] = (
     *((0.0, 1.0), (0.1, 1.0), (0.15, 1.0), (0.2, 1.0), (0.25, 1.0)),
     *((0.0, 0.8), (0.0, 1.25), (0.0, 1.6)),
 )
-"""Shift of the ROI in parts of its side, in a random direction for each face, and factor of its side."""
+"""Shift of the ROI relative to its side, in a random direction per face, and scale of its side."""
 MOST_FACES = 150
 _SEED = 0
 
@@ -27,7 +27,7 @@ _NOTE = (
 
 
 def changed_rois(rois: RealArray, shift: float, scale: float, seed: int = _SEED) -> DoubleArray:
-    """ROIs (n, 4), px, moved by ``shift`` of their side in random directions, the same for every shift, and scaled about their middle."""
+    """Shift ROIs (n, 4), px, by ``shift`` of their side in fixed random directions, and scale them about their center."""
     angle = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(rois))
     rois = np.asarray(rois, dtype=np.float64)
     side = (rois[:, 2] - rois[:, 0])[:, None]
@@ -37,7 +37,7 @@ def changed_rois(rois: RealArray, shift: float, scale: float, seed: int = _SEED)
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """NME by change of the ROI, after one pass and after two."""
+    """Measure NME by change of the ROI, after one pass and after two."""
     folder = sets.folder("aflw2000")
     truth = arrays(folder / "gt.npz", "name", "pts68", "roi_box", "yaw_deg")
     few = min(MOST_FACES, sets.limit or MOST_FACES)

@@ -14,13 +14,13 @@ from tddfa_ros.geometry.rotation import log
 from tddfa_ros.types import RealArray
 
 LARGEST = 99.0
-"""Faces with any labeled angle beyond this, degrees, are left out, as in Hopenet (Ruiz et al., CVPRW 2018) and since."""
+"""Faces with a labeled angle beyond this, degrees, are excluded, as in Hopenet (Ruiz et al., CVPRW 2018)."""
 
 _TITLE = "AFLW2000-3D, rotation of the head"
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """Geodesic error and mean absolute error of yaw, pitch and roll, as they are and without a constant tilt.
+    """Measure geodesic error and mean absolute error of yaw, pitch and roll, raw and without a constant rotation.
 
     Angles are those of the labels, 300W-LP's, for both; see :func:`tddfa_ros.geometry.pose.angles_300w_lp`.
     """
@@ -41,7 +41,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
 
 
 def compare(found: RealArray, degrees: RealArray) -> SuiteResult:
-    """The figures of rotations (n, 3, 3), crop frame <- model, against 300W-LP's yaw, pitch, roll (n, 3) in degrees."""
+    """Compute the figures of rotations (n, 3, 3), crop frame <- model, against 300W-LP's yaw, pitch, roll (n, 3), degrees."""
     wanted = rotation_from_300w_lp(degrees)
     tilt = constant_tilt(found, wanted)
     turn = np.degrees(log(tilt))

@@ -25,26 +25,26 @@ from tddfa_ros.tracking.association import iou
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, RealArray
 
 MIN_OVERLAP = 0.3
-"""IoU of a detection with the box of the true points from which on the face counts as found."""
+"""Minimum IoU of a detection with the box of the true landmarks for a match."""
 
 _NOTE = (
     "NME as on AFLW2000-3D; yaw from a weak-perspective fit of the mean head to the true points inside the face. 'true ROI': from the "
-    "true points, refined once; 'detector': from the full image, the detection nearest to the truth, refined once; its NME is that of "
-    "the faces found, and recall the share of these."
+    "true points, refined once; 'detector': from the full image, the detection nearest to the truth, refined once; NME over "
+    "detected faces; recall: share of detected faces."
 )
 
 
 def evaluate(
     predictor: Predictor, folder: Path, sets: Sets, name: str, first_pixel: int = 0
 ) -> SuiteResult:
-    """NME68 and NME51 on the images of a folder, and the recall of the whole pipeline.
+    """Measure NME68 and NME51 on the images of a folder, and the recall of the detector.
 
     Args:
         folder: the images (or ``photo/`` with them) and ``gt.npz``: ``name`` (n,) and ``pts68`` (n, 68, 2 or 3) or
             (n, 2 or 3, 68), iBUG-68, image px. An image with several faces takes several rows.
-        sets: for its limit.
-        name: of the set.
-        first_pixel: number of the first pixel in the coordinates of ``gt.npz``; 0 as in OpenCV, 1 as in iBUG's and YTF's files.
+        sets: provides the limit of faces.
+        name: name of the set.
+        first_pixel: index of the first pixel in ``gt.npz``: 0 as in OpenCV, 1 as in the files of iBUG and YTF.
     """
     labels = arrays(folder / "gt.npz", "name", "pts68")
     labels["pts68"] = points_of(labels["pts68"], folder) - first_pixel
@@ -76,7 +76,7 @@ def evaluate(
 
 
 def points_of(points: NDArray[Any], folder: Path) -> DoubleArray:
-    """Labeled points in either order of axes as (n, 68, 2); ConfigError where they are not 68 points, or not finite."""
+    """Return labeled points in either axis order as (n, 68, 2); raise ConfigError if they are not 68 finite points."""
     if points.ndim == 3 and points.shape[2] == 68 and points.shape[1] in (2, 3):
         points = points.transpose(0, 2, 1)
     if points.ndim != 3 or points.shape[1] != 68 or points.shape[2] not in (2, 3):
@@ -87,7 +87,7 @@ def points_of(points: NDArray[Any], folder: Path) -> DoubleArray:
 
 
 def yaw_of(points: RealArray) -> DoubleArray:
-    """Yaw (n,), degrees, 300W-LP's sign, of faces with landmarks (n, 68, 2), px.
+    """Estimate the yaw (n,), degrees, with the sign of 300W-LP, of faces with landmarks (n, 68, 2), px.
 
     From the weak-perspective pose that takes the mean head's 51 inner points nearest to theirs, by least squares. On AFLW2000-3D it
     is within 7 degrees of the label for 95 % of the faces: good enough to sort faces into ranges.
@@ -101,7 +101,7 @@ def yaw_of(points: RealArray) -> DoubleArray:
 
 
 def nearest(boxes: FloatArray, points: RealArray) -> DoubleArray | None:
-    """The detection (4,) of (n, 4 or more) that overlaps the box of landmarks most; None when none does by :data:`MIN_OVERLAP`."""
+    """Return the detection (4,) of (n, 4 or more) with the largest IoU with the box of landmarks; None below :data:`MIN_OVERLAP`."""
     if not len(boxes):
         return None
     true_box = np.concatenate([points.min(axis=0), points.max(axis=0)])
@@ -130,6 +130,6 @@ class _Found:
 
 @cache
 def _mean_head_landmarks() -> DoubleArray:
-    # The default model's always, so that faces fall into the same ranges whatever is measured.
+    # Always the default model, so that the yaw ranges do not depend on the evaluated method.
     model = MorphableModel.load(default_store().path(RegressionConfig().morphable_model))
     return model.head_landmarks(np.zeros(model.layout.size, np.float32)).astype(np.float64)

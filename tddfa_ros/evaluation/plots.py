@@ -126,7 +126,7 @@ def predicted_deviation(title: str, calibrations: Mapping[str, Calibration]) -> 
 
 
 def calibration_bins(calibration: Calibration) -> tuple[DoubleArray, DoubleArray]:
-    """Landmarks in ten groups of equal number by predicted deviation: RMS of the prediction and of the error of each group."""
+    """Return RMS of prediction and of error in ten equal groups of landmarks, sorted by predicted deviation."""
     sigma = calibration.sigma.reshape(-1)
     square = (calibration.error.reshape(-1, 2) ** 2).mean(axis=1)
     groups = np.array_split(np.argsort(sigma, kind="stable"), _CALIBRATION_BINS)

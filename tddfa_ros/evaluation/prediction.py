@@ -12,7 +12,7 @@ from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, RealArray
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """One face; values that a method does not provide are None, and their figures are left out.
+    """One face; values that a method does not provide are None, and their figures are omitted.
 
     Attributes:
         landmarks: (68, 2 or 3) iBUG-68, image px: the evaluated landmarks; of the mesh if there is one.
@@ -38,21 +38,21 @@ class Predictor(Protocol):
     """A method of face alignment.
 
     Attributes:
-        name: heads the report.
+        name: heading of the report.
     """
 
     name: str
 
     def regress(self, image: ImageBGR, rois: RealArray) -> Sequence[Prediction]:
-        """Faces in square ROIs (n, 4) ``x0, y0, x1, y1``, image px, in one pass."""
+        """Regress faces in square ROIs (n, 4) ``x0, y0, x1, y1``, image px, in one pass."""
         ...
 
     def direct(self, image: ImageBGR, rois: RealArray) -> FloatArray | None:
-        """Landmarks (n, 68, 2), image px, from a head without a morphable model; None if there is no such head."""
+        """Return landmarks (n, 68, 2), image px, of a head without a morphable model; None if there is no such head."""
         ...
 
     def detect(self, image: ImageBGR) -> FloatArray:
-        """Faces of a whole image, (n, 4 or more) ``x0, y0, x1, y1 ...``, boxes as `tddfa_ros.detection.Detector` has them."""
+        """Detect faces in an image, (n, 4 or more) ``x0, y0, x1, y1 ...``, with boxes as in `tddfa_ros.detection.Detector`."""
         ...
 
     def follower(self) -> Follower:

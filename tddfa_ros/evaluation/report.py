@@ -49,7 +49,7 @@ def write(
     folder: Path,
     on_message: Callable[[str], None] = print,
 ) -> list[Path]:
-    """Write ``report.md`` and ``report.json``, and plots (`write_plots`) where matplotlib is installed.
+    """Write ``report.md`` and ``report.json``, and plots (`write_plots`) if matplotlib is installed.
 
     Args:
         name: heading of the report.

@@ -11,7 +11,7 @@ import numpy as np
 from tddfa_ros.geometry.metrics import INNER, YAW_BINS, nme, yaw_bins, yaw_groups
 from tddfa_ros.types import DoubleArray, RealArray
 
-_FEWEST = 5  # faces in a range of yaw, for its mean to be a figure
+_FEWEST = 5  # minimum number of faces in a range of yaw
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Row:
 
     Attributes:
         name: what was measured.
-        count: faces, crops, frames ...: what the figures are the mean of.
-        figures: by column; absent, None or NaN where the method provides none.
+        count: number of faces, crops or frames over which the figures are averaged.
+        figures: by column; absent, None or NaN if the method does not provide them.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Values (n,) of single faces: of an error in %, or of a score in 0..1; ``yaw`` (n,) degrees where it is known."""
+    """Values (n,) of single faces: errors in %, or scores in 0..1; ``yaw`` (n,), degrees, if known."""
 
     values: RealArray
     yaw: RealArray | None = None
@@ -55,10 +55,10 @@ class SuiteResult:
     """The figures of one suite.
 
     Attributes:
-        suite: its name. title: its heading. note: what the columns mean, sentences.
-        rows: of its table. digits: behind the point, by column; 2 where nothing is said.
-        errors: NME68 by row, for the plots of cumulative error and of error against yaw.
-        scores: by group, for the plot of confidences.
+        suite: name of the suite. title: heading. note: description of the columns.
+        rows: rows of the table. digits: decimals by column; 2 by default.
+        errors: NME68 by row, for the plots of cumulative error and of error over yaw.
+        scores: scores by group, for the plot of confidences.
         calibrations: by set, for the plot of predicted against true deviations.
     """
 
@@ -73,7 +73,7 @@ class SuiteResult:
 
     @property
     def columns(self) -> list[str]:
-        """All columns in the order of their first appearance."""
+        """Columns in the order of their first appearance."""
         return list(dict.fromkeys(column for row in self.rows for column in row.figures))
 
     def figure(self, row: str, column: str) -> float | None:
@@ -88,9 +88,9 @@ class SuiteResult:
 def landmark_figures(
     found: RealArray, truth: RealArray, yaw_deg: RealArray
 ) -> dict[str, float | None]:
-    """NME68 and NME51 in %: mean over all faces, by range of |yaw|, and the mean of the three ranges.
+    """Compute NME68 and NME51 in %: mean over all faces, by range of |yaw|, and the mean of the three ranges.
 
-    A range with fewer than 5 faces has no figure, and then neither has the mean of the ranges.
+    A range with fewer than 5 faces has no figure; then the mean of the ranges has none, either.
 
     Args:
         found, truth: (n, 68, 2) px; n may be 0. yaw_deg: (n,).
@@ -103,7 +103,7 @@ def landmark_figures(
 
 
 def binned(name: str, errors: RealArray, yaw_deg: RealArray) -> dict[str, float | None]:
-    """Mean of errors (n,): ``name``, ``name 0-30`` ..., ``name bins`` (mean of the three ranges of |yaw|)."""
+    """Return means of errors (n,): ``name``, ``name 0-30`` ..., ``name bins`` (mean of the three ranges of |yaw|)."""
     means = [
         mean if group.sum() >= _FEWEST else math.nan
         for mean, group in zip(yaw_bins(errors, yaw_deg), yaw_groups(yaw_deg), strict=True)

@@ -30,9 +30,9 @@ OBJECTS = (
 )  # fmt: skip
 """Images of scikit-image without a human face (one is of a cat)."""
 
-_SURE = 0.3  # detections from this score on may be faces
+_SURE = 0.3  # detections with at least this score may be faces
 _TRIES = 40
-_SAME = 0.3  # IoU above which two ROIs are of one face
+_SAME = 0.3  # two ROIs with a larger IoU belong to one face
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +40,10 @@ class Scene:
     """An image.
 
     Attributes:
-        name: seeds what is drawn from it.
+        name: seed of random ROIs.
         image: (H, W, 3).
-        face: (4,) ROI of its labeled face, image px; None where that is not a good one.
-        others: (n, 4) ROIs of all faces that are labeled or perhaps there.
+        face: (4,) ROI of the labeled face, image px; None if it is not usable.
+        others: (n, 4) ROIs of all labeled and possible faces.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Scene:
 
 
 def read_aflw2000(sets: Sets) -> Iterator[Scene]:
-    """The images of AFLW2000-3D, with the standard crops' ROIs."""
+    """Read the images of AFLW2000-3D, with the ROIs of the standard crops."""
     folder = sets.folder("aflw2000")
     labels = sets.some(arrays(folder / "gt.npz", "name", "roi_box"))
     for name, box in zip(labels["name"], labels["roi_box"].astype(np.float64), strict=True):
@@ -61,7 +61,7 @@ def read_aflw2000(sets: Sets) -> Iterator[Scene]:
 
 
 def read_helen(sets: Sets) -> Iterator[Scene]:
-    """The images of HELEN, with the ROIs of the labeled points."""
+    """Read the images of HELEN, with the ROIs of the labeled points."""
     folder = sets.folder("helen")
     labels = sets.some(arrays(folder / "gt.npz", "name", "pts68"))
     for name, points in zip(labels["name"], labels["pts68"], strict=True):
@@ -80,7 +80,7 @@ def read_groups(sets: Sets) -> Iterator[Scene]:
 
 
 def detection_boxes(folder: Path) -> dict[str, DoubleArray]:
-    """Labeled boxes (n, 4) of the detection set by file name; ConfigError where they cannot be read."""
+    """Read the labeled boxes (n, 4) of the detection set by file name; raise ConfigError if they cannot be read."""
     path = folder / "boxes.json"
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
@@ -90,9 +90,9 @@ def detection_boxes(folder: Path) -> dict[str, DoubleArray]:
 
 
 def with_detections(scenes: Iterator[Scene]) -> Iterator[Scene]:
-    """Add detections of the default detector: images show more people than are labeled.
+    """Add detections of the default detector, because not all faces of an image are labeled.
 
-    Always the default detector, so that all methods are evaluated on the same squares.
+    It is always the default detector, so that all methods are evaluated on the same ROIs.
     """
     detector = create_detector(
         DetectionConfig(score_threshold=_SURE, max_faces=100), default_store()
@@ -104,7 +104,7 @@ def with_detections(scenes: Iterator[Scene]) -> Iterator[Scene]:
 
 
 def background(scene: Scene, count: int = 2) -> DoubleArray:
-    """At most ``count`` squares (n, 4) inside the image that touch no face's ROI.
+    """Sample at most ``count`` squares (n, 4) inside the image that overlap no ROI of a face.
 
     Sides are log-uniform from :data:`LEAST_SIDE` to half the image's shorter side; squares may overlap each other.
     """
@@ -124,23 +124,23 @@ def background(scene: Scene, count: int = 2) -> DoubleArray:
 
 
 def shifted(scene: Scene) -> DoubleArray:
-    """The labeled face's ROI moved by half its side in 8 directions (n <= 8, 4); without those that then meet another face."""
+    """Shift the ROI of the labeled face by half its side in 8 directions (n <= 8, 4), without those that overlap another face."""
     if scene.face is None:
         return np.zeros((0, 4))
     angles = np.arange(8) * (np.pi / 4)
     steps = np.stack([np.cos(angles), np.sin(angles)], axis=1) * (scene.face[2] - scene.face[0]) / 2
     rois = scene.face + np.tile(steps, 2)
-    return np.asarray(rois[~(iou(rois, strangers(scene)) > _SAME).any(axis=1)])
+    return np.asarray(rois[~(iou(rois, other_faces(scene)) > _SAME).any(axis=1)])
 
 
-def strangers(scene: Scene) -> DoubleArray:
-    """ROIs (n, 4) of all faces but the labeled one, of which there must be one."""
+def other_faces(scene: Scene) -> DoubleArray:
+    """Return the ROIs (n, 4) of all faces except the labeled one, which must exist."""
     assert scene.face is not None
     return scene.others[iou(scene.others, scene.face)[:, 0] <= _SAME]
 
 
 def scrambled(crop: ImageBGR, name: str, tiles: int = 4) -> ImageBGR:
-    """The crop (S, S, 3) cut into tiles x tiles pieces and put together in another order: a face's colors, but no face."""
+    """Permute the tiles x tiles pieces of a crop (S, S, 3): the colors of a face without a face."""
     side = crop.shape[0] // tiles
     order = np.random.default_rng(crc32(name.encode())).permutation(tiles * tiles)
     pieces = [crop[side * (i // tiles) :, side * (i % tiles) :][:side, :side] for i in order]

@@ -1,14 +1,14 @@
-"""Stability in video: a face that does not move, a face whose motion is known, and a person who sits, talks and moves.
+"""Stability in video: a static face, a face with known motion, and a real video.
 
 All figures are in % of the face size (root of the landmark box's area; its median over the video).
 
-- **std**: standard deviation of each landmark over time, mean over the 68. On the *still* videos (an image shown again and again with
-  new sensor noise) whatever moves is error. On the *moving* ones a virtual camera pans, zooms and turns over an image; landmarks are
-  taken back to the image by the inverse of the known motion, so what remains is jitter, lag, and whatever depends on the view. In the
-  real video the head is *still* in those seconds in which the images change least (pixels' standard deviation over one second, the
-  quietest fifth of all seconds; the choice does not depend on the method); breathing and the mouth are in it.
-- **frame to frame**: RMS of what is left of the motion after a high pass; see `metrics.jitter`.
-- **seen**: share of the frames in which the method reports a face. Frames in which it does not are left out of the rest.
+- **std**: standard deviation of each landmark over time, mean over the 68. On the *still* videos (one image, repeated with
+  new sensor noise) any motion is an error. On the *moving* ones a virtual camera pans, zooms and rolls over an image; landmarks are
+  mapped back to the image by the inverse of the known motion, so the residual is jitter, lag, and view-dependent bias. In the
+  real video the head is *still* in the seconds with the least image change (standard deviation of pixels over one second, the
+  quietest fifth of all seconds; independent of the method); these include breathing and motion of the mouth.
+- **frame to frame**: RMS of the high-pass filtered motion; see `metrics.jitter`.
+- **seen**: share of frames with a face. Other frames are excluded from the other figures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tqdm import tqdm
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
-from tddfa_ros.evaluation.scenes import Scene, read_helen, strangers, with_detections
+from tddfa_ros.evaluation.scenes import Scene, other_faces, read_helen, with_detections
 from tddfa_ros.evaluation.sets import Sets
 from tddfa_ros.geometry.metrics import face_size, jitter, spread
 from tddfa_ros.sources.capture import VideoSource
@@ -34,16 +34,16 @@ from tddfa_ros.sources.virtual_camera import VirtualCamera
 from tddfa_ros.types import DoubleArray, ImageBGR, RealArray
 
 RATE = 25.0
-"""Images per second of the made videos."""
+"""Frame rate of the synthetic videos, Hz."""
 
 NOISE = 4.0
 """Standard deviation of the sensor noise, gray levels."""
 
 FACE_SIDE = 200.0
-"""Side of the face's ROI in the made videos, px, on average; the images are 640 x 480."""
+"""Mean side of the ROI of the face in the synthetic videos, px; frames are 640 x 480."""
 
 WARM_UP = 10
-"""Frames at the start of a made video that do not count: trackers confirm, filters settle."""
+"""Excluded frames at the start of a synthetic video, while tracks are confirmed and filters settle."""
 
 _PHOTOS = 4
 _STILL, _MOVING = 60, 110  # frames
@@ -52,21 +52,21 @@ _QUIET_SHARE = 0.2
 
 _NOTE = (
     "In % of the face size; see tddfa_ros/evaluation/stability.py for the exact definitions. Still: 4 images of HELEN that show one person, with fresh sensor "
-    "noise in every frame. Moving: a virtual camera over the same, landmarks taken back to the image. Video: a person who sits, talks "
-    "and moves; std over the quietest fifth of its seconds. 'std' is about each landmark's own mean; 'frame to frame' is the RMS of second "
+    "noise in every frame. Moving: a virtual camera over these images, landmarks mapped back to the image. Video: a person who sits, talks "
+    "and moves; std over the quietest fifth of its seconds. 'std' is relative to the mean of each landmark; 'frame to frame' is the RMS of second "
     "differences over sqrt(6)."
 )
 
 
 Shot: TypeAlias = tuple[ImageBGR, float, DoubleArray]
-"""An image, its time in seconds, and the similarity (2, 3) by which it came from what rests, px."""
+"""A frame, its time in s, and the similarity (2, 3) from the reference frame to it, px."""
 
 Tracks: TypeAlias = dict[str, DoubleArray]
-"""Landmarks (t, 68, 2) by way of following, px of what rests; NaN where no face was reported."""
+"""Landmarks (t, 68, 2) by tracking mode, px of the reference frame; NaN for frames without a face."""
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """Stability of each of the method's ways to follow a face; a limit is one of images and of seconds of video."""
+    """Measure the stability of each tracking mode; the limit applies to images and to seconds of video."""
     limit = sets.limit or _PHOTOS
     photos = _portraits(sets, min(_PHOTOS, limit))
     rows = []
@@ -92,9 +92,9 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
 
 
 def figures(whole: Sequence[DoubleArray], still: Sequence[DoubleArray]) -> dict[str, float | None]:
-    """The figures of whole tracks, and of those parts (t, 68, 2) of theirs in which the head is still.
+    """Compute the figures of whole tracks, and of the parts (t, 68, 2) in which the head is still.
 
-    A part in which the face is seen in less than half of the frames does not count.
+    Parts with a face in less than half of the frames are excluded.
     """
     seen = [_seen(track) for track in whole]
     shares = float(np.concatenate(seen).mean())
@@ -115,7 +115,7 @@ def figures(whole: Sequence[DoubleArray], still: Sequence[DoubleArray]) -> dict[
 
 
 def follow(predictor: Predictor, shots: Iterable[Shot]) -> Tracks:
-    """The landmarks of a video, taken back to what rests."""
+    """Track the face of a video and map the landmarks to the reference frame."""
     follower = predictor.follower()
     tracks: dict[str, list[RealArray]] = {}
     for image, seconds, similarity in shots:
@@ -128,7 +128,7 @@ def follow(predictor: Predictor, shots: Iterable[Shot]) -> Tracks:
 
 
 def still_shots(scene: Scene, frames: int) -> Iterator[Shot]:
-    """An image again and again, with Gaussian noise that is new in every frame."""
+    """Yield an image repeatedly, with new Gaussian noise in every frame."""
     camera = _camera(scene)
     frame, similarity = camera.read(0.0), camera.similarity(0.0)
     assert frame is not None
@@ -140,7 +140,7 @@ def still_shots(scene: Scene, frames: int) -> Iterator[Shot]:
 
 
 def moving_shots(scene: Scene, frames: int) -> Iterator[Shot]:
-    """A virtual camera's video of an image."""
+    """Yield the frames of a virtual camera over an image."""
     camera = _camera(scene)
     for i in range(frames):
         frame = camera.read(i / RATE)
@@ -149,7 +149,7 @@ def moving_shots(scene: Scene, frames: int) -> Iterator[Shot]:
 
 
 def video_shots(path: Path, seconds: int | None, quiet: list[slice]) -> Iterator[Shot]:
-    """A video file, all or its first seconds; at its end, ``quiet`` holds the seconds in which the images change least."""
+    """Yield the frames of a video file or of its first seconds; then fill ``quiet`` with the seconds of least image change."""
     source = VideoSource(path, loop=False)
     rest = np.eye(2, 3)
     length = round(source.rate)
@@ -170,9 +170,9 @@ def video_shots(path: Path, seconds: int | None, quiet: list[slice]) -> Iterator
 
 
 def _portraits(sets: Sets, number: int) -> list[Scene]:
-    """Images of HELEN with a single face, so that the tracked face is unambiguous."""
+    """Return images of HELEN with a single face, so that the tracked face is unambiguous."""
     some = with_detections(read_helen(Sets(sets.root, 5 * number)))
-    alone = [scene for scene in some if not len(strangers(scene))]
+    alone = [scene for scene in some if not len(other_faces(scene))]
     if not alone:
         raise ConfigError("no image of HELEN shows one person alone")
     return alone[:number]

@@ -23,7 +23,7 @@ _GAUSSIAN_MEDIAN = 0.6745  # median of |x| for unit variance
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """Calibration by set; no figures for a network that predicts no uncertainty."""
+    """Measure the calibration by set; no figures for a network without predicted uncertainty."""
     rows, curves = [], {}
     for name, errors in (("AFLW2000-3D", _aflw2000), ("300W-LP, held out", _lp)):
         calibration = errors(predictor, sets)
@@ -38,7 +38,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
 
 
 def figures(calibration: Calibration) -> dict[str, float | None]:
-    """The columns of the table; see the note of the suite."""
+    """Compute the columns of the table; see the note of the suite."""
     sigma = calibration.sigma[..., None]
     ratio = np.abs(calibration.error) / sigma
     distance = np.linalg.norm(calibration.error, axis=2).mean(axis=1)
@@ -73,7 +73,7 @@ def _lp(predictor: Predictor, sets: Sets) -> Calibration | None:
 def _measure(
     predictor: Predictor, names: list[Path], rois: RealArray, points: RealArray, label: str
 ) -> Calibration | None:
-    """Errors and predictions in % of the face size; None if the network predicts none."""
+    """Return errors and predictions in % of the face size; None if the network predicts no uncertainty."""
     errors: list[DoubleArray] = []
     sigmas: list[DoubleArray] = []
     size = 100 / face_size(np.asarray(points, dtype=np.float64))

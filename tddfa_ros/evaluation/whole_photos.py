@@ -1,4 +1,4 @@
-"""AFLW2000-3D from whole images: the default way of a user, detector and two passes."""
+"""AFLW2000-3D from whole images, with detector and two passes as in `FacePipeline`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tddfa_ros.geometry.roi import roi_from_box
 from tddfa_ros.types import DoubleArray, RealArray
 
 _NOTE = (
-    "Detector on the image, then two passes. A face is found when the center of its box lies in the box of the true points; of several, the one "
-    "nearest to its center counts. NME of the faces found; 'found': their share of all."
+    "Detector on the image, then two passes. A face is detected if the center of a box lies in the box of the true points; of several, the one "
+    "nearest to its center counts. NME over detected faces; 'found': share of detected faces."
 )
 
 
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
-    """NME68 and NME51 of the faces found, against the original and the reannotated points."""
+    """Measure NME68 and NME51 of detected faces, against the original and the reannotated points."""
     folder = sets.folder("aflw2000")
     names = ("name", "pts68", "pts68_reannotated", "yaw_deg")
     truth = sets.some(arrays(folder / "gt.npz", *names))
@@ -49,7 +49,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
 
 
 def matching_box(boxes: RealArray, points: RealArray) -> DoubleArray | None:
-    """The box (4,) of boxes (n, 4 or more) ``x0, y0, x1, y1`` on the face with landmarks (68, 2), image px; None if there is none."""
+    """Return the box (4,) of boxes (n, 4 or more) ``x0, y0, x1, y1`` that matches landmarks (68, 2), image px; None if none does."""
     low, high = points.min(axis=0), points.max(axis=0)
     boxes = np.asarray(boxes, dtype=np.float64)[:, :4]
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -31,7 +31,7 @@ from tddfa_ros.video.parts import is_unfinished
 
 
 def makeup_effect(model: MorphableModel, preset: MakeupPreset) -> Layer:
-    """A makeup preset as a layer; different presets have different names. Raises as :class:`Makeup` does."""
+    """Return a makeup preset as a layer; its name identifies the preset. Raises like :class:`Makeup`."""
     artist = Makeup(model, preset)
     digest = hashlib.sha256(repr(preset).encode())
     for sticker in preset.stickers:
@@ -44,7 +44,7 @@ def makeup_effect(model: MorphableModel, preset: MakeupPreset) -> Layer:
 
 
 def tryon_effect(model: MorphableModel, item: TryOnObject, placement: Placement) -> Layer:
-    """A try-on object as a layer; different objects or placements have different names. Raises as :class:`TryOn` does."""
+    """Return a try-on object as a layer; its name identifies object and placement. Raises like :class:`TryOn`."""
     fitted = TryOn(model, item, placement)
     digest = hashlib.sha256(repr(placement).encode())
     for part in item.parts:

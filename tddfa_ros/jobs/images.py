@@ -168,7 +168,7 @@ class _Job:
         }
 
     def _records(self, scene: Scene) -> list[dict[str, Any]]:
-        """The faces as plain numbers; with their estimated attributes where that output is wanted."""
+        """Return the faces as plain numbers, with estimated attributes if that output is selected."""
         records = [face_record(face) for face in scene.faces]
         if ATTRIBUTES in self._options.outputs:
             for record, attributes in zip(records, scene.attributes, strict=True):

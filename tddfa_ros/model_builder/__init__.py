@@ -1,4 +1,4 @@
-"""Building the default morphable model (needs the extra ``[model]``; run by ``tddfa models build``)."""
+"""Builder of the default morphable model (``tddfa models build``; needs the extra ``[model]``)."""
 
 from tddfa_ros.model_builder.build import build
 

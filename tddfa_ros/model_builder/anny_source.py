@@ -161,5 +161,5 @@ class AnnySource:
 
 
 def _to_model_frame(points: NDArray[Any]) -> NDArray[Any]:
-    """anny is z up and looks to -y; its x already points to the person's left."""
+    """Convert from anny's frame (x to the person's left, z up, facing -y)."""
     return np.stack([points[..., 0], points[..., 2], -points[..., 1]], axis=-1)

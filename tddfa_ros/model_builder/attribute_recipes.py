@@ -12,11 +12,11 @@ class Recipe:
 
     Attributes:
         name, description: of the attribute.
-        phenotype: values before and after, of those phenotypes that differ from the neutral adult; None for local changes.
+        phenotype: values before and after, of the phenotypes that differ from the neutral adult; None for local changes.
         changes: names of local changes, added up; both sides where there is a left and a right one.
-        measure: what grows by 1 mm per unit; "" for phenotypes, whose unit is the whole change.
-        along: measures that may change with it, because they contain or depend on it.
-        low, high: range where no measure gives one.
+        measure: measure that grows by 1 mm per unit; "" for phenotypes, whose unit is the full change.
+        along: measures that may change too, because they contain or depend on it.
+        low, high: range, if no measure defines it.
     """
 
     name: str

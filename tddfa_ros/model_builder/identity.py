@@ -20,10 +20,10 @@ class IdentityBasis:
 
 
 def align(heads: DoubleArray, weights: DoubleArray, rounds: int = 4) -> DoubleArray:
-    """Rigidly align (m, n, 3) heads to their mean by generalized Procrustes; sizes stay.
+    """Rigidly align heads (m, n, 3) to their mean by generalized Procrustes analysis, without scaling.
 
     Args:
-        weights: (n,) how much each vertex counts.
+        weights: (n,) weight of each vertex.
     """
     weights = weights / weights.sum()
     heads = heads - np.einsum("n,mnx->mx", weights, heads)[:, None]
@@ -43,7 +43,7 @@ def mirror(heads: DoubleArray, partner: NDArray[np.int64]) -> DoubleArray:
 
 
 def mirror_partners(vertices: DoubleArray, tolerance: float = 1e-5) -> NDArray[np.int64]:
-    """For each vertex of a symmetric head, the vertex at its mirror image (n,).
+    """Return the index of the mirror image (n,) of each vertex of a symmetric head.
 
     Raises:
         ValueError: the head is not symmetric to within ``tolerance`` meters, or the pairing is not one to one.
@@ -59,7 +59,7 @@ def mirror_partners(vertices: DoubleArray, tolerance: float = 1e-5) -> NDArray[n
 def identity_basis(
     heads: DoubleArray, partner: NDArray[np.int64], face_weights: DoubleArray, count: int
 ) -> IdentityBasis:
-    """Principal components of heads (m, n, 3) and their mirror images.
+    """Compute the principal components of heads (m, n, 3) and their mirror images.
 
     The subspace is the one that explains most of the *face* (``face_weights``, (n,)), not of scalp and neck, which
     images rarely show; inside it the components are orthogonal and uncorrelated over the whole head. With mirror images in the
@@ -74,7 +74,7 @@ def identity_basis(
         weighted @ weighted.T
     )  # smaller than the SVD of all vertices
     explained = float(variances[-count:].sum() / variances.sum())
-    scores = vectors[:, -count:]  # (2m, count): what the face says about each person
+    scores = vectors[:, -count:]  # (2m, count): scores of the face
     # Regress whole heads on the scores, then find orthogonal axes of the regressed heads.
     directions = np.linalg.lstsq(scores, centered, rcond=None)[0]
     q, r = np.linalg.qr(directions.T)
@@ -86,7 +86,7 @@ def identity_basis(
 def orthogonal(basis: DoubleArray, mean: DoubleArray) -> DoubleArray:
     """Rotate a basis (n, 3, S) among its own components so that they are orthogonal; coefficients stay N(0, 1).
 
-    Subdivision and the cut along texture seams disturb orthogonality a little. Signs are fixed too: each component's largest entry on
+    Subdivision and the split along texture seams reduce orthogonality slightly. Signs are fixed too: each component's largest entry on
     the left half of the head (``mean`` (n, 3), x > 0; both halves together would tie) is positive.
     """
     flat = basis.reshape(-1, basis.shape[2])

@@ -1,8 +1,8 @@
 """Locate iBUG-68 landmarks and MediaPipe's 478 points on the mean head from 2D landmarks of images.
 
-Start from a similarity of a mean 3D face to places that facial actions move; then, in rounds, fit many faces, average the residuals in
+Start from a similarity of a mean 3D face to regions that facial actions move; then iterate: fit many faces, average the residuals in
 the model frame, move each point by them, and project it onto the surface. Left and right are kept mirror images. The result
-is stored as positions on the mean head (``points.json``), which :mod:`.build` puts on the surface again.
+is stored as positions on the mean head (``points.json``), which :mod:`.build` projects onto the surface.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Basis = Callable[[IntArray, DoubleArray], PointBasis]
 
 
 def mean_face(points: FloatArray, rounds: int = 5) -> DoubleArray:
-    """Generalized Procrustes mean (L, 3) of 3D point sets (n, L, 3): unit size, centered, symmetric, upright."""
+    """Compute the generalized Procrustes mean (L, 3) of 3D point sets (n, L, 3): unit size, centered, symmetric, upright."""
     shapes = points - points.mean(axis=1, keepdims=True)
     shapes = (shapes / np.linalg.norm(shapes, axis=(1, 2), keepdims=True)).astype(np.float64)
     mean = shapes.mean(axis=0)
@@ -46,11 +46,11 @@ def mean_face(points: FloatArray, rounds: int = 5) -> DoubleArray:
 
 
 def align_to_head(face: DoubleArray, anchors: dict[tuple[int, ...], DoubleArray]) -> DoubleArray:
-    """Bring a mean face (68, 3) to the head by a similarity, from places of the head that are known roughly.
+    """Align a mean face (68, 3) with the head by a similarity, from approximate positions.
 
     Args:
-        anchors: landmark indices -> the place (3,) where their mean should lie. (A closest-point search with a free scale would
-            shrink the face to a point; the rounds of :func:`refine` do the rest.)
+        anchors: landmark indices -> position (3,) of their mean. (ICP with a free scale would
+            shrink the face to a point; :func:`refine` corrects the remaining error.)
     """
     source = np.stack([face[list(group)].mean(axis=0) for group in anchors])
     return _similar(source, np.stack(list(anchors.values())), face)
@@ -72,8 +72,8 @@ def refine(
 
     Args:
         basis_at: (triangle, weights) -> the model at these surface points.
-        trusted: (n,) weight of each face in the average.
-        moved: which points may move; all by default.
+        trusted: (n,) weight of each face.
+        moved: mask of the points that may move; all by default.
     """
     for step in range(rounds):
         triangle, weights = nearest_on_surface(positions, vertices, triangles)
@@ -106,7 +106,7 @@ def basis_on(dense: DenseHead) -> Basis:
 
 
 def mirror_pairs(points: DoubleArray) -> NDArray[np.int64]:
-    """Mirror partner (L,) of each point of a nearly symmetric set: the assignment of least total distance."""
+    """Return the mirror partner (L,) of each point of a nearly symmetric set, by the assignment of least total distance."""
     from scipy.optimize import linear_sum_assignment
 
     distance = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=2)
@@ -116,7 +116,7 @@ def mirror_pairs(points: DoubleArray) -> NDArray[np.int64]:
 def _mean_residual(
     basis: PointBasis, targets: Targets, trusted: FloatArray
 ) -> tuple[DoubleArray, float]:
-    """Weighted mean of target - fit in the model frame (L, 3), meters, and the mean 2D distance in px."""
+    """Return the weighted mean of target - fit in the model frame (L, 3), meters, and the mean 2D distance, px."""
     total = np.zeros((len(basis.mean), 3))
     weight = np.zeros((len(basis.mean), 1))
     distances = []
@@ -136,7 +136,7 @@ def _mean_residual(
 
 
 def _similar(source: DoubleArray, target: DoubleArray, points: DoubleArray) -> DoubleArray:
-    """Apply to ``points`` the similarity that takes ``source`` to ``target`` (Umeyama 1991)."""
+    """Apply to ``points`` the similarity from ``source`` to ``target`` (Umeyama 1991)."""
     a, b = source - source.mean(axis=0), target - target.mean(axis=0)
     u, spread, vt = np.linalg.svd(b.T @ a)
     sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])

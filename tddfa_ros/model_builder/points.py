@@ -49,11 +49,11 @@ _USUAL_FACES = 120
 
 @dataclass(frozen=True, eq=False)
 class LocatedPoints:
-    """Points on the mean head, meters, in its own origin.
+    """Points on the mean head, meters, with the origin of the head.
 
     Attributes:
         landmarks (68, 3), MediaPipe's mesh (468, 3), AFLW's points (16, 3): on the head as ``warp`` leaves it.
-        warp: how the head that anny gives changes.
+        warp: warp of anny's mean head.
     """
 
     landmarks: DoubleArray
@@ -62,7 +62,7 @@ class LocatedPoints:
     warp: Warp
 
     def save(self, path: Path) -> None:
-        """Write them as JSON, in millimeters."""
+        """Write the points as JSON, in millimeters."""
         blocks = (self.landmarks, self.mesh, self.aflw, self.warp.places, self.warp.moves)
         lines = [f'{{"about": {json.dumps(_ABOUT)}']
         for name, points in zip(_BLOCKS, blocks, strict=True):
@@ -75,7 +75,7 @@ class LocatedPoints:
         """Read what :meth:`save` wrote.
 
         Raises:
-            ConfigError: not such a file.
+            ConfigError: the file is not a points file.
         """
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def locate_points(
     faces_per_source: int = _USUAL_FACES,
     start: LocatedPoints | None = None,
 ) -> LocatedPoints:
-    """Find all points on the mean head and how it should change; the same faces are drawn each time.
+    """Locate all points on the mean head and estimate its warp. Deterministic: the random faces have a fixed seed.
 
     Args:
         root: folder of the face collection.
@@ -131,7 +131,7 @@ def _search(
     sources: Sequence[str],
     faces_per_source: int,
 ) -> tuple[DoubleArray, DoubleArray]:
-    """First places of the 68 landmarks and of MediaPipe's 468 points, from mean faces and fits."""
+    """Find initial positions of the 68 landmarks and of MediaPipe's 468 points, from mean faces and fits."""
     rng = np.random.default_rng(_SEED)
     report("68 landmarks")
     faces = [
@@ -217,8 +217,8 @@ def _mesh(
     mesh: FloatArray,
     report: Callable[[str], None],
 ) -> DoubleArray:
-    """MediaPipe's points: carried to the head by fits of the 68 landmarks, then refined together with these."""
-    # MediaPipe's z has an origin of its own: bring its eye corners to the teacher's.
+    """Locate MediaPipe's points: map them to the head by fits of the 68 landmarks, then refine both together."""
+    # MediaPipe's z has another origin: align its eye corners with those of the teacher.
     depth = teacher[:, _EYE_CORNERS, 2].mean(axis=1) - mesh[:, _EYE_CORNERS_MESH, 2].mean(axis=1)
     mesh = mesh + depth[:, None, None] * np.array([0, 0, 1], np.float32)
     basis_at = basis_on(dense)
@@ -247,7 +247,7 @@ def _mesh(
 
 
 def _anchors(dense: DenseHead) -> dict[tuple[int, ...], DoubleArray]:
-    """Where the middles of some landmarks lie roughly: the centers of what facial actions move, and the tip of the nose."""
+    """Return approximate positions of some landmarks: centers of the regions that facial actions move, and the tip of the nose."""
     place = {
         name: _center(dense, name)
         for name in ("eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight")
@@ -278,7 +278,7 @@ def _targets(teacher: FloatArray, mesh: FloatArray | None) -> Targets:
 
 
 def _to_model(points: FloatArray, params: FloatArray) -> FloatArray:
-    """Crop-frame points (n, L, 3) of faces back into the model frame."""
+    """Transform points (n, L, 3) of faces from the crop frame to the model frame."""
     pose = params[:, :12].reshape(-1, 3, 4)
     scale = np.linalg.norm(pose[:, 0, :3], axis=1)
     centered = points - pose[:, None, :, 3]

@@ -18,8 +18,8 @@ REGION_NAMES = (
 _BROW_HALF_HEIGHT = 0.006
 _HAIRLINE_ABOVE_BROWS = 0.050
 _MOUTH_CORNER = 0.004
-_NOSE_DEPTH = 0.020  # the nose reaches so far behind its root
-_MOVED_BY = {  # region -> local changes; a vertex belongs where one moves it by more than a share of its largest displacement
+_NOSE_DEPTH = 0.020  # depth of the nose behind its root
+_MOVED_BY = {  # region -> local changes; a vertex belongs to a region if a change moves it by more than a share of its largest displacement
     "upper_lip": (("mouth-upperlip-volume-incr",), 0.3),
     "lower_lip": (("mouth-lowerlip-volume-incr",), 0.3),
     "left_ear": (("l-ear-wing-incr", "l-ear-shape-round", "l-ear-lobe-incr"), 0.2),
@@ -33,7 +33,7 @@ def label_regions(
     changes: dict[str, FloatArray],
     landmarks: DoubleArray,
 ) -> NDArray[np.uint8]:
-    """Region (n,) of each vertex, an index into :data:`REGION_NAMES`.
+    """Return the region (n,) of each vertex, an index into :data:`REGION_NAMES`.
 
     Args:
         mean: (n, 3) the mean head, model frame.
@@ -70,7 +70,7 @@ def label_regions(
 
 
 def _nose(mean: DoubleArray, landmarks: DoubleArray) -> NDArray[np.bool_]:
-    """Inside the outline of the nose as seen from the front: root, wings, base."""
+    """Return which vertices lie inside the frontal outline of the nose: root, wings, base."""
     root, tip, base, wing = landmarks[27], landmarks[30], landmarks[33], landmarks[35]
     half = [  # on the person's left: x from the middle, y
         (0.007, root[1]),
@@ -83,7 +83,7 @@ def _nose(mean: DoubleArray, landmarks: DoubleArray) -> NDArray[np.bool_]:
 
 
 def _inside(points: DoubleArray, outline: DoubleArray) -> NDArray[np.bool_]:
-    """Whether points (n, 2) lie in a polygon (k, 2): a ray to the right crosses it an odd number of times."""
+    """Return whether points (n, 2) lie in a polygon (k, 2), by ray casting."""
     x, y = points.T
     inside = np.zeros(len(points), dtype=np.bool_)
     for (ax, ay), (bx, by) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
@@ -95,7 +95,7 @@ def _inside(points: DoubleArray, outline: DoubleArray) -> NDArray[np.bool_]:
 
 
 def _below_jaw(mean: DoubleArray, landmarks: DoubleArray) -> NDArray[np.bool_]:
-    """Below the plane through the jaw line (least squares), which rises from the chin to the ears."""
+    """Return which vertices lie below the least-squares plane through the jaw line."""
     jaw = landmarks[2:15]
     middle = jaw.mean(axis=0)
     normal = np.linalg.svd(jaw - middle)[2][2]
@@ -104,7 +104,7 @@ def _below_jaw(mean: DoubleArray, landmarks: DoubleArray) -> NDArray[np.bool_]:
 
 
 def _near_polyline(points: DoubleArray, line: DoubleArray) -> DoubleArray:
-    """Distance (n,) of points to a polyline (k, 3)."""
+    """Return the distance (n,) of points to a polyline (k, 3)."""
     best = np.full(len(points), np.inf)
     for a, b in pairwise(line):
         along = np.clip(((points - a) @ (b - a)) / ((b - a) @ (b - a)), 0, 1)

@@ -16,7 +16,7 @@ from tddfa_ros.fitting.fit import PointBasis
 from tddfa_ros.morphable.surface import nearest_on_surface
 from tddfa_ros.types import DoubleArray, FloatArray, IntArray
 
-_AROUND = 0.02  # m around the places that are tried, in which the nearest surface must lie
+_AROUND = 0.02  # m around the candidates, in which the nearest surface must lie
 _KNEE = 2.5  # px: labels have outliers, so the cost grows linearly beyond
 
 Basis = Callable[[IntArray, DoubleArray], PointBasis]
@@ -24,10 +24,10 @@ Basis = Callable[[IntArray, DoubleArray], PointBasis]
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Fitted faces and where their landmarks were seen.
+    """Fitted faces and their observed landmarks.
 
     Attributes:
-        params: (n, P) fits in the 120-px crop frame; points: (n, L, 2) labels, crop px, y up; weight: (n, L), 0 = not seen.
+        params: (n, P) fits in the 120-px crop frame; points: (n, L, 2) labels, crop px, y up; weight: (n, L), 0 = not observed.
     """
 
     params: FloatArray
@@ -45,9 +45,9 @@ def slide(
     reach: float,
     step: float,
 ) -> DoubleArray:
-    """Move landmarks (L, 3) on the surface to the best places within ``reach`` meters, tried every ``step`` meters.
+    """Move landmarks (L, 3) on the surface to the best positions within ``reach`` meters, on a grid of ``step`` meters.
 
-    Landmarks that no face shows keep their positions.
+    Landmarks without observations keep their positions.
     """
     surface = _Surface(vertices, triangles, reach + _AROUND)
     moved = positions.copy()
@@ -61,7 +61,7 @@ def slide(
         if partner != index:
             cost = cost + _cost(basis_at(*surface.nearest(places * [-1, 1, 1])), seen, partner)
         best = places[int(np.argmin(cost))]
-        if partner == index:  # the surface is symmetric, its triangles are not quite
+        if partner == index:  # the surface is symmetric, its triangulation is not exactly
             moved[index] = best * [0, 1, 1]
         else:
             moved[index], moved[partner] = best, best * [-1, 1, 1]
@@ -69,15 +69,15 @@ def slide(
 
 
 class _Surface:
-    """The nearest places on a surface of many triangles, for points that lie close together."""
+    """Nearest-point search on a surface for points that are close together."""
 
     def __init__(self, vertices: DoubleArray, triangles: IntArray, reach: float) -> None:
-        """Args: reach: farther than this from their middle no triangle is looked at, m."""
+        """Args: reach: maximum distance of triangles from the mean of the points, m."""
         self._vertices, self._triangles, self._reach = vertices, triangles, reach
         self._centers = vertices[triangles].mean(axis=1)
 
     def nearest(self, points: DoubleArray) -> tuple[IntArray, DoubleArray]:
-        """Triangle (k,) and barycentric weights (k, 3)."""
+        """Return triangle (k,) and barycentric weights (k, 3) of the nearest points."""
         distance = np.linalg.norm(self._centers - points.mean(axis=0), axis=1)
         near = np.flatnonzero(distance < self._reach)
         triangle, weights = nearest_on_surface(points, self._vertices, self._triangles[near])
@@ -85,7 +85,7 @@ class _Surface:
 
 
 def _places(center: DoubleArray, reach: float, step: float, middle: bool) -> DoubleArray:
-    """Points (k, 3) in a ball around ``center``; in the plane of symmetry only when ``middle``."""
+    """Return grid points (k, 3) in a ball around ``center``; only in the plane of symmetry if ``middle``."""
     axis = np.arange(-np.floor(reach / step), np.floor(reach / step) + 1) * step
     across = np.zeros(1) if middle else axis
     offsets = np.stack(np.meshgrid(across, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -95,7 +95,7 @@ def _places(center: DoubleArray, reach: float, step: float, middle: bool) -> Dou
 
 
 def _cost(basis: PointBasis, seen: Seen, landmark: int) -> DoubleArray:
-    """Robust sum of distances (k,) between the labels of ``landmark`` and k places, over all faces."""
+    """Return the robust sum of distances (k,) between the labels of ``landmark`` and k positions, over all faces."""
     rows = np.flatnonzero(seen.weight[:, landmark] > 0)
     params = seen.params[rows]
     pose = params[:, :12].reshape(-1, 3, 4)

@@ -13,7 +13,7 @@ from tddfa_ros.types import IntArray
 
 
 def unique_edges(triangles: IntArray) -> tuple[IntArray, NDArray[np.int64], NDArray[np.int64]]:
-    """Edges (e, 2) with sorted ends, the edge of every triangle side (t, 3: sides 01, 12, 20), triangles per edge."""
+    """Return edges (e, 2) with sorted ends, the edge of every triangle side (t, 3: sides 01, 12, 20), and triangles per edge."""
     sides = triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     edges, side_edges, counts = np.unique(
         np.sort(sides, axis=1), axis=0, return_inverse=True, return_counts=True
@@ -22,7 +22,7 @@ def unique_edges(triangles: IntArray) -> tuple[IntArray, NDArray[np.int64], NDAr
 
 
 def split_triangles(triangles: IntArray, vertex_count: int) -> tuple[IntArray, IntArray]:
-    """One-to-four split: (4t, 3) triangles and the edges (e, 2) whose midpoints are the vertices after the old ones."""
+    """Split each triangle into four: (4t, 3) triangles, and the edges (e, 2) whose midpoints are the new vertices."""
     edges, side_edges, _ = unique_edges(triangles)
     middle = side_edges + vertex_count
     a, b, c = triangles.T
@@ -32,7 +32,7 @@ def split_triangles(triangles: IntArray, vertex_count: int) -> tuple[IntArray, I
 
 
 def loop_matrix(triangles: IntArray, vertex_count: int) -> csr_matrix:
-    """The (n + e, n) matrix of one smooth subdivision; rows n.. are the edges of :func:`split_triangles`."""
+    """Return the matrix (n + e, n) of one subdivision step; rows from n on are the edges of :func:`split_triangles`."""
     edges, side_edges, counts = unique_edges(triangles)
     old = _old(edges, counts, vertex_count)
     new = _new(triangles, edges, side_edges, counts, vertex_count)
@@ -40,7 +40,7 @@ def loop_matrix(triangles: IntArray, vertex_count: int) -> csr_matrix:
 
 
 def _old(edges: IntArray, counts: NDArray[np.int64], n: int) -> csr_matrix:
-    """Where the old vertices go: toward their neighbors; on a boundary, along the boundary curve (1/8, 3/4, 1/8)."""
+    """Return the rows of old vertices: Warren's weights; on a boundary 1/8, 3/4, 1/8 along the boundary curve."""
     boundary_edges = edges[counts == 1]
     on_boundary = np.zeros(n, dtype=bool)
     on_boundary[boundary_edges] = True
@@ -63,7 +63,7 @@ def _new(
     counts: NDArray[np.int64],
     n: int,
 ) -> csr_matrix:
-    """Where edge midpoints go: 3/8 both ends, 1/8 both opposite corners; halves on a boundary."""
+    """Return the rows of edge midpoints: 3/8 for both ends, 1/8 for both opposite corners; 1/2 for both ends on a boundary."""
     ends = np.where(counts == 1, 1 / 2, 3 / 8)
     rows = np.repeat(np.arange(len(edges)), 2)
     at_ends = coo_matrix((np.repeat(ends, 2), (rows, edges.ravel())), (len(edges), n))

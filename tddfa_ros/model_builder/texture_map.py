@@ -1,4 +1,4 @@
-"""Texture layout of the head: the face large and upright, everything else around it.
+"""Texture layout of the head: the face large and upright, other parts around it.
 
 anny's coordinates belong to an atlas of the whole body in which the head lies on its side in a tenth of the square. The skin is turned upright and magnified around the
 nose (a radial map, so nothing overlaps that did not before); eyes, mouth and tongue go to a strip below it.
@@ -18,7 +18,7 @@ _MAGNIFY = 0.62  # radius -> radius ** _MAGNIFY: twice to three times the resolu
 
 
 def lay_out(uv: FloatArray, triangles: IntArray, nose: int) -> FloatArray:
-    """New texture coordinates (u, 2) in [0, 1], v up.
+    """Compute new texture coordinates (u, 2) in [0, 1], v up.
 
     Args:
         uv: (u, 2) the old ones; triangles: (t, 3) into them; nose: the coordinate around which the face is magnified.

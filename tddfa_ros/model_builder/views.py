@@ -1,8 +1,8 @@
-"""Final stages of :mod:`.points`: optimize all points by :mod:`.slide` on faces of all yaws.
+"""Final stages of :mod:`.points`: optimize all points by :mod:`.slide` on faces of all yaw angles.
 
-:func:`slide_views`: the 68 landmarks and MediaPipe's points, in turns with the fits. :func:`settle_views`: the landmarks on which the
-teacher and people disagree, jaw and eyelids, are placed between both, and residuals at brows, nose and mouth become a
-:mod:`.warp` of the mean head. :func:`find_aflw`: AFLW's points, which start at the landmarks they are named after.
+:func:`slide_views`: the 68 landmarks and MediaPipe's points, alternating with fits. :func:`settle_views`: the landmarks on which the
+teacher and human annotators disagree, jaw and eyelids, are placed between both, and residuals at brows, nose and mouth become a
+:mod:`.warp` of the mean head. :func:`find_aflw`: AFLW's points, which start at the corresponding landmarks.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _MESH_ROUND = (0.004, 0.001)
 _SETTLE_ROUND = (0.006, 0.001)
 _AFLW_ROUNDS = ((0.008, 0.001), (0.003, 0.001))
 _MESH_YAW = 30.0  # degrees up to which MediaPipe's points are used
-_SLIP = 0.09  # of the face size: a human point so far from the teacher's is a mistake
-_HUMAN_SOURCES = ("helen", "afw")  # whose human points were set with care
+_SLIP = 0.09  # of the face size: human points farther from the teacher's are outliers
+_HUMAN_SOURCES = ("helen", "afw")  # sources with accurate human annotations
 _EYELIDS = np.array([37, 38, 40, 41, 43, 44, 46, 47])
 _RIGHT_JAW, _LEFT_JAW = slice(0, 8), slice(9, 17)
 _DISPUTED = np.r_[_RIGHT_JAW, _LEFT_JAW, _EYELIDS]
@@ -49,20 +49,20 @@ _MIRROR = MIRROR68.astype(np.int32)
 _NEAR_SIDE = (
     20.0,
     60.0,
-)  # degrees of yaw in which people see the jaw itself on the near side, not an outline
-_HUMAN_SHARE = 1 / 3  # of jaw and eyelids, where the teacher and people disagree
+)  # degrees of yaw at which annotators mark the jaw on the near side, not the outline
+_HUMAN_SHARE = 1 / 3  # weight of human points at jaw and eyelids
 _TAKEN = 0.75  # of the residual; the rest may be an error of the teacher
 _ITERATIONS, _BATCH = 5, 48
 
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Faces that show the head from all sides.
+    """Faces of all yaw angles.
 
     Attributes:
-        dense: the head on which points are sought.
-        faces: labels of n faces; by_hand: (n,) whether people set their 68 points with care.
-        targets: what the head is fitted to, for each face.
+        dense: the head on which points are located.
+        faces: labels of n faces; by_hand: (n,) whether the source has accurate human annotations.
+        targets: targets of the fits.
     """
 
     dense: DenseHead
@@ -78,7 +78,7 @@ class Views:
         rng: np.random.Generator,
         share: float = 1.0,
     ) -> Views:
-        """About 100 random faces of a source every 30 degrees of yaw, of AFLW 250 every 15; or a ``share`` of that.
+        """Sample about 100 faces of a source per 30 degrees of yaw, of AFLW 250 per 15; or a ``share`` of that.
 
         Faces with an uncertain teacher label and held-out faces are omitted.
         """
@@ -89,7 +89,7 @@ class Views:
         return cls(dense, faces, np.concatenate(by_hand), targets)
 
     def fit(self, landmarks: DoubleArray, mesh: DoubleArray) -> FloatArray:
-        """Parameters (n, P) of all faces, with the points at these places of the mean head."""
+        """Fit all faces, (n, P), with the points at these positions on the mean head."""
         basis = self.basis(np.concatenate([landmarks, mesh]))
         rows = tqdm(
             list(batches(len(self.targets), _BATCH)), desc="fit views", unit="batch", disable=None
@@ -98,14 +98,14 @@ class Views:
         return np.concatenate(parts)
 
     def basis(self, points: DoubleArray) -> PointBasis:
-        """The head at the places of its skin that are nearest to ``points``."""
+        """Return the model at the points of the skin nearest to ``points``."""
         triangle, weights = nearest_on_surface(points, self.dense.mean, self.dense.skin)
         return basis_on(self.dense)(triangle.astype(np.int32), weights)
 
     def slide(
         self, points: DoubleArray, seen: Seen, mirror: IntArray, reach: float, step: float
     ) -> DoubleArray:
-        """:func:`.slide.slide` on the skin of this head."""
+        """Run :func:`.slide.slide` on the skin of this head."""
         dense = self.dense
         return slide(points, seen, basis_on(dense), dense.mean, dense.skin, mirror, reach, step)
 
@@ -130,7 +130,7 @@ def slide_views(
 def settle_views(
     views: Views, landmarks: DoubleArray, mesh: DoubleArray, report: Callable[[str], None]
 ) -> tuple[DoubleArray, Warp]:
-    """Settle landmarks (68, 3), meters, between teacher and people, and find how the mean head should change."""
+    """Place landmarks (68, 3), meters, between teacher and human annotations, and estimate the warp of the mean head."""
     params = views.fit(landmarks, mesh)
     settled = views.slide(landmarks, _seen_by_both(views, params), _MIRROR, *_SETTLE_ROUND)
     report(f"settle: jaw and eyelids by {_mean_mm((settled - landmarks)[_DISPUTED]):.2f} mm")
@@ -146,7 +146,7 @@ def settle_views(
 def find_aflw(
     views: Views, landmarks: DoubleArray, mesh: DoubleArray, report: Callable[[str], None]
 ) -> DoubleArray:
-    """AFLW's points (16, 3) on the mean head, meters; at their landmarks if no face has any."""
+    """Locate AFLW's points (16, 3) on the mean head, meters; at their landmarks if no face has them."""
     start = landmarks[AFLW_LIKE]
     if not np.isfinite(views.faces.human21).any():
         return start
@@ -180,7 +180,7 @@ def _together(sources: Sequence[FaceLabels]) -> FaceLabels:
 
 
 def _targets(faces: FaceLabels, names: tuple[str, ...]) -> Targets:
-    """As for training, but without AFLW's points, whose places are still sought."""
+    """Return the targets of training without AFLW's points, which are not located yet."""
     without = replace(faces, human21=np.full_like(faces.human21, np.nan))
     made = make_targets(without, names, Noise())
     known = 68 + MEDIAPIPE_POINTS
@@ -188,7 +188,7 @@ def _targets(faces: FaceLabels, names: tuple[str, ...]) -> Targets:
 
 
 def _seen_landmarks(views: Views, params: FloatArray) -> Seen:
-    """Human points where they were set with care, else the teacher's; of eyelids only the former, of the jaw only the latter."""
+    """Return accurate human points, else those of the teacher; for eyelids only the former, for the jaw only the latter."""
     faces = views.faces
     human = np.isfinite(faces.human68[..., 0]) & views.by_hand[:, None]
     inner = human & (np.arange(68) >= 17)
@@ -199,7 +199,7 @@ def _seen_landmarks(views: Views, params: FloatArray) -> Seen:
 
 
 def _seen_by_both(views: Views, params: FloatArray) -> Seen:
-    """Jaw and eyelids as the teacher has them and as people do, in fixed shares; people's jaw on the near side only."""
+    """Average jaw and eyelids of teacher and human points with fixed weights; the human jaw on the near side only."""
     faces = views.faces
     teacher = np.zeros(faces.teacher68.shape[:2], dtype=np.float32)
     teacher[:, _DISPUTED] = 1

@@ -26,9 +26,9 @@ class Warp:
     It is a sum of compactly supported radial functions (Wendland 1995, C2), smoothed like a ridge regression.
 
     Attributes:
-        places: (k, 3) where it is given; moves: (k, 3) by how much, both meters.
-        reach: meters from a place beyond which it moves nothing.
-        smoothing: 0 meets the moves exactly; more blurs those of neighbors that disagree.
+        places: (k, 3) control points; moves: (k, 3) their displacements, both meters.
+        reach: radius of influence of a control point, meters.
+        smoothing: 0 interpolates the displacements; larger values average those of neighbors.
     """
 
     places: DoubleArray
@@ -37,12 +37,12 @@ class Warp:
     smoothing: float = 0.05
 
     def __call__(self, points: DoubleArray) -> DoubleArray:
-        """Displacement (n, 3) of ``points`` (n, 3), meters."""
+        """Return the displacement (n, 3) of ``points`` (n, 3), meters."""
         kernel = self._kernel(self.places) + self.smoothing * np.eye(len(self.places))
         return np.asarray(self._kernel(points) @ np.linalg.solve(kernel, self.moves))
 
     def undo(self, points: DoubleArray) -> DoubleArray:
-        """Where ``points`` (n, 3) were before; the warp is gentle, so a few rounds find them."""
+        """Invert the warp for ``points`` (n, 3) by fixed-point iteration."""
         before = points
         for _ in range(_ROUNDS):
             before = points - self(before)
@@ -56,8 +56,8 @@ class Warp:
 def mean_residuals(seen: Seen, basis: PointBasis, mirror: IntArray) -> DoubleArray:
     """Return the mean residuals of fits at landmarks (L, 3), meters, model frame, over all views.
 
-    Two image coordinates of a face do not tell depth; those of faces that look in many directions do. Robust least squares, left and
-    right mirror images. A landmark that no face shows gets 0.
+    The image coordinates of one face do not determine depth; those of faces of many yaw angles do. Robust least squares, left and
+    right mirror images. Landmarks without observations get 0.
     """
     pose = seen.params[:, :12].reshape(-1, 3, 4).astype(np.float64)
     heads = basis.mean + np.einsum("lxc,nc->nlx", basis.joint, seen.params[:, 12:], optimize=True)
@@ -76,7 +76,7 @@ def mean_residuals(seen: Seen, basis: PointBasis, mirror: IntArray) -> DoubleArr
 def _robust(
     project: DoubleArray, residual: DoubleArray, weight: NDArray[np.floating]
 ) -> DoubleArray:
-    """The move (3,) whose projections (n, 2, 3) come nearest to residuals (n, 2): least squares, reweighted."""
+    """Solve for the displacement (3,) whose projections (n, 2, 3) match residuals (n, 2), by reweighted least squares."""
     rows, values = project.reshape(-1, 3), residual.reshape(-1)
     given = np.sqrt(np.repeat(weight, 2))
     trust: DoubleArray = np.ones(len(values))

@@ -14,7 +14,7 @@ Measure = Callable[[DoubleArray], float]
 
 
 def _between(*pairs: tuple[int, int]) -> Measure:
-    """Mean distance of pairs of landmarks."""
+    """Return the mean distance of pairs of landmarks."""
     first, second = np.array(pairs).T
 
     def measure(points: DoubleArray) -> float:
@@ -24,7 +24,7 @@ def _between(*pairs: tuple[int, int]) -> Measure:
 
 
 def _ahead(axis: int, these: tuple[int, ...], of_these: tuple[int, ...]) -> Measure:
-    """How far the mean of some landmarks lies beyond that of others along an axis of the model frame."""
+    """Return the offset of the mean of some landmarks from that of others, along an axis of the model frame."""
 
     def measure(points: DoubleArray) -> float:
         difference = points[list(these)].mean(axis=0) - points[list(of_these)].mean(axis=0)
@@ -61,6 +61,6 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 
 
 def measure_face(landmarks: FloatArray | DoubleArray) -> dict[str, float]:
-    """All measures, mm, of landmarks (68, 3), m, model frame: those of ``MorphableModel.head_landmarks``."""
+    """Compute all measures, mm, of landmarks (68, 3), m, model frame, as from ``MorphableModel.head_landmarks``."""
     points = np.asarray(landmarks, dtype=np.float64)
     return {name: measure(points) for name, measure in MEASURES.items()}

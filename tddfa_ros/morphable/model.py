@@ -169,15 +169,15 @@ class MorphableModel:
         return self._evaluate(params, self.mean, self._basis)
 
     def head_landmarks(self, params: FloatArray) -> FloatArray:
-        """The 68 landmarks (..., 68, 3) of :meth:`head`, without computing the head."""
+        """Reconstruct the 68 landmarks (..., 68, 3) of :meth:`head` only."""
         return self._evaluate(params, *self._landmark_bases)
 
     def head_coarse(self, params: FloatArray) -> FloatArray:
-        """The M coarse vertices (..., M, 3) of :meth:`head`, without computing the head."""
+        """Reconstruct the M coarse vertices (..., M, 3) of :meth:`head` only."""
         return self._evaluate(params, *self._coarse_bases)
 
     def landmarks_of(self, vertices: FloatArray) -> FloatArray:
-        """The 68 landmarks (..., 68, 3) of given vertices (..., N, 3), in the frame of the vertices."""
+        """Compute the 68 landmarks (..., 68, 3) of given vertices (..., N, 3), in the frame of the vertices."""
         corners = vertices[..., self.triangles[self.landmark_triangles], :]
         return np.einsum("...lcx,lc->...lx", corners, self.landmark_weights).astype(np.float32)
 
@@ -218,7 +218,7 @@ class MorphableModel:
 
 
 def _stacked(shape: FloatArray, expression: FloatArray) -> FloatArray:
-    """Bases (n, 3, S) and (n, 3, E) as one contiguous matrix (S + E, 3n)."""
+    """Stack bases (n, 3, S) and (n, 3, E) to one contiguous matrix (S + E, 3n)."""
     both = (basis.reshape(-1, basis.shape[2]) for basis in (shape, expression))
     return np.ascontiguousarray(np.concatenate(list(both), axis=1).T)
 

@@ -13,9 +13,9 @@ from tddfa_ros.evaluation.scenes import (
     background,
     detection_boxes,
     objects,
+    other_faces,
     scrambled,
     shifted,
-    strangers,
 )
 from tddfa_ros.tracking.association import iou
 
@@ -65,7 +65,7 @@ def test_shifts_onto_other_faces_are_excluded() -> None:
 def test_other_faces_exclude_the_labeled_face() -> None:
     detected, stranger = FACE + [5, -5, 5, -5], FACE + [120, 0, 120, 0]
     np.testing.assert_array_equal(
-        strangers(scene(others=np.array([FACE, detected, stranger]))), [stranger]
+        other_faces(scene(others=np.array([FACE, detected, stranger]))), [stranger]
     )
 
 
