@@ -53,6 +53,6 @@ def max_error_option(which: str, default: float | None = None) -> Callable[[_Com
 
 
 def item_options(command: _Command) -> _Command:
-    """Add ``--strict`` and ``--model`` to a command that reads items of a dataset."""
+    """Add ``--strict`` and ``--morphable-model`` to a command that reads items of a dataset."""
     strict = click.option("--strict", is_flag=True, help="Fail if any item is not usable.")
     return strict(morphable_option(command))

@@ -37,7 +37,7 @@ def nearest_on_surface(
 
 
 def _closest_weights(points: DoubleArray, corners: DoubleArray) -> DoubleArray:
-    """Barycentric weights (k, 3) of the point of triangle (k, 3, 3) nearest to each point (k, 3)."""
+    """Return the barycentric weights (k, 3) of the point of triangle (k, 3, 3) nearest to each point (k, 3)."""
     a, b, c = np.moveaxis(corners, 1, 0)
     normal_solution = _plane_weights(points, a, b, c)
     options = [normal_solution]

@@ -159,7 +159,7 @@ def _outward(mean: FloatArray, triangles: IntArray) -> IntArray:
 
 
 def _at_vertices(vertices: IntArray, triangles: IntArray, name: str) -> tuple[IntArray, FloatArray]:
-    """Triangle (68,) and weights (68, 3) of landmarks that are vertices."""
+    """Return triangle (68,) and weights (68, 3) of landmarks that are vertices."""
     flat = triangles.ravel()
     order = np.argsort(flat, kind="stable")
     place = np.searchsorted(flat[order], vertices)
@@ -170,7 +170,7 @@ def _at_vertices(vertices: IntArray, triangles: IntArray, name: str) -> tuple[In
 
 
 def _cylindrical(mean: FloatArray) -> FloatArray:
-    """uv (N, 2) in 0..1 by angle about the vertical axis behind the face, and height."""
+    """Compute cylindrical uv (N, 2) in 0..1: angle about the vertical axis behind the face, and height."""
     behind = mean[:, 2].min() - 0.01
     angle = np.arctan2(mean[:, 0], mean[:, 2] - behind)
     flat = np.stack([angle, mean[:, 1]], axis=1)

@@ -15,7 +15,7 @@ from tddfa_ros.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # what torch before 1.6 pickles first
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # first pickled value of torch before 1.6
 _PARAMETERS, _LANDMARKS = 62, 136
 
 

@@ -40,7 +40,7 @@ def cluster(
 
 
 def _clustered(points: NDArray[np.float64], triangles: IntArray, side: float) -> IntArray:
-    """Triangles between the chosen vertices of three different cells, each once."""
+    """Return the unique triangles between the chosen vertices of three different cells."""
     cells = np.floor((points - points.min(axis=0)) / side).astype(np.int64)
     _, cell = np.unique(np.ravel_multi_index(cells.T, cells.max(axis=0) + 1), return_inverse=True)
     counts = np.bincount(cell)

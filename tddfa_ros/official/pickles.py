@@ -31,7 +31,7 @@ def read_pickle(path: Path) -> Any:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        # latin1 preserves the bytes of arrays pickled by Python 2.
+        # latin1 preserves the bytes of arrays that Python 2 pickled.
         value = _NumbersOnly(io.BytesIO(content), encoding="latin1").load()
     except _RefusedError as error:
         raise ModelError(
@@ -44,7 +44,7 @@ def read_pickle(path: Path) -> Any:
 
 
 _NDARRAY = object()
-"""Stands for ``numpy.ndarray``, which a pickle names and must not call."""
+"""Replaces ``numpy.ndarray``, which a pickle may name but not call."""
 
 
 class _RefusedError(pickle.UnpicklingError):
@@ -63,7 +63,7 @@ class _NumbersOnly(pickle.Unpickler):
 
 
 def _dtype(spec: Any, *arguments: Any) -> np.dtype[Any]:
-    """``numpy.dtype`` for plain numbers and booleans only."""
+    """Create a ``numpy.dtype`` of numbers or booleans only."""
     if not isinstance(spec, str):
         raise _RefusedError("a compound array type")
     found = np.dtype(spec)
@@ -73,21 +73,21 @@ def _dtype(spec: Any, *arguments: Any) -> np.dtype[Any]:
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray[Any, Any]:
-    """An empty array that its state fills, as ``numpy`` pickles arrays."""
+    """Create an empty array, which the pickled state fills (format of ``numpy``)."""
     if kind is not _NDARRAY:
         raise _RefusedError("another class in the place of an array's")
     return np.ndarray((0,), np.dtype("b"))
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """``_codecs.encode``, by which protocol 2 writes bytes."""
+    """Replace ``_codecs.encode``, with which protocol 2 writes bytes."""
     if encoding != "latin1":
         raise _RefusedError(f"the encoding {encoding}")
     return text.encode("latin1")
 
 
 def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: str) -> np.ndarray[Any, Any]:
-    """An array from its bytes, as protocol 5 has it."""
+    """Create an array from its bytes (protocol 5)."""
     if not isinstance(dtype, np.dtype) or dtype.hasobject:
         raise _RefusedError("an array of objects")
     return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)  # type: ignore[call-overload]

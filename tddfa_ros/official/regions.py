@@ -16,7 +16,7 @@ REGION_NAMES = (
 )
 """Left and right are the person's own; the same names as in the default model, which has more."""
 
-_OUTLINES: tuple[tuple[str, tuple[int, ...]], ...] = (  # later ones lie on top
+_OUTLINES: tuple[tuple[str, tuple[int, ...]], ...] = (  # later ones take precedence
     ("nose", (27, 31, 32, 33, 34, 35)),
     ("left_eye", (42, 43, 44, 45, 46, 47)),
     ("right_eye", (36, 37, 38, 39, 40, 41)),
@@ -29,11 +29,11 @@ _BROWS: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("right_brow", (17, 18, 19, 20, 21)),
 )
 _BROW_HALF_HEIGHT = 0.005  # m
-_DEPTH = 0.04  # m; what lies so far behind an outline is not part of it
+_DEPTH = 0.04  # m; vertices farther behind an outline do not belong to it
 
 
 def regions_from_landmarks(mean: FloatArray, landmarks: FloatArray) -> NDArray[np.uint8]:
-    """Region (N,) of each vertex, an index into :data:`REGION_NAMES`.
+    """Return the region (N,) of each vertex, an index into :data:`REGION_NAMES`.
 
     Args:
         mean: (N, 3) m, model frame.
@@ -57,7 +57,7 @@ def regions_from_landmarks(mean: FloatArray, landmarks: FloatArray) -> NDArray[n
 
 
 def _distance_to_line(points: FloatArray, line: FloatArray) -> NDArray[np.float64]:
-    """Distance (N,) of points (N, 3) to the nearest segment of a line (k, 3)."""
+    """Return the distance (N,) of points (N, 3) to a polyline (k, 3)."""
     distances = []
     for start, end in pairwise(line):
         along = end - start

@@ -19,7 +19,7 @@ METERS = 1e-6
 
 
 def from_space(origin: FloatArray, coefficient_std: FloatArray) -> FloatArray:
-    """Matrix (62, 62) float32 that takes 3DDFA's parameters (62,) to those of the model.
+    """Return the matrix (62, 62) float32 from 3DDFA's parameters (62,) to those of the model.
 
     Args:
         origin: (3,) the model's origin in the Basel Face Model's frame, micrometers.

@@ -11,7 +11,7 @@ _ROUNDS = 2
 
 
 def evened(values: FloatArray, triangles: IntArray) -> FloatArray:
-    """Values (N, C) of a mesh with triangles (T, 3): twice the mean of a vertex and its neighbors, (N, C) float32."""
+    """Smooth vertex values (N, C) of a mesh with triangles (T, 3): two passes of the mean of a vertex and its neighbors, float32."""
     count = len(values)
     ends = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     edges = sparse.coo_matrix((np.ones(len(ends), np.float32), ends.T), shape=(count, count))
@@ -28,7 +28,7 @@ KEY_LIGHT = (0.35, 0.45, 0.82)
 
 
 def vertex_normals(vertices: FloatArray, triangles: IntArray) -> FloatArray:
-    """Area-weighted unit normals of a mesh, (N, 3) float32.
+    """Compute area-weighted unit normals of a mesh, (N, 3) float32.
 
     Args:
         vertices: (N, 3) in a right-handed frame; triangles counter-clockwise seen from outside give outward normals.
@@ -49,7 +49,7 @@ def vertex_normals(vertices: FloatArray, triangles: IntArray) -> FloatArray:
 
 
 def image_normals(vertices: FloatArray, triangles: IntArray) -> FloatArray:
-    """Normals of a mesh in the image frame (x right, y down, z nearer = larger), returned with y up.
+    """Compute the normals of a mesh in the image frame (x right, y down, z nearer = larger); returned with y up.
 
     The image frame is left-handed; flipping y makes it the right-handed frame that lights are given in.
     """

@@ -74,7 +74,7 @@ class BoundSession:
                 )
 
     def _on_device(self, name: str, array: NDArray[Any]) -> Any:
-        """The input's buffer, filled. ``ortvalue_from_numpy`` would share the caller's memory on the CPU."""
+        """Copy an input to its buffer. ``ortvalue_from_numpy`` would share the caller's memory on the CPU."""
         import onnxruntime as ort
 
         kind = (array.shape, array.dtype)

@@ -39,7 +39,7 @@ class EngineFolder:
 
     @classmethod
     def around(cls, model: Path) -> EngineFolder | None:
-        """The engine folder that a network lies in; None where it lies elsewhere.
+        """Return the engine folder that contains a network; None if it is not in one.
 
         Raises:
             ModelError: the folder's description cannot be read.
@@ -69,7 +69,7 @@ class EngineFolder:
         write_atomically(self.folder / DESCRIPTION, text.encode())
 
     def provider_options(self) -> dict[str, Any]:
-        """Options of ONNX Runtime's TensorRT provider: compile for batches up to `max_batch`, keep the result here."""
+        """Return options of ONNX Runtime's TensorRT provider: batches up to `max_batch`, engine cache in this folder."""
         shapes = {
             bound: ",".join(
                 f"{name}:{'x'.join(map(str, (batch, *shape)))}"
@@ -93,7 +93,7 @@ class EngineFolder:
         return sorted({path for pattern in _COMPILED for path in self.folder.glob(pattern)})
 
     def is_stale(self) -> bool:
-        """Whether there are compiled files of another network than the one that lies here now."""
+        """Return whether the compiled files belong to another network than the one in this folder."""
         return bool(self.compiled_files()) and sha256_of(self.folder / MODEL) != self.sha256
 
     def clear(self) -> bool:

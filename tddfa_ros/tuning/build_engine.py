@@ -50,7 +50,7 @@ def build_engine(onnx: Path, folder: Path, *, half: bool = False, max_batch: int
 
 
 def _input_shapes(onnx: Path) -> tuple[dict[str, tuple[int, ...]], int | None]:
-    """Shape of one item of each input, and the batch where it is fixed."""
+    """Return the shape of one item of each input, and the batch size if it is fixed."""
     items: dict[str, tuple[int, ...]] = {}
     batches: list[int] = []
     for name, (batch, *sides) in OnnxSession(onnx, "cpu").input_shapes.items():

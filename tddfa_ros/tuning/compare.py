@@ -160,7 +160,7 @@ def speed(before: Regressor, after: Regressor, rounds: int = 100) -> Speed:
 
 
 def aflw2000(model: Path, morphable: str, data: Path, limit: int | None = None) -> float | None:
-    """NME68 in %, mean of the three ranges of yaw, of the mesh's landmarks; see `tddfa eval`."""
+    """Measure NME68 in % of the mesh landmarks, mean of the three ranges of yaw; see `tddfa eval`."""
     from tddfa_ros.evaluation.pipeline import PipelinePredictor
     from tddfa_ros.evaluation.sets import Sets
     from tddfa_ros.evaluation.suites import run
@@ -189,7 +189,7 @@ def compare(
 
 
 def as_table(found: Comparison) -> str:
-    """The comparison as a Markdown table, with a line that says what the columns are."""
+    """Format the comparison as a Markdown table with a description of the columns."""
     rows: list[Sequence[str]] = [
         ("", found.before.name, found.after.name),
         ("size, MB", *(f"{p.stat().st_size / 1e6:.2f}" for p in (found.before, found.after))),

@@ -79,7 +79,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _installed(distribution: str) -> str | None:
-    """The version of an installed distribution; None where there is none."""
+    """Return the version of an installed distribution; None if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -121,7 +121,7 @@ def _opencv() -> Iterator[Finding]:
 
 
 def _build_value(information: str, key: str) -> str:
-    """The value on a line of OpenCV's build information; empty where there is no such line."""
+    """Return the value of a line of OpenCV's build information; empty if there is no such line."""
     lines = (line.strip() for line in information.splitlines())
     return next((line.removeprefix(key).strip() for line in lines if line.startswith(key)), "")
 

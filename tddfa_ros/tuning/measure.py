@@ -70,7 +70,7 @@ def measure(
 
 
 def _ways(path: Path, fixed_size: bool) -> Iterator[tuple[str, Callable[[], OnnxSession]]]:
-    """Names and makers of the sessions to try."""
+    """Return names and factories of the sessions to time."""
     cores = devices.usable_cores()
     for threads in dict.fromkeys((1, cores)):
         label = f"CPU, {threads} thread{'s'[: threads > 1]}"
@@ -113,7 +113,7 @@ def _timed(
 def _feeds(
     session: OnnxSession, batch: int, size: tuple[int, int] | None
 ) -> dict[str, NDArray[Any]]:
-    """Noise of the right shape: how long a network takes does not depend on its input."""
+    """Return random input of the right shape: the time of a network does not depend on its values."""
     rng = np.random.default_rng(0)
     (name, (_, channels, *sides)), *_ = session.input_shapes.items()
     shape = [batch, channels, *(size or sides)]
@@ -121,5 +121,5 @@ def _feeds(
 
 
 def _multiple(side: float) -> int:
-    """The next multiple of 32, which detectors need."""
+    """Return the next multiple of 32, as detectors require."""
     return -int(-side // 32) * 32
