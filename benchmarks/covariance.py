@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -31,11 +31,12 @@ from tddfa_ros.geometry.camera import SELLION
 from tddfa_ros.geometry.lens import project
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, rotation_from_yaw_pitch_roll
 from tddfa_ros.geometry.rotation import log
-from tddfa_ros.geometry.scale import eye_span
+from tddfa_ros.geometry.scale import eye_span, scale_from_interpupillary_distance
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.attributes import DEFAULT_ATTRIBUTES, AttributeSet
 from tddfa_ros.rendering.raster import visible_surface
 from tddfa_ros.rendering.texture import sample_texture
+from tddfa_ros.tracking.depth import measure_scale
 from tddfa_ros.types import EQUIDISTANT, Intrinsics
 
 Array = NDArray[np.float64]
@@ -59,6 +60,7 @@ class Condition:
         off_axis: limits of the angle between the optical axis and the head, degrees.
         child: whether the heads are children's.
         calibrated: whether the true camera is known; else 60 degrees are assumed.
+        knows: ``depth`` = an aligned depth image with 5 mm of noise, ``span`` = the interpupillary distance, else nothing.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Condition:
     off_axis: tuple[float, float] = (0.0, 12.0)
     child: bool = False
     calibrated: bool = True
+    knows: str = ""
 
 
 def pinhole(fov: float, cx: float = 0.5, cy: float = 0.5, d: tuple[float, ...] = ()) -> Intrinsics:
@@ -95,6 +98,10 @@ CONDITIONS = (
     Condition("equidistant, 40 to 60 off axis", lambda _: fisheye(), off_axis=(40, 60), distance=(0.4, 0.7)),
     Condition("no CameraInfo, true FOV 60 to 90", lambda rng: pinhole(rng.uniform(60, 90)), calibrated=False),
     Condition("child of 3 to 10 years", lambda _: pinhole(60), child=True),
+    Condition("child, interpupillary distance", lambda _: pinhole(60), child=True, knows="span"),
+    Condition("depth image", lambda _: pinhole(60), knows="depth"),
+    Condition("depth image, child", lambda _: pinhole(60), child=True, knows="depth"),
+    Condition("depth image, yaw 40 to 60", lambda _: pinhole(60), angles=(40, 60), knows="depth"),
 )  # fmt: skip
 
 
@@ -173,8 +180,8 @@ def place(
 
 def render(
     people: People, vertices: Array, texture: Any, camera: Intrinsics, rng: np.random.Generator
-) -> Any:
-    """Draw vertices (N, 3), camera optical frame, m, on a smooth random background, with sensor noise."""
+) -> tuple[Any, Any]:
+    """Draw vertices (N, 3), camera optical frame, m, on a smooth random background, with noise: color image and depth, m."""
     model, over = people.model, 2
     pixels = (project(vertices, camera) + 0.5) * over - 0.5
     points = np.column_stack([pixels, -1000 * np.linalg.norm(vertices, axis=1)]).astype(np.float32)
@@ -194,7 +201,9 @@ def render(
     image[surface.mask] = colors[surface.mask]
     image = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     noisy = image + rng.normal(0, 3, image.shape)
-    return np.clip(noisy, 0, 255).astype(np.uint8)
+    depth = surface.interpolate(vertices[:, 2:].astype(np.float32))[::over, ::over, 0]
+    depth = np.where(depth > 0, depth + rng.normal(0, 0.005, depth.shape), 3.0)
+    return np.clip(noisy, 0, 255).astype(np.uint8), depth.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -220,12 +229,18 @@ def samples(condition: Condition, people: People, pipe: FacePipeline, count: int
         camera = condition.camera(rng)
         head, landmarks, texture = people.draw(rng, condition.child)
         rotation, translation = place(condition, camera, rng)
-        image = render(people, head @ rotation.T + translation, texture, camera, rng)
+        image, depth = render(people, head @ rotation.T + translation, texture, camera, rng)
         pixels = project(landmarks @ rotation.T + translation, camera)
         low, high = pixels.min(axis=0), pixels.max(axis=0)
         jitter = rng.normal(0, 0.04, 4) * (high - low).mean()
         known = camera if condition.calibrated else Intrinsics.from_fov(WIDTH, HEIGHT)
         face = pipe.align(image, np.concatenate([low, high])[None] + jitter, known)[0]
+        if condition.knows == "span":
+            span = eye_span(landmarks)
+            regressed = people.model.head_landmarks(face.params)
+            face = replace(face, scale=scale_from_interpupillary_distance(regressed, span))
+        elif condition.knows == "depth":
+            face = replace(face, scale=measure_scale(face, depth))
         if face.confidence >= MIN_CONFIDENCE:
             sellion = rotation @ landmarks[SELLION] + translation
             found.append(Sample(face, rotation, sellion))
@@ -251,13 +266,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Check the covariance of the head pose.")
     parser.add_argument("--faces", type=Path, help="folder of images with a face each")
     parser.add_argument("--count", type=int, default=100, help="heads per condition")
+    parser.add_argument("--only", default="", help="conditions whose name contains this")
     args = parser.parse_args()
     pipe = FacePipeline()
     people = People(pipe, args.faces)
     print(f"{len(people.textures)} textures, {args.count} heads per condition\n")
     print("| condition | NEES position | NEES rotation | distance | rotation, degrees | used |")
     print("|---|---|---|---|---|---|")
-    for condition in CONDITIONS:
+    for condition in (c for c in CONDITIONS if args.only in c.name):
         found = samples(condition, people, pipe, args.count)
         print(row(condition.name, found, args.count), flush=True)
 
