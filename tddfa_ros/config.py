@@ -105,7 +105,10 @@ class TrackingConfig(Validated):
         2, "frames in which a face must be found before it is reported", minimum=1, maximum=100
     )
     max_misses: int = option(
-        10, "frames without a hit after which a track ends", minimum=0, maximum=1000
+        10,
+        "frames without a hit in which the predicted ROI is regressed; later only a detection recovers the track",
+        minimum=0,
+        maximum=1000,
     )
     min_iou: float = option(
         0.3,
@@ -127,10 +130,29 @@ class TrackingConfig(Validated):
     )
     max_unconfirmed: int = option(
         5,
-        "consecutive detector runs that miss a track after which it ends; 0 = never",
+        "consecutive periodic detector runs that miss a track after which it is lost; 0 = never",
         minimum=0,
         maximum=1000,
     )
+    max_lost_s: float = option(
+        2.0,
+        "time without a hit after which a track ends and its ID is not used again, seconds",
+        minimum=0.0,
+        maximum=3600.0,
+    )
+    low_score: float = option(
+        0.2,
+        "detections with a score from here to detection.score_threshold only recover lost tracks, 0..1",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_regressed: int = option(
+        8,
+        "faces regressed per frame; the others are extrapolated for up to 2 frames; 0 = all",
+        minimum=0,
+        maximum=1000,
+    )
+    camera_motion: bool = option(True, "compensate the translation of the camera between frames")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class Face:
         scale: metric scale of the head, where it is known better than by the prior of human sizes; see :mod:`tddfa_ros.geometry.scale`.
         pose_covariance: (6, 6) covariance of :attr:`head_pose` to report instead of the estimated one, such as that of the raw pose of a
             smoothed face.
+        color_layout: (48,) coarse colors of the crop (`tddfa_ros.regression.appearance`), which tell faces of one scene apart; None in a
+            `TrackedFace`.
 
     Pixel properties: x right, y down, z in px, relative, nearer = larger. Metric properties: meters, camera optical
     frame. Arrays are computed once and read-only.
@@ -47,6 +49,7 @@ class Face:
     crop_sigma: FloatArray | None = None
     scale: HeadScale | None = None
     pose_covariance: DoubleArray | None = None
+    color_layout: FloatArray | None = None
 
     @cached_property
     def landmark_sigma(self) -> FloatArray | None:
@@ -165,7 +168,7 @@ class TrackedFace(Face):
     """A face tracked over time.
 
     Attributes:
-        id: "f1", "f2" ...: unique in a run, never reused.
+        id: "f1", "f2" ..., after the prefix of the tracker: unique in a run, never reused.
         stamp: seconds, of the image.
         age: frames since the track began.
     """

@@ -20,6 +20,7 @@ from tddfa_ros.geometry.roi import crop_batch, roi_from_box, roi_from_landmarks
 from tddfa_ros.geometry.scale import HeadScale, scale_from_interpupillary_distance
 from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.regression.appearance import color_layout
 from tddfa_ros.regression.regressor import RegressionResult, Regressor
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray, check_image
 
@@ -81,10 +82,21 @@ class FacePipeline:
             boxes = self._detect(image)[:, :4]
             return self._align(image, boxes, intrinsics)
 
-    def detect(self, image: ImageBGR) -> FloatArray:
-        """Detect faces: (n, 5) ``x0, y0, x1, y1, score``, image px, largest first; see `Detector`."""
+    def detect(self, image: ImageBGR, min_score: float | None = None) -> FloatArray:
+        """Detect faces: (n, 5) ``x0, y0, x1, y1, score``, image px, largest first; see `Detector`.
+
+        Args:
+            image: (H, W, 3) uint8 BGR.
+            min_score: lowest score of a detection, 0..1; None = the configured threshold.
+        """
         with self._new_call(image):
-            return self._detect(image)
+            if min_score is None:
+                return self._detect(image)
+            self.detector.score_threshold = min_score
+            try:
+                return self._detect(image)
+            finally:
+                self.detector.score_threshold = self.config.detection.score_threshold
 
     def align(
         self, image: ImageBGR, boxes: RealArray, intrinsics: Intrinsics | None = None
@@ -110,12 +122,12 @@ class FacePipeline:
         """
         with self._new_call(image):
             rois = _rows_of_four(rois, "regions of interest")
-            result = self._regress(image, rois)
+            result, colors = self._regress(image, rois)
             points = crop_to_image(result.landmarks, rois)[..., :2]
             boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1).astype(
                 np.float64
             )
-            return self._faces(image, boxes, rois, result, intrinsics)
+            return self._faces(image, boxes, rois, result, colors, intrinsics)
 
     @cached_property
     def detector(self) -> Detector:
@@ -166,15 +178,17 @@ class FacePipeline:
         self, image: ImageBGR, boxes: RealArray, intrinsics: Intrinsics | None
     ) -> list[Face]:
         rois = roi_from_box(boxes)
-        first_pass = self._regress(image, rois)
+        first_pass, _ = self._regress(image, rois)
         rois = roi_from_landmarks(crop_to_image(first_pass.landmarks, rois))
-        return self._faces(image, boxes, rois, self._regress(image, rois), intrinsics)
+        return self._faces(image, boxes, rois, *self._regress(image, rois), intrinsics)
 
-    def _regress(self, image: ImageBGR, rois: DoubleArray) -> RegressionResult:
+    def _regress(self, image: ImageBGR, rois: DoubleArray) -> tuple[RegressionResult, FloatArray]:
+        """Return the result and the color layouts (n, 48) of the ROIs."""
         with self._timed("crop"):
             crops = crop_batch(image, rois, self._regressor.input_size)
+            colors = color_layout(crops)
         with self._timed("regression"):
-            return self._regressor(crops)
+            return self._regressor(crops), colors
 
     def _faces(
         self,
@@ -182,6 +196,7 @@ class FacePipeline:
         boxes: RealArray,
         rois: DoubleArray,
         result: RegressionResult,
+        colors: FloatArray,
         intrinsics: Intrinsics | None,
     ) -> list[Face]:
         if intrinsics is None:
@@ -199,9 +214,10 @@ class FacePipeline:
                 intrinsics,
                 sigma,
                 known_scale(self.model, params, self.config.camera),
+                color_layout=layout,
             )
-            for box, confidence, params, roi, sigma in zip(
-                boxes, result.confidence, result.params, rois, sigmas, strict=True
+            for box, confidence, params, roi, sigma, layout in zip(
+                boxes, result.confidence, result.params, rois, sigmas, colors, strict=True
             )
         ]
 

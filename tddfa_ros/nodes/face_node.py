@@ -30,6 +30,7 @@ from tddfa_ros.nodes.ros.stamps import STANDING_STAMPS, StampCheck
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.tracking.depth import DepthScale
+from tddfa_ros.tracking.ids import TrackIds, resolve_prefix
 from tddfa_ros.tracking.tracker import FaceTracker
 
 
@@ -61,6 +62,8 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
             state=self._state,
             warnings=self._warnings,
         )
+        prefix = resolve_prefix(self._settings.config.id_prefix, self.get_namespace())
+        self._ids = TrackIds(prefix)  # kept when the node is configured again
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.begin()
@@ -71,7 +74,7 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         self._pipeline = FacePipeline(options.pipeline())
         # Load the detector now instead of with the first image, so that a broken model stops the node at startup.
         _ = self._pipeline.detector
-        self._tracker = FaceTracker(self._pipeline)
+        self._tracker = FaceTracker(self._pipeline, ids=self._ids)
         self._image_topic = image_topic(self, options.image_transport)
         self._camera = CameraState(
             self._log,

@@ -24,6 +24,7 @@ from tddfa_ros.nodes.shared_options import (
     PublishOptions,
 )
 from tddfa_ros.schema import Validated, option
+from tddfa_ros.tracking.ids import FROM_NAMESPACE, check_prefix
 
 IMAGE_TRANSPORTS = ("raw", "compressed")
 """Transports of image topics, named as in image_transport."""
@@ -64,12 +65,21 @@ class FaceNodeOptions(PublishOptions, LifecycleOptions):
     raw_vertices: bool = option(
         False, "fill the vertices of face_mesh_raw, not only its parameters"
     )
+    id_prefix: str = option(
+        FROM_NAMESPACE,
+        "start of every track ID: letters, digits and _; auto = from the namespace of the node, none in the root namespace",
+        runtime=False,
+    )
     input: InputConfig = field(default_factory=InputConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     regression: RegressionConfig = field(default_factory=RegressionConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     diagnostics: DiagnosticsOptions = field(default_factory=DiagnosticsOptions)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_prefix(self.id_prefix)
 
     def pipeline(self) -> PipelineConfig:
         """Configuration of the pipeline and the tracker."""

@@ -1,4 +1,4 @@
-"""Association of boxes by intersection over union (IoU)."""
+"""Association of boxes by intersection over union (IoU), and of tracks and faces by likelihood."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ def associate(a: RealArray, b: RealArray, min_iou: float) -> list[tuple[int, int
     overlap[overlap < min_iou] = 0.0
     rows, columns = linear_sum_assignment(overlap, maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if overlap[i, j] > 0.0]
+
+
+def assign(scores: RealArray, minimum: float) -> list[tuple[int, int]]:
+    """Match rows to columns of scores (n, m) with maximum total above ``minimum`` (Hungarian method).
+
+    Returns:
+        Sorted index pairs, each with a score above ``minimum``; each index occurs at most once.
+    """
+    above = np.maximum(np.asarray(scores, dtype=np.float64) - minimum, 0.0)
+    rows, columns = linear_sum_assignment(above, maximize=True)
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if above[i, j] > 0.0]
 
 
 def _area(low: DoubleArray, high: DoubleArray) -> DoubleArray:

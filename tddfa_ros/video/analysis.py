@@ -44,7 +44,9 @@ class VideoAnalysis:
         self.ids: set[str] = set()
         self._journaled = JournaledPipeline(pipeline)
         # It has the part of a pipeline's interface that a tracker uses.
-        self._tracker = FaceTracker(cast(FacePipeline, self._journaled))
+        self._tracker = FaceTracker(
+            cast(FacePipeline, self._journaled), camera_motion=self._journaled.camera_motion
+        )
         self._smoother = LookaheadSmoother(smoothing, look_ahead)
         self._held: deque[tuple[ImageBGR, float]] = deque()
 

@@ -20,6 +20,8 @@ from tddfa_ros.face import Face
 from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.pipeline import FacePipeline, known_scale
+from tddfa_ros.regression.appearance import COLOR_LAYOUT
+from tddfa_ros.tracking.camera_motion import CameraMotion
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray
 
 T = TypeVar("T")
@@ -27,12 +29,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class FaceRows:
-    """Faces of one pipeline call as arrays: boxes (n, 4), confidences (n,), rois (n, 4), params (n, P)."""
+    """Faces of one pipeline call as arrays: boxes (n, 4), confidences (n,), rois (n, 4), params (n, P), color layouts (n, 48)."""
 
     boxes: DoubleArray
     confidences: DoubleArray
     rois: DoubleArray
     params: FloatArray
+    colors: FloatArray
 
 
 @dataclass(eq=False)
@@ -44,12 +47,16 @@ class Journal:
         times: timestamps of the frames, s.
         detections: results (n, 5) of ``detect``.
         faces: results of ``align`` and ``regress``.
+        motions: (2,) camera motion of each frame, px.
+        thumbnail: small image of the last frame, which the camera motion of the next one starts from; None before the first.
     """
 
     shape: tuple[int, int] = (0, 0)
     times: list[float] = field(default_factory=list)
     detections: list[FloatArray] = field(default_factory=list)
     faces: list[FaceRows] = field(default_factory=list)
+    motions: list[DoubleArray] = field(default_factory=list)
+    thumbnail: FloatArray | None = None
 
     def save(self, path: Path) -> None:
         """Write a compressed ``.npz`` atomically.
@@ -71,6 +78,9 @@ class Journal:
                     confidences=np.concatenate([np.zeros(0), *(r.confidences for r in faces)]),
                     rois=_stacked([rows.rois for rows in faces], 4),
                     params=_stacked([rows.params for rows in faces], 0),
+                    colors=_stacked([rows.colors for rows in faces], COLOR_LAYOUT),
+                    motions=np.reshape(self.motions, (-1, 2)).astype(np.float64),
+                    thumbnail=np.zeros((0, 0)) if self.thumbnail is None else self.thumbnail,
                 )
         except OSError as error:
             raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
@@ -87,7 +97,8 @@ class Journal:
                 data = {name: stored[name] for name in stored.files}
             ends = np.cumsum(data["face_counts"])[:-1]
             rows = [
-                np.split(data[name], ends) for name in ("boxes", "confidences", "rois", "params")
+                np.split(data[name], ends)
+                for name in ("boxes", "confidences", "rois", "params", "colors")
             ]
             faces = [FaceRows(*parts) for parts in zip(*rows, strict=True)]
             detections = np.split(data["detections"], np.cumsum(data["detection_counts"])[:-1])
@@ -97,6 +108,8 @@ class Journal:
                 data["times"].tolist(),
                 detections if len(data["detection_counts"]) else [],
                 faces if len(data["face_counts"]) else [],
+                list(data["motions"]),
+                data["thumbnail"].astype(np.float32) if data["thumbnail"].size else None,
             )
         except Exception as error:  # zip, zlib and NumPy raise different types
             raise TddfaError(f"{path} is damaged") from error
@@ -118,6 +131,8 @@ class JournaledPipeline:
         self._pipeline = pipeline
         self._detections: deque[FloatArray] = deque()
         self._faces: deque[FaceRows] = deque()
+        self._motions: deque[DoubleArray] = deque()
+        self._camera_motion = CameraMotion()
 
     @property
     def config(self) -> PipelineConfig:
@@ -131,17 +146,28 @@ class JournaledPipeline:
         """Serve the next calls from a journal."""
         self._detections.extend(journal.detections)
         self._faces.extend(journal.faces)
+        self._motions.extend(journal.motions)
+        self._camera_motion.thumbnail = journal.thumbnail
 
     @property
     def replaying(self) -> bool:
         """Whether results are left to replay."""
-        return bool(self._detections or self._faces)
+        return bool(self._detections or self._faces or self._motions)
 
-    def detect(self, image: ImageBGR) -> FloatArray:
+    def camera_motion(self, image: ImageBGR) -> DoubleArray:
+        """See :class:`CameraMotion`."""
+        if self._motions:
+            return self._motions.popleft()
+        motion = self._camera_motion(image)
+        self.journal.motions.append(motion)
+        self.journal.thumbnail = self._camera_motion.thumbnail
+        return motion
+
+    def detect(self, image: ImageBGR, min_score: float | None = None) -> FloatArray:
         """See :meth:`FacePipeline.detect`."""
-        if self.replaying:
+        if self._detections or self._faces:
             return _next(self._detections)
-        found = self._call(lambda: self._pipeline.detect(image))
+        found = self._call(lambda: self._pipeline.detect(image, min_score))
         self.journal.detections.append(found)
         return found
 
@@ -164,7 +190,7 @@ class JournaledPipeline:
     def _recorded(
         self, image: ImageBGR, intrinsics: Intrinsics | None, compute: Callable[[], list[Face]]
     ) -> list[Face]:
-        if self.replaying:
+        if self._detections or self._faces:
             return self._faces_of(_next(self._faces), image, intrinsics)
         faces = self._call(compute)
         self.journal.faces.append(_rows(faces, self.model.layout.size))
@@ -191,9 +217,10 @@ class JournaledPipeline:
                 self.model,
                 intrinsics,
                 scale=known_scale(self.model, params, camera),
+                color_layout=colors,
             )
-            for box, confidence, roi, params in zip(
-                rows.boxes, rows.confidences, rows.rois, rows.params, strict=True
+            for box, confidence, roi, params, colors in zip(
+                rows.boxes, rows.confidences, rows.rois, rows.params, rows.colors, strict=True
             )
         ]
 
@@ -204,6 +231,7 @@ def _rows(faces: Sequence[Face], parameters: int) -> FaceRows:
         np.array([face.confidence for face in faces], np.float64),
         np.array([face.roi for face in faces], np.float64).reshape(-1, 4),
         np.array([face.params for face in faces], np.float32).reshape(-1, parameters),
+        np.array([face.color_layout for face in faces], np.float32).reshape(-1, COLOR_LAYOUT),
     )
 
 

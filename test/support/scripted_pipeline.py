@@ -8,7 +8,7 @@ of the ROI off its center, worse beyond, and lost at 0.45; a ROI without a face 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,18 @@ def always(_: int) -> bool:
 
 @dataclass(frozen=True)
 class Person:
-    """``path``: center of the landmark ROI, px, by frame; ``side``: side of that ROI, px; ``visible``: by frame."""
+    """``path``: center of the landmark ROI, px, by frame; ``side``: side of that ROI, px; ``visible``: by frame.
+
+    ``look``: appearance as a number; people whose numbers differ by 3 look different, by less than 1 the same; None = unknown.
+    """
 
     path: Callable[[int], Point]
     side: Callable[[int], float] = lambda _: 120.0
     visible: Callable[[int], bool] = always
     detectable: Callable[[int], bool] = always
     confidence: Callable[[int], float] = lambda _: 0.9
+    score: Callable[[int], float] = lambda _: 0.9
+    look: float | None = None
 
     def roi(self, frame: int) -> NDArray[np.float64]:
         x, y = self.path(frame)
@@ -64,15 +69,22 @@ class ScriptedPipeline:
     log: list[tuple[str, int]] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
 
-    def detect(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def detect(
+        self, image: NDArray[np.uint8], min_score: float | None = None
+    ) -> NDArray[np.float32]:
         frame = frame_of(image)
-        rois = [p.roi(frame) for p in self.people if p.visible(frame) and p.detectable(frame)]
-        self._logged("detect", len(rois))
+        lowest = self.config.detection.score_threshold if min_score is None else min_score
+        found = [
+            (p.roi(frame), p.score(frame))
+            for p in self.people
+            if p.visible(frame) and p.detectable(frame) and p.score(frame) >= lowest
+        ]
+        self._logged("detect", len(found))
         boxes = []
-        for x0, y0, x1, y1 in rois:
+        for (x0, y0, x1, y1), score in found:
             side = (x1 - x0) / BOX_GROWTH
             x, y = (x0 + x1) / 2, (y0 + y1) / 2 - BOX_SHIFT * side
-            boxes.append([x - side / 2, y - side / 2, x + side / 2, y + side / 2, 0.9])
+            boxes.append([x - side / 2, y - side / 2, x + side / 2, y + side / 2, score])
         return np.array(boxes, dtype=np.float32).reshape(-1, 5)
 
     def align(
@@ -84,7 +96,7 @@ class ScriptedPipeline:
         rois = [roi_from_landmarks(face.landmarks68) for face in first]
         faces = [self._look(frame, roi) for roi in rois]
         return [
-            Face(np.asarray(box[:4], dtype=float), f.confidence, f.params, f.roi, MODEL)
+            replace(f, box=np.asarray(box[:4], dtype=float))
             for box, f in zip(boxes, faces, strict=True)
         ]
 
@@ -119,7 +131,13 @@ class ScriptedPipeline:
             return _face(middle, 0.5 * side, roi, 0.1)
         error = max(0.0, offset - 0.25)  # the network underestimates large offsets from the center
         seen = (1 - error) * np.array(person.path(frame)) + error * middle
-        return _face(seen, person.side(frame), roi, person.confidence(frame))
+        found = _face(seen, person.side(frame), roi, person.confidence(frame))
+        return found if person.look is None else replace(found, color_layout=layout(person.look))
+
+
+def layout(look: float) -> NDArray[np.float32]:
+    """Color layout at a distance of ``look`` from that of 0, in units of `Descriptor.distance`."""
+    return np.full(48, 8.0 * look / np.sqrt(48), np.float32)
 
 
 def image_of(frame: int) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ FACE = ScriptedPipeline([Person(still(150, 150))]).regress(image_of(0), ROI[None
 def moving(step: float, dt: float = 0.1) -> Track:
     """A track that has just moved right by ``step`` px in ``dt`` seconds."""
     track = Track(FACE, ROI, 10.0)
-    track.begin_frame()
+    track.begin_frame(np.zeros(2), 10.1)
     track.hit(FACE, ROI + [step, 0, step, 0], 10.0 + dt)
     track.end_frame()
     return track
@@ -37,19 +37,35 @@ def test_prediction(step: float, dt: float, shift: float):
     np.testing.assert_allclose(track.predicted_roi(10.1 + dt), expected)
 
 
-def test_coasting_track_keeps_last_roi():
-    track = moving(10.0)
-    track.begin_frame()
+def test_coasting_track_moves_on():
+    """After steps of 10 px per 0.1 s it is expected 10 px further on, less what damping takes."""
+    track = Track(FACE, ROI, 10.0)
+    for k in range(1, 11):
+        track.begin_frame(np.zeros(2), 10 + 0.1 * k)
+        track.hit(FACE, ROI + [10 * k, 0, 10 * k, 0], 10 + 0.1 * k)
+        track.end_frame()
+    track.begin_frame(np.zeros(2), 11.1)
     track.end_frame()
     assert track.coasting
-    np.testing.assert_array_equal(track.predicted_roi(10.2), track.roi)
+    moved = track.predicted_roi(11.1) - ROI
+    np.testing.assert_allclose(moved[[1, 3]], 0.0, atol=1e-6)
+    np.testing.assert_allclose(moved[[0, 2]], 110.0, atol=4.0)
+
+
+def test_camera_motion_moves_a_track_and_is_not_its_velocity():
+    track = Track(FACE, ROI, 10.0)
+    for k in (1, 2):
+        track.begin_frame(np.array([30.0, 0.0]), 10 + 0.1 * k)
+        track.hit(FACE, ROI + [30 * k, 0, 30 * k, 0], 10 + 0.1 * k)
+        track.end_frame()
+    np.testing.assert_allclose(track.predicted_roi(10.3), ROI + [60, 0, 60, 0])
 
 
 def test_recovered_track_has_zero_velocity():
     track = moving(10.0)
-    track.begin_frame()
+    track.begin_frame(np.zeros(2), 10.1)
     track.end_frame()
-    track.begin_frame()
+    track.begin_frame(np.zeros(2), 10.1)
     track.hit(FACE, ROI + 80, 10.3)
     track.end_frame()
     np.testing.assert_array_equal(track.predicted_roi(10.4), ROI + 80)
@@ -59,7 +75,7 @@ def test_misses_are_counted_in_a_row_and_age_in_frames():
     track = Track(FACE, ROI, 0.0)
     counted = []
     for i, seen in enumerate([True, False, False, True, False]):
-        track.begin_frame()
+        track.begin_frame(np.zeros(2), 0.1 * (i + 1))
         if seen:
             track.hit(FACE, ROI, 0.1 * (i + 1))
         track.end_frame()

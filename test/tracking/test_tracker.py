@@ -19,6 +19,7 @@ from support.scripted_pipeline import (
 
 from tddfa_ros.config import PipelineConfig, TrackingConfig
 from tddfa_ros.errors import ImageError
+from tddfa_ros.tracking.ids import TrackIds
 from tddfa_ros.tracking.tracker import FaceTracker
 
 LEFT, RIGHT = Person(still(150, 240)), Person(still(450, 240))
@@ -134,15 +135,42 @@ def test_detection_recovers_moved_track():
     assert pipeline.calls("align") == [1, 1]
 
 
-@pytest.mark.parametrize("max_misses", [0, 1, 10])
-def test_track_ends_after_max_misses(max_misses: int):
-    """Gone one frame less, the name stays; gone that long, it is used up."""
-    for absent, expected in ((max_misses - 1, "f1"), (max(max_misses, 1), "f2")):
+@pytest.mark.parametrize("max_lost_s", [0.0, 0.5, 2.0])
+def test_track_ends_after_max_lost_s(max_lost_s: float):
+    """Lost for less, the ID stays; lost for longer, it is not used again."""
+    for absent, expected in (
+        (round(max_lost_s * HZ) - 3, "f1"),
+        (round(max_lost_s * HZ) + 3, "f2"),
+    ):
         if absent < 1:
             continue
-        person = replace(LEFT, visible=gone(range(5, 5 + absent)))
-        tracker, _ = tracker_of(person, max_misses=max_misses)
+        person = replace(LEFT, visible=gone(range(5, 5 + absent)), look=0.0)
+        tracker, _ = tracker_of(person, max_lost_s=max_lost_s)
         assert names(play(tracker, range(5 + absent + 3)))[-1] == [expected]
+
+
+@pytest.mark.parametrize("hz", [5.0, 120.0])
+def test_lost_tracks_age_by_time(hz: float):
+    """The number of frames does not matter: 1.5 s are 7 or 180 of them."""
+    absent = range(round(hz), round(2.5 * hz))
+    tracker, _ = tracker_of(replace(LEFT, visible=gone(absent), look=0.0))
+    for i in range(round(3.5 * hz)):
+        faces = tracker.update(image_of(i), i / hz)
+    assert [face.id for face in faces] == ["f1"]
+
+
+def test_id_is_not_inherited_after_silence():
+    """Hours after the last image somebody stands where somebody else stood."""
+    tracker, _ = tracker_of(LEFT)
+    play(tracker, range(5))
+    later = [tracker.update(image_of(i), 5 * 3600 + i / HZ) for i in range(3)]
+    assert names(later) == [[], ["f2"], ["f2"]]
+
+
+def test_max_misses_limits_regression_of_lost_faces():
+    tracker, pipeline = tracker_of(replace(LEFT, visible=lambda i: i < 5), RIGHT, max_misses=4)
+    play(tracker, range(20))
+    assert pipeline.calls("regress")[4:] == [2] * 4 + [1] * 11
 
 
 def test_low_confidence_is_a_miss():
@@ -214,7 +242,8 @@ def test_growing_roi_is_a_miss():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_parameters_that_are_not_finite_are_a_miss(bad: float, monkeypatch: pytest.MonkeyPatch):
-    tracker, pipeline = tracker_of(LEFT, RIGHT)
+    undetected = replace(LEFT, detectable=lambda i: not 3 <= i < 5)
+    tracker, pipeline = tracker_of(undetected, RIGHT)
     play(tracker, range(3))
     regress = pipeline.regress
 
@@ -248,7 +277,7 @@ def test_lost_track_does_not_steal_other_face():
     """f1 vanishes beside f2, which then walks over the place where f1 was: f2 keeps its name."""
     vanishing = Person(still(300, 240), visible=lambda i: i < 10)
     walking = Person(lambda i: (450 - 8 * max(0, i - 10), 240.0))
-    tracker, _ = tracker_of(vanishing, walking, max_misses=40)
+    tracker, _ = tracker_of(vanishing, walking)
     reported = names(play(tracker, range(40)))
     assert reported[9] == ["f1", "f2"]
     assert reported[10:] == [["f2"]] * 30
@@ -262,11 +291,105 @@ def test_adjacent_faces_keep_two_tracks():
 
 def test_ids_are_never_reused():
     coming_and_going = replace(LEFT, visible=lambda i: i % 30 < 10)
-    tracker, _ = tracker_of(coming_and_going)
+    tracker, _ = tracker_of(coming_and_going, max_lost_s=0.5)
     seen = []
     for ids in names(play(tracker, range(120))):
         seen += [i for i in ids if i not in seen]
     assert seen == ["f1", "f2", "f3", "f4"]
+
+
+def test_ids_start_with_prefix():
+    tracker = FaceTracker(ScriptedPipeline([LEFT, RIGHT]), ids=TrackIds("left_"))
+    assert names(play(tracker, range(3)))[-1] == ["left_f1", "left_f2"]
+
+
+def test_ids_continue_in_a_new_tracker():
+    """A managed node that is cleaned up and configured again."""
+    ids = TrackIds()
+    for expected in (["f1"], ["f2"]):
+        tracker = FaceTracker(ScriptedPipeline([LEFT]), ids=ids)
+        assert names(play(tracker, range(3)))[-1] == expected
+
+
+def walk(x: float, speed: float, **attributes: object) -> Person:
+    """A face that walks with a constant speed in px per frame."""
+    return Person(lambda i: (x + speed * i, 240.0), **attributes)  # type: ignore[arg-type]
+
+
+def test_crossing_people_keep_their_ids():
+    """f1 walks behind f2: while only f2 is visible, both tracks see the same face, and f2 must keep it."""
+    front = walk(500, -4, look=3.0)
+    hidden = range(40, 60)  # less than 80 px apart: the network sees the face in front
+    behind = walk(100, 4, visible=gone(hidden), look=0.0)
+    tracker, _ = tracker_of(behind, front)
+    reported = play(tracker, range(100))
+    assert names(reported)[39] == names(reported)[-1] == ["f1", "f2"]
+    for i, faces in enumerate(reported):
+        for face in faces:
+            person = {"f1": behind, "f2": front}[face.id]
+            assert person.visible(i) and abs(middle(face)[0] - person.path(i)[0]) < 15, i
+
+
+def test_occluded_face_that_walks_on_keeps_its_id():
+    """Half a second behind a pillar at 6 px per frame: 90 px from where it was lost."""
+    person = walk(150, 6, visible=gone(range(20, 35)))
+    tracker, _ = tracker_of(person, RIGHT)
+    assert names(play(tracker, range(42)))[-1] == ["f1", "f2"]
+
+
+def test_face_is_detected_at_once_when_a_track_is_lost():
+    """Faces in view do not delay the search for a lost one to the next periodic detection."""
+    jumping = Person(lambda i: (100.0 if i < 20 else 180.0, 240.0), look=0.0)
+    tracker, pipeline = tracker_of(jumping, RIGHT, detect_interval=1000)
+    reported = names(play(tracker, range(25)))
+    assert reported[20:] == [["f1", "f2"]] * 5
+    assert len(pipeline.calls("detect")) == 2
+
+
+def test_person_who_returns_elsewhere_is_recognized_by_appearance():
+    def person(look: float) -> Person:
+        path = lambda i: (60.0, 120.0) if i < 20 else (560.0, 360.0)  # noqa: E731
+        return Person(path, visible=gone(range(20, 50)), look=look)
+
+    tracker, _ = tracker_of(person(0.0))
+    assert names(play(tracker, range(60)))[-1] == ["f1"]
+
+
+def test_id_is_not_handed_to_another_person():
+    """Somebody else appears where a person was a second ago."""
+    first = Person(still(300, 240), visible=lambda i: i < 20, look=0.0)
+    second = Person(still(310, 240), visible=lambda i: i >= 50, look=3.5)
+    tracker, _ = tracker_of(first, second)
+    assert names(play(tracker, range(60)))[-1] == ["f2"]
+
+
+def test_appearance_decides_who_of_two_returns():
+    """Both leave; the second to leave returns first, on the other side."""
+    first = Person(still(100, 240), visible=lambda i: i < 20, look=0.0)
+    paths = Person(lambda i: (540.0 if i < 25 else 110.0, 240.0), visible=gone(range(25, 45)), look=3.0)  # fmt: skip
+    tracker, _ = tracker_of(first, paths)
+    assert names(play(tracker, range(60)))[-1] == ["f2"]
+
+
+def test_weak_detection_recovers_a_track_but_starts_none():
+    """A score of 0.3 is no new face, but enough to find a known one again."""
+    weak = replace(LEFT, visible=gone(range(10, 24)), score=lambda i: 0.9 if i < 10 else 0.3)
+    stranger = Person(still(300, 100), score=lambda _: 0.3)
+    tracker, _ = tracker_of(weak, RIGHT, stranger, max_misses=0)
+    assert names(play(tracker, range(30)))[-1] == ["f1", "f2"]
+
+
+@pytest.mark.parametrize("compensate", [True, False])
+def test_camera_motion_moves_the_predicted_roi(compensate: bool):
+    """The camera jumps by half an ROI to and fro: too far for the regressor, unless the ROI jumps along."""
+    jump = lambda i: 60.0 * (i % 2)  # noqa: E731
+    person = Person(lambda i: (300 + jump(i), 240.0), detectable=lambda i: i == 0)
+    steps = iter([np.zeros(2)] + [np.array([jump(i) - jump(i - 1), 0.0]) for i in range(1, 20)])
+    pipeline = ScriptedPipeline([person])
+    config = TrackingConfig(camera_motion=compensate, max_unconfirmed=0)
+    tracker = FaceTracker(pipeline, config, camera_motion=lambda _: next(steps))
+    reported = names(play(tracker, range(20)))
+    assert (reported[1:] == [["f1"]] * 19) == compensate
 
 
 def test_reset_ends_tracks_and_continues_ids():
@@ -384,7 +507,7 @@ def test_prediction_uses_stamps():
 def test_no_prediction_after_pause():
     tracker, _ = tracker_of(Person(lambda i: (100 + 6 * min(i, 20), 240)))
     play(tracker, range(20))
-    faces = tracker.update(image_of(20), 20 / HZ + 5)
+    faces = tracker.update(image_of(20), 20 / HZ + 1)
     np.testing.assert_allclose(faces[0].roi.reshape(2, 2).mean(axis=0), [214, 240], atol=0.1)
 
 
@@ -402,15 +525,57 @@ def test_configure_reaches_tracker_and_pipeline():
     assert names(play(tracker, range(3))) == [[]] * 3
 
 
-def test_twenty_faces():
-    people = [
+def crowd(count: int = 20) -> list[Person]:
+    return [
         Person(still(60 + 120 * (k % 5), 50 + 110 * (k // 5)), side=lambda _: 80.0)
+        for k in range(count)
+    ]
+
+
+def test_twenty_faces():
+    tracker, _ = tracker_of(*crowd())
+    assert names(play(tracker, range(10)))[-1] == [f"f{i + 1}" for i in range(20)]
+
+
+@pytest.mark.parametrize(("budget", "most"), [(8, 8), (3, 7), (0, 20), (20, 20)])
+def test_regressions_per_frame_are_limited(budget: int, most: int):
+    """However small the limit, no face may be older than 3 frames: 7 of 20 are the least."""
+    tracker, pipeline = tracker_of(*crowd(), max_regressed=budget, detect_interval=1000)
+    reported = names(play(tracker, range(30)))
+    assert max(pipeline.calls("regress")[3:]) == most
+    assert all(len(ids) == 20 for ids in reported[2:])
+
+
+def test_no_face_is_older_than_three_frames():
+    """Of many faces the moving and large ones come first, and still none waits for more than 2 frames."""
+    moving = Person(lambda i: (500 + 4 * (i % 2), 430.0), side=lambda _: 80.0)
+    tracker, _ = tracker_of(*crowd(), moving, max_regressed=8, detect_interval=1000)
+    play(tracker, range(5))
+    regressed: list[set[str]] = []
+    for i in range(5, 35):
+        faces = tracker.update(image_of(i), i / HZ)
+        regressed.append({t.id for t in tracker._tracks if not t.waiting and t.id})
+    everyone = {face.id for face in faces}
+    assert len(everyone) == 21
+    for k in range(len(regressed) - 2):
+        assert regressed[k] | regressed[k + 1] | regressed[k + 2] == everyone
+    turns = {name: sum(name in ids for ids in regressed) for name in everyone}
+    assert turns["f21"] == max(turns.values()) > min(turns.values())
+
+
+def test_waiting_faces_are_extrapolated():
+    walkers = [
+        Person(lambda i, k=k: (60 + 120 * (k % 5) + 1.5 * i, 50 + 110 * (k // 5)), lambda _: 80.0)
         for k in range(20)
     ]
-    tracker, pipeline = tracker_of(*people)
-    reported = names(play(tracker, range(10)))
-    assert reported[-1] == [f"f{i + 1}" for i in range(20)]
-    assert pipeline.calls("regress") == [20] * 9
+    tracker, _ = tracker_of(*walkers, max_regressed=7)
+    for i, faces in enumerate(play(tracker, range(25))):
+        if i > 6:
+            assert len(faces) == 20
+            for face in faces:
+                person = walkers[int(face.id[1:]) - 1]
+                assert np.hypot(*(middle(face) - person.path(i))) < 2.5
+                np.testing.assert_allclose(middle(face), face.landmarks68[:, :2].min(0) / 2 + face.landmarks68[:, :2].max(0) / 2, atol=0.1)  # fmt: skip
 
 
 def test_tracking_is_deterministic():

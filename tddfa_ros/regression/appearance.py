@@ -1,0 +1,32 @@
+"""Appearance of a face crop for short-term re-identification."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tddfa_ros.types import FloatArray
+
+_GRID = 4  # cells per side
+
+COLOR_LAYOUT = 3 * _GRID * _GRID
+"""Number of values of a color layout."""
+
+_CONTRAST = 10.0  # lightness is scaled to this standard deviation over the cells
+_MIN_CONTRAST = 5.0  # lightness levels; a flatter crop is not stretched further
+
+
+def color_layout(crops: NDArray[np.uint8]) -> FloatArray:
+    """Compute the color layout (n, 48) of crops (n, S, S, 3) BGR: the mean CIELAB color of 4 x 4 cells.
+
+    The lightness has its mean removed and its contrast normalized, so that exposure does not matter. It says more about hair,
+    skin and clothes under the same light than about a person, and is no biometric template.
+    """
+    out = np.zeros((len(crops), _GRID, _GRID, 3), np.float32)
+    for cells, crop in zip(out, crops, strict=True):
+        small = cv2.resize(crop, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
+        cells[...] = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
+        lightness = cells[..., 0] - cells[..., 0].mean()
+        cells[..., 0] = lightness * _CONTRAST / max(float(lightness.std()), _MIN_CONTRAST)
+    return (out / np.float32(_GRID)).reshape(len(crops), COLOR_LAYOUT)
