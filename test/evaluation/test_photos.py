@@ -97,7 +97,7 @@ def test_names_missing_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no array 'pts68'"):
         evaluate(FakePredictor(), tmp_path, Sets(tmp_path), "mine")
     np.savez(tmp_path / "gt.npz", name=np.array(["absent.png"]), pts68=random_points(1))
-    with pytest.raises(ConfigError, match=r"the image .*absent\.png cannot be read"):
+    with pytest.raises(ConfigError, match=r"absent\.png cannot be read"):
         evaluate(FakePredictor(), tmp_path, Sets(tmp_path), "mine")
     (tmp_path / "gt.npz").write_bytes(b"PK nonsense")
     with pytest.raises(ConfigError, match="cannot be read"):
