@@ -33,7 +33,7 @@ _OPTIONS = (
         type=click.FloatRange(0, 1),
         default=0.4,
         show_default=True,
-        help="Skip faces in images below this confidence.",
+        help="Skip faces of images with a lower confidence.",
     ),
     click.option(
         "--smooth",

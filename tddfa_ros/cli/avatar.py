@@ -19,18 +19,16 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 _STILL_RATE = 5.0  # Hz, at which an image is sent again
 
 
-@files.command(
-    "avatar", short_help="Drive avatars from a face: JSON lines, OSC, Live Link, web page."
-)
+@files.command("avatar", short_help="Drive avatars by JSON lines, OSC, Live Link or a web page.")
 @click.argument("source", type=INPUT_NAME, metavar="IN")
-@click.option("--jsonl", type=OutputFile(allow_dash=True), metavar="FILE", help="Write one line of JSON per face and image; '-': to the terminal.")  # fmt: skip
+@click.option("--jsonl", type=OutputFile(allow_dash=True), metavar="FILE", help="Write one line of JSON per face and image; '-': standard output.")  # fmt: skip
 @click.option("--osc", metavar="HOST:PORT", help="Send OSC in the VMC protocol; receivers listen on 39540 or 39539.")  # fmt: skip
 @click.option("--livelink", metavar="HOST:PORT", help="Send Live Link Face packets; Unreal listens on 11111.")  # fmt: skip
-@click.option("--subject", default="", help="Name that --livelink sends; the track's id by default.")  # fmt: skip
-@click.option("--web", metavar="PORT", type=click.IntRange(0, 65535), help="Serve a page on which a head mirrors the face; 0: any free port.")  # fmt: skip
+@click.option("--subject", default="", help="Subject name of --livelink; the track ID by default.")  # fmt: skip
+@click.option("--web", metavar="PORT", type=click.IntRange(0, 65535), help="Serve a web page with an animated head on this port; 0: any free port.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address on which the page is served; 0.0.0.0: all interfaces.")  # fmt: skip
 @click.option("--three", type=EXISTING_FOLDER, help="Folder of three.js; node_modules/three by default.")  # fmt: skip
-@click.option("--raw", is_flag=True, help="Send the unscaled coefficients of the network, which seldom reach 1.")  # fmt: skip
+@click.option("--raw", is_flag=True, help="Send the raw coefficients of the network, which seldom reach 1.")  # fmt: skip
 @click.option("--loop", is_flag=True, help="Restart a file at its end.")
 @pipeline_options
 def command(
@@ -46,9 +44,9 @@ def command(
     loop: bool,
     **chosen: Any,
 ) -> int:
-    """Track the faces of a camera (0), a stream, a video, an image or 'demo', and tell avatars about them.
+    """Track the faces of a camera (0), a stream, a video, an image or 'demo', and send blend shapes and head pose to avatars.
 
-    Blend shapes are ARKit's 52, left and right the person's own. A file goes at its own pace, unless --jsonl is all that is wanted. Ctrl-C ends.
+    Blend shapes are ARKit's 52, left and right the person's own. A video is played in real time, unless --jsonl is the only output. Stop with Ctrl-C.
     """
     from tqdm import tqdm
 

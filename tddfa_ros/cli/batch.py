@@ -15,7 +15,7 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 @files.command(
     "batch",
-    short_help="Faces of many images or ROS bags as JSON lines, in several processes.",
+    short_help="Detect faces in many images or ROS bags with several processes; write JSON lines.",
 )
 @click.argument("inputs", type=INPUT_NAME, nargs=-1, required=True, metavar="IMAGE|FOLDER|BAG...")
 @click.option(

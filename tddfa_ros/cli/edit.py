@@ -13,13 +13,13 @@ from tddfa_ros.cli._files import INPUT_FILE, OUTPUT_FILE, OutputFile
 
 
 @files.command("edit", short_help="Edit a face by named attributes and expressions.")
-@click.argument("photo", type=INPUT_FILE, required=False)
+@click.argument("path", metavar="[IMAGE]", type=INPUT_FILE, required=False)
 @click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Attribute, relative to the person (age=+1), or expression (jawOpen=.5); repeatable.",
+    help="Attribute, added to that of the person (age=+1), or expression (jawOpen=.5); repeatable.",
 )
 @click.option("-o", "--output", type=OUTPUT_FILE, help="The image to write.")
 @click.option(
@@ -28,15 +28,17 @@ from tddfa_ros.cli._files import INPUT_FILE, OUTPUT_FILE, OutputFile
     type=OutputFile(beside=lambda path: [path.with_suffix(".mtl"), path.with_suffix(".png")]),
     help="Also write the edited mesh with texture (.obj).",
 )
-@click.option("--face", "number", type=click.IntRange(min=1), default=1, help="1 = the largest.")
+@click.option(
+    "--face", "number", type=click.IntRange(min=1), default=1, help="Face to edit; 1 = the largest."
+)
 @click.option("--list", "listed", is_flag=True, help="List names, ranges and units, and exit.")
 @click.option(
     "--preview",
     is_flag=True,
-    help="Write a sheet of all attributes, on PHOTO or else on the mean head.",
+    help="Write an overview of all attributes on IMAGE, or on the mean head.",
 )
 def command(
-    photo: Path | None,
+    path: Path | None,
     changes: tuple[str, ...],
     output: Path | None,
     mesh: Path | None,
@@ -44,7 +46,7 @@ def command(
     listed: bool,
     preview: bool,
 ) -> None:
-    """Redraw the face in PHOTO with other attributes or another expression.
+    """Redraw the face in IMAGE with other attributes or another expression.
 
     The same names work for the mesh alone: --obj without -o.
     """
@@ -52,10 +54,10 @@ def command(
         _list()
         return
     if preview:
-        _preview(photo, output, number)
+        _preview(path, output, number)
         return
-    if photo is None:
-        raise click.UsageError("a PHOTO is needed; 'tddfa edit --list' shows what can be set")
+    if path is None:
+        raise click.UsageError("an IMAGE is needed; 'tddfa edit --list' shows what can be set")
     if not changes:
         raise click.UsageError(
             "--set says what to change; 'tddfa edit --list' shows what can be set"
@@ -71,10 +73,10 @@ def command(
     from tddfa_ros.pipeline import FacePipeline
 
     wanted = parse_changes(changes)
-    image = read_image(photo)
+    image = read_image(path)
     pipeline = FacePipeline()
     editor = AttributeEditor(pipeline.model)
-    face = face_of(pipeline, image, str(photo), number)
+    face = face_of(pipeline, image, str(path), number)
     params = editor.edit(face.params, wanted)
     drawn = rerender(image, face, params)
     if output is not None:
@@ -95,22 +97,22 @@ def _list() -> None:
         click.echo(f"{control.name:<22} {span:<12} {control.unit:<13} {control.description}{shown}")
 
 
-def _preview(photo: Path | None, output: Path | None, number: int) -> None:
+def _preview(path: Path | None, output: Path | None, number: int) -> None:
     if output is None:
         raise click.UsageError("--preview needs -o")
     from tddfa_ros.config import RegressionConfig
     from tddfa_ros.editing.editor import AttributeEditor
-    from tddfa_ros.editing.preview import mean_preview, photo_preview
+    from tddfa_ros.editing.preview import image_preview, mean_preview
     from tddfa_ros.jobs.edit import face_of
     from tddfa_ros.outputs import read_image
     from tddfa_ros.outputs.image_io import write_image
     from tddfa_ros.pipeline import FacePipeline
 
-    if photo is None:
+    if path is None:
         sheet = mean_preview(AttributeEditor(load_morphable(RegressionConfig().morphable_model)))
     else:
-        image = read_image(photo)
+        image = read_image(path)
         pipeline = FacePipeline()
-        face = face_of(pipeline, image, str(photo), number)
-        sheet = photo_preview(AttributeEditor(pipeline.model), image, face)
+        face = face_of(pipeline, image, str(path), number)
+        sheet = image_preview(AttributeEditor(pipeline.model), image, face)
     click.echo(f"written: {write_image(output, sheet)}")

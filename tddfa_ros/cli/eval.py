@@ -12,7 +12,7 @@ from tddfa_ros.cli._common import morphable_option
 from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_NAME, OutputFolder
 
 
-@files.command("eval", short_help="Accuracy on evaluation sets.")
+@files.command("eval", short_help="Measure accuracy on evaluation sets.")
 @click.option(
     "--data",
     type=EXISTING_FOLDER,

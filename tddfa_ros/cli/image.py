@@ -13,7 +13,9 @@ from tddfa_ros.cli._files import INPUT_NAME, OutputFolder, overwrite_option
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 
-@files.command("image", short_help="Faces in images: overlays, maps, meshes and parameters.")
+@files.command(
+    "image", short_help="Reconstruct the faces of images: overlays, maps, meshes, parameters."
+)
 @click.argument("inputs", type=INPUT_NAME, metavar="IN...", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -35,10 +37,14 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
     type=click.FloatRange(0, 1),
     default=0.4,
     show_default=True,
-    help="Ignore faces below this confidence.",
+    help="Skip faces with a lower confidence.",
 )
 @click.option(
-    "--texture-size", type=click.IntRange(16, 8192), default=512, show_default=True, help="px."
+    "--texture-size",
+    type=click.IntRange(16, 8192),
+    default=512,
+    show_default=True,
+    help="Side of textures, px.",
 )
 @click.option(
     "--threads",

@@ -12,14 +12,14 @@ from tddfa_ros.cli._files import INPUT_NAME
 from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
 
 
-@files.command("makeup", short_help="Makeup and stickers on faces of images and videos.")
+@files.command("makeup", short_help="Apply virtual makeup and stickers to images and videos.")
 @click.argument("inputs", type=INPUT_NAME, metavar="IN...", nargs=-1)
 @click.option(
     "--preset",
     type=INPUT_NAME,
     default="natural",
     show_default=True,
-    help="A name, or a .yaml file.",
+    help="Makeup preset: a name, or a .yaml file.",
 )
 @click.option(
     "--set",
@@ -28,7 +28,7 @@ from tddfa_ros.cli._painting import check_inputs, painting_options, run_painting
     metavar="PART.KEY=VALUE",
     help="Change the preset: lipstick.color=#b0303a, blush.opacity=.3; repeatable.",
 )
-@click.option("--list", "listed", is_flag=True, help="List the presets that come with the package.")
+@click.option("--list", "listed", is_flag=True, help="List the presets of the package, and exit.")
 @painting_options
 def command(
     inputs: tuple[str, ...],

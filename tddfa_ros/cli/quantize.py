@@ -11,7 +11,7 @@ from tddfa_ros.cli._common import load_morphable, morphable_option
 from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_NAME, OutputFile
 
 
-@files.command("quantize", short_help="Make a network smaller: int8 or float16.")
+@files.command("quantize", short_help="Quantize a network to int8 or float16.")
 @click.argument("regressor", type=INPUT_NAME, metavar="NAME|PATH")
 @click.option(
     "-o",

@@ -20,27 +20,33 @@ _REGIONS = ("brows", "eyes", "nose", "cheeks", "jaw", "mouth")
 _LARGEST = (1920, 1080)  # px; larger videos are shrunk before faces are looked for
 
 
-@files.command("transfer", short_help="Give a face the expression of another one.")
+@files.command("transfer", short_help="Transfer an expression to another face.")
 @click.option("--source", type=INPUT_FILE, required=True, help="An image, or a video.")
 @click.option("--target", type=INPUT_FILE, required=True, help="Image to edit.")
 @click.option(
     "-o", "--output", type=OUTPUT_FILE, required=True, help="An image; for a video source an .mp4."
 )
-@click.option("--strength", type=float, default=1.0, show_default=True, help="Above 1 exaggerates.")
+@click.option(
+    "--strength",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Factor on the expression; above 1 exaggerates.",
+)
 @click.option(
     "--neutral",
     type=INPUT_FILE,
-    help="The source person at rest: only what goes beyond it is taken.",
+    help="Image of the source person at rest; only the difference from it is transferred.",
 )
 @click.option(
-    "--relative", is_flag=True, help="The first frame of the video is the person at rest."
+    "--relative", is_flag=True, help="Use the first frame of the video as the person at rest."
 )
 @click.option(
     "--region",
     "regions",
     multiple=True,
     type=click.Choice(_REGIONS),
-    help="Only this part of the face (repeatable).",
+    help="Transfer only this part of the face (repeatable).",
 )
 def command(
     source: Path,
@@ -71,8 +77,8 @@ def command(
     if relative and (still or neutral is not None):
         raise click.UsageError("--relative is for videos, and instead of --neutral")
     pipeline = FacePipeline()
-    photo = read_image(target)
-    face = face_of(pipeline, photo, str(target))
+    image = read_image(target)
+    face = face_of(pipeline, image, str(target))
     rest = None
     if neutral is not None:
         rest = face_of(pipeline, read_image(neutral), str(neutral))
@@ -80,7 +86,7 @@ def command(
     if still:
         other = face_of(pipeline, read_image(source), str(source))
         params = transfer_expression(other, face, strength, rest, chosen)
-        click.echo(f"written: {write_image(output, rerender(photo, face, params))}")
+        click.echo(f"written: {write_image(output, rerender(image, face, params))}")
         return 0
     from tqdm import tqdm
 
@@ -91,7 +97,7 @@ def command(
     if video.truncation:
         to_stderr(f"{video.truncation}; the frames before that are used")
     frames = animate(
-        photo, face, _frames(video), video.rate, pipeline,
+        image, face, _frames(video), video.rate, pipeline,
         strength=strength, neutral=rest, relative=relative, regions=chosen,
     )  # fmt: skip
     count = write_video(

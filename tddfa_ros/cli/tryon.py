@@ -27,7 +27,7 @@ class _Triple(click.ParamType):  # type: ignore[type-arg]
         return x, y, z
 
 
-@files.command("tryon", short_help="Glasses, hats, any GLB object on heads.")
+@files.command("tryon", short_help="Render glasses, hats and other GLB objects on heads.")
 @click.argument("inputs", type=INPUT_NAME, metavar="IN...", nargs=-1)
 @click.option(
     "--glb",
@@ -36,12 +36,20 @@ class _Triple(click.ParamType):  # type: ignore[type-arg]
     help="A .glb file, or one of the samples: glasses, hat.",
 )
 @click.option(
-    "--anchor", metavar="NAME", help="Where the object's origin goes; nose_bridge by default."
+    "--anchor", metavar="NAME", help="Anchor of the object's origin; nose_bridge by default."
 )
-@click.option("--offset", type=_Triple(), default=(0.0, 0.0, 0.0), help="mm to the person's left, up, forward.")  # fmt: skip
-@click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on its own size.")
-@click.option("--rotate", type=_Triple(), default=(0.0, 0.0, 0.0), metavar="R,P,Y", help="Roll, pitch, yaw, degrees.")  # fmt: skip
-@click.option("--shadow", type=float, default=0.3, show_default=True, help="On the skin, 0..1.")
+@click.option("--offset", type=_Triple(), default=(0.0, 0.0, 0.0), help="Offset in mm to the person's left, up, forward.")  # fmt: skip
+@click.option(
+    "--scale", type=float, default=1.0, show_default=True, help="Factor on the size of the object."
+)
+@click.option("--rotate", type=_Triple(), default=(0.0, 0.0, 0.0), metavar="R,P,Y", help="Rotation of the object: roll, pitch, yaw in degrees.")  # fmt: skip
+@click.option(
+    "--shadow",
+    type=float,
+    default=0.3,
+    show_default=True,
+    help="Strength of the shadow on the skin, 0..1.",
+)
 @click.option("--export", type=OUTPUT_FILE, help="Write a sample as a .glb file, and exit.")  # fmt: skip
 @painting_options
 def command(

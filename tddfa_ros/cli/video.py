@@ -51,7 +51,7 @@ from tddfa_ros.config import SMOOTHING_METHODS
     default=(640, 480),
     show_default=True,
     metavar="WIDTH HEIGHT",
-    help="What a camera is asked for, px.",
+    help="Image size requested from a camera, px.",
 )
 @overwrite_option
 @click.option("--restart", is_flag=True, help="Discard unfinished output of an earlier run.")

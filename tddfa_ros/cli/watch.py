@@ -46,9 +46,9 @@ def command(
 ) -> int:
     """Subscribe to faces and print ID, distance, head pose, strongest expressions, rate and latency.
 
-    A terminal shows a table that is redrawn; a file or a pipe gets one line per face and message. Works wherever rclpy
-    does, without the ROS command line. Distances are in meters, angles in degrees; latency runs from the image's stamp
-    to the arrival here. Ctrl-C ends.
+    In a terminal the table is redrawn; a file or a pipe gets one line per face and message. Needs rclpy only,
+    not the ROS command line. Distances are in meters, angles in degrees; latency is the time from the image's stamp to
+    the arrival of the message. Stop with Ctrl-C.
     """
     if once and count is not None:
         raise click.ClickException("choose one of --once and --count")

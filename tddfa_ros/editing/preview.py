@@ -48,7 +48,7 @@ def mean_preview(editor: AttributeEditor) -> ImageBGR:
     return _sheet(editor, np.zeros(model.layout.size, np.float32), draw)
 
 
-def photo_preview(editor: AttributeEditor, image: ImageBGR, face: Face) -> ImageBGR:
+def image_preview(editor: AttributeEditor, image: ImageBGR, face: Face) -> ImageBGR:
     """Draw all attributes on a face of an image, (H, W, 3) uint8 BGR.
 
     Raises:

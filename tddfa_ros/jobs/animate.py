@@ -15,7 +15,7 @@ from tddfa_ros.types import FloatArray, ImageBGR
 
 
 def animate(
-    photo: ImageBGR,
+    image: ImageBGR,
     target: Face,
     frames: Iterable[ImageBGR],
     rate: float,
@@ -26,11 +26,11 @@ def animate(
     relative: bool = False,
     regions: Collection[str] | None = None,
 ) -> Iterator[ImageBGR]:
-    """Yield the photo with the smoothed expression of the largest face of each frame; its pose is unchanged.
+    """Yield the image with the smoothed expression of the largest face of each frame; its pose is unchanged.
 
     Args:
-        photo: (H, W, 3) uint8 BGR.
-        target: the face in the photo.
+        image: (H, W, 3) uint8 BGR.
+        target: the face in the image.
         frames: frames of the source.
         rate: frames per second.
         pipeline: detects and regresses the faces of the frames.
@@ -45,8 +45,8 @@ def animate(
         ImageError: no frame has a face (raised after the last one).
     """
     tracker, smoother = FaceTracker(pipeline), FaceSmoother()
-    draw = Rerenderer(photo, target)
-    shown = photo
+    draw = Rerenderer(image, target)
+    shown = image
     seen = False
     for index, frame in enumerate(frames):
         faces = smoother(tracker.update(frame, index / rate))

@@ -31,7 +31,7 @@ def test_edit_writes_image_and_mesh(astronaut_path: Path, tmp_path: Path) -> Non
     assert mesh.with_suffix(".png").is_file()
 
 
-def test_transfer_onto_a_photo(astronaut_path: Path, tmp_path: Path) -> None:
+def test_transfer_onto_an_image(astronaut_path: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "source.png", tmp_path / "out.png"
     assert main(["edit", str(astronaut_path), "--set", "jawOpen=.9", "-o", str(source)]) == 0
     arguments = ["--source", str(source), "--target", str(astronaut_path), "-o", str(out)]
@@ -57,7 +57,7 @@ def test_transfer_of_a_video(astronaut: np.ndarray, astronaut_path: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["edit"], "a PHOTO is needed"),
+        (["edit"], "an IMAGE is needed"),
         (["edit", "none.png", "--set", "age=1"], "where the result goes"),
         (["edit", "none.png", "-o", "x.png"], "--set says what to change"),
         (["edit", "none.png", "--obj", "x.obj"], "--set says what to change"),
