@@ -17,7 +17,7 @@ from tddfa_ros.cli._dataset import (
     out_option,
     output_option,
 )
-from tddfa_ros.cli._files import EXISTING_FILE, EXISTING_FOLDER
+from tddfa_ros.cli._files import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FILE
 
 _FORMATS = ("folder", "300w-lp", "aflw2000")
 _POINTS = ("auto", "68", "478", "both")
@@ -109,6 +109,63 @@ def cache(
         rows = made.source == name
         error = f", mean fit error {made.error[rows].mean():.2f} %" if made.face[rows].all() else ""
         click.echo(f"{name}: {rows.sum()} crops{error}")
+
+
+@command.command("pack")
+@click.option("--cache", "source", type=EXISTING_FOLDER, required=True, help="A training cache.")
+@click.option("--output", type=OUTPUT_FILE, required=True, help="The .npz file to write.")
+@click.option(
+    "--megabytes",
+    type=POSITIVE,
+    default=60.0,
+    show_default=True,
+    help="Largest size of the file, 10^6 bytes; faces are chosen by their sampling weight until it is full.",
+)
+@click.option(
+    "--side",
+    type=click.IntRange(32, 192),
+    default=128,
+    show_default=True,
+    help="Side of the packed crops, px; a cache has 192.",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=75,
+    show_default=True,
+    help="Quality of the WebP encoder.",
+)
+@morphable_option
+def pack(
+    source: Path,
+    output: Path,
+    megabytes: float,
+    side: int,
+    quality: int,
+    model: str,
+) -> None:
+    """Pack a training cache into one small file, to train on another machine (scripts/train_on_gpu.sh)."""
+    from tddfa_ros.training.cache import open_cache
+    from tddfa_ros.training.packing import pack_cache
+
+    morphable = load_morphable(model)
+    cached = open_cache(source, morphable)
+    count = pack_cache(
+        cached, morphable, output, max_bytes=int(megabytes * 1e6), side=side, quality=quality
+    )
+    click.echo(f"{output}: {count} of {len(cached)} crops, {output.stat().st_size} bytes")
+
+
+@command.command("unpack")
+@click.option("--packed", type=EXISTING_FILE, required=True, help="File of 'tddfa dataset pack'.")
+@out_option("Folder of the cache.")
+@morphable_option
+def unpack(packed: Path, out: Path, model: str) -> None:
+    """Write the training cache of a packed file."""
+    from tddfa_ros.training.packing import unpack_cache
+
+    made = unpack_cache(packed, load_morphable(model), out)
+    click.echo(f"{out}: {len(made)} crops, {int(made.face.sum())} of them faces")
 
 
 @command.command("check")

@@ -10,6 +10,7 @@ from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.config import AugmentConfig
 from tddfa_ros.training.framing import (
     ParamMirror,
+    RealLike,
     about_landmarks,
     landmark_pixels,
     reframe,
@@ -18,9 +19,9 @@ from tddfa_ros.training.framing import (
 from tddfa_ros.training.occluders import occlude
 from tddfa_ros.types import CROP_FRAME, DoubleArray, FloatArray, ImageBGR
 
-_WEAK = 0.25  # share of the ROI noise for weakly augmented crops
+WEAK = 0.25  # share of the ROI noise for weakly augmented crops
 # Motion from one frame of a clip to the next, standard deviations: degrees, log of the size, px of 120, gray levels.
-_NEXT_ROLL_DEG, _NEXT_ZOOM, _NEXT_SHIFT, _NEXT_NOISE = 1.0, 0.01, 0.8, 3.0
+MOTION_ROLL_DEG, MOTION_ZOOM, MOTION_SHIFT, MOTION_NOISE = 1.0, 0.01, 0.8, 3.0
 _MOTION_BLUR = 0.2  # probability per second frame
 
 
@@ -71,9 +72,9 @@ class Augment:
         roll = np.radians(rng.uniform(-most, most) if large else rng.normal(0, c.roll_sigma_deg))
         zoom, shift = self._framing(rng)
         if motion is not None:
-            roll += np.radians(motion.normal(0, _NEXT_ROLL_DEG))
-            zoom *= float(np.exp(motion.normal(0, _NEXT_ZOOM)))
-            moved = motion.normal(0, _NEXT_SHIFT, 2)
+            roll += np.radians(motion.normal(0, MOTION_ROLL_DEG))
+            zoom *= float(np.exp(motion.normal(0, MOTION_ZOOM)))
+            moved = motion.normal(0, MOTION_SHIFT, 2)
             shift = shift + moved
         if is_face:
             zoom, shift = about_landmarks(landmark_pixels(self._model, params), roll, zoom, shift)
@@ -89,7 +90,7 @@ class Augment:
             crop = _next_frame(crop, moved, motion)
         return crop, params, parsing
 
-    def _framing(self, rng: np.random.Generator) -> tuple[float, DoubleArray]:
+    def _framing(self, rng: np.random.Generator) -> tuple[RealLike, DoubleArray]:
         """Draw zoom and shift (px of 120): noise as of tracking, or with ``p_wide`` a framing as after a jump or of another detector."""
         c = self._config
         kind = rng.random()
@@ -98,7 +99,7 @@ class Augment:
             angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0, c.wide_shift)
             shift = reach * np.array([np.cos(angle), np.sin(angle)])
             return float(np.exp(-rng.uniform(low, high))), shift * CROP_FRAME
-        noise = _WEAK if kind < c.p_wide + (1 - c.p_wide) * c.p_weak else 1.0
+        noise = WEAK if kind < c.p_wide + (1 - c.p_wide) * c.p_weak else 1.0
         zoom = float(np.exp(rng.normal(0, c.scale_sigma * noise)))
         return zoom, rng.normal(0, c.shift_sigma * noise, 2) * CROP_FRAME
 
@@ -145,7 +146,7 @@ def _next_frame(
         ends = [tuple(np.round(3 + sign * along).astype(int).tolist()) for sign in (-1, 1)]
         cv2.line(kernel, ends[0], ends[1], 1.0, 1)
         crop = np.asarray(cv2.filter2D(crop, -1, kernel / kernel.sum()), dtype=np.uint8)
-    noise = motion.normal(0, motion.uniform(0, _NEXT_NOISE), crop.shape)
+    noise = motion.normal(0, motion.uniform(0, MOTION_NOISE), crop.shape)
     return np.clip(np.round(crop + noise), 0, 255).astype(np.uint8)
 
 

@@ -128,8 +128,8 @@ def _as_tracked(
 ) -> tuple[NDArray[np.uint8], FloatArray]:
     params = cache.params[row]
     scale, place = _ROI_NOISE
-    zoom, shift = float(np.exp(rng.normal(0, scale))), rng.normal(0, place, 2) * CROP_FRAME
-    zoom, shift = about_landmarks(landmark_pixels(model, params), 0.0, zoom, shift)
+    noise = float(np.exp(rng.normal(0, scale))), rng.normal(0, place, 2) * CROP_FRAME
+    zoom, shift = about_landmarks(landmark_pixels(model, params), 0.0, *noise)
     return reframe(np.asarray(cache.images[row]), params, 0.0, zoom, shift, size=size)
 
 

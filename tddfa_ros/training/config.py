@@ -106,6 +106,9 @@ class TrainConfig(Validated):
         minimum=0,
         maximum=100000,
     )
+    augment_on_device: bool = option(
+        False, "keep all crops in the memory of the device and augment them there, for a GPU"
+    )
     freeze: str = option("none", "part of the network that is frozen", choices=("none", "backbone"))
     train_only: str = option(
         "all",
@@ -129,6 +132,8 @@ class TrainConfig(Validated):
                 raise ConfigError(
                     f"{name} must be a {section.__name__}, not {getattr(self, name)!r}"
                 )
+        if self.augment_on_device and self.parsing:
+            raise ConfigError("augment_on_device does not support seg maps: set parsing to false")
         if self.input_size % 4:
             raise ConfigError(f"input_size must be a multiple of 4, not {self.input_size}")
 

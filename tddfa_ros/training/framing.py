@@ -12,24 +12,30 @@ from tddfa_ros.training.cache import CACHE_SIDE
 from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray, FloatArray, ImageBGR
 
+RealLike = float | DoubleArray
+"""A number or an array of numbers (...)."""
+
 
 def about_landmarks(
-    points: FloatArray, roll: float, zoom: float, shift: NDArray[np.float64]
-) -> tuple[float, DoubleArray]:
-    """Return zoom and shift for :func:`reframe` that frame landmarks by their ROI, modified by ``zoom`` and ``shift``.
+    points: FloatArray, roll: RealLike, zoom: RealLike, shift: DoubleArray
+) -> tuple[DoubleArray, DoubleArray]:
+    """Return zoom (...) and shift (..., 2) for :func:`reframe` that frame landmarks by their ROI, modified by ``zoom`` and ``shift``.
 
     Args:
-        points: (L, 2) px of the stored 120-px crop; the ROI is the box of the rotated landmarks, enlarged sqrt(2) times.
-        roll: rotation that :func:`reframe` applies, rad.
+        points: (..., L, 2) px of the stored 120-px crop; the ROI is the box of the rotated landmarks, enlarged sqrt(2) times.
+        roll: (...) rotation that :func:`reframe` applies, rad.
+        zoom: (...) magnification relative to that ROI.
+        shift: (..., 2) px of 120.
     """
     cos, sin = np.cos(roll), np.sin(roll)
-    turned = (points - (CROP_FRAME - 1) / 2) @ np.array([[cos, -sin], [sin, cos]])
-    low, high = turned.min(axis=0), turned.max(axis=0)
-    zoom = zoom * CROP_FRAME / (float((high - low).max()) * np.sqrt(2))
-    return zoom, np.asarray(shift - zoom * (low + high) / 2)
+    matrix = np.stack([np.stack([cos, -sin], axis=-1), np.stack([sin, cos], axis=-1)], axis=-2)
+    turned = (points - (CROP_FRAME - 1) / 2) @ matrix
+    low, high = turned.min(axis=-2), turned.max(axis=-2)
+    scale = zoom * CROP_FRAME / ((high - low).max(axis=-1) * np.sqrt(2))
+    return np.asarray(scale), np.asarray(shift - scale[..., None] * (low + high) / 2)
 
 
-def landmark_frame(model: MorphableModel, params: FloatArray) -> tuple[float, DoubleArray]:
+def landmark_frame(model: MorphableModel, params: FloatArray) -> tuple[RealLike, DoubleArray]:
     """Return zoom and shift for :func:`reframe` that frame a face by its landmarks, as tracking does; 1 and 0 without a face (params all 0)."""
     if not params.any():
         return 1.0, np.zeros(2)
@@ -45,9 +51,9 @@ def landmark_pixels(model: MorphableModel, params: FloatArray) -> FloatArray:
 def reframe(
     image: ImageBGR,
     params: FloatArray,
-    roll: float,
-    zoom: float,
-    shift: NDArray[np.float64],
+    roll: RealLike,
+    zoom: RealLike,
+    shift: DoubleArray,
     border: tuple[int, int, int] | None = (0, 0, 0),
     size: int = int(CROP_FRAME),
 ) -> tuple[ImageBGR, FloatArray]:
@@ -67,32 +73,42 @@ def reframe(
     """
     crop = cv2.warpAffine(
         image,
-        _affine(roll, zoom, shift, size),
+        crop_affine(roll, zoom, shift, size),
         (size, size),
-        flags=cv2.INTER_AREA if zoom * size < 0.9 * CROP_FRAME else cv2.INTER_LINEAR,
+        flags=cv2.INTER_AREA if float(zoom) * size < 0.9 * CROP_FRAME else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT,
         borderValue=border or 0,
     )
+    return np.asarray(crop, dtype=np.uint8), reframe_params(params, roll, zoom, shift)
+
+
+def reframe_params(
+    params: FloatArray, roll: RealLike, zoom: RealLike, shift: DoubleArray
+) -> FloatArray:
+    """Transform the pose of params (..., P) as :func:`reframe` transforms the image, with roll and zoom (...) and shift (..., 2)."""
     middle = (CROP_FRAME - 1) / 2
-    cos, sin = zoom * np.cos(roll), zoom * np.sin(roll)
-    turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, zoom]])
+    zoom = np.asarray(zoom, dtype=np.float64)
+    cos, sin, zero = zoom * np.cos(roll), zoom * np.sin(roll), np.zeros_like(zoom)
+    rows = ((cos, -sin, zero), (sin, cos, zero), (zero, zero, zoom))
+    turn = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
     # the middle of the crop in V's frame: x = px + 1, y = 120 - py
     center = np.array([middle + 1, CROP_FRAME - middle, 0.0])
-    pose = params[:12].reshape(3, 4).astype(np.float64)
-    moved = turn @ pose
-    moved[:, 3] += center - turn @ center + [shift[0], -shift[1], 0.0]
     out = np.array(params, dtype=np.float32)
-    out[:12] = moved.ravel()
-    return np.asarray(crop, dtype=np.uint8), out
+    pose = out[..., :POSE_SIZE].reshape(*out.shape[:-1], 3, 4).astype(np.float64)
+    moved = turn @ pose
+    move = np.stack([shift[..., 0], -shift[..., 1], np.zeros_like(shift[..., 0])], axis=-1)
+    moved[..., 3] += center - turn @ center + move
+    out[..., :POSE_SIZE] = moved.reshape(*out.shape[:-1], POSE_SIZE)
+    return out
 
 
 def reframe_parsing(
-    parsing: NDArray[np.uint8], roll: float, zoom: float, shift: NDArray[np.float64], size: int
+    parsing: NDArray[np.uint8], roll: RealLike, zoom: RealLike, shift: DoubleArray, size: int
 ) -> NDArray[np.uint8]:
     """Return class ids (S/4, S/4) of the view of :func:`reframe`; pixels outside the stored crop get :data:`IGNORE`."""
     warped = cv2.warpAffine(
         parsing,
-        _affine(roll, zoom, shift, size),
+        crop_affine(roll, zoom, shift, size),
         (size, size),
         flags=cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
@@ -101,17 +117,18 @@ def reframe_parsing(
     return np.ascontiguousarray(warped[2::4, 2::4])
 
 
-def _affine(roll: float, zoom: float, shift: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Return the matrix (2, 3) from px of the stored crop to px of the new one; pixel centers are at integers.
+def crop_affine(roll: RealLike, zoom: RealLike, shift: DoubleArray, size: int) -> DoubleArray:
+    """Return the matrices (..., 2, 3) from px of the stored crop to px of the new one; pixel centers are at integers.
 
     Pixel u of the 120-px crop is u * size / 120 of this one, as in :func:`tddfa_ros.geometry.roi.crop`.
     """
+    zoom = np.asarray(zoom, dtype=np.float64)
     cos, sin = zoom * np.cos(roll), zoom * np.sin(roll)
     # y points down, so a counterclockwise rotation has the opposite sign
-    linear = np.array([[cos, sin], [-sin, cos]])
+    linear = np.stack([np.stack([cos, sin], axis=-1), np.stack([-sin, cos], axis=-1)], axis=-2)
     middle = (CROP_FRAME - 1) / 2
     offset = middle + np.asarray(shift) - linear @ np.full(2, (CACHE_SIDE - 1) / 2)
-    return np.asarray(size / CROP_FRAME * np.column_stack([linear, offset]))
+    return np.asarray(size / CROP_FRAME * np.concatenate([linear, offset[..., None]], axis=-1))
 
 
 class ParamMirror:

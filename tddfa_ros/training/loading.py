@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.interrupt import ignore_interrupts
@@ -20,49 +23,77 @@ from tddfa_ros.training.config import TrainConfig
 from tddfa_ros.training.dataset import (
     Batch,
     CropSampler,
+    Draw,
     FaceDataset,
     held_out_rows,
     sampling_weights,
 )
+from tddfa_ros.training.device_augment import DeviceAugment
 from tddfa_ros.training.losses.terms import balanced_weights
 from tddfa_ros.training.processes import Workers
 from tddfa_ros.types import FloatArray
 
 _LEAST_STD = 0.02
+_CHUNK = 1024  # crops per copy to the device
 
 
-class TrainingData:
+class TrainingData(Protocol):
     """Augmented batches of a cache, in an order that depends on the seed only.
 
     Attributes:
         faces: rows of the cache with a face that are drawn.
         steps: per epoch.
+    """
+
+    faces: NDArray[np.int64]
+    steps: int
+
+    def batches(self, epoch: int, first_step: int = 0) -> Iterable[Batch]:
+        """Return the batches of an epoch from ``first_step`` on."""
+        ...
+
+    def first_batches(self, count: int) -> Iterator[Tensor]:
+        """Yield the crops (n, 3, S, S) uint8 of the first batches, at most ``count``."""
+        ...
+
+
+def training_data(
+    cache: FaceCache, model: MorphableModel, config: TrainConfig, workers: Workers
+) -> TrainingData:
+    """Create the training data of a run, augmented in data loading processes or on the device.
 
     Raises:
-        ConfigError: there are fewer samples than one batch has.
+        ConfigError: there are fewer samples than one batch has, or the crops do not fit into the memory of the device.
     """
+    kind = DeviceData if config.augment_on_device else LoadedData
+    return kind(cache, model, config, workers)
+
+
+def _sampled(
+    cache: FaceCache, config: TrainConfig, workers: Workers
+) -> tuple[NDArray[np.int64], CropSampler]:
+    """Return the rows with a face that are drawn, and the sampler."""
+    weights = sampling_weights(cache, config.negatives, config.profile_boost)
+    faces = np.flatnonzero(cache.face & (weights > 0))
+    samples = config.samples or len(faces)
+    sampler = CropSampler(
+        weights, samples, config.batch, config.seed, workers.rank, workers.count, config.clips
+    )
+    if sampler.steps == 0:
+        raise ConfigError(
+            f"there are {samples} faces to train on, fewer than one batch of {config.batch * workers.count}"
+        )
+    return faces, sampler
+
+
+class LoadedData:
+    """Crops that are augmented one by one, in this process or in data loading processes."""
 
     def __init__(
         self, cache: FaceCache, model: MorphableModel, config: TrainConfig, workers: Workers
     ) -> None:
-        weights = sampling_weights(cache, config.negatives, config.profile_boost)
-        self.faces: NDArray[np.int64] = np.flatnonzero(cache.face & (weights > 0))
-        samples = config.samples or len(self.faces)
-        self._batch = config.batch
-        self._sampler = CropSampler(
-            weights,
-            samples,
-            config.batch,
-            config.seed,
-            workers.rank,
-            workers.count,
-            config.clips,
-        )
-        self.steps = self._sampler.steps
-        if self.steps == 0:
-            raise ConfigError(
-                f"there are {samples} faces to train on, fewer than one batch of {config.batch * workers.count}"
-            )
+        self.faces, self._sampler = _sampled(cache, config, workers)
+        self.steps, self._batch = self._sampler.steps, config.batch
         augment = Augment(config.augment, model, config.input_size)
         self._crops = FaceDataset(cache, model, augment, config.seed, config.input_size)
         self._loader = DataLoader(
@@ -78,7 +109,7 @@ class TrainingData:
             generator=torch.Generator().manual_seed(config.seed),
         )
 
-    def batches(self, epoch: int, first_step: int = 0) -> DataLoader[Batch]:
+    def batches(self, epoch: int, first_step: int = 0) -> Iterable[Batch]:
         """Return the batches of an epoch from ``first_step`` on."""
         self._sampler.epoch, self._sampler.first_step = epoch, first_step
         return self._loader
@@ -88,6 +119,65 @@ class TrainingData:
         draws = iter(self._sampler)
         for _ in range(min(count, self.steps)):
             yield torch.stack([self._crops[next(draws)]["image"] for _ in range(self._batch)])
+
+
+class DeviceData:
+    """Crops that lie in the memory of the device and are augmented there, batch by batch."""
+
+    def __init__(
+        self, cache: FaceCache, model: MorphableModel, config: TrainConfig, workers: Workers
+    ) -> None:
+        self.faces, self._sampler = _sampled(cache, config, workers)
+        self.steps, self._batch = self._sampler.steps, config.batch
+        self._params, self._face = cache.params, cache.face
+        self._images = _on_device(cache.images, workers.device)
+        self._augment = DeviceAugment(config.augment, model, config.input_size)
+        self._seed = config.seed
+
+    def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from ``first_step`` on."""
+        self._sampler.epoch, self._sampler.first_step = epoch, first_step
+        draws = iter(self._sampler)
+        while chosen := list(islice(draws, self._batch)):
+            yield self._load(chosen)
+
+    def first_batches(self, count: int) -> Iterator[Tensor]:
+        """Yield the crops (n, 3, S, S) uint8 of the first batches, at most ``count``."""
+        for batch in islice(self.batches(0), count):
+            yield batch["image"].cpu()
+
+    def _load(self, draws: Sequence[Draw]) -> Batch:
+        rows, numbers, frames = (np.array(column) for column in zip(*draws, strict=True))
+        device = self._images.device
+        rng = np.random.default_rng((self._seed, int(numbers[0])))
+        face = self._face[rows]
+        params = np.where(face[:, None], self._params[rows], 0).astype(np.float32)
+        images = self._images[torch.from_numpy(rows).to(device)]
+        with torch.no_grad():
+            crops, params = self._augment(images, params, rng, frames == 2)
+        params = np.where(face[:, None], params, 0).astype(np.float32)
+        batch = {
+            "params": torch.from_numpy(params),
+            "face": torch.from_numpy(face.astype(np.float32)),
+            "clip": torch.from_numpy(np.where(frames > 0, numbers, -1)),
+        }
+        return {"image": crops, **{name: value.to(device) for name, value in batch.items()}}
+
+
+def _on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Copy crops (n, 192, 192, 3) to a device, with a progress bar."""
+    try:
+        out = torch.empty(images.shape, dtype=torch.uint8, device=device)
+        for start in tqdm(range(0, len(images), _CHUNK), desc="load crops", unit="chunk"):
+            part = np.array(images[start : start + _CHUNK])
+            out[start : start + len(part)] = torch.from_numpy(part).to(device)
+    except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeError
+        size = images.nbytes / 1e9
+        raise ConfigError(
+            f"{len(images)} crops of {size:.1f} GB do not fit into the memory of {device}: "
+            "use a smaller cache, or train without augment_on_device"
+        ) from error
+    return out
 
 
 def validation_rows(

@@ -22,9 +22,15 @@ from tddfa_ros.files import save_arrays
 from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import FaceCache
-from tddfa_ros.training.framing import ParamMirror, landmark_frame, landmark_pixels, reframe
+from tddfa_ros.training.framing import (
+    ParamMirror,
+    RealLike,
+    landmark_frame,
+    landmark_pixels,
+    reframe,
+)
 from tddfa_ros.training.networks import FaceNet, normalize
-from tddfa_ros.types import CROP_FRAME, POSE_SIZE, FloatArray
+from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray, FloatArray
 
 _BATCH = 128
 _CENTER = np.array([(CROP_FRAME + 1) / 2, (CROP_FRAME + 1) / 2, 0.0])
@@ -145,7 +151,7 @@ def _predict(network: FaceNet, crops: NDArray[np.uint8]) -> FloatArray:
         return np.asarray(network(normalize(batch)).params.numpy(), dtype=np.float32)
 
 
-def _stored(params: FloatArray, zoom: float, shift: NDArray[np.float64]) -> FloatArray:
+def _stored(params: FloatArray, zoom: RealLike, shift: DoubleArray) -> FloatArray:
     """Invert :func:`reframe` (without roll) for parameters (P,)."""
     out = params.copy()
     pose = out[:POSE_SIZE].reshape(3, 4)

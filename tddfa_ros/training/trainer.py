@@ -22,7 +22,7 @@ from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.config import TrainConfig
 from tddfa_ros.training.dataset import Batch, UvTarget
 from tddfa_ros.training.initial_weights import estimate_normalization, start_from
-from tddfa_ros.training.loading import TrainingData, class_weights, validation_rows, whitening
+from tddfa_ros.training.loading import class_weights, training_data, validation_rows, whitening
 from tddfa_ros.training.logs import RunLog
 from tddfa_ros.training.losses.distance_costs import vertex_distance_cost
 from tddfa_ros.training.losses.face_loss import FaceLoss
@@ -74,7 +74,7 @@ class Trainer:
             raise ConfigError("amp needs bfloat16, which this GPU does not have: train without it")
         if validation is not None:
             cache = replace(cache, held_out=np.zeros(len(cache), dtype=np.bool_))
-        self._data = TrainingData(cache, model, config, self._workers)
+        self._data = training_data(cache, model, config, self._workers)
         mean, std = whitening(cache.params[self._data.faces])
         self.network = checkpoints.new_network(config, mean, std)
         classes = class_weights(cache) if config.parsing else None

@@ -25,7 +25,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "config" / "training").glob("*.yam
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_complete_and_document_their_command(path: Path) -> None:
     stages = load_stages(path)
-    widths = {"mb05": 0.5, "mb1": 1.0, "finetune": 0.5}
+    widths = {"mb05": 0.5, "mb1": 1.0, "finetune": 0.5, "gpu": 0.5}
     assert {stage.config.width for stage in stages} == {widths[path.stem]}
     assert {stage.config.samples for stage in stages} == {0}, "an epoch is as long as the data"
     assert len({stage.config.heads for stage in stages}) == 1
@@ -36,10 +36,10 @@ def test_recipes_are_complete_and_document_their_command(path: Path) -> None:
 
 
 def test_default_recipe_has_stages() -> None:
-    assert [path.stem for path in RECIPES] == ["finetune", "mb05", "mb1"]
-    assert len(load_stages(RECIPES[1])) > 1
+    assert [path.stem for path in RECIPES] == ["finetune", "gpu", "mb05", "mb1"]
+    assert len(load_stages(RECIPES[2])) > 1
     with pytest.raises(ConfigError, match="stages, not one"):
-        load_train_config(RECIPES[1])
+        load_train_config(RECIPES[2])
 
 
 def test_overrides_take_precedence(tmp_path: Path) -> None:
