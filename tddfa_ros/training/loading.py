@@ -168,7 +168,9 @@ def _on_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Copy crops (n, 192, 192, 3) to a device, with a progress bar."""
     try:
         out = torch.empty(images.shape, dtype=torch.uint8, device=device)
-        for start in tqdm(range(0, len(images), _CHUNK), desc="load crops", unit="chunk"):
+        for start in tqdm(
+            range(0, len(images), _CHUNK), desc="load crops", unit="chunk", disable=None
+        ):
             part = np.array(images[start : start + _CHUNK])
             out[start : start + len(part)] = torch.from_numpy(part).to(device)
     except (RuntimeError, MemoryError) as error:  # torch's out-of-memory errors are RuntimeError

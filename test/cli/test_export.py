@@ -41,7 +41,7 @@ def folder(model: MorphableModel, tmp_path_factory: pytest.TempPathFactory) -> P
 def export(folder: Path, run: str, *more: str) -> int:
     arguments = ["export", "--checkpoint", str(folder / run / "checkpoint.pt")]
     arguments += ["--morphable-model", str(folder / "model.npz"), "-o", str(folder / "net.onnx")]
-    return main([*arguments, *more])
+    return main([*arguments, "--overwrite", *more])
 
 
 def test_calibrates_and_exports_confidence_head(
