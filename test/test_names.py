@@ -26,11 +26,11 @@ LATIN = os.fsdecode(b"gr\xf6\xdfe")
         (LATIN, "gr\\xf6\\xdfe"),
     ],
 )
-def test_text_from_outside_is_one_harmless_line(text: str, shown: str) -> None:
+def test_external_text_becomes_one_printable_line(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-def test_long_text_is_cut() -> None:
+def test_long_text_is_truncated() -> None:
     assert printable("x" * 10**6, 20) == "x" * 17 + "..."
     assert printable("x" * 20, 20) == "x" * 20
 

@@ -46,7 +46,7 @@ def test_input_is_recognized_by_any_path(kind: str, file: Path) -> None:
     assert file.read_bytes() == b"photo"
 
 
-def test_different_files_are_told_apart(file: Path) -> None:
+def test_different_files_are_distinguished(file: Path) -> None:
     other = file.with_name("Photo.jpg")
     other.write_bytes(b"another")
     if not other.samefile(file):  # a file system that tells case
@@ -72,7 +72,7 @@ def test_existing_file_needs_overwrite(file: Path) -> None:
         check_targets([dangling])
 
 
-def test_one_name_for_two_outputs(file: Path) -> None:
+def test_rejects_one_name_for_two_outputs(file: Path) -> None:
     new = file.with_name("new.jpg")
     with pytest.raises(ConfigError, match="two outputs"):
         check_targets([new, file.with_name("NEW.jpg")])
@@ -80,7 +80,7 @@ def test_one_name_for_two_outputs(file: Path) -> None:
         check_targets([file.parent], overwrite=True)
 
 
-def test_pipes_and_devices_are_written_to(file: Path) -> None:
+def test_accepts_pipes_and_devices(file: Path) -> None:
     check_targets(["-", "/dev/null"])
     fifo = file.with_name("pipe")
     os.mkfifo(fifo)
@@ -89,7 +89,7 @@ def test_pipes_and_devices_are_written_to(file: Path) -> None:
         assert path == fifo
 
 
-def test_place_that_cannot_be_written_to(file: Path) -> None:
+def test_rejects_unwritable_location(file: Path) -> None:
     with pytest.raises(TddfaError, match=r"photo\.jpg is not a folder"):
         check_targets([file / "out.jpg"])
     with pytest.raises(TddfaError, match="is not a folder"):
@@ -101,13 +101,13 @@ def test_place_that_cannot_be_written_to(file: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_folder_without_permission(file: Path) -> None:
+def test_rejects_folder_without_permission(file: Path) -> None:
     file.parent.chmod(0o500)
     with pytest.raises(TddfaError, match="no permission"):
         check_targets([file.with_name("new.jpg")])
 
 
-def test_files_of_others_in_a_folder(file: Path) -> None:
+def test_rejects_unrelated_files_in_a_folder(file: Path) -> None:
     folder = file.parent
     with pytest.raises(ConfigError, match="was not written by this command"):
         check_folder(folder, ("*.jpg",))

@@ -10,7 +10,7 @@ from tddfa_ros.avatar import AvatarFrame, JsonLines, from_line, to_line
 from tddfa_ros.errors import ConfigError, TddfaError
 
 
-def test_a_line_is_json_with_names(frame: AvatarFrame) -> None:
+def test_line_is_json_with_names(frame: AvatarFrame) -> None:
     record = json.loads(to_line(frame))
     assert record["id"] == "f3" and record["stamp"] == 3725.5
     assert record["blendshapes"]["eyeBlinkLeft"] == 1 and len(record["blendshapes"]) == 52

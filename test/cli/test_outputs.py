@@ -164,7 +164,7 @@ def test_existing_files_in_a_folder_are_kept(
         folder.rmdir()
 
 
-def test_folder_filled_by_the_same_command_is_filled_again(
+def test_folder_of_the_same_command_is_refilled(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def command(name: str) -> Callable[..., object]:
@@ -185,7 +185,7 @@ def test_folder_filled_by_the_same_command_is_filled_again(
     assert (place / "out" / "report.md").read_text() == "second"
 
 
-def test_nothing_is_left_by_a_refused_command(place: Path) -> None:
+def test_rejected_command_leaves_no_files(place: Path) -> None:
     before = sorted(os.listdir(place))
     for words in (
         ["image", "in.png", "-o", "out", "--detector", "nobody"],

@@ -65,7 +65,7 @@ def arguments(model: MorphableModel, tmp_path: Path) -> list[str]:
         (["--training-data", __file__], "either --training-data or --cache"),
     ],
 )
-def test_mistakes_are_one_sentence(
+def test_rejects_invalid_input_in_one_sentence(
     arguments: list[str], extra: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, *extra]) == 2
@@ -74,7 +74,7 @@ def test_mistakes_are_one_sentence(
     assert message in error
 
 
-def test_an_unknown_option_of_the_file_is_named(
+def test_names_unknown_option_of_config_file(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run.yaml").write_text("augment: {blurr: 1}\n")
@@ -90,7 +90,7 @@ def test_an_unknown_option_of_the_file_is_named(
         (["models", "locate", "x.json", "--faces", "."], "model"),
     ],
 )
-def test_a_missing_extra_is_named(
+def test_names_missing_extra(
     command: list[str],
     extra: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -107,7 +107,7 @@ def test_a_missing_extra_is_named(
 
 
 @needs_torch
-def test_trains_and_goes_on(
+def test_trains_and_resumes(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -125,7 +125,7 @@ def test_trains_and_goes_on(
 
 
 @needs_torch
-def test_begins_with_other_weights(
+def test_initializes_from_other_weights(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--epochs", "1", "--samples", "8"]) == 0
@@ -143,7 +143,7 @@ def test_begins_with_other_weights(
 
 
 @needs_torch
-def test_lists_are_cached_validated_on_and_exported(
+def test_trains_on_dataset_lists_and_exports(
     model: MorphableModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From a dataset in the user's layout to a network that the pipeline loads, with no other data."""
@@ -187,7 +187,7 @@ def test_lists_are_cached_validated_on_and_exported(
 
 
 @needs_torch
-def test_flags_reach_the_run(
+def test_flags_override_config(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every kind of flag, over a file that says otherwise."""
@@ -235,7 +235,7 @@ def test_every_option_has_a_flag() -> None:
 
 
 @needs_torch
-def test_interrupt_ends_with_one_sentence_and_saves_where_it_is(
+def test_interrupt_saves_state_and_prints_one_sentence(
     arguments: list[str], tmp_path: Path
 ) -> None:
     checkpoint = tmp_path / "run" / "checkpoint.pt"

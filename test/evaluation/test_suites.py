@@ -27,7 +27,7 @@ def fake() -> FakePredictor:
     return FakePredictor([Prediction(random_points(1)[0])], boxes=[np.zeros((0, 5))])
 
 
-def test_a_folder_is_a_suite(users_folder: Path, fake: FakePredictor) -> None:
+def test_folder_is_a_suite(users_folder: Path, fake: FakePredictor) -> None:
     (result,) = run(fake, [str(users_folder)], Sets(users_folder))
     assert result.suite == "holiday"
     assert result.figure("true ROI, mesh", "NME68") == pytest.approx(0, abs=1e-4)

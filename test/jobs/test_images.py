@@ -139,7 +139,7 @@ def test_rejects_unknown_output(pipe: FacePipeline, photos: Path, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_one_image_that_fails_does_not_end_the_run(
+def test_failing_image_does_not_stop_the_run(
     pipe: FacePipeline, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_obj = registry.write_obj

@@ -92,7 +92,7 @@ def test_pncc_is_the_coordinate_of_the_mean_head():
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_the_larger_face_hides_the_smaller_one(order):
+def test_larger_face_occludes_smaller_face(order):
     pair = [face_at(110, 80, 550), face_at(130, 80, 250)]
     faces = [pair[i] for i in order]
     np.testing.assert_array_equal(pncc(faces, SHAPE), pncc(pair[:1], SHAPE))

@@ -42,7 +42,7 @@ def write(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_truncated_video_is_told_from_a_whole_one(tmp_path: Path, kind: str) -> None:
+def test_detects_truncated_video(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind)
     assert truncation(path) is None
     data = path.read_bytes()
@@ -55,7 +55,7 @@ def test_truncated_video_is_told_from_a_whole_one(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["faststart", "mkv", "avi"])
-def test_truncated_video_is_read_as_far_as_it_goes(tmp_path: Path, kind: str) -> None:
+def test_truncated_video_is_read_to_its_end(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind)
     assert VideoSource(path).truncation is None
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -64,14 +64,14 @@ def test_truncated_video_is_read_as_far_as_it_goes(tmp_path: Path, kind: str) ->
     assert 0 < video.skip(2 * FRAMES) < FRAMES
 
 
-def test_truncated_video_without_index_says_so(tmp_path: Path) -> None:
+def test_truncated_video_without_index_raises(tmp_path: Path) -> None:
     path = write(tmp_path, "mp4")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(SourceError, match="is truncated"):
         VideoSource(path)
 
 
-def test_other_files_are_left_alone(tmp_path: Path) -> None:
+def test_other_files_are_accepted(tmp_path: Path) -> None:
     for name, content in (("a.txt", b"text"), ("b", b""), ("c.png", cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes())):  # fmt: skip
         (tmp_path / name).write_bytes(content)
         assert truncation(tmp_path / name) is None

@@ -50,7 +50,7 @@ def test_truncated_jpeg_is_rejected(flags: list[int], kept: float) -> None:
         decode(data[: byte + 1], COLOR)
 
 
-def test_markers_in_trailer_and_thumbnail_do_not_confuse() -> None:
+def test_markers_in_trailer_and_thumbnail_are_ignored() -> None:
     data = encoded(".jpg", noise())
     whole = decode(data, COLOR)
     np.testing.assert_array_equal(decode(data + b"film \xff\xda of a phone", COLOR), whole)
@@ -104,7 +104,7 @@ def png_bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")  # fmt: skip
 
 
-def test_bomb_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_bomb_is_rejected_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = png_bomb(30000)
     assert len(bomb) < 200_000
     monkeypatch.setattr(cv2, "imdecode", None)
@@ -117,7 +117,7 @@ def test_bomb_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -
         decode(bytes(jpeg), COLOR)
 
 
-def test_limit_can_be_chosen() -> None:
+def test_pixel_limit_is_configurable() -> None:
     data = encoded(".png", noise())
     assert decode(data, COLOR, 121 * 90).shape == (90, 121, 3)
     with pytest.raises(ImageError, match="more than the limit of 10889 px"):
@@ -138,7 +138,7 @@ def test_floats_are_scaled_from_the_range_in_use(white: int) -> None:
     assert to_8_bit(ramp)[0, 0] == 255 and to_8_bit(ramp)[15, 0] == 240
 
 
-def test_codecs_do_not_write_to_stderr_and_others_do() -> None:
+def test_only_codec_output_on_stderr_is_suppressed() -> None:
     script = """
 import os, zlib, numpy as np, cv2
 from test_image_data import COLOR, decode, encoded, noise
