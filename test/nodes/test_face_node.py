@@ -231,8 +231,8 @@ def test_invalid_images_are_logged_once_per_kind(graph: Any, astronaut: np.ndarr
 
     sentences = []
     for message, sentence in invalid_images(astronaut).values():
-        # Of the same fault twice and more, whatever a busy machine drops in between. "truncated" and "step" are one kind:
-        # only numbers differ; so are both faults of the step. The first of a kind is the one that is printed.
+        # Of the same fault twice and more, whatever a busy machine drops in between. What is raised at one place in
+        # the code is one kind, such as both faults of the step. The first of a kind is the one that is printed.
         before = failed()
         for _ in range(600):
             camera.send(stamped(message, time.time()))
@@ -250,7 +250,8 @@ def test_invalid_images_are_logged_once_per_kind(graph: Any, astronaut: np.ndarr
     assert "unexpected" not in process.output
     meshes.clear()
     camera.until(lambda: faces_in(meshes))
-    assert faces_in(meshes)[-1].id == "f1"
+    # The invalid images may have lasted longer than a lost track is kept, so the ID is not compared.
+    assert faces_in(meshes)[-1].confidence > 0.5
     assert "Traceback" not in process.output
 
 
@@ -487,3 +488,14 @@ def test_invalid_parameter_prints_one_line(graph: Any) -> None:
     assert len(lines) == 1
     assert "raw, compressed" in lines[0]
     assert "Traceback" not in process.output
+
+
+def test_more_faces_than_the_limit_are_said_once(graph: Any, astronaut: np.ndarray) -> None:
+    process = start(graph, detection__max_faces=1, tracking__detect_interval=1)
+    meshes = graph.collect(FaceMeshArray, "face_mesh")
+    camera = Camera(graph, np.ascontiguousarray(np.hstack([astronaut, astronaut[:, ::-1]])))
+    camera.until(lambda: len(faces_in(meshes)) >= 3)
+    assert all(len(message.faces) <= 1 for message in meshes)
+    camera.until(lambda: "more faces than" in process.output)
+    note = "image_raw: more faces than detection.max_faces (1); the smallest are left out"
+    assert process.output.count(note) == 1
