@@ -22,7 +22,7 @@ device=${DEVICE:-cuda} model=${MODEL:-tddfa-head} init=${INIT-tddfa-mb05}
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 mkdir -p "$run"
 if [ ! -f "$run/cache/labels.npz" ]; then
-  "$python" -m tddfa_ros dataset unpack --packed "$packed" --out "$run/cache" --morphable-model "$model"
+  "$python" -m tddfa_ros dataset unpack --packed "$packed" --output "$run/cache" --morphable-model "$model"
 fi
 "$python" -m tddfa_ros train --config "$root/config/training/gpu.yaml" --cache "$run/cache" --checkpoint-dir "$run" \
   --device "$device" --morphable-model "$model" ${init:+--init "$init"} "$@"

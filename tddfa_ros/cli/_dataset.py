@@ -27,18 +27,20 @@ def list_option(help_text: str, required: bool = False) -> Callable[[_Command], 
 
 
 def out_option(help_text: str, *unfinished: str) -> Callable[[_Command], _Command]:
-    """``--out``, the folder of a cache; one that holds a file of a name in ``unfinished`` is resumed."""
+    """``--output``, the folder of a cache; one that holds a file of a name in ``unfinished`` is resumed."""
 
     def own(folder: Path) -> bool:
         return any(True for name in unfinished for _ in folder.glob(name))
 
     kind = OutputFolder(*_CACHE, own=own)
-    return click.option("--out", type=kind, required=True, help=help_text)
+    return click.option("-o", "--output", "out", type=kind, required=True, help=help_text)
 
 
 def output_option(help_text: str, *patterns: str) -> Callable[[_Command], _Command]:
     """``--output``, the folder of a dataset, and the names of what is written to it."""
-    return click.option("--output", type=OutputFolder(*patterns), required=True, help=help_text)
+    return click.option(
+        "-o", "--output", type=OutputFolder(*patterns), required=True, help=help_text
+    )
 
 
 def max_error_option(which: str, default: float | None = None) -> Callable[[_Command], _Command]:

@@ -113,7 +113,7 @@ def cache(
 
 @command.command("pack")
 @click.option("--cache", "source", type=EXISTING_FOLDER, required=True, help="A training cache.")
-@click.option("--output", type=OUTPUT_FILE, required=True, help="The .npz file to write.")
+@click.option("-o", "--output", type=OUTPUT_FILE, required=True, help="The .npz file to write.")
 @click.option(
     "--megabytes",
     type=POSITIVE,

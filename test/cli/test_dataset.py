@@ -61,7 +61,7 @@ def test_fit_render_check_cache(data: Path, capsys: pytest.CaptureFixture[str]) 
     assert (
         found == "fitted.list: 3 items with images, params, seg maps, UV position maps of 16 px\n"
     )
-    assert run(data, "cache", *lists, "--out", str(data / "cache")) == 0
+    assert run(data, "cache", *lists, "--output", str(data / "cache")) == 0
     assert f"{data / 'cache'}: 3 faces" in capsys.readouterr().out
     assert np.load(data / "cache" / "parsing.npy").shape == (3, 192, 192)
 
@@ -72,7 +72,7 @@ def test_bad_items_are_reported_and_strict_fails(
 ) -> None:
     (data / "data" / "params" / "0002.npy").write_bytes(b"")
     arguments = ["--list", str(data / "data" / "all.list")]
-    folder = {"render": "--output", "cache": "--out"}.get(command)
+    folder = {"render": "--output", "cache": "--output"}.get(command)
     arguments += [folder, str(data / "out")] if folder else []
     reason = "0002: params/0002.npy is damaged"
 
@@ -91,8 +91,11 @@ def test_bad_items_are_reported_and_strict_fails(
     [
         (["check", "--list", "nowhere.list"], "nowhere.list"),
         (["check"], "--list"),
-        (["cache", "--out", "x"], "either --faces or --list"),
-        (["cache", "--out", "x", "--faces", ".", "--list", __file__], "either --faces or --list"),
+        (["cache", "--output", "x"], "either --faces or --list"),
+        (
+            ["cache", "--output", "x", "--faces", ".", "--list", __file__],
+            "either --faces or --list",
+        ),
         (["fit", "--images", ".", "--output", "x"], "needs --landmarks"),
         (
             ["fit", "--images", ".", "--output", "x", "--landmarks", ".", "--format", "300w-lp"],

@@ -55,3 +55,10 @@ def test_morphable_model_has_one_name() -> None:
         if (option.help or "").startswith("Morphable model")
     }
     assert asked == {"--morphable-model"}
+
+
+def test_output_has_one_name() -> None:
+    names = {name for _, option in options(tddfa) for name in option.opts}
+    assert "--out" not in names
+    written = [option.opts for _, option in options(tddfa) if "--output" in option.opts]
+    assert len(written) > 15 and all(opts == ["-o", "--output"] for opts in written)

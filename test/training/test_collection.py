@@ -193,7 +193,7 @@ def test_command(
     collection: Path, repo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = str(repo_root / "models" / "tddfa_head.npz")
-    arguments = ["dataset", "cache", "--faces", str(collection), "--out", str(tmp_path / "out")]
+    arguments = ["dataset", "cache", "--faces", str(collection), "--output", str(tmp_path / "out")]
     arguments += ["--morphable-model", model]
     assert main([*arguments, "--sources", "helen, nobody"]) == 2
     assert "nobody.npz" in capsys.readouterr().err
@@ -213,7 +213,8 @@ def test_command(
     assert main([*arguments[:3], str(tmp_path / "nowhere"), *arguments[4:]]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert (
-        main(["dataset", "cache", "--out", str(tmp_path / "out"), "--morphable-model", model]) == 2
+        main(["dataset", "cache", "--output", str(tmp_path / "out"), "--morphable-model", model])
+        == 2
     )
     assert "--faces or --list" in capsys.readouterr().err
 

@@ -113,7 +113,7 @@ def test_commands(
     assert "of 30 crops" in capsys.readouterr().out
     assert main(pack) == 2
     assert "--overwrite" in capsys.readouterr().err
-    unpack = ["dataset", "unpack", "--packed", packed, "--out", str(tmp_path / "out"), *model]
+    unpack = ["dataset", "unpack", "--packed", packed, "--output", str(tmp_path / "out"), *model]
     assert main(unpack) == 0
     assert len(open_cache(tmp_path / "out", tiny_model)) > 10
 

@@ -140,7 +140,7 @@ def test_refine_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     tiny_model.save(tmp_path / "head.npz")
-    command = ["dataset", "refine", "--cache", str(tiny_folder), "--out", str(tmp_path / "new")]
+    command = ["dataset", "refine", "--cache", str(tiny_folder), "--output", str(tmp_path / "new")]
     command += [
         "--network",
         str(whole_run.checkpoint),
