@@ -1,4 +1,4 @@
-"""Models and layouts that every loss is tested on, and the slow, obvious way to pose a mesh."""
+"""Models and layouts of the loss tests, and a reference implementation of posing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def whitening(model: MorphableModel, seed: int = 8) -> DoubleArray:
 
 
 def mesh(model: MorphableModel, params: DoubleArray) -> DoubleArray:
-    """All vertices (N, 3) of one face in the crop frame, float64, straight from the definition."""
+    """All vertices (N, 3) of one face in the crop frame, float64, by definition."""
     shape, expression = params[model.layout.shape_slice], params[model.layout.expression_slice]
     head = model.mean + model.shape_basis @ shape + model.expression_basis @ expression
     pose = params[:12].reshape(3, 4)

@@ -1,4 +1,4 @@
-"""Training that fits in a test: a cache of images that are easily understood, and a configuration of some dozen steps."""
+"""A synthetic training cache and a configuration of some dozen steps, for tests."""
 
 from __future__ import annotations
 
@@ -46,6 +46,27 @@ def tiny(**options: Any) -> TrainConfig:
     return replace(TINY, **options)
 
 
+class StopAfter:
+    """Replaces :class:`~tddfa_ros.interrupt.StopRequest`: requests a stop at the n-th check."""
+
+    def __init__(self, looks: int) -> None:
+        self._left = looks
+
+    def __call__(self) -> StopAfter:
+        return self
+
+    def __enter__(self) -> StopAfter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @property
+    def requested(self) -> bool:
+        self._left -= 1
+        return self._left <= 0
+
+
 def write_cache(
     folder: Path,
     model: MorphableModel,
@@ -56,7 +77,7 @@ def write_cache(
 ) -> None:
     """Write what ``tddfa dataset cache`` writes: ``count`` faces, then crops without a face; every 12th of both is held out.
 
-    A face is bright spots at its landmarks, on a color that tells how the head is turned.
+    A face is bright spots at its landmarks, on a color that encodes the head rotation.
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +117,7 @@ def _turn(params: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _class_maps(places: NDArray[np.floating[Any]], total: int) -> NDArray[np.uint8]:
-    """Skin within the landmarks, lips within the mouth's, background elsewhere."""
+    """Class maps: skin within the landmarks, lips within those of the mouth, background elsewhere."""
     maps = np.zeros((total, CACHE_SIDE, CACHE_SIDE), np.uint8)
     for drawn, points in zip(maps, np.round(places).astype(np.int32), strict=False):
         cv2.fillConvexPoly(drawn, cv2.convexHull(points), SKIN)

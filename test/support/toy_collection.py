@@ -65,7 +65,7 @@ def write_source(
 
 
 def position_images(count: int) -> NDArray[np.uint8]:
-    """(n, 192, 192, 3): blue tells x, green tells y, red tells which face."""
+    """(n, 192, 192, 3): blue encodes x, green y, red the face."""
     v, u = np.mgrid[:CROP, :CROP]
     return np.stack(
         [np.stack([u, v, np.full_like(u, 10 * i)], axis=2) for i in range(count)]

@@ -1,4 +1,4 @@
-"""A small dataset in a user's layout: images that tell where each pixel came from, params, ROIs, maps, a list."""
+"""A small dataset in a user's layout: images that encode pixel positions, params, ROIs, maps, a list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROI = np.array([50.0, 40.0, 200.0, 190.0], np.float32)
 
 
 def gradient(height: int = HEIGHT, width: int = WIDTH, red: int = 0) -> NDArray[np.uint8]:
-    """An image whose blue tells x, and green y, of each pixel."""
+    """An image whose blue and green encode x and y."""
     v, u = np.mgrid[:height, :width]
     return np.stack([u, v, np.full_like(u, red)], axis=2).astype(np.uint8)
 
@@ -25,7 +25,7 @@ def gradient(height: int = HEIGHT, width: int = WIDTH, red: int = 0) -> NDArray[
 def write_dataset(
     root: Path, model: MorphableModel, count: int = 4, rois: bool = True, maps: bool = False
 ) -> Path:
-    """Write items 0001, 0002, ... and ``all.list``; the list's path."""
+    """Write items 0001, 0002, ... and ``all.list``, and return the path of the list."""
     for folder in ("images", "params", *(["rois"] if rois else [])):
         (root / folder).mkdir(parents=True)
     names = [f"{i + 1:04d}" for i in range(count)]

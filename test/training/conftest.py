@@ -1,4 +1,4 @@
-"""One small model, one cache and two finished runs for all tests of training."""
+"""A small model, a cache and two finished runs shared by all tests of training."""
 
 from __future__ import annotations
 

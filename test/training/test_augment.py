@@ -97,7 +97,7 @@ def test_border() -> None:
 
 @pytest.mark.parametrize("size", [96, 120, 160, 192])
 def test_crop_pixels_match_the_pipeline(size: int) -> None:
-    """What the network learns on must be sampled as what it will see: crop pixel u is u * 120 / size of the 120-px crop."""
+    """Training crops are sampled like those of the pipeline: crop pixel u is u * 120 / size of the 120-px crop."""
     image = random_image()
     crop, _ = reframe(image, np.zeros(20, np.float32), 0.0, 1.0, NOT_MOVED, size=size)
     roi = np.array([MARGIN, MARGIN, MARGIN + 120, MARGIN + 120], np.float64)
@@ -156,7 +156,7 @@ def test_parsing_is_sampled_at_network_cells(size: int) -> None:
     expected[cells >= 90] = 7
     np.testing.assert_array_equal(found, expected)
     far = reframe_parsing(parsing, 0.0, 1.0, np.array([90.0, 0.0]), size)
-    assert (far[:, 0] == 255).all(), "nothing is known beyond the stored square"
+    assert (far[:, 0] == 255).all(), "unlabeled outside the stored crop"
 
 
 # -- disturbances ----------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_parsing_is_sampled_at_network_cells(size: int) -> None:
 def framed(
     image: np.ndarray, model: MorphableModel, face: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The crop and its parameters without any disturbance."""
+    """The crop and its parameters without augmentation."""
     zoom, shift = about_landmarks(landmark_pixels(model, face), 0.0, 1.0, NOT_MOVED)
     return reframe(image, face, 0.0, zoom, shift)
 

@@ -114,7 +114,7 @@ BLACK, REFLECTED, REPEATED = 0, 7, 17
 
 
 def photo(left: int = 0, top: int = 0, bottom: int = 0) -> np.ndarray:
-    """Bright, with x and y in blue and green; black where the image ends, and half black where it is blended with that."""
+    """Bright, with x and y in blue and green; black outside the image, half black at its border, as after interpolation."""
     v, u = np.mgrid[:CACHE_SIDE, :CACHE_SIDE]
     image = np.stack([50 + u, 50 + v, 0 * u + 90], axis=2).astype(np.uint8)
     image[:, :left], image[:top] = 0, 0
@@ -157,7 +157,7 @@ def test_padding_by_reflection_and_edge() -> None:
 
 
 def test_wide_padding_is_not_reflected() -> None:
-    """It would show the face once more."""
+    """A reflection would show a second face."""
     filled = fill_margin(photo(top=60), REFLECTED)
     assert (filled[:60, 30] == filled[61, 30]).all()
 

@@ -76,7 +76,7 @@ def test_agreement_is_calibrated_without_negatives(
 def test_calibration_frames_faces_as_tracking(
     tiny_model: MorphableModel, tiny_cache: FaceCache
 ) -> None:
-    """By their landmarks, with a little noise, however they are stored."""
+    """Faces are framed by their landmarks with ROI noise, independent of the stored framing."""
     cache = replace(tiny_cache, held_out=(np.arange(132) % 2 == 0) & tiny_cache.face)
     network = Brightness(tiny_model, cache.params[0])
     calibrate(network, cache, tiny_model, 120)
@@ -127,7 +127,7 @@ def test_auc_counts_pairs() -> None:
 
 
 def test_sigma_scale_covers_errors(tiny_model: MorphableModel, tiny_cache: FaceCache) -> None:
-    """Labels scattered by 2 px about the answer, and a network that says 0.5 px."""
+    """Labels with errors of 2 px, and a network that predicts a sigma of 0.5 px."""
     rng = np.random.default_rng(0)
     params = tiny_cache.params[:1]
 

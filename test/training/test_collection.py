@@ -34,7 +34,7 @@ def truth(model: MorphableModel) -> np.ndarray:
 
 
 def lined(count: int) -> np.ndarray:
-    """Skin-colored images with a thin green line across, as some data sets carry it."""
+    """Skin-colored images with a thin green line drawn on them."""
     images = np.full((count, CROP, CROP, 3), (130, 160, 200), np.uint8)
     for image in images:
         cv2.line(image, (20, 90), (170, 100), GREEN, 1)
@@ -45,7 +45,7 @@ def lined(count: int) -> np.ndarray:
 def collection(
     model: MorphableModel, truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Six faces of "helen", the fifth badly labeled, the last kept for evaluation, and five with lines drawn on them of "lfw"."""
+    """Six faces of "helen", the fifth badly labeled, the last held out for evaluation, and five with lines drawn on them of "lfw"."""
     root = tmp_path_factory.mktemp("faces")
     write_source(
         root, "helen", model, truth, position_images(FACES), badly_labeled=BAD, evaluation=EVALUATION
@@ -99,7 +99,9 @@ def test_cache_order_is_faces_profiles_negatives(cache: FaceCache) -> None:
 
 def test_sampling_weights_and_held_out_rows(cache: FaceCache) -> None:
     assert cache.weight.tolist() == [1] * 8 + [0.75] * TURNED + [1] * NEGATIVES
-    assert np.flatnonzero(cache.held_out).tolist() == [0, 8 + TURNED], "the first of both kinds"
+    assert np.flatnonzero(cache.held_out).tolist() == [0, 8 + TURNED], (
+        "first face and first negative"
+    )
     assert WEIGHTS["cew"] > 1 > WEIGHTS["utk"]
 
 
@@ -137,9 +139,9 @@ def test_profiles_have_larger_yaw(cache: FaceCache) -> None:
     before, _ = pose_angles(originals)
     after, _ = pose_angles(turned)
     for params, yaw, told in zip(turned, after, cache.yaw_deg[8:], strict=False):
-        # a turn leaves identity and expression, by which the face is recognized
+        # the rotation keeps identity and expression, which identify the face
         (source,) = np.flatnonzero((originals[:, 12:] == params[12:]).all(axis=1))
-        assert source != 0, "a held-out face must not be trained on in another pose"
+        assert source != 0, "no profile of a held-out face"
         assert np.abs(yaw) > max(35, np.abs(before[source]) + 15) - 2
         assert np.abs(yaw) < 92
         assert told == pytest.approx(yaw, abs=4)  # pitch and roll change the angle a little

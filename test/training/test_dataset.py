@@ -1,4 +1,4 @@
-"""What is drawn in which order, and what the network gets to see of it."""
+"""Sampling order, sampling weights, and the crops of the dataset."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_sequence_depends_on_epoch_and_seed() -> None:
     assert first == again
     assert rows[0] != rows[1] and rows[0] != rows[2]
     numbers = [number for _, number, _ in first + second]
-    assert numbers == list(range(8000)), "every draw is disturbed in its own way"
+    assert numbers == list(range(8000)), "each draw has its own seed"
 
 
 def test_clips_are_pairs_of_frames_of_one_draw() -> None:
@@ -86,12 +86,12 @@ def test_clips_are_pairs_of_frames_of_one_draw() -> None:
         assert clip[4:] == plain[4:]
 
 
-# -- shares --------------------------------------------------------------------------------------------------------
+# -- sampling weights --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def mixed(tiny_model: MorphableModel) -> FaceCache:
-    """Faces at 0, 40 and 80 degrees, turned ones at 80, one held out, one without weight; two negatives and a held-out one."""
+    """Faces at 0, 40 and 80 degrees, profiles at 80, one held out, one without weight; two negatives and a held-out one."""
     yaw = np.array([0, 40, -80, 80, 10, 20, 0, 0, 0], np.float32)
     count = len(yaw)
     source = np.array(["a", "a", "a", "profile", "a", "a", *["negative"] * 3])

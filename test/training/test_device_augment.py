@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.tiny_training import tiny
+from support.tiny_training import StopAfter, tiny
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
@@ -201,27 +201,6 @@ def test_glasses_and_masks_cover_their_landmarks(
     eyes, mouth = share(slice(36, 48)), share(slice(48, 68))
     assert ((eyes > 0.8) & (mouth < 0.2)).sum() >= 4
     assert ((mouth > 0.8) & (eyes < 0.2)).sum() >= 4
-
-
-class StopAfter:
-    """Replaces :class:`StopRequest`: requests a stop at the n-th check."""
-
-    def __init__(self, checks: int) -> None:
-        self._left = checks
-
-    def __call__(self) -> StopAfter:
-        return self
-
-    def __enter__(self) -> StopAfter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    @property
-    def requested(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
 
 
 # -- batches and runs --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A checkpoint becomes an ONNX file that the regressor takes."""
+"""Export of a checkpoint to an ONNX file for the regressor."""
 
 from __future__ import annotations
 

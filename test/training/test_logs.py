@@ -15,7 +15,7 @@ from tddfa_ros.training.logs import RunLog
 
 @pytest.fixture(autouse=True)
 def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What TensorBoard is given; its package need not be installed."""
+    """Records calls of TensorBoard's writer, so that the package is not needed."""
     given: list[tuple[Any, ...]] = []
 
     class SummaryWriter:

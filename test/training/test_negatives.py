@@ -1,4 +1,4 @@
-"""Crops without a face, told apart by color: backgrounds are blue, in the face's image red is x and green is y."""
+"""Negatives in color-coded images: backgrounds are blue; in the image of the face red encodes x and green y."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def kind_of(crop: np.ndarray) -> str:
 
 
 def scale_of(crop: np.ndarray) -> float:
-    """px of the face's image per px of the crop, in its middle."""
+    """Scale at the center of the crop: px of the image of the face per px."""
     return float(crop[80, 90, 2].astype(float) - crop[80, 70, 2]) / 20
 
 
@@ -87,7 +87,7 @@ def test_frequencies_of_negative_kinds(drawn: list[np.ndarray]) -> None:
 
 
 def middles(drawn: list[np.ndarray], kind: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Scale, and how far the middle of each crop is from that of the face, in widths of its ROI."""
+    """Yield scale and offset of the crop center from the face center, in widths of its ROI."""
     for crop in drawn:
         if kind_of(crop) == kind:
             place = np.array(
@@ -162,7 +162,7 @@ def test_transparent_and_gray_images(tmp_path: Path) -> None:
     assert read is not None
     image, scale = read
     assert scale == 1.0
-    assert (image[5, 5] < 80).all(), "behind a bright figure it is dark"
+    assert (image[5, 5] < 80).all(), "a bright figure gets a dark background"
     np.testing.assert_array_equal(image[30, 30], figure[30, 30, :3])
 
 

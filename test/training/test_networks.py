@@ -95,7 +95,7 @@ def test_untrained_network_predicts_near_mean_face() -> None:
 def test_untrained_uv_head_predicts_crop_center() -> None:
     with torch.no_grad():
         position = settled(network(("uv_position",)))(crops(2, 120)).uv_position
-    # random weights move it by some px, half a crop if it began at 0
+    # random weights shift it by some px; without the offset the mean would be 0
     assert (position.mean(dim=(0, 2, 3)) - torch.tensor([60.0, 60.0, 0.0])).abs().max() < 30
 
 

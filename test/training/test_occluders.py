@@ -1,4 +1,4 @@
-"""What is drawn over a face must be where the face is, and leave the rest of the image alone."""
+"""Occluders are placed by the landmarks and leave the rest of the image unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def changed(points: np.ndarray, occluder: Occluder, seed: int) -> np.ndarray:
     before = crop()
     after = occluder(before, points, np.random.default_rng(seed))
     assert after.shape == before.shape and after.dtype == np.uint8
-    assert (before == SKIN).all(), "the crop given must stay as it is"
+    assert (before == SKIN).all(), "the input is not modified"
     return np.asarray((after != before).any(axis=2))
 
 
@@ -64,7 +64,7 @@ def test_hand_covers_face_in_skin_color(points: np.ndarray) -> None:
         hue = color / color.sum()
         np.testing.assert_allclose(hue, np.array(SKIN) / np.sum(SKIN), atol=0.03)
         border = np.concatenate([covered[0], covered[-1], covered[:, 0], covered[:, -1]])
-        assert border.any(), "it comes from outside"
+        assert border.any(), "hands start outside the crop"
     assert 0.02 < np.mean(shares) < 0.4
 
 
@@ -90,5 +90,5 @@ def test_all_occluders_are_used_and_patches_without_a_face(points: np.ndarray) -
     assert {first_choice(seed) for seed in range(60)} == set(ON_FACES)
     for seed, (face, nothing) in enumerate(zip(drawn(points), drawn(None), strict=True)):
         assert nothing == patch(crop(), None, np.random.default_rng(seed)).tobytes()
-        # a hand may miss, and a patch of this image looks like the rest
+        # a hand may miss the face, and a copied patch is invisible in a flat image
         assert face != crop().tobytes() or first_choice(seed) in (hand, patch)

@@ -25,7 +25,7 @@ def test_means_are_over_steps_with_the_figure() -> None:
     assert state.end_epoch() == {"total": 1.5, "vdc": 8.0}
     assert (state.epoch, state.step) == (1, 0)
     state.add({"total": scalar(7.0)})
-    assert state.end_epoch() == {"total": 7.0}, "an epoch begins anew"
+    assert state.end_epoch() == {"total": 7.0}, "means are reset per epoch"
 
 
 def test_train_state_resumes_from_its_state() -> None:
@@ -48,7 +48,7 @@ def test_added_figures_are_not_modified() -> None:
 
 
 def test_one_cycle() -> None:
-    """Cosines: up from 4 % to the peak at the end of the warm-up, down to 0.1 %."""
+    """Cosine from 4 % to the peak at the end of the warm-up, then to 0.1 %."""
     rates = [one_cycle(p, warm_up=0.25) for p in np.linspace(0, 1, 101)]
     assert rates[0] == pytest.approx(0.04)
     assert rates[25] == 1.0 == max(rates)

@@ -1,4 +1,4 @@
-"""Training with two processes that torchrun starts, on CPUs (gloo)."""
+"""Distributed training with two processes of torchrun on the CPU (gloo)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def arguments(tiny_model: MorphableModel, tmp_path: Path) -> list[str]:
 
 
 def interrupted_under_torchrun(arguments: list[str], until: Path) -> str:
-    """Start torchrun, press Ctrl-C when the file ``until`` is there, and return what was printed."""
+    """Start torchrun, send SIGINT when the file ``until`` exists, and return the output."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     launcher += ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
     process = subprocess.Popen(
@@ -112,7 +112,7 @@ def interrupted_under_torchrun(arguments: list[str], until: Path) -> str:
 
 
 def one_of_two(rank: int, port: int, arguments: list[str], folder: Path) -> None:
-    """The command in a process that has what torchrun tells it; its weights go to ``folder``."""
+    """Run the command with the environment of torchrun, and save its weights to ``folder``."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     run = Trainer.run
@@ -144,7 +144,7 @@ def test_interrupted_processes_resume_to_equal_weights(
     codes = exit_codes_of_two(one_of_two, port, again, tmp_path)
     told = capfd.readouterr()
     assert codes == [0, 0], told.err
-    assert told.out.count(f"trained for {epochs} epochs") == 1, "the first process alone says so"
+    assert told.out.count(f"trained for {epochs} epochs") == 1, "printed by the first process only"
     one, two = (torch.load(tmp_path / f"rank_{rank}.pt", weights_only=True) for rank in (0, 1))
     for kind in ("weights", "averaged"):
         assert one[kind].keys() == two[kind].keys()
@@ -174,7 +174,7 @@ def exit_codes_of_two(target: Callable[..., None], *arguments: object) -> list[i
 
 
 def averages(rank: int, port: int, answers: multiprocessing.Queue[object]) -> None:
-    """What two processes agree on, one of which wants to stop; the first takes its time with the files."""
+    """Write the results of collective operations; one process requests a stop, the first one writes files slowly."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     with workers("cpu") as mine:
@@ -215,7 +215,7 @@ def _faults(mode: str) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is of Linux")
 def test_freed_memory_is_reused() -> None:
-    """Pages of a fresh block are faults of the process; blocks used again cause none."""
+    """A newly mapped block causes page faults, a reused block none."""
     assert _faults("keep") < _faults("leave") / 10
 
 

@@ -1,4 +1,4 @@
-"""Turning a photographed face: the image and the parameters must turn together."""
+"""Face profiling: image and parameters are rotated consistently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tddfa_ros.training.framing import about_landmarks, landmark_pixels, reframe
 from tddfa_ros.training.profile import Profiler, pose_angles
 
 STRONG = [27, 30, 33, 36, 39, 48, 51, 57]
-"""Landmarks in the middle and on the left of the image, which a turn to its right does not hide."""
+"""Landmarks in the center and left half of the image, which stay visible in a rotation to the right."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def profiler(model: MorphableModel) -> Profiler:
 
 @pytest.fixture(scope="module")
 def params(model: MorphableModel) -> np.ndarray:
-    """A frontal face, framed by its landmarks as crops are."""
+    """A frontal face, framed by its landmarks as stored crops are."""
     face = frontal_params(model)
     face[model.layout.shape_slice] = [1.0, -0.5, 0.8, 0.3]
     zoom, shift = about_landmarks(landmark_pixels(model, face), 0.0, 1.0, np.zeros(2))
@@ -111,11 +111,11 @@ def test_profile_is_framed_by_its_landmarks(
 def test_profile_has_no_new_colors(profiler: Profiler, params: np.ndarray) -> None:
     flat = np.full((CACHE_SIDE, CACHE_SIDE, 3), (10, 120, 200), np.uint8)
     found, _ = profiler(flat, params, -55.0)
-    assert (found == flat).all(), "neither holes nor black borders"
+    assert (found == flat).all(), "no holes, no black borders"
     image = texture()
     found, _ = profiler(image, params, -55.0)
     assert (found.min(axis=(0, 1)) >= image.min(axis=(0, 1))).all()
-    assert found.std() > 0.5 * image.std(), "the image is not smeared away"
+    assert found.std() > 0.5 * image.std(), "contrast is preserved"
     assert found.shape == image.shape and found.dtype == np.uint8
 
 

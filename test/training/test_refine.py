@@ -1,4 +1,4 @@
-"""Labels refined by a network that knows the truth must come nearer to it."""
+"""Label refinement with a network that predicts the truth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tddfa_ros.training.trainer import Trainer  # noqa: E402
 
 
 class Oracle:
-    """A network that reads off a crop which face it is, and knows that face's parameters as they lie in the crop."""
+    """A network that identifies the face of a crop and returns its true parameters in the frame of the crop."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, model: MorphableModel, truth: np.ndarray):
         self._truth, self._mirror = truth, ParamMirror(model)
@@ -48,7 +48,7 @@ class Oracle:
 
 @pytest.fixture
 def noisy(tiny_cache: FaceCache) -> tuple[FaceCache, np.ndarray]:
-    """A cache whose labels are moved a little, two of them far; and the truth."""
+    """A cache with perturbed labels, two of them strongly, and the true params."""
     truth = tiny_cache.params.copy()
     images = np.array(tiny_cache.images)
     for row in range(len(images)):

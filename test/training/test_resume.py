@@ -1,4 +1,4 @@
-"""A run that was stopped goes on as if it had not been."""
+"""An interrupted run resumes exactly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.tiny_training import tiny
+from support.tiny_training import StopAfter, tiny
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.morphable import MorphableModel
@@ -20,29 +20,8 @@ from tddfa_ros.training import checkpoint as checkpoints  # noqa: E402
 from tddfa_ros.training.trainer import Trainer  # noqa: E402
 
 
-class StopAfter:
-    """In place of :class:`StopRequest`: asks to stop when it is looked at for the n-th time."""
-
-    def __init__(self, looks: int) -> None:
-        self._left = looks
-
-    def __call__(self) -> StopAfter:
-        return self
-
-    def __enter__(self) -> StopAfter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    @property
-    def requested(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
-
-
 def stop(trainer: Trainer, looks: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Run until the n-th step (or choice) from here, and what was saved then."""
+    """Run until the n-th step (or selection), and return the saved state."""
     with monkeypatch.context() as patched:
         patched.setattr("tddfa_ros.training.trainer.StopRequest", StopAfter(looks))
         with pytest.raises(KeyboardInterrupt):
@@ -160,7 +139,7 @@ def test_rejects_damaged_checkpoint(
 
 
 def test_checkpoint_cannot_execute_code(tmp_path: Path) -> None:
-    """It may come from anybody, so nothing but tensors and plain values is read."""
+    """Checkpoints may be untrusted: only tensors and plain values are read."""
 
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:

@@ -1,4 +1,4 @@
-"""Training for attributes: the loss against numbers by hand, and a whole run on images whose colors tell the labels."""
+"""Attribute training: the loss against manual values, and a complete run on images whose colors encode the labels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SMALL = AttributeConfig(
 
 
 def colored(folder: Path, n: int = 160) -> LabeledFaces:
-    """Images that are blue where labeled female and red where male, and the brighter the older."""
+    """Images that are blue where labeled female and red where male, with brightness increasing with age."""
     rng = np.random.default_rng(0)
     feminine, age = rng.integers(0, 2, n), rng.integers(0, 2, n) * 60 + 10
     names = []
@@ -115,7 +115,7 @@ def test_interrupted_run_resumes_exactly(
     stem_maps = feature_maps.stem_maps
     monkeypatch.setattr(feature_maps, "stem_maps", lambda *a: looked.append(a[-1]) or stem_maps(*a))
     run(faces, BRIEF, work, out)
-    assert not looked, "the maps of the fixed layers were whole already"
+    assert not looked, "complete feature maps are reused"
     expected, found = weights(tmp_path / "whole"), weights(work)
     assert expected.keys() == found.keys()
     for name, tensor in expected.items():

@@ -1,4 +1,4 @@
-"""A small model and a dataset for it, for tests that do not bring their own."""
+"""A small model and a dataset for it, shared by the tests of this folder."""
 
 from __future__ import annotations
 

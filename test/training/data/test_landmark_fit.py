@@ -151,7 +151,7 @@ def test_batch_with_different_landmark_sets(
 def test_jaw_outline_does_not_bias_yaw(
     model: MorphableModel, fitter: LandmarkFitter, truth: np.ndarray, points68: np.ndarray
 ) -> None:
-    """The far half of the jaw moved inwards by a tenth of the face, as outlines of turned faces are."""
+    """The far half of the jaw moved inwards by a tenth of the face, as the outline of a rotated face."""
     params = truth.copy()
     turn = rotation_from_300w_lp(np.array([-40.0, 0.0, 0.0]))
     params[:, :12].reshape(-1, 3, 4)[:, :, :3] = 500 * turn
@@ -169,7 +169,7 @@ def test_jaw_outline_does_not_bias_yaw(
 
 
 def test_rotation_matches_labels_of_real_faces(fitter: LandmarkFitter, data_dir: Path) -> None:
-    """AFLW2000-3D: 3D points fit to under 1.2 % and, by them alone, the rotation agrees with that of the data set's own fit."""
+    """AFLW2000-3D: 3D points fit to under 1.2 % and, by them alone, the rotation agrees with that of the dataset."""
     with np.load(data_dir / "eval" / "aflw2000" / "gt.npz") as file:
         points = file["pts68"][:24].transpose(0, 2, 1)
         pitch, yaw, roll = np.degrees(file["pitch_yaw_roll_rad"][:24]).T

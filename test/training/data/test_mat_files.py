@@ -16,7 +16,7 @@ POSE = np.array([[-0.3, 0.5, 0.1, 200.0, 210.0, 0.0, 1e-3]])
 
 
 def labels(**other: np.ndarray) -> dict[str, np.ndarray]:
-    """What every file of both data sets has."""
+    """Arrays of every file of both datasets."""
     rng = np.random.default_rng(0)
     return {
         "Pose_Para": POSE,

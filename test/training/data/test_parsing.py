@@ -92,7 +92,7 @@ def test_classes_match_landmarks(model: MorphableModel, yaw: float) -> None:
 
 
 def test_hidden_parts_are_not_rendered(model: MorphableModel) -> None:
-    """In profile only one ear and one eye are seen; the far side lies behind the near one."""
+    """In profile only one ear and one eye are visible."""
     params = frontal_params(model, 500)
     params[:12].reshape(3, 4)[:, :3] = 500 * rotation_from_yaw_pitch_roll(np.array([90.0, 0, 0]))
     parsing, at = draw(model, params)

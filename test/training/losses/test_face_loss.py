@@ -94,7 +94,7 @@ def slow_distance(found: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def gaps(points: np.ndarray) -> list[float]:
-    """Lengths in the image between the lids of both eyes and between the lips, in iBUG's numbers from 1."""
+    """Image distances between the eyelids and between the lips, by iBUG numbers counted from 1."""
     pairs = [(38, 42), (39, 41), (44, 48), (45, 47), (62, 68), (63, 67), (64, 66)]
     return [float(np.hypot(*(points[i - 1] - points[j - 1])[:2])) for i, j in pairs]
 
@@ -333,7 +333,7 @@ def test_loss_is_computed_in_float32() -> None:
     found, batch = everything(model)
     batch = {"params": batch["params"].float()}
     params = found.params.float()
-    # what a 16-bit head would give: the same numbers, rounded
+    # values rounded to bfloat16, as of a head under autocast
     half = Predictions(params, found.landmarks.half())
     exact = Predictions(params, found.landmarks.half().float())
     expected = loss(exact, batch)[0]

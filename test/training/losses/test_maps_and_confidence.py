@@ -65,7 +65,7 @@ NOTHING_THERE = ((0, 1, 2), (1, 2, 0), (1, 0, 3))
 
 
 def maps() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Found and wanted maps (2, 3, 4, 4), some texels of which hold nothing, and a mask (4, 4)."""
+    """Found and wanted maps (2, 3, 4, 4), with some empty texels, and a mask (4, 4)."""
     rng = np.random.default_rng(3)
     found, wanted = rng.uniform(0, 120, (2, 2, 3, 4, 4))
     wanted[0, :, 1, 2] = np.nan

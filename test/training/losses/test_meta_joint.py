@@ -13,7 +13,7 @@ from tddfa_ros.training.losses.meta_joint import MetaJoint, candidate_weights  #
 
 
 class Toy:
-    """Two numbers that shall become 0; ``first`` pulls mostly on one, ``second`` on the other."""
+    """Two weights to be minimized; loss ``first`` depends mostly on one, ``second`` on the other."""
 
     def __init__(self, noisy: bool = False, optimizer: str = "SGD") -> None:
         torch.manual_seed(0)
@@ -78,7 +78,7 @@ def test_result_equals_the_selected_steps(optimizer: str) -> None:
 
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
 def test_each_candidate_starts_from_the_same_state(optimizer: str) -> None:
-    """Also where a step has momentum to leave behind and draws random numbers."""
+    """Including momentum and random state."""
     toy = Toy(noisy=True, optimizer=optimizer)
     (choice,) = toy.joint(every=5).run(range(5))
     for name, score in choice.scores.items():

@@ -20,7 +20,7 @@ def std(model: MorphableModel) -> torch.Tensor:
 
 
 def slow_weights(model: MorphableModel, found: DoubleArray, wanted: DoubleArray) -> DoubleArray:
-    """The definition: make one parameter right at a time, pose the whole mesh, see how far it moves."""
+    """Compute the weights by definition: correct one parameter at a time and measure the displacement of the mesh."""
     out = []
     for one, truth in zip(found, wanted, strict=True):
         before = mesh(model, one)

@@ -1,4 +1,4 @@
-"""Training only a part of the network, and beginning with the weights of another run."""
+"""Frozen weights, initial weights from another run, networks from checkpoints."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def test_frozen_backbone_keeps_weights_and_statistics(
     heads = ("param_head.", "landmark_head.", "confidence_head.", "uv_head.")
     learned = {name for name, _ in trainer.network.named_parameters() if name.startswith(heads)}
     assert learned <= moved
-    assert any("running_mean" in name for name in moved), "the UV head normalizes too, and learns"
+    assert any("running_mean" in name for name in moved), (
+        "the UV head has trainable batch normalization"
+    )
     averaged = trainer.averaged().state_dict()
     assert not [n for n in changed(before, averaged) if n.startswith("backbone.")]
 
@@ -129,7 +131,7 @@ def test_resumed_run_ignores_initial_weights(
         trainer.run()
 
 
-# -- networks taken out of checkpoints -------------------------------------------------------------------------------
+# -- networks from checkpoints --------------------------------------------------------------------------------------
 
 
 def test_load_network_returns_ema_weights(

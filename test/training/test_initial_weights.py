@@ -27,7 +27,7 @@ SHIPPED = default_store().path("tddfa-mb05")
 
 
 def images(count: int, seed: int = 0) -> torch.Tensor:
-    """Smooth random images, as networks see them: (n, 3, 120, 120)."""
+    """Smooth random images, normalized, (n, 3, 120, 120)."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 8, 8, generator=generator) * 2 - 1
     return torch.nn.functional.interpolate(coarse, size=120, mode="bilinear")
@@ -78,7 +78,9 @@ def test_training_mode_matches_evaluation_mode(network: FaceNet) -> None:
     estimate_normalization(network, [batch])
     estimated = answers(network.train(), batch)[1]
     assert np.abs(estimated - wanted).max() < 0.05
-    assert np.abs(folded - wanted).max() > 1, "batch statistics alone would not do"
+    assert np.abs(folded - wanted).max() > 1, (
+        "without the estimate, batch statistics change the outputs"
+    )
 
 
 def test_reads_float16_weights(network: FaceNet, tmp_path: Path) -> None:

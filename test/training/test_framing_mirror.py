@@ -37,7 +37,7 @@ def test_mirroring_twice_is_identity(mirror: ParamMirror, faces: np.ndarray) -> 
 def test_mirrored_landmarks_swap_sides(
     model: MorphableModel, mirror: ParamMirror, faces: np.ndarray, share: float
 ) -> None:
-    """Crop pixel x becomes 119 - x, and every landmark its partner's."""
+    """Crop pixel x maps to 119 - x, and each landmark to its partner."""
     faces = faces.copy()
     faces[:, model.layout.expression_slice] *= share
     mirrored = mirror(faces)
