@@ -312,11 +312,12 @@ def render(
     help="Weight of the network in the new labels.",
 )
 @click.option(
-    "--limit",
+    "--max-error",
+    "limit",
     type=POSITIVE,
     default=6.0,
     show_default=True,
-    help="Largest disagreement of label and network, % of the face size; other faces are dropped.",
+    help="Drop faces on which label and network disagree by more, % of the face size.",
 )
 @click.option("--keep-expressions", is_flag=True, help="Refine pose and identity only.")
 @morphable_option

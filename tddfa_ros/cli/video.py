@@ -46,7 +46,8 @@ from tddfa_ros.config import SMOOTHING_METHODS
 @click.option("--no-audio", is_flag=True, help="Write no audio.")
 @pipeline_options
 @click.option(
-    "--size",
+    "--camera-size",
+    "size",
     type=(int, int),
     default=(640, 480),
     show_default=True,

@@ -49,7 +49,17 @@ def test_annotates_the_virtual_camera(
 ) -> None:
     monkeypatch.setattr("tddfa_ros.sources.virtual_camera.PERIOD", 0.2)
     out, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
-    arguments = ["video", "demo", "-o", str(out), "--jsonl", str(lines), "--size", "320", "240"]
+    arguments = [
+        "video",
+        "demo",
+        "-o",
+        str(out),
+        "--jsonl",
+        str(lines),
+        "--camera-size",
+        "320",
+        "240",
+    ]
     assert main([*arguments, "--overlay", "landmarks"]) == 0
     assert "1 face in 6 frames, 0.20 s" in capsys.readouterr().out
     assert [image.shape for image in read_clip(out)[0]] == [(240, 320, 3)] * 6
