@@ -18,8 +18,8 @@ from tddfa_ros.training.config import AugmentConfig, TrainConfig
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
 from tddfa_ros.training import checkpoint as checkpoints  # noqa: E402
-from tddfa_ros.training.device_augment import (  # noqa: E402
-    DeviceAugment,
+from tddfa_ros.training.device_augment import DeviceAugment  # noqa: E402
+from tddfa_ros.training.device_images import (  # noqa: E402
     Views,
     gaussian_blur,
     recolor,
