@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -16,7 +15,9 @@ from tddfa_ros.nodes.convert.camera_info import (
     intrinsics_from_message,
     scale_intrinsics,
 )
+from tddfa_ros.nodes.ros.demand import OnDemand
 from tddfa_ros.nodes.ros.image_input import SENSOR_QOS
+from tddfa_ros.nodes.ros.overrides import TopicNode
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.types import Intrinsics
 
@@ -32,15 +33,37 @@ LATCHED_QOS = QoSProfile(
 _RECTIFIED = re.compile(r"(?:^|[/_.-])rect(?:ified)?(?:$|[/_.-])")
 
 
-def subscribe_camera_info(node: Node, camera: CameraState) -> list[Any]:
-    """Subscribe to ``camera_info``, both to drivers that publish it with every image and to those that latch it once.
+class CameraInfoInput:
+    """Receives ``camera_info`` from drivers that publish it with every image and from those that latch it once.
 
-    A transient-local subscription does not match volatile publishers, so there is one of each; a repeated CameraInfo is ignored.
+    A transient-local subscription does not match volatile publishers, and both sides log a warning about that; it exists only while there
+    is a transient-local publisher.
+
+    Args:
+        node: node to subscribe on.
+        camera: receives the messages; a repeated CameraInfo is ignored.
     """
-    return [
-        node.create_subscription(CameraInfo, "camera_info", camera.update, qos)
-        for qos in (SENSOR_QOS, LATCHED_QOS)
-    ]
+
+    def __init__(self, node: TopicNode, camera: CameraState) -> None:
+        self._node, self._camera = node, camera
+        self._topic = node.resolve_topic_name("camera_info")
+        self._volatile = self._subscribe(SENSOR_QOS)
+        self._latched = OnDemand(
+            node, self._topic, self._is_latched, lambda: [self._subscribe(LATCHED_QOS)]
+        )
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._latched.stop()
+        self._node.destroy_subscription(self._volatile)
+
+    def _subscribe(self, qos: QoSProfile) -> Any:
+        return self._node.create_subscription(CameraInfo, "camera_info", self._camera.update, qos)
+
+    def _is_latched(self) -> bool:
+        publishers = self._node.get_publishers_info_by_topic(self._topic)
+        durabilities = [publisher.qos_profile.durability for publisher in publishers]
+        return DurabilityPolicy.TRANSIENT_LOCAL in durabilities
 
 
 def named_rectified(name: str) -> bool:

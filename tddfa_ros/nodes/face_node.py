@@ -13,7 +13,7 @@ from std_srvs.srv import SetBool, Trigger
 from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import TrackedFace
-from tddfa_ros.nodes.camera_state import CameraState, subscribe_camera_info
+from tddfa_ros.nodes.camera_state import CameraInfoInput, CameraState
 from tddfa_ros.nodes.convert.images import to_bgr
 from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, stamp_seconds
 from tddfa_ros.nodes.depth_input import DEPTH_TOPIC, DepthInput
@@ -99,7 +99,7 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
 
     def start(self) -> None:
         """Subscribe to camera_info, and to images while outputs have subscribers."""
-        self._camera_info = subscribe_camera_info(self, self._camera)
+        self._camera_info = CameraInfoInput(self, self._camera)
         self._depth = DepthInput(self) if self._settings.config.use_depth else None
         discard = self._worker.mailbox.clear
         self._images = OnDemand(self, self._image_topic, self._wanted, self._subscribe, discard)
@@ -107,8 +107,7 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
     def stop(self) -> None:
         """Unsubscribe from the inputs."""
         self._images.stop()
-        for subscription in self._camera_info:
-            self.destroy_subscription(subscription)
+        self._camera_info.close()
         if self._depth is not None:
             self._depth.close()
             self._depth = None

@@ -218,7 +218,7 @@ def endpoints():
         "FacePublisher": "face_publisher",
         "Diagnostics": "ros/diagnostics",
         "FaceTopics": "hri/topics",
-        "subscribe_camera_info": "camera_state",
+        "CameraInfoInput": "camera_state",
         "DepthInput": "depth_input",
     }
     found = defaultdict(set)

@@ -12,17 +12,19 @@ pytest.importorskip("tddfa_msgs", reason="tddfa_msgs is not built: run through `
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from tddfa_ros.nodes.camera_state import (
     GRACE_IMAGES,
     LATCHED_QOS,
+    CameraInfoInput,
     CameraState,
-    subscribe_camera_info,
 )
 from tddfa_ros.nodes.convert.camera_info import intrinsics_from_message
 from tddfa_ros.nodes.ros.image_input import SENSOR_QOS
+from tddfa_ros.nodes.ros.overrides import TopicNode
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 
 HEADER = Header(frame_id="camera")
@@ -210,23 +212,33 @@ def test_receives_latched_and_volatile_camera_info(camera: CameraState, latched:
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
     driver = Node("driver", context=context, namespace="camera_info_test")
-    node = Node("face", context=context, namespace="camera_info_test")
+    node = TopicNode("face", context=context, namespace="camera_info_test")
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
+    topic = "/camera_info_test/camera_info"
     try:
         publisher = driver.create_publisher(
             CameraInfo, "camera_info", LATCHED_QOS if latched else SENSOR_QOS
         )
         if latched:
             publisher.publish(calibration(640, 480, 555.0))
-        subscriptions = subscribe_camera_info(node, camera)
-        assert len(subscriptions) == 2
+        received = CameraInfoInput(node, camera)
         end = time.monotonic() + 20.0
         while camera.model_for(640, 480, HEADER)[0].assumed and time.monotonic() < end:
             if not latched:
                 publisher.publish(calibration(640, 480, 555.0))
             executor.spin_once(timeout_sec=0.1)
         assert camera.model_for(640, 480, HEADER)[0].k[0, 0] == 555.0
+        # Incompatible subscriptions make drivers log a warning.
+        durabilities = [
+            s.qos_profile.durability for s in driver.get_subscriptions_info_by_topic(topic)
+        ]
+        assert durabilities.count(DurabilityPolicy.TRANSIENT_LOCAL) == latched
+        received.close()
+        end = time.monotonic() + 20.0
+        while driver.count_subscribers(topic) and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.1)
+        assert not driver.count_subscribers(topic)
     finally:
         executor.shutdown()
         node.destroy_node()
