@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import pickle
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from tddfa_ros.tracking.tracker import FaceTracker
 T = TypeVar("T")
 
 OURS = "FaceTracker"
+_TRACKERS = (OURS, "SORT", "ByteTrack")
 LOW_SCORE = 0.2
 """Score of the weakest detections that ByteTrack is given; SORT is given those of the default threshold."""
 
@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=600, help="frames per scene (default 600)")
     parser.add_argument("--scene", type=int, action="append", help="number of a scene; repeatable")
     parser.add_argument("--cache", type=Path, help="folder that keeps cutouts and detections")
-    parser.add_argument("--only-ours", action="store_true", help="leave SORT and ByteTrack out")
+    parser.add_argument(
+        "--tracker", choices=_TRACKERS, action="append", help="repeatable; default: all"
+    )
     arguments = parser.parse_args()
     pipeline = FacePipeline(PipelineConfig(regression=RegressionConfig(device="cpu")))
     key = hashlib.sha256(f"{arguments.faces.resolve()} {arguments.seed}".encode()).hexdigest()[:12]
@@ -50,46 +52,48 @@ def main() -> None:
         f"{key}-people",
         lambda: cast(arguments.faces, pipeline, arguments.seed),
     )
-    others = {} if arguments.only_ours else _others()
+    chosen = arguments.tracker or list(_TRACKERS)
+    others = {name: maker for name, maker in _others().items() if name in chosen}
     print(f"| scene | tracker | {' | '.join(_COLUMNS)} |\n|---|---|{'---:|' * len(_COLUMNS)}")
     for number, scene in enumerate(all_scenes(people, arguments.seed)):
         if arguments.scene and number not in arguments.scene:
             continue
         scene = replace(scene, frames=arguments.frames)
-        truth, reported, milliseconds = _track(scene, pipeline)
-        scores = {OURS: score(truth, reported)}
+        if OURS in chosen:
+            truth, reported = _track(scene, pipeline)
+            print(_row(scene, OURS, score(truth, reported)), flush=True)
         if others:
             name = f"{key}-{number}-{arguments.frames}"
-            detections = _cached(arguments.cache, name, lambda s=scene: _detect(s))  # type: ignore[misc]
+            truth, detections = _cached(arguments.cache, name, lambda s=scene: _detect(s))  # type: ignore[misc]
             for name, (make, lowest) in others.items():
-                scores[name] = score(truth, _follow(make(), detections, lowest))
-        for name, result in scores.items():
-            print(_row(scene, name, result), flush=True)
-        tqdm.write(f"{scene.name}: {milliseconds:.1f} ms per frame")
+                result = score(truth, _follow(make(), detections, lowest))
+                print(_row(scene, name, result), flush=True)
 
 
-def _track(scene: Scene, pipeline: FacePipeline) -> tuple[list[Truth], list[Reported], float]:
-    """Ground truth, what `FaceTracker` reports and its mean time per frame, ms."""
+def _track(scene: Scene, pipeline: FacePipeline) -> tuple[list[Truth], list[Reported]]:
+    """Ground truth, and what `FaceTracker` reports."""
     tracker = FaceTracker(pipeline)
-    truth, reported, seconds = [], [], 0.0
+    truth, reported = [], []
     for stamp, image, true in _shown(scene, OURS):
-        start = time.perf_counter()
         faces = tracker.update(image, stamp)
-        seconds += time.perf_counter() - start
         points = [face.landmarks68[:, :2] for face in faces]
         boxes = [np.concatenate([p.min(axis=0), p.max(axis=0)]) for p in points]
         reported.append(Reported(np.reshape(boxes, (-1, 4)), [face.id for face in faces]))
         truth.append(true)
-    return truth, reported, 1e3 * seconds / len(truth)
+    return truth, reported
 
 
-def _detect(scene: Scene) -> list[np.ndarray]:
-    """Detections (n, 5) of every frame, low scores included."""
+def _detect(scene: Scene) -> tuple[list[Truth], list[np.ndarray]]:
+    """Ground truth, and the detections (n, 5) of every frame, low scores included."""
     config = PipelineConfig(
         DetectionConfig(score_threshold=LOW_SCORE), RegressionConfig(device="cpu")
     )
     pipeline = FacePipeline(config)
-    return [pipeline.detect(image) for _, image, _ in _shown(scene, "detections")]
+    truth, detections = [], []
+    for _, image, true in _shown(scene, "detections"):
+        truth.append(true)
+        detections.append(pipeline.detect(image))
+    return truth, detections
 
 
 def _others() -> dict[str, tuple[Callable[[], Any], float]]:

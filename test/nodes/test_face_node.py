@@ -415,6 +415,7 @@ def test_two_cameras_in_two_namespaces(graph: Any, astronaut: np.ndarray) -> Non
     middle = {}
     for side, messages in found.items():
         assert {m.header.frame_id for m in messages} == {f"{side}_eye"}
+        assert faces_in(messages)[0].id == f"{side}_f1", "two cameras share one /tf"
         middle[side] = np.asarray(faces_in(messages)[0].landmarks_image).reshape(68, 3)[:, 0].mean()
     assert middle["left"] + middle["right"] == pytest.approx(511, abs=8), "mirrored images"
 
