@@ -86,7 +86,8 @@ def _track(scene: Scene, pipeline: FacePipeline) -> tuple[list[Truth], list[Repo
 def _detect(scene: Scene) -> tuple[list[Truth], list[np.ndarray]]:
     """Ground truth, and the detections (n, 5) of every frame, low scores included."""
     config = PipelineConfig(
-        DetectionConfig(score_threshold=LOW_SCORE), RegressionConfig(device="cpu")
+        detection=DetectionConfig(score_threshold=LOW_SCORE),
+        regression=RegressionConfig(device="cpu"),
     )
     pipeline = FacePipeline(config)
     truth, detections = [], []

@@ -19,7 +19,7 @@ _SHAPE_WEIGHT = 3.0
 _MAX_SHAPE_DISTANCE = 2.0
 _SAME, _SAME_STD = 1.25, 0.5
 _OTHER, _OTHER_STD = 3.1, 0.95
-_MAX_LOG_RATIO = 5.0
+_MAX_LOG_RATIO = 6.0
 _MEMORY = 20.0  # faces of weight 1 that count, about
 
 
@@ -64,7 +64,7 @@ class Descriptor:
         return math.hypot(colors, min(shape, _MAX_SHAPE_DISTANCE))
 
     def log_ratio(self, other: Descriptor) -> float:
-        """Return the log likelihood ratio of one person against two, -5 to 5; 0 without data.
+        """Return the log likelihood ratio of one person against two, -6 to 6; 0 without data.
 
         It shrinks with the certainty of both: half a face looks like somebody else.
         """

@@ -17,6 +17,9 @@ _SLOPPINESS = np.array(
 )  # of a detection's ROI against a landmark ROI: sides, sides, 1
 _SIZE_RANGE = 2.0  # logarithms of the sides of the faces in an image
 _SUDDEN, _SUDDEN_STD = 0.1, np.array([0.5, 0.5, 0.1])  # ratio and spread of sudden motion
+_MAX_LOG_LIKELIHOOD = (
+    5.0  # whoever stands exactly where somebody was expected may still be another person
+)
 
 
 class RoiMotion:
@@ -91,7 +94,7 @@ class RoiMotion:
         density = (1 - _SUDDEN) * _gaussian(deviation, variance)
         density += _SUDDEN * _gaussian(deviation, variance + _SUDDEN_STD**2)
         density *= size[0] * size[1] / units[0] ** 2 * _SIZE_RANGE
-        return math.log((1 - elsewhere) * density + elsewhere + 1e-6)
+        return min(math.log((1 - elsewhere) * density + elsewhere + 1e-6), _MAX_LOG_LIKELIHOOD)
 
     def copy(self) -> RoiMotion:
         """Return an independent copy."""

@@ -28,7 +28,7 @@ _MARGIN = 1.0  # to the second lost track that a face could belong to
 _CERTAIN = 0.5  # a face that is seen less clearly waits
 _PATIENCE = 5  # hits; then it is decided as it is
 _LOST_PENALTY = 3.0  # a face that another track follows without a gap is rarely that of a lost one
-_STRANGE, _STRANGE_HITS = -3.0, 3  # log ratio of the appearances, and hits in a row
+_STRANGE = -3.0  # log ratio of the appearances
 _DISTURBED_S = 1.0
 _CLEAR_OVERLAP = 0.1  # IoU with another face; beyond it one may cover the other
 _COVERED_WEIGHT = 0.1  # of the appearance of such a face
@@ -76,18 +76,16 @@ def learn_appearance(tracks: Sequence[Track], stamp: float, size: tuple[int, int
 
 
 def is_stranger(c: Candidate, stamp: float, size: tuple[int, int]) -> bool:
-    """Return whether a track has moved on to another person: it looks different, for several frames, soon after it was covered.
+    """Return whether a track is on another person: it looks different soon after it was covered.
 
     The landmarks of a face that disappears behind another one drift onto that one.
     """
     track = c.track
     if track.id is None or track.descriptor.certainty < 1 or stamp - track.disturbed > _DISTURBED_S:
-        track.strange = 0
         return False
     other = Descriptor()
     other.add(c.face, quality(c.face, c.roi, size))
-    track.strange = track.strange + 1 if track.descriptor.log_ratio(other) < _STRANGE else 0
-    return track.strange >= _STRANGE_HITS
+    return track.descriptor.log_ratio(other) < _STRANGE
 
 
 def without_duplicates(

@@ -57,7 +57,6 @@ class Track:
         seen_stamp: of the last frame in which it was seen, s.
         descriptor: appearance of the person.
         disturbed: stamp of the last frame in which the face was covered in part, or may have been, s.
-        strange: consecutive hits that look like another person.
     """
 
     def __init__(self, face: Face, roi: DoubleArray, stamp: float) -> None:
@@ -74,7 +73,6 @@ class Track:
         self.seen_stamp = stamp
         self.descriptor = Descriptor()
         self.disturbed = -math.inf
-        self.strange = 0
         self._motion = RoiMotion(roi, stamp)
         self._history: deque[tuple[float, RoiMotion]] = deque()
         self._steady = self._motion
@@ -159,7 +157,7 @@ class Track:
         """Revoke that the face is seen: only a detection can continue the track, as after so many ``misses``."""
         self.seen = False
         self.misses = max(self.misses, misses)
-        self.strange = self.unconfirmed = 0
+        self.unconfirmed = 0
 
     def end_frame(self) -> None:
         """End a frame and count a miss when it had no hit."""

@@ -184,13 +184,11 @@ class FaceTracker:
             if result is not None
         ]
         found = [c for c in found if not c.track.coasting or log_odds(c, stamp, size) > ACCEPT]
+        found = [c for c in found if not is_stranger(c, stamp, size)]
         found, duplicates = without_duplicates(found, stamp, size, self.config.max_overlap)
         self._tracks = [track for track in self._tracks if track not in duplicates]
         for c in found:
-            if is_stranger(c, stamp, size):
-                c.track.lose(self.config.max_misses)
-            else:
-                c.track.hit(c.face, c.roi, stamp)
+            c.track.hit(c.face, c.roi, stamp)
 
     def _active(self, track: Track) -> bool:
         """Return whether to regress a track: one that is not lost, or has not been for long."""

@@ -371,6 +371,17 @@ def test_appearance_decides_who_of_two_returns():
     assert names(play(tracker, range(60)))[-1] == ["f2"]
 
 
+def test_track_that_drifts_onto_another_person_is_lost():
+    """f1 disappears behind somebody whom no detection has found yet; the network follows the face in front."""
+    first = Person(still(300, 240), visible=lambda i: i < 20, look=0.0, confidence=lambda i: 0.9 if i < 18 else 0.8)  # fmt: skip
+    front = Person(lambda i: (300 + max(0, i - 20) * 5, 240.0), visible=lambda i: i >= 20, look=3.5)
+    tracker, _ = tracker_of(first, front)
+    reported = names(play(tracker, range(40)))
+    assert reported[19] == ["f1"]
+    assert not any("f1" in ids for ids in reported[20:])
+    assert reported[-1] == ["f2"]
+
+
 def test_weak_detection_recovers_a_track_but_starts_none():
     """A score of 0.3 is no new face, but enough to find a known one again."""
     weak = replace(LEFT, visible=gone(range(10, 24)), score=lambda i: 0.9 if i < 10 else 0.3)
