@@ -81,3 +81,11 @@ def test_misses_are_counted_in_a_row_and_age_in_frames():
         track.end_frame()
         counted.append((track.age, track.hits, track.misses))
     assert counted == [(1, 2, 0), (2, 2, 1), (3, 2, 2), (4, 3, 0), (5, 3, 1)]
+
+
+@pytest.mark.parametrize(("shift", "moved"), [(14.0, 0.0), (16.0, 16.0)])
+def test_small_camera_motion_leaves_the_roi_of_a_tracked_face(shift: float, moved: float):
+    """The regressor follows 15 % of an ROI by itself."""
+    track = Track(FACE, ROI, 10.0)
+    track.begin_frame(np.array([shift, 0.0]), 10.1)
+    np.testing.assert_allclose(track.roi, ROI + [moved, 0, moved, 0])
