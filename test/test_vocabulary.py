@@ -49,11 +49,7 @@ SPELLING = {
 """British spelling -> US spelling."""
 
 KEPT = {
-    "docs/ros/messages.md": r"`licence`",
     "docs/ros/migration.md": r"`visualise_headpose`",  # a parameter of rt_gene
-    "tddfa_msgs/msg/FaceTopology.msg": r"string licence",
-    "tddfa_ros/nodes/convert/messages.py": r"message\.licence",
-    "test/nodes/convert/test_messages.py": r"message\.licence",
     # keys of files from before version 0.2 or 0.3, which are still read
     "tddfa_ros/morphable/npz_file.py": r'"licence"',
     "test/morphable/test_model.py": r"licence=",

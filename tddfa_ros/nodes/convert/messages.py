@@ -197,7 +197,7 @@ def topology_message(model: MorphableModel, stamp: Time) -> FaceTopology:
     message.header.stamp = stamp
     message.topology_id = model.topology_id
     message.model_name = model.name
-    message.licence = model.license
+    message.license = model.license
     message.vertex_count = len(model.mean)
     message.triangles = uint32_sequence(model.triangles)
     message.coarse_indices = uint32_sequence(model.coarse_indices)

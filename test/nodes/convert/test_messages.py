@@ -242,7 +242,7 @@ def test_topology_describes_the_model(model: MorphableModel, header: Header) -> 
     np.testing.assert_array_equal(message.regions, model.regions)
     assert message.region_names == list(model.region_names)
     assert message.expression_names == list(model.expression_names)
-    assert (message.shape_size, message.licence) == (40, "Apache-2.0")
+    assert (message.shape_size, message.license) == (40, "Apache-2.0")
 
 
 def test_transform_is_the_head_pose(face: TrackedFace, header: Header) -> None:
