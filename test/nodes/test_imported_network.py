@@ -39,7 +39,11 @@ def test_one_parameter_is_enough_for_all_nodes(
     def drawn() -> bool:
         return any(marker.action == Marker.ADD for m in markers for marker in m.markers)
 
-    graph.wait_until(lambda: any(m.faces for m in meshes) and drawn() and overlays and points, 240)
+    def complete() -> bool:
+        faces = any(message.faces for message in meshes)
+        return faces and drawn() and bool(overlays) and any(cloud.width for cloud in points)
+
+    graph.wait_until(complete, 240)
     face = next(face for message in meshes for face in message.faces)
     assert face.topology_id == head.topology_id
     assert len(face.vertices) == 3 * head.vertex_count
