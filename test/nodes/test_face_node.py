@@ -269,6 +269,21 @@ def test_backward_stamps_start_new_tracks(graph: Any, astronaut: np.ndarray) -> 
     assert process.alive
 
 
+def test_new_image_size_starts_new_tracks(graph: Any, astronaut: np.ndarray) -> None:
+    process = start(graph)
+    meshes = graph.collect(FaceMeshArray, "face_mesh")
+    camera = Camera(graph, astronaut)
+    camera.until(lambda: faces_in(meshes))
+    larger = np.pad(astronaut, ((0, 64), (0, 64), (0, 0)))
+    meshes.clear()
+    end = time.monotonic() + 60.0
+    while not any(face.id == "f2" for face in faces_in(meshes)):
+        assert time.monotonic() < end, process.output
+        camera.send(image_message(larger, time.time()))
+    sentence = f"the size of the images changed to {larger.shape[1]}x{larger.shape[0]} px"
+    assert process.output.count(sentence) == 1
+
+
 def test_zero_stamps_fall_back_to_the_receive_clock(graph: Any, astronaut: np.ndarray) -> None:
     process = start(graph)
     meshes = graph.collect(FaceMeshArray, "face_mesh")
