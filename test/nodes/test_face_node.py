@@ -54,6 +54,11 @@ def seconds(stamp: Any) -> float:
     return stamp.sec + stamp.nanosec * 1e-9
 
 
+def summary_of(diagnostics: list[Any]) -> str:
+    """Message of the latest status; empty before the first, which comes after a second."""
+    return diagnostics[-1].status[0].message if diagnostics else ""
+
+
 def values_of(diagnostics: list[Any]) -> dict[str, str]:
     return {pair.key: pair.value for pair in diagnostics[-1].status[0].values}
 
@@ -152,7 +157,7 @@ def test_calibration_sets_scale_source(graph: Any, astronaut: np.ndarray) -> Non
         return any(f.scale_source == FaceMesh.SCALE_ASSUMED_FOV for f in faces_in(meshes))
 
     camera.until(assumed)
-    camera.until(lambda: "calibration refused" in diagnostics[-1].status[0].message)
+    camera.until(lambda: "calibration refused" in summary_of(diagnostics))
     assert process.alive
     assert process.output.count("NaN") == 1
 
@@ -182,9 +187,7 @@ def test_depth_image_sets_the_distance(graph: Any, astronaut: np.ndarray) -> Non
         camera.until(found)
         assert faces_in(meshes)[-1].scale_source == 2
     # A depth image that is not aligned is refused, and named.
-    camera.until(
-        lambda: send_depth(900, 64) or "aligned to color" in diagnostics[-1].status[0].message
-    )
+    camera.until(lambda: send_depth(900, 64) or "aligned to color" in summary_of(diagnostics))
     assert "the depth image has 64x64 px" in process.output
     assert "Traceback" not in process.output
 
@@ -291,14 +294,23 @@ def test_zero_stamps_fall_back_to_the_receive_clock(graph: Any, astronaut: np.nd
     camera = Camera(graph, astronaut)
     image = image_message(astronaut, 0.0)
     end = time.monotonic() + 60.0
-    while len(faces_in(meshes)) < 10 or "stamps do not" not in diagnostics[-1].status[0].message:
+
+    def complete() -> bool:
+        stands = "stamps do not" in summary_of(diagnostics)
+        # NaN while no image was processed within the last second
+        return (
+            len(faces_in(meshes)) >= 10
+            and stands
+            and float(values_of(diagnostics)["latency p50 ms"]) < 30e3
+        )
+
+    while not complete():
         assert time.monotonic() < end, process.output
         camera.send(image)
     stamps = [seconds(m.header.stamp) for m in meshes]
     assert all(b > a for a, b in itertools.pairwise(stamps))
     assert abs(stamps[-1] - time.time()) < 30.0
     assert {face.id for face in faces_in(meshes)} == {"f1"}
-    assert float(values_of(diagnostics)["latency p50 ms"]) < 30e3
     assert process.output.count("stamps do not advance") == 1
     # The camera gets a clock: its stamps are used again, and the same face goes on.
     meshes.clear()
@@ -400,7 +412,7 @@ def test_work_is_done_only_with_subscribers(graph: Any, astronaut: np.ndarray) -
     assert set_parameters(graph, "/face_node", {"raw_vertices": True})[0].successful
     camera.until(lambda: len(faces_in(raw)[-1].vertices))
 
-    camera.until(lambda: "fps" in diagnostics[-1].status[0].message)
+    camera.until(lambda: "fps" in summary_of(diagnostics))
     values = values_of(diagnostics)
     assert values["provider"] == "CPUExecutionProvider"
     assert "assumed field of view 60" in values["camera"]
