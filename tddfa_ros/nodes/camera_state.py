@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -15,6 +15,7 @@ from tddfa_ros.nodes.convert.camera_info import (
     intrinsics_from_message,
     scale_intrinsics,
 )
+from tddfa_ros.nodes.face_publisher import LATCHED_QOS
 from tddfa_ros.nodes.ros.demand import OnDemand
 from tddfa_ros.nodes.ros.image_input import SENSOR_QOS
 from tddfa_ros.nodes.ros.overrides import TopicNode
@@ -23,12 +24,6 @@ from tddfa_ros.types import Intrinsics
 
 GRACE_IMAGES = 15
 """Images without CameraInfo before the assumed field of view is logged; at startup images may arrive first."""
-
-LATCHED_QOS = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 
 _RECTIFIED = re.compile(r"(?:^|[/_.-])rect(?:ified)?(?:$|[/_.-])")
 

@@ -18,11 +18,11 @@ from std_msgs.msg import Header
 
 from tddfa_ros.nodes.camera_state import (
     GRACE_IMAGES,
-    LATCHED_QOS,
     CameraInfoInput,
     CameraState,
 )
 from tddfa_ros.nodes.convert.camera_info import intrinsics_from_message
+from tddfa_ros.nodes.face_publisher import LATCHED_QOS
 from tddfa_ros.nodes.ros.image_input import SENSOR_QOS
 from tddfa_ros.nodes.ros.overrides import TopicNode
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
