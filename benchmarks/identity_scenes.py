@@ -185,21 +185,32 @@ def crossing(people: list[Cutout], seed: int) -> Scene:
     return Scene(f"{len(people)} cross", seed, actors)
 
 
-def occlusion(people: list[Cutout], seed: int, seconds: float) -> Scene:
-    """A board passes in front of people and covers each of them for ``seconds``."""
-    rng = np.random.default_rng(seed)
+def _row(
+    people: list[Cutout], rng: np.random.Generator, amplitude: float, side: float
+) -> list[Actor]:
+    """People side by side, each swinging about its own place."""
     count = len(people)
-    actors = [
+    return [
         Actor(
             cut,
             _swing(
-                WIDTH * (i + 0.5) / count, 50, 240, rng.uniform(5, 7), rng.uniform(0, 2 * math.pi)
+                WIDTH * (i + 0.5) / count,
+                amplitude,
+                240,
+                rng.uniform(5, 7),
+                rng.uniform(0, 2 * math.pi),
             ),
-            110,
+            side,
             _roll(rng),
         )
         for i, cut in enumerate(people)
     ]
+
+
+def occlusion(people: list[Cutout], seed: int, seconds: float) -> Scene:
+    """A board passes in front of people and covers each of them for ``seconds``."""
+    rng = np.random.default_rng(seed)
+    actors = _row(people, rng, 50, 110)
     speed, every = 420.0, 3.2
     width = speed * seconds + 60
 
@@ -248,18 +259,7 @@ def shaking(people: list[Cutout], seed: int) -> Scene:
     """People who move slowly before a camera that jumps by 0.3 ROI sides (RMS) per frame in a random direction."""
     rng = np.random.default_rng(seed)
     side = 110.0
-    count = len(people)
-    actors = [
-        Actor(
-            cut,
-            _swing(
-                WIDTH * (i + 0.5) / count, 40, 240, rng.uniform(5, 7), rng.uniform(0, 2 * math.pi)
-            ),
-            side,
-            _roll(rng),
-        )
-        for i, cut in enumerate(people)
-    ]
+    actors = _row(people, rng, 40, side)
     # Independent offsets with a standard deviation of s per axis differ by 2 s (RMS) from frame to frame.
     shake = np.clip(rng.normal(0, 0.15 * side, (FRAMES, 2)), -60, 60)
     return Scene("camera shake", seed, actors, shake=shake)
