@@ -110,6 +110,12 @@ class TrainConfig(Validated):
         False, "keep all crops in the memory of the device and augment them there, for a GPU"
     )
     freeze: str = option("none", "part of the network that is frozen", choices=("none", "backbone"))
+    freeze_layers: int = option(
+        0, "convolutions at the input of the backbone that are frozen", minimum=0, maximum=27
+    )
+    freeze_batch_norm: bool = option(
+        False, "keep the statistics of batch normalization; its scales and offsets are trained"
+    )
     train_only: str = option(
         "all",
         "train only the outputs of these parameters",

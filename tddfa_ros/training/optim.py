@@ -121,9 +121,12 @@ class EMA:
 def select_trained(
     network: FaceNet, config: TrainConfig, layout: ParamLayout
 ) -> list[nn.Parameter]:
-    """Freeze weights according to ``freeze`` and ``train_only``, and return the trainable ones."""
+    """Freeze weights according to ``freeze*`` and ``train_only``, and return the trainable ones."""
     if config.freeze == "backbone" or config.train_only != "all":
         _freeze(network.backbone)
+    _freeze(network.backbone.layers[: config.freeze_layers])
+    if config.freeze_batch_norm:
+        _freeze_statistics(network)
     if config.train_only != "all":
         for name, module in network.named_children():
             if name != "param_head":
@@ -158,6 +161,11 @@ def _freeze(module: nn.Module) -> None:
     """Disable gradients, and keep the statistics of batch normalization constant."""
     for parameter in module.parameters():
         parameter.requires_grad_(False)
+    _freeze_statistics(module)
+
+
+def _freeze_statistics(module: nn.Module) -> None:
+    """Keep the statistics of batch normalization constant in training mode too."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eval()

@@ -59,6 +59,19 @@ def test_frozen_backbone_keeps_weights_and_statistics(
     assert not [n for n in changed(before, averaged) if n.startswith("backbone.")]
 
 
+def test_freeze_layers_and_statistics(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
+) -> None:
+    config = tiny(epochs=1, samples=40, freeze_layers=5, freeze_batch_norm=True)
+    trainer = Trainer(config, tiny_cache, tiny_model, tmp_path)
+    moved = changed(*states_after(trainer))
+    assert not [
+        name for name in moved if name.startswith(("backbone.layers.0.", "backbone.layers.4."))
+    ]
+    assert not [name for name in moved if "running_" in name or "num_batches" in name]
+    assert {"backbone.layers.5.0.weight", "backbone.layers.5.1.weight"} <= moved
+
+
 @pytest.mark.parametrize("part", ["pose", "identity", "expression"])
 def test_train_only_changes_selected_rows(
     tiny_model: MorphableModel,
