@@ -96,6 +96,17 @@ def editing() -> None:
     tddfa("edit", str(PHOTO), "--set", "jawOpen=.8", "--set", "browInnerUp=.8", "-o", "jaw.png")
     tddfa("edit", str(PHOTO), "--set", "childlike=1", "-o", "childlike.png")
     tddfa("edit", "--preview", "-o", "attributes.png")
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "contact_sheets.py"),
+        ".",
+        "--image",
+        str(PHOTO),
+    ]
+    sheets = ("jaw", "blink", "mouth")
+    subprocess.run([*command, *sheets], check=True, stdout=subprocess.DEVNULL)
+    for sheet in sheets:
+        keep(f"sheet_{sheet}", read(f"{sheet}.jpg"))
     keep("edit_jaw_open", read("jaw.png"))
     keep("edit_childlike", read("childlike.png"))
     keep("attributes", read("attributes.png"))

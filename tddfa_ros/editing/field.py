@@ -23,6 +23,7 @@ _FINEST = 1.5  # grid px per image px, at most
 _SLACK = 0.04  # of the face size: a vertex this far behind the nearest surface still counts as seen
 _FACING = 0.03  # smallest cosine between normal and view of usable skin
 _MOSTLY = 0.6  # of a pixel's mesh is skin that the source image shows
+_HOLE = 0.4  # of a pixel's mesh
 _STEEPEST = 0.6  # px of displacement per px; above, the image tears or folds
 _HEALING = 5  # rounds
 _BEHIND = (
@@ -96,6 +97,7 @@ def displacement(
     triangles: IntArray,
     window: Window,
     face_size: float,
+    holes: NDArray[np.bool_] | None = None,
 ) -> FloatArray:
     """Compute the backward displacement field of a window, px (h, w, 2): source position minus target position.
 
@@ -106,12 +108,19 @@ def displacement(
         before: (N, 3) the head in the source image, px.
         after: (N, 3) the head in the new image, px.
         known_vertices: (N,) vertices visible in the source image.
+        holes: (N,) vertices of what is drawn over the field, such as the inside of an open mouth, at whose edges the field may be
+            steep; None = none.
     """
-    values = np.concatenate([(before - after)[:, :2], known_vertices[:, None]], axis=1)
+    if holes is None:
+        holes = np.zeros(len(after), dtype=np.bool_)
+    flags = np.stack([known_vertices, holes], axis=1)
+    values = np.concatenate([(before - after)[:, :2], flags], axis=1)
     raster = rasterize(window.to_grid(after), triangles, values.astype(np.float32), window.grid)
     field = np.ascontiguousarray(raster.values[..., :2])
     known = raster.mask & (raster.values[..., 2] > _MOSTLY)
-    known = _healed(field, known, raster.depth, window.scale, face_size)
+    open_hole = (raster.values[..., 3] > _HOLE).astype(np.uint8)
+    hole = np.asarray(cv2.dilate(open_hole, np.ones((3, 3), np.uint8)), np.uint8)
+    known = _healed(field, known, raster.depth, window.scale, face_size, hole)
     away = cv2.distanceTransform((~raster.mask).astype(np.uint8), cv2.DIST_L2, 3)
     at_rest = away > 0.9 * MARGIN * face_size * window.scale
     edge = np.zeros_like(known)
@@ -129,10 +138,11 @@ def _healed(
     depth: FloatArray,
     scale: float,
     face_size: float,
+    hole: NDArray[np.uint8],
 ) -> NDArray[np.bool_]:
     """Discard the field next to steps at occlusions until it can be interpolated over them without tears.
 
-    The surface behind is discarded: the neck below a dropping chin, not the chin.
+    The surface behind is discarded: the neck below a dropping chin, not the chin. Steps in a ``hole`` (h, w) do not count.
     """
     kernel = np.ones((3, 3), np.uint8)
     steepest = _STEEPEST / scale
@@ -145,6 +155,7 @@ def _healed(
         steep = np.zeros(known.shape, np.uint8)
         steep[:-1] |= steps[0] > steepest
         steep[:, :-1] |= steps[1] > steepest
+        steep[hole > 0] = 0
         if not steep.any():
             break
         near: Any = cv2.dilate(steep, kernel, iterations=4)

@@ -12,17 +12,33 @@ from tddfa_ros.types import FloatArray, ImageBGR
 
 _SKIN = np.array([128, 152, 192], np.float32)  # BGR of skin under which drawn colors look right
 _COLORFUL = 0.22  # difference of red and blue over red, of skin in a color image
+_WHITE = 215.0  # gray level of the brightest skin in a well exposed image
 _DIM, _BRIGHT = 0.2, 1.15
+_TINT = 0.35  # share of the difference from average skin that is due to the color of the light
 
 
-def relit(colors: FloatArray, skin: FloatArray) -> FloatArray:
-    """Adapt colors (..., 3) BGR 0..255 to the illumination of skin of color ``skin`` (3,); gray in a gray image."""
-    brightness = np.clip(skin.mean() / _SKIN.mean(), _DIM, _BRIGHT)
+@dataclass(frozen=True, eq=False)
+class Light:
+    """Illumination of a face, estimated from its skin.
+
+    Attributes:
+        skin: (3,) median BGR of the skin.
+        brightest: gray level of its brightest parts, which depends on the exposure more than on the tone of the skin.
+    """
+
+    skin: FloatArray
+    brightest: float
+
+
+def relit(colors: FloatArray, light: Light) -> FloatArray:
+    """Adapt colors (..., 3) BGR 0..255 to the illumination of a face; gray in a gray image."""
+    skin = light.skin
+    brightness = np.clip(light.brightest / _WHITE, _DIM, _BRIGHT)
     colorful = np.clip((skin[2] - skin[0]) / max(float(skin[2]), 1.0) / _COLORFUL, 0, 1)
     tint = (skin / max(float(skin.mean()), 1.0)) / (_SKIN / _SKIN.mean())
     gray = colors.mean(axis=-1, keepdims=True)
     own = gray + colorful * (colors - gray)
-    return np.asarray(own * brightness * (1 + colorful * (tint - 1)), dtype=np.float32)
+    return np.asarray(own * brightness * (1 + _TINT * colorful * (tint - 1)), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,7 +86,7 @@ class Patch:
         return min(_SUPERSAMPLING, max(_LARGEST / max(self.width, self.height), 0.25))
 
     def draw(self, vertices: FloatArray, triangles: IntArray, values: FloatArray) -> FloatArray:
-        """Render per-vertex values of a mesh in image px with anti-aliasing: (h, w, 3), 0 outside the mesh."""
+        """Render per-vertex values of a mesh in image px with anti-aliasing: (h, w, C), 0 outside the mesh."""
         fine = self.fine()
         shape = self._fine_shape(fine)
         local = scaled(vertices, (self.x, self.y), fine)
@@ -94,15 +94,28 @@ class Patch:
         return self.shrink(raster.values)
 
     def covered(
-        self, vertices: FloatArray, triangles: IntArray, inside: NDArray[np.bool_]
+        self,
+        vertices: FloatArray,
+        triangles: IntArray,
+        inside: NDArray[np.bool_],
+        rounding: float = 0.0,
     ) -> FloatArray:
-        """Return the share (h, w) 0..1 of each pixel in which vertices ``inside`` are visible."""
+        """Return the share (h, w) 0..1 of each pixel in which vertices ``inside`` are visible.
+
+        Corners of the outline finer than ``rounding`` px, such as those of the triangles, are rounded.
+        """
         fine = self.fine()
         shape = self._fine_shape(fine)
         local = scaled(vertices, (self.x, self.y), fine)
         flags = np.repeat(inside[:, None].astype(np.float32), 3, axis=1)
         raster = rasterize(local, triangles, flags, shape)
-        return self.shrink((raster.values[..., 0] > 0.5).astype(np.float32))
+        mask = (raster.values[..., 0] > 0.5).astype(np.float32)
+        if rounding * fine > 0.3 and mask.any():
+            soft = cv2.GaussianBlur(mask, (0, 0), rounding * fine)
+            # One px of the image wide, whatever the blur.
+            steep = 2.5 * rounding * fine / max(fine, 1.0)
+            mask = np.clip((soft - 0.5) * max(steep, 1.0) + 0.5, 0, 1).astype(np.float32)
+        return self.shrink(mask)
 
     def line(self, points: FloatArray, thickness: float) -> FloatArray:
         """Return the coverage (h, w) 0..1 of a soft, smoothed line through points (k, 2 or more), image px."""
