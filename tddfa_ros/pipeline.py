@@ -14,7 +14,7 @@ import numpy as np
 from tddfa_ros.config import CameraConfig, PipelineConfig, load_config
 from tddfa_ros.detection import Detector, create_detector
 from tddfa_ros.errors import ImageError
-from tddfa_ros.face import Face
+from tddfa_ros.face import Face, grouped
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.geometry.roi import crop_batch, roi_from_box, roi_from_landmarks
 from tddfa_ros.geometry.scale import HeadScale, scale_from_interpupillary_distance
@@ -204,7 +204,7 @@ class FacePipeline:
             intrinsics = Intrinsics.from_fov(width, height, self.config.camera.assumed_fov_deg)
         boxes = np.asarray(boxes, dtype=np.float64)
         sigmas = [None] * len(boxes) if result.landmark_sigma is None else result.landmark_sigma
-        return [
+        return grouped(
             Face(
                 box,
                 float(confidence),
@@ -219,7 +219,7 @@ class FacePipeline:
             for box, confidence, params, roi, sigma, layout in zip(
                 boxes, result.confidence, result.params, rois, sigmas, colors, strict=True
             )
-        ]
+        )
 
     @contextmanager
     def _new_call(self, image: ImageBGR) -> Iterator[None]:

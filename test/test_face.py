@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import cv2
@@ -8,7 +9,7 @@ import pytest
 from support.synthetic_model import random_params, synthetic_model
 
 from tddfa_ros.errors import CameraError
-from tddfa_ros.face import Face, TrackedFace
+from tddfa_ros.face import Face, TrackedFace, grouped, reconstruct
 from tddfa_ros.geometry import pose
 from tddfa_ros.types import Intrinsics
 
@@ -127,3 +128,91 @@ def test_landmark_sigma_scales_to_image_pixels() -> None:
     assert told.landmark_sigma is not None
     np.testing.assert_allclose(told.landmark_sigma, 1.5 * 240 / 120, rtol=1e-6)
     assert not told.landmark_sigma.flags.writeable
+
+
+def people(count: int = 7) -> list[TrackedFace]:
+    """Faces of one image with different people, expressions, poses and ROIs."""
+    model, rng = synthetic_model(), np.random.default_rng(4)
+    found = []
+    for i in range(count):
+        values = random_params(model, rng)
+        r = pose.rotation_from_yaw_pitch_roll(rng.uniform(-1, 1, 3) * [80, 30, 50])
+        values[:12] = pose.compose(rng.uniform(400, 700), r, rng.uniform(55, 65, 3)).ravel()
+        roi = np.repeat(rng.uniform(0, 400, (1, 2)), 2, axis=0).ravel()
+        roi[2:] += rng.uniform(60, 300)
+        sigma = rng.uniform(0.5, 2.0, 68).astype(np.float32)
+        found.append(
+            TrackedFace(BOX, 0.9, values, roi, model, CAMERA, sigma, id=f"f{i}", stamp=1.0)
+        )
+    return found
+
+
+def test_faces_evaluated_together_equal_single_faces() -> None:
+    """To rounding errors: 0.001 px and 1 um for dense vertices by the definition in float64, 1e-7 for poses."""
+    together, alone = grouped(people()), people()
+    reconstruct(together)
+    model = synthetic_model()
+    bases = np.concatenate([model.shape_basis, model.expression_basis], axis=2).astype(np.float64)
+    for a, b in zip(together, alone, strict=True):
+        assert a._place[0] is together[0]._place[0]
+        np.testing.assert_allclose(a.landmarks68, b.landmarks68, atol=1e-3)
+        np.testing.assert_allclose(a.landmarks_metric, b.landmarks_metric, atol=1e-6)
+        np.testing.assert_allclose(a.head_pose.position, b.head_pose.position, atol=1e-7)
+        np.testing.assert_allclose(a.head_pose.rotation, b.head_pose.rotation, atol=1e-7)
+        np.testing.assert_allclose(a.head_pose.covariance, b.head_pose.covariance, rtol=1e-4)
+        head = model.mean + bases @ a.params[12:].astype(np.float64)
+        crop = head @ a.pose[:, :3].T.astype(np.float64) + a.pose[:, 3]
+        side = (a.roi[2] - a.roi[0]) / 120
+        px = np.stack([crop[:, 0] - 1, 120 - crop[:, 1], crop[:, 2] - 1], axis=1) * side
+        px[:, :2] += a.roi[:2]
+        np.testing.assert_allclose(a.vertices, px, atol=1e-3)
+        placed = head @ b.metric_fit.rotation.T + b.metric_fit.translation
+        np.testing.assert_allclose(a.vertices_metric, placed, atol=1e-6)
+
+
+def test_face_without_a_pose_does_not_affect_its_group() -> None:
+    faces = people(3)
+    values = faces[1].params.copy()
+    values[20] = np.nan
+    faces[1] = faces[1].replace(params=values)
+    grouped(faces)
+    with pytest.raises(CameraError, match="NaN"):
+        _ = faces[1].metric_fit
+    assert np.isfinite(faces[0].landmarks_metric).all()
+    assert np.isfinite(faces[2].landmarks_metric).all()
+
+
+def test_faces_of_other_models_and_cameras_are_grouped_apart() -> None:
+    other = synthetic_model(shape=30)
+    values = np.concatenate([people(1)[0].params[:42], people(1)[0].params[52:]])
+    faces: list[Face] = [
+        *people(2),
+        face(None),
+        Face(BOX, 0.9, values, ROI, other, CAMERA),
+        face(Intrinsics.from_fov(640, 480, 40.0)),
+    ]
+    grouped(faces)
+    assert len({id(f._place[0]) for f in faces}) == 4
+    assert faces[4].head_pose.position[2] > 1.3 * face().head_pose.position[2]
+    reconstruct(faces)
+    assert [len(f.vertices) for f in faces] == [f.model.vertex_count for f in faces]
+
+
+def test_copy_with_changes_leaves_the_group() -> None:
+    faces = grouped(people(3))
+    assert faces[0].landmarks68 is not None
+    turned = faces[0].replace(params=params((-40.0, 0.0, 0.0)))
+    np.testing.assert_allclose(
+        turned.landmarks68, turned.model.landmarks_of(turned.vertices), atol=0.05
+    )
+    assert "_place" not in vars(replace(faces[1], confidence=0.1))
+
+
+def test_face_does_not_keep_the_others_of_its_image() -> None:
+    faces = grouped(people(3))
+    reconstruct(faces)
+    gone, kept = weakref.ref(faces[0]), faces[2]
+    assert kept.landmarks_metric is not None
+    assert kept.vertices.base is None or kept.vertices.base.nbytes < 2 * kept.vertices.nbytes
+    del faces
+    assert gone() is None

@@ -1,37 +1,34 @@
 """Metric head pose: the rigid pose of a head of known size in the camera optical frame.
 
-The network regresses a weak-perspective pose. :func:`metric_fit` initializes a perspective pose from it along the viewing ray of
-the face and refines it by Levenberg-Marquardt on the reprojection error of the 68 landmarks, including lens distortion.
+The network regresses a weak-perspective pose. :func:`metric_fits` initializes a perspective pose from it along the viewing ray of
+the face and refines it by Levenberg-Marquardt on the reprojection error of the 68 landmarks, including lens distortion. All faces
+of an image are fitted at once.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tddfa_ros.errors import CameraError
+from tddfa_ros.geometry.affine import transform
 from tddfa_ros.geometry.covariance import landmark_noise, pose_covariance
 from tddfa_ros.geometry.lens import Rays, project, viewing_rays
-from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, Similarity
+from tddfa_ros.geometry.perspective import Observation, refine, weak_perspective
+from tddfa_ros.geometry.pose import FACE_FROM_MODEL, Similarity
 from tddfa_ros.geometry.scale import SIZE_PRIOR, HeadScale
 from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics, RealArray
 
 SELLION = 27  # index of the face frame's origin among the 68 landmarks
 
-_ITERATIONS = 15
-_SMALL_GAIN = (
-    1e-4  # relative cost; the remaining step is about 1 % of the standard deviation of the pose
-)
 _MIN_POINTS = 12
 _OUTSIDE_LENS = 10.0  # factor of the standard deviation of a face without viewing rays
-_NEAREST = 0.02  # m; landmarks stay at least half of it in front of the camera
-# A refinement beyond these limits has converged to a wrong minimum.
-_MIN_COSINE = math.cos(math.radians(30))
-_MAX_ZOOM = 1.5
+_NAN = "a face with NaN in its landmarks or pose has no metric pose"
+_NO_EXTENT = "a face whose landmarks have no extent has no metric pose"
 
 
 class MetricFit(NamedTuple):
@@ -50,17 +47,23 @@ class MetricFit(NamedTuple):
     scale: float
 
 
-class _Estimate(NamedTuple):
-    """A pose of n points at scale 1, with reprojection residuals (2n,), standard deviations, and their Jacobian (6, 2n).
+class _Faces(NamedTuple):
+    """Arguments of :func:`metric_fits` with n as first axis, float64; ``sigma`` may be None."""
 
-    The unknowns are the position, then a small rotation about the camera axes.
-    """
+    heads: DoubleArray
+    pixels: DoubleArray
+    rotations: DoubleArray
+    sigma: DoubleArray | None
+    scales: Sequence[HeadScale]
 
-    rotation: DoubleArray
-    position: DoubleArray
-    residual: DoubleArray
-    jacobian: DoubleArray
-    cost: float
+    def of(self, chosen: NDArray[np.intp]) -> _Faces:
+        return _Faces(
+            self.heads[chosen],
+            self.pixels[chosen],
+            self.rotations[chosen],
+            None if self.sigma is None else self.sigma[chosen],
+            [self.scales[i] for i in chosen],
+        )
 
 
 def metric_fit(
@@ -71,171 +74,150 @@ def metric_fit(
     sigma: RealArray | None = None,
     scale: HeadScale | None = None,
 ) -> MetricFit:
-    """Estimate the metric pose of a head in the camera optical frame.
+    """Estimate the metric pose of one head: :func:`metric_fits` without its first axis.
 
     Args:
         head_landmarks: (68, 3) landmarks of the head, m, model frame.
         landmarks_image: (68, 2 or more) the same landmarks, image px; may lie outside the image.
         pose: weak-perspective pose in the image; only its rotation is used.
         intrinsics: intrinsics of the image.
-        sigma: (68,) standard deviation of x and y of each landmark, px, as the network predicts it; None = LANDMARK_SIGMA.
-        scale: metric scale of the head; None = the prior of human sizes.
+        sigma: (68,) standard deviation of x and y of each landmark, px.
+        scale: metric scale of the head.
+
+    Raises:
+        CameraError: NaN in the landmarks or the pose, no extent, or a singular camera matrix.
+    """
+    fit = metric_fits(
+        np.asarray(head_landmarks)[None],
+        np.asarray(landmarks_image)[None],
+        pose.rotation[None],
+        intrinsics,
+        None if sigma is None else np.asarray(sigma)[None],
+        [scale],
+    )[0]
+    if isinstance(fit, CameraError):
+        raise fit
+    return fit
+
+
+def metric_fits(
+    head_landmarks: RealArray,
+    landmarks_image: RealArray,
+    rotations: RealArray,
+    intrinsics: Intrinsics,
+    sigma: RealArray | None = None,
+    scales: Sequence[HeadScale | None] | None = None,
+) -> list[MetricFit | CameraError]:
+    """Estimate the metric poses of the n heads of one image in the camera optical frame.
+
+    Args:
+        head_landmarks: (n, 68, 3) landmarks of the heads, m, model frame.
+        landmarks_image: (n, 68, 2 or more) the same landmarks, image px; may lie outside the image.
+        rotations: (n, 3, 3) weak-perspective rotations, crop frame (y up) <- model.
+        intrinsics: intrinsics of the image.
+        sigma: (n, 68) standard deviation of x and y of each landmark, px, as the network predicts it; None = LANDMARK_SIGMA.
+        scales: metric scales of the heads; None = the prior of human sizes.
 
     Returns:
-        Pose of the model frame and of the face frame (origin at the sellion) in the camera optical frame. The covariance is the
+        Per head the pose of the model frame and of the face frame (origin at the sellion) in the camera optical frame; the error of a
+        head with NaN in its landmarks or pose, or without extent. The covariance is the
         sum of landmark noise (propagated through J^T J; that of the rotation is raised by the residuals), the uncertainty of the scale along the viewing ray,
         and, with an assumed field of view, that of the focal length. When the refinement diverges, the weak-perspective solution is
         returned with a covariance from its residuals.
 
     Raises:
-        CameraError: NaN in the landmarks or the pose, no extent, or a singular camera matrix.
+        CameraError: a singular camera matrix.
     """
-    head = np.asarray(head_landmarks, dtype=np.float64)
-    pixels = np.asarray(landmarks_image, dtype=np.float64)[:, :2]
-    if not math.isfinite(head.sum() + pixels.sum() + pose.rotation.sum()):
-        raise CameraError("a face with NaN in its landmarks or pose has no metric pose")
+    faces = _Faces(
+        np.asarray(head_landmarks, dtype=np.float64),
+        np.asarray(landmarks_image, dtype=np.float64)[:, :, :2],
+        np.asarray(rotations, dtype=np.float64),
+        None if sigma is None else np.asarray(sigma, dtype=np.float64),
+        [scale or SIZE_PRIOR for scale in scales or [None] * len(head_landmarks)],
+    )
+    fits: list[MetricFit | CameraError] = [CameraError(_NAN)] * len(faces.heads)
+    flat = (
+        values.reshape(len(fits), -1) for values in (faces.heads, faces.pixels, faces.rotations)
+    )
+    usable = np.flatnonzero(np.isfinite(sum(np.add.reduce(values, axis=1) for values in flat)))
+    if not len(usable):
+        return fits
+    if len(usable) < len(fits):
+        faces = faces.of(usable)
+    rays = viewing_rays(faces.pixels.reshape(-1, 2), intrinsics)
+    if rays.kept.all():
+        found = _fit_group(faces, intrinsics, rays)
+    else:  # a face with landmarks that have no ray is fitted by itself
+        whole = rays.kept.reshape(len(usable), -1).all(axis=1)
+        groups = [np.flatnonzero(whole), *np.flatnonzero(~whole)[:, None]]
+        order = np.argsort(np.concatenate(groups))
+        alone = [_fit_group(faces.of(group), intrinsics) for group in groups if len(group)]
+        found = [fit for group in alone for fit in group]
+        found = [found[i] for i in order]
+    for i, fit in zip(usable, found, strict=True):
+        fits[i] = fit
+    return fits
+
+
+def _fit_group(
+    faces: _Faces, intrinsics: Intrinsics, rays: Rays | None = None
+) -> list[MetricFit | CameraError]:
+    """Fit faces whose landmarks all have viewing ``rays``, or a single face."""
     # With the sellion as origin, the covariance of the unknowns is that of the head pose message.
-    sellion = head[SELLION].copy()
-    points = (head - sellion).T
-    rays = viewing_rays(pixels, intrinsics)
+    sellion = faces.heads[:, SELLION]
+    points = (faces.heads - sellion[:, None]).swapaxes(1, 2)
+    if rays is None:
+        rays = viewing_rays(faces.pixels.reshape(-1, 2), intrinsics)
     outside = rays.kept.sum() < _MIN_POINTS
     if outside:  # without distortion, and uncertain, rather than without a pose
-        rays = viewing_rays(
-            pixels, replace(intrinsics, d=np.zeros(0), distortion_model="plumb_bob")
-        )
-    points, pixels = points[:, rays.kept], pixels[rays.kept]
-    noise = landmark_noise(pixels, None if sigma is None else np.asarray(sigma)[rays.kept])
-    rays = rays._replace(derivative=rays.derivative / noise)
-    estimate = _refine(points, rays, *_weak_perspective(points, pose.rotation, rays))
+        pinhole = replace(intrinsics, d=np.zeros(0), distortion_model="plumb_bob")
+        rays = viewing_rays(faces.pixels.reshape(-1, 2), pinhole)
+    pixels, sigma = faces.pixels, faces.sigma
+    if not rays.kept.all():
+        points, pixels = points[:, :, rays.kept], pixels[:, rays.kept]
+        sigma = None if sigma is None else sigma[:, rays.kept]
+    shape = len(pixels), pixels.shape[1]
+    noise = landmark_noise(pixels, sigma)
+    uv = rays.uv.reshape(2, *shape).swapaxes(0, 1)
+    derivative = np.moveaxis(rays.derivative.reshape(2, 2, *shape), 2, 0)
+    observed = Observation(points, uv, derivative / noise[:, None, None, None])
+    turned, position, extended = weak_perspective(observed, faces.rotations)
+    if not extended.all():
+        fits: list[MetricFit | CameraError] = [CameraError(_NO_EXTENT)] * len(points)
+        chosen = np.flatnonzero(extended)
+        if len(chosen):
+            for i, fit in zip(chosen, _fit_group(faces.of(chosen), intrinsics), strict=True):
+                fits[i] = fit
+        return fits
+    estimate = refine(observed, turned, position)
     rotation, position = estimate.rotation, estimate.position
     if intrinsics.distorted and not outside:
-        distance = project(points.T @ rotation.T + position, intrinsics) - pixels
+        placed = points.swapaxes(1, 2) @ rotation.swapaxes(1, 2) + position[:, None]
+        distance = project(placed.reshape(-1, 3), intrinsics).reshape(pixels.shape) - pixels
+        squares = np.einsum("nlx,nlx->n", distance, distance)
     else:
-        distance = estimate.residual.reshape(2, -1) * noise
-    error = math.sqrt(np.vdot(distance, distance) / len(pixels))
-    scale = SIZE_PRIOR if scale is None else scale
+        squares = np.einsum("nr,nr->n", estimate.residual, estimate.residual) * noise**2
+    errors = np.sqrt(squares / shape[1])
     covariance = pose_covariance(
-        estimate.jacobian, estimate.cost, position, scale, intrinsics.assumed
+        estimate.jacobian, estimate.cost, position, faces.scales, intrinsics.assumed
     )
     if outside:
         covariance *= _OUTSIDE_LENS**2
-    position = scale.factor * position
-    head_pose = HeadPose(rotation @ FACE_FROM_MODEL.T, position, covariance, error)
-    translation = position - scale.factor * (rotation @ sellion)
-    return MetricFit(rotation, translation, head_pose, scale.factor)
+    factors = np.array([scale.factor for scale in faces.scales])
+    position = factors[:, None] * position
+    translation = position - factors[:, None] * np.einsum("nij,nj->ni", rotation, sellion)
+    of_face = rotation @ FACE_FROM_MODEL.T
+    return [
+        MetricFit(
+            rotation[i],
+            translation[i],
+            HeadPose(of_face[i], position[i], covariance[i], float(errors[i])),
+            faces.scales[i].factor,
+        )
+        for i in range(len(points))
+    ]
 
 
 def camera_points(head: FloatArray, fit: MetricFit) -> FloatArray:
     """Transform head points (..., 3), m, from the model frame to the camera optical frame, float32."""
-    linear = (fit.scale * fit.rotation).astype(np.float32)
-    out: FloatArray = np.matmul(head, linear.T)
-    out += fit.translation.astype(np.float32)
-    return out
-
-
-def _weak_perspective(
-    points: DoubleArray, rotation: DoubleArray, rays: Rays
-) -> tuple[DoubleArray, DoubleArray]:
-    """Compute the rotation and position of points (3, n) that appear rotated by ``rotation`` along their viewing ray.
-
-    Their projection has the size and position of the observed landmarks.
-    """
-    directions = np.concatenate([rays.uv, np.ones((1, rays.uv.shape[1]))])
-    directions /= np.linalg.norm(directions, axis=0)
-    x, y, z = directions.mean(axis=1).tolist()
-    to_ray = _axis_to_ray(x / z, y / z)
-    # Seen by a camera that looks at the face: in the image plane itself, a face far off axis is stretched.
-    seen = to_ray.T @ directions
-    uv = seen[:2] / seen[2]
-    turned = CAMERA_FROM_CROP @ rotation
-    placed = turned @ points
-    center = placed.mean(axis=1)
-    middle = uv.mean(axis=1)
-    off_head = placed[:2] - center[:2, None]
-    off_image = uv - middle[:, None]
-    extent, size = np.vdot(off_head, off_head), np.vdot(off_image, off_image)
-    if not (extent > 1e-10 and size > 1e-16):
-        raise CameraError("a face whose landmarks have no extent has no metric pose")
-    depth = math.sqrt(extent / size)
-    # Keep every landmark in front of the camera, however close the face is.
-    depth = max(depth, float(center[2] - placed[2].min()) + _NEAREST)
-    position = to_ray @ (depth * np.array([*middle, 1.0]) - center)
-    turned = to_ray @ turned
-    behind = _NEAREST - position[2] - float((turned @ points)[2].min())
-    if (
-        behind > 0
-    ):  # beside the camera: further along the ray, where its plane of depth 1 sees all landmarks
-        position = position + behind / to_ray[2, 2] * to_ray[:, 2]
-    return turned, position
-
-
-def _axis_to_ray(u: float, v: float) -> DoubleArray:
-    """Compute the smallest rotation from the optical axis to the ray (u, v, 1)."""
-    length = math.sqrt(u * u + v * v + 1)
-    x, y, z = u / length, v / length, 1 / length
-    a = 1 / (1 + z)  # Rodrigues' formula for the rotation between two unit vectors
-    return np.array([[1 - a * x * x, -a * x * y, x], [-a * x * y, 1 - a * y * y, y], [-x, -y, z]])
-
-
-def _refine(
-    points: DoubleArray, rays: Rays, rotation: DoubleArray, position: DoubleArray
-) -> _Estimate:
-    """Minimize the reprojection error by Levenberg-Marquardt; return the start when the result is implausible."""
-    start = best = _linearize(points, rays, rotation, position)
-    damping, settled = 1e-4, 1e-8 * points.shape[1]
-    for _ in range(_ITERATIONS):
-        normal = best.jacobian @ best.jacobian.T
-        normal.flat[::7] *= 1 + damping
-        downhill = -(best.jacobian @ best.residual)
-        try:
-            step = np.linalg.solve(normal, downhill)
-        except np.linalg.LinAlgError:
-            break
-        predicted_gain = step @ downhill
-        if not predicted_gain > _SMALL_GAIN * best.cost + settled:
-            break
-        turn, _ = cv2.Rodrigues(step[3:])
-        trial = _linearize(points, rays, turn @ best.rotation, best.position + step[:3])
-        if trial.cost < best.cost:
-            best, damping = trial, damping * 0.1
-        else:
-            damping = max(damping, 1e-3) * 10
-    return best if _plausible(start, best) else start
-
-
-def _plausible(start: _Estimate, end: _Estimate) -> bool:
-    cosine = (np.vdot(start.rotation, end.rotation) - 1) / 2
-    zoom = end.position[2] / start.position[2]
-    return bool(cosine > _MIN_COSINE and 1 / _MAX_ZOOM < zoom < _MAX_ZOOM)
-
-
-def _linearize(
-    points: DoubleArray, rays: Rays, rotation: DoubleArray, position: DoubleArray
-) -> _Estimate:
-    """Project points (3, n) and differentiate: ``d(turned) = rotation x turned``, ``du = (dx - u dz) / z``."""
-    turned = rotation @ points
-    qx, qy, qz = turned
-    depth = qz + position[2]
-    uv = (turned[:2] + position[:2, None]) / depth
-    by_shift = 1 / depth
-    by_depth = -uv * by_shift
-    jacobian = np.zeros((6, 2, points.shape[1]))
-    jacobian[0, 0], jacobian[1, 1], jacobian[2] = by_shift, by_shift, by_depth
-    np.multiply(by_depth, qy, out=jacobian[3])
-    np.multiply(by_depth, -qx, out=jacobian[4])
-    jacobian[3, 1] -= by_shift * qz
-    jacobian[4, 0] += by_shift * qz
-    np.multiply(by_shift, -qy, out=jacobian[5, 0])
-    np.multiply(by_shift, qx, out=jacobian[5, 1])
-    residual = _to_image(uv - rays.uv, rays.derivative).ravel()
-    jacobian = _to_image(jacobian, rays.derivative)
-    # Reject poses that reach behind the camera.
-    cost = float(residual @ residual) if depth.min() > _NEAREST / 2 else math.inf
-    return _Estimate(rotation, position, residual, jacobian.reshape(6, -1), cost)
-
-
-def _to_image(rays: DoubleArray, derivative: DoubleArray) -> DoubleArray:
-    """Convert changes of rays (..., 2, n) to changes in the image by the derivative (2, 2, n) of the lens."""
-    out = derivative[:, 0] * rays[..., 0, None, :]
-    out += derivative[:, 1] * rays[..., 1, None, :]
-    return np.asarray(out)
+    return transform(head, fit.scale * fit.rotation, fit.translation)

@@ -1,16 +1,17 @@
-"""Covariance of a metric head pose: landmark noise, size of the head, and an assumed focal length.
+"""Covariance of metric head poses: landmark noise, size of the head, and an assumed focal length.
 
 The constants are calibrated by ``benchmarks/covariance.py``.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tddfa_ros.geometry.scale import HeadScale
-from tddfa_ros.types import DoubleArray, RealArray
+from tddfa_ros.types import DoubleArray
 
 LANDMARK_SIGMA = 0.015
 """Standard deviation of a landmark coordinate without a prediction of the network, face sizes."""
@@ -29,63 +30,79 @@ ASSUMED_FOCAL_SIGMA = 0.25
 """Relative standard deviation of an assumed focal length: fields of view of 48 to 75 degrees for an assumed 60."""
 
 
-def landmark_noise(pixels: DoubleArray, predicted: RealArray | None) -> float:
-    """Return the standard deviation, px, of x and y of landmarks (n, 2), px, from that predicted by the network (n,), if any."""
-    width, height = np.ptp(pixels, axis=0).tolist()
-    face_size = max(math.sqrt(width * height), 1e-3)
+def landmark_noise(pixels: DoubleArray, predicted: DoubleArray | None) -> DoubleArray:
+    """Return the standard deviations (n,), px, of x and y of the landmarks (n, L, 2), px, of n faces.
+
+    Args:
+        pixels: the landmarks.
+        predicted: (n, L) standard deviations predicted by the network, px; None = LANDMARK_SIGMA.
+    """
+    sides = np.maximum.reduce(pixels, axis=1) - np.minimum.reduce(pixels, axis=1)
+    face_size = np.maximum(np.sqrt(sides[:, 0] * sides[:, 1]), 1e-3)
     if predicted is None:
         return LANDMARK_SIGMA * face_size
-    sigma = PREDICTED_FACTOR * math.sqrt(float(np.mean(np.square(predicted, dtype=np.float64))))
+    squares = np.einsum("nl,nl->n", predicted, predicted)
+    sigma = PREDICTED_FACTOR * np.sqrt(squares / predicted.shape[1])
     # A prediction that is not finite or far off must not decide the covariance.
-    return min(max(sigma, 0.002 * face_size), face_size) if math.isfinite(sigma) else face_size
+    limited = np.minimum(np.maximum(sigma, 0.002 * face_size), face_size)
+    return np.where(np.isfinite(sigma), limited, face_size)
 
 
 def pose_covariance(
     jacobian: DoubleArray,
-    cost: float,
+    cost: DoubleArray,
     position: DoubleArray,
-    scale: HeadScale,
+    scales: Sequence[HeadScale],
     assumed_focal: bool,
 ) -> DoubleArray:
-    """Compute the covariance (6, 6) of position, m, and rotation, rad, about the camera axes.
+    """Compute the covariances (n, 6, 6) of position, m, and rotation, rad, about the camera axes.
 
     Args:
-        jacobian: (6, 2n) derivative of the residuals of n landmarks, in standard deviations, by the pose of a head of scale 1.
-        cost: sum of the squared residuals.
-        position: (3,) of the head at scale 1, m.
-        scale: metric scale of the head.
+        jacobian: (n, 6, 2L) derivative of the residuals of L landmarks, in standard deviations, by the pose of a head of scale 1.
+        cost: (n,) sum of the squared residuals.
+        position: (n, 3) of the head at scale 1, m.
+        scales: metric scales of the n heads.
         assumed_focal: whether the focal length is assumed.
     """
-    n = jacobian.shape[1] / 2
-    normal = jacobian @ jacobian.T
-    try:
-        spread = np.linalg.inv(normal)
-    except np.linalg.LinAlgError:
-        spread = np.linalg.pinv(normal, hermitian=True)
-    covariance = n / INDEPENDENT_LANDMARKS * spread
-    turning = math.sqrt(1 + RESIDUAL_VARIANCE * cost / (2 * n))
-    grow = np.array([scale.factor] * 3 + [turning] * 3)
-    covariance *= grow[:, None] * grow
-    placed = scale.factor * position
-    if scale.measured:  # landmark noise along the ray is in the factor too, and cancels
-        ray = placed / np.linalg.norm(placed)
-        across = np.eye(6)
-        across[:3, :3] -= ray[:, None] * ray
+    count = jacobian.shape[2] / 2
+    factor, sigma, measured = (np.array(values) for values in zip(*scales, strict=True))
+    covariance = count / INDEPENDENT_LANDMARKS * _inverse(jacobian @ jacobian.swapaxes(1, 2))
+    grow = np.ones((len(cost), 6))
+    grow[:, :3] = factor[:, None]
+    grow[:, 3:] = np.sqrt(1 + RESIDUAL_VARIANCE * cost / (2 * count))[:, None]
+    covariance *= grow[:, :, None] * grow[:, None, :]
+    placed = factor[:, None] * position
+    if measured.any():  # landmark noise along the ray is in the factor too, and cancels
+        ray = placed / np.linalg.norm(placed, axis=1, keepdims=True)
+        across = np.tile(np.eye(6), (len(cost), 1, 1))
+        across[:, :3, :3] -= measured[:, None, None] * ray[:, :, None] * ray[:, None, :]
         covariance = across @ covariance @ across
-    along_ray = scale.sigma * placed
-    covariance[:3, :3] += along_ray[:, None] * along_ray
+    along_ray = sigma[:, None] * placed
+    covariance[:, :3, :3] += along_ray[:, :, None] * along_ray[:, None, :]
     if assumed_focal:
-        change = ASSUMED_FOCAL_SIGMA * focal_direction(placed, scale.measured)
-        covariance += change[:, None] * change
-    return np.asarray((covariance + covariance.T) / 2)
+        change = ASSUMED_FOCAL_SIGMA * focal_direction(placed, measured)
+        covariance += change[:, :, None] * change[:, None, :]
+    return np.asarray((covariance + covariance.swapaxes(1, 2)) / 2)
 
 
-def focal_direction(position: DoubleArray, measured: bool = False) -> DoubleArray:
-    """Derivative (6,) of the pose by the log focal length; ray and face turn toward the axis.
+def focal_direction(position: DoubleArray, measured: NDArray[np.bool_]) -> DoubleArray:
+    """Derivatives (n, 6) of the poses at ``position`` (n, 3) by the log focal length; ray and face turn toward the axis.
 
-    With a head of known size x and y stay and z grows; with a measured distance z stays, and x and y shrink.
+    With a head of known size x and y stay and z grows; with a ``measured`` (n,) distance z stays, and x and y shrink.
     """
-    ray = position / np.linalg.norm(position)
-    turn = [ray[2] * ray[1], -ray[2] * ray[0], 0.0]
-    shift = [-position[0], -position[1], 0.0] if measured else [0.0, 0.0, position[2]]
-    return np.array([*shift, *turn])
+    ray = position / np.sqrt(np.einsum("nx,nx->n", position, position))[:, None]
+    out = np.zeros((len(position), 6))
+    out[:, :2] = np.where(measured[:, None], -position[:, :2], 0.0)
+    out[:, 2] = np.where(measured, 0.0, position[:, 2])
+    out[:, 3], out[:, 4] = ray[:, 2] * ray[:, 1], -ray[:, 2] * ray[:, 0]
+    return out
+
+
+def _inverse(normal: DoubleArray) -> DoubleArray:
+    """Invert matrices (n, 6, 6); pseudo-inverses where one is singular."""
+    try:
+        return np.asarray(np.linalg.inv(normal))
+    except np.linalg.LinAlgError:
+        if len(normal) == 1:
+            return np.asarray(np.linalg.pinv(normal, hermitian=True))
+    return np.concatenate([_inverse(matrix[None]) for matrix in normal])

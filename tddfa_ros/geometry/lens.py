@@ -123,7 +123,7 @@ def _to_pixels(uv: DoubleArray, intrinsics: Intrinsics) -> DoubleArray:
 
 def _distort(uv: DoubleArray, intrinsics: Intrinsics) -> DoubleArray:
     """Distort normalized coordinates (n, 2)."""
-    if not intrinsics.distorted:
+    if not intrinsics.distorted or not len(uv):
         return uv
     if intrinsics.distortion_model == EQUIDISTANT:
         radius = np.hypot(uv[:, 0], uv[:, 1])

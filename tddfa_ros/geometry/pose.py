@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tddfa_ros.geometry.affine import transform
 from tddfa_ros.geometry.rotation import (
     exp,
     log,
@@ -112,14 +113,14 @@ def to_crop(head: FloatArray, pose: RealArray) -> FloatArray:
     orthogonalized.
     """
     linear, offset = _crop_affine(pose)
-    return _apply(head, linear, offset)
+    return transform(head, linear, offset)
 
 
 def to_image(head: FloatArray, pose: RealArray, roi: RealArray) -> FloatArray:
     """Transform heads (..., N, 3), m, to image px (..., N, 3): :func:`crop_to_image` of :func:`to_crop`."""
     linear, offset = _crop_affine(pose)
     factor, origin = _roi_affine(roi)
-    return _apply(head, linear * factor[..., :, None], offset * factor + origin)
+    return transform(head, linear * factor[..., :, None], offset * factor + origin)
 
 
 def crop_to_image(points: RealArray, roi: RealArray) -> FloatArray:
@@ -261,12 +262,6 @@ def _roi_affine(roi: RealArray) -> tuple[DoubleArray, DoubleArray]:
     sides = (r[..., 2:4] - r[..., 0:2]) / CROP_FRAME
     factor = np.concatenate([sides, sides.mean(axis=-1, keepdims=True)], axis=-1)
     return factor, np.concatenate([r[..., 0:2], np.zeros_like(r[..., :1])], axis=-1)
-
-
-def _apply(points: FloatArray, linear: DoubleArray, offset: DoubleArray) -> FloatArray:
-    out: FloatArray = np.matmul(points, np.swapaxes(linear, -1, -2).astype(np.float32))
-    out += offset.astype(np.float32)[..., None, :]
-    return out
 
 
 def _map_axes(points: RealArray, factor: DoubleArray, origin: DoubleArray) -> FloatArray:

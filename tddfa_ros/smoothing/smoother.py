@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tddfa_ros.config import SmoothingConfig
+from tddfa_ros.face import grouped
 from tddfa_ros.smoothing.filters import create_filter
 from tddfa_ros.smoothing.state import FaceState, StateCodec
 from tddfa_ros.types import LATE_S, DoubleArray, FloatArray
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 # Lower bound of the weight: with a confidence of 0 or NaN a track would freeze.
 _MIN_WEIGHT = 0.2
 
+IDENTITY_STEP = 5e-5
+"""Movement of a vertex, m, below which a track keeps its identity coefficients: nobody sees it, and equal coefficients save the
+reconstruction of the identity."""
+
 
 class FaceSmoother:
     """Smooths the parameters of each track; box, ROI, stamp and confidence are passed through.
 
-    Rotation, translation, size and expression are filtered by the configured method, identity by a mean over the track. Time is
-    taken from stamps only, so that a recording is processed deterministically.
+    Rotation, translation, size and expression are filtered by the configured method, identity by a mean over the track, which is
+    followed in steps of `IDENTITY_STEP`. Time is taken from stamps only, so that a recording is processed deterministically.
 
     - A repeated or late stamp, less than a second back, returns the last estimate, in the ROI of the given face.
     - A stamp that goes back further, or more than ``config.max_gap`` seconds ahead, restarts the filter of the track.
@@ -41,6 +46,7 @@ class FaceSmoother:
         self._tracks: dict[str, _Track] = {}
         self._codec: StateCodec | None = None
         self._model: MorphableModel | None = None
+        self._identity_step = 0.0  # IDENTITY_STEP in identity coefficients
 
     def __call__(self, faces: Sequence[TrackedFace]) -> list[TrackedFace]:
         """Return smoothed copies of the faces of one frame, in the same order."""
@@ -48,7 +54,7 @@ class FaceSmoother:
             return list(faces)
         smoothed = [self._smooth(face) for face in faces]
         self._discard_stale(faces)
-        return [face for face in smoothed if face is not None]
+        return grouped(face for face in smoothed if face is not None)
 
     def reset(self) -> None:
         """Discard the filters of all tracks."""
@@ -66,7 +72,9 @@ class FaceSmoother:
             self._tracks.pop(face.id, None)
             if measured is None:
                 return None
-            track = self._tracks[face.id] = _Track(self.config, codec.layout.expression)
+            track = self._tracks[face.id] = _Track(
+                self.config, codec.layout.expression, self._identity_step
+            )
         if measured is not None and face.stamp > track.stamp:
             weight = measurement_weight(face.confidence)
             track.update(measured, face.params[codec.layout.shape_slice], face.stamp, weight)
@@ -81,6 +89,9 @@ class FaceSmoother:
             mean = model.head_landmarks(np.zeros(model.layout.size, dtype=np.float32))
             width, height = np.ptp(mean[:, :2], axis=0).tolist()
             self._codec = StateCodec(model.layout, math.sqrt(width * height))
+            # No vertex moves further than the norm of its basis times that of the change.
+            reach = math.sqrt(float(np.square(model.shape_basis).sum(axis=(1, 2)).max()))
+            self._identity_step = IDENTITY_STEP / max(reach, 1e-9)
         return self._codec
 
     def _discard_stale(self, faces: Sequence[TrackedFace]) -> None:
@@ -124,23 +135,26 @@ class IdentityMean:
 class _Track:
     """Filters of one track."""
 
-    def __init__(self, config: SmoothingConfig, expressions: int) -> None:
+    def __init__(self, config: SmoothingConfig, expressions: int, identity_step: float) -> None:
         self.stamp = -math.inf
         self._filter = create_filter(config, expressions)
         self._identity = IdentityMean(config.identity_memory)
+        self._identity_step = identity_step
+        self._shape: DoubleArray | None = None
         self._state: FaceState | None = None
 
     def update(self, measured: FaceState, shape: FloatArray, stamp: float, weight: float) -> None:
         self._state = self._filter.update(measured, stamp - self.stamp, weight)
-        self._identity.update(shape.astype(np.float64), weight)
+        mean = self._identity.update(shape.astype(np.float64), weight)
+        if self._shape is None or np.linalg.norm(mean - self._shape) > self._identity_step:
+            self._shape = mean
         self.stamp = stamp
 
     def params(self, codec: StateCodec, roi: FloatArray) -> FloatArray | None:
         """Return the estimate as parameters (P,) in the crop frame of ``roi``; None when the ROI is unusable."""
-        shape: DoubleArray | None = self._identity.mean
-        if self._state is None or shape is None:
+        if self._state is None or self._shape is None:
             return None
-        return codec.decode(self._state, shape, roi)
+        return codec.decode(self._state, self._shape, roi)
 
 
 def measurement_weight(confidence: float) -> float:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.face import Face, TrackedFace
+from tddfa_ros.face import Face, TrackedFace, grouped
 from tddfa_ros.geometry.scale import HeadScale, scale_from_depth
 from tddfa_ros.rendering.visibility import vertex_visibility
 from tddfa_ros.types import FloatArray, RealArray
@@ -59,7 +59,7 @@ class DepthScale:
             faces: tracked faces.
             depth: (h, w) aligned depth image, m; None = none for this image.
         """
-        return [self._scaled(face, depth) for face in faces]
+        return grouped([self._scaled(face, depth) for face in faces])
 
     def _scaled(self, face: TrackedFace, depth: FloatArray | None) -> TrackedFace:
         scale = None if depth is None else measure_scale(face, depth)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tddfa_ros.errors import ImageError
+from tddfa_ros.face import grouped
 from tddfa_ros.geometry.roi import roi_from_box
 from tddfa_ros.tracking.association import associate, iou
 from tddfa_ros.tracking.camera_motion import CameraMotion
@@ -286,8 +287,8 @@ class FaceTracker:
                 wanted += _MAX_UNDECIDED
             if track.id is None and track.hits >= wanted:
                 track.id = self._ids.next()
-        return [
+        return grouped(
             track.tracked_face(stamp)
             for track in self._tracks
             if track.seen and track.id is not None
-        ]
+        )

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from support.metric_heads import landmarks, weak_pose
+from support.single_face_fit import single_metric_fit
 
 from tddfa_ros.errors import CameraError
 from tddfa_ros.geometry import camera, lens, pose
@@ -301,3 +302,70 @@ def test_measured_distance_does_not_depend_on_the_focal_length() -> None:
     added = np.diag(assumed - known)
     assert added[2] == pytest.approx(0.0, abs=1e-12)
     assert added[0] == pytest.approx((noise.ASSUMED_FOCAL_SIGMA * 0.3) ** 2, rel=0.2)
+
+
+def crowd(cam: Intrinsics, count: int = 20) -> list[tuple[np.ndarray, np.ndarray, pose.Similarity]]:
+    """Heads of different people, their noisy pixels and weak-perspective poses; the last pose contradicts its pixels."""
+    rng = np.random.default_rng(8)
+    people = []
+    for _ in range(count):
+        head = landmarks() * (1 + 0.05 * rng.normal(size=3))
+        depth = rng.uniform(0.3, 2.5)
+        r, t = scene(
+            list(rng.uniform(-1, 1, 3) * [85, 35, 60]),
+            [*(rng.uniform(-0.3, 0.3, 2) * depth), depth],
+        )
+        pixels = lens.project(head @ r.T + t, cam) + rng.normal(scale=0.8 / depth, size=(68, 2))
+        people.append((head, pixels, weak_pose(head, pixels)))
+    head, pixels, _ = people[-1]
+    wrong = weak_pose(head, seen(head, *scene([-80, 0, 170], [0.0, 0.0, 0.6]), cam))
+    return [*people[:-1], (head, pixels, wrong)]
+
+
+@pytest.mark.parametrize("d", [PLAIN, BARREL], ids=["pinhole", "plumb_bob"])
+@pytest.mark.parametrize("predicted", [False, True])
+def test_all_faces_at_once_equal_single_faces(d: np.ndarray, predicted: bool) -> None:
+    """To rounding errors: 1 nm, 1e-9 of a rotation and of a covariance."""
+    cam = intrinsics(d, assumed=predicted)
+    heads, pixels, weak = zip(*crowd(cam), strict=True)
+    sigma = np.random.default_rng(9).uniform(0.5, 3.0, (20, 68)) if predicted else None
+    scales = [None, HeadScale(0.9, 0.02), HeadScale(1.1, 0.01, measured=True), None] * 5
+    rotations = np.stack([p.rotation for p in weak])
+    fits = camera.metric_fits(np.stack(heads), np.stack(pixels), rotations, cam, sigma, scales)
+    for i, fit in enumerate(fits):
+        assert isinstance(fit, camera.MetricFit)
+        predictions = None if sigma is None else sigma[i]
+        alone = single_metric_fit(heads[i], pixels[i], weak[i], cam, predictions, scales[i])
+        np.testing.assert_allclose(fit.rotation, alone.rotation, atol=1e-9)
+        np.testing.assert_allclose(fit.translation, alone.translation, atol=1e-9)
+        np.testing.assert_allclose(fit.head_pose.rotation, alone.head_pose.rotation, atol=1e-9)
+        np.testing.assert_allclose(fit.head_pose.position, alone.head_pose.position, atol=1e-9)
+        largest = np.abs(alone.head_pose.covariance).max()
+        np.testing.assert_allclose(
+            fit.head_pose.covariance, alone.head_pose.covariance, atol=1e-9 * largest
+        )
+        assert fit.head_pose.reprojection_error == pytest.approx(alone.head_pose.reprojection_error)
+        assert fit.scale == alone.scale
+
+
+def test_unusable_faces_do_not_affect_the_others() -> None:
+    """NaN, no extent, and landmarks beyond what a strong lens can show: the order and the other fits stay."""
+    cam = intrinsics(np.array([-0.45, 0.0, 0.0, 0.0]))
+    people = crowd(cam, 6)
+    heads, pixels = (np.stack([person[k] for person in people]) for k in (0, 1))
+    rotations = np.stack([p.rotation for _, _, p in people])
+    pixels[1, 5] = np.nan
+    pixels[2] = 7.0
+    pixels[3, :40, 0] += 900.0
+    pixels[4, :, 0] += 4000.0
+    fits = camera.metric_fits(heads, pixels, rotations, cam)
+    assert isinstance(fits[1], CameraError)
+    assert "NaN" in str(fits[1])
+    assert isinstance(fits[2], CameraError)
+    assert "extent" in str(fits[2])
+    for i in (0, 3, 4, 5):
+        fit = fits[i]
+        assert isinstance(fit, camera.MetricFit)
+        alone = single_metric_fit(heads[i], pixels[i], people[i][2], cam)
+        np.testing.assert_allclose(fit.translation, alone.translation, atol=1e-9)
+        np.testing.assert_allclose(fit.rotation, alone.rotation, atol=1e-9)

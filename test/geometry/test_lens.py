@@ -8,7 +8,7 @@ import pytest
 from support.metric_heads import landmarks, weak_pose
 
 from tddfa_ros.errors import CameraError
-from tddfa_ros.geometry import camera, lens
+from tddfa_ros.geometry import camera, lens, perspective
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, Similarity, rotation_from_yaw_pitch_roll
 from tddfa_ros.geometry.rotation import angle_between
 from tddfa_ros.types import EQUIDISTANT, Intrinsics
@@ -73,6 +73,14 @@ def test_fisheye_pixels_behind_the_camera_have_no_ray() -> None:
     cam = fisheye()
     pixels = np.array([[652.0 + 420 * np.radians(a), 488.0] for a in (10, 80, 95, 120)])
     np.testing.assert_array_equal(lens.viewing_rays(pixels, cam).kept, [True, True, False, False])
+
+
+@pytest.mark.parametrize("cam", [fisheye(), Intrinsics(1280, 960, K, np.array([-0.45, 0, 0, 0]))])
+def test_pixels_that_all_have_no_ray(cam: Intrinsics) -> None:
+    rays = lens.viewing_rays(np.array([[9000.0, 500.0], [9100.0, 600.0]]), cam)
+    assert not rays.kept.any()
+    assert rays.uv.shape == (2, 0)
+    assert rays.derivative.shape == (2, 2, 0)
 
 
 @pytest.mark.parametrize("angle", [0.0, 20.0, 42.0, 60.0])
@@ -162,7 +170,7 @@ def test_start_of_the_fit_off_axis(
     cam: Intrinsics, angle: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the image plane a face far off axis is stretched several times; the start was half as far, and the refinement refused."""
-    monkeypatch.setattr(camera, "_ITERATIONS", 0)
+    monkeypatch.setattr(perspective, "_ITERATIONS", 0)
     head = landmarks()
     ray = off_axis(angle) / 0.9
     axis = np.cross([0.0, 0.0, 1.0], ray)

@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 
 from tddfa_msgs.msg import FaceLandmarks, FaceMesh, FaceMeshArray, FaceTopology
 from tddfa_ros.errors import CameraError, ModelError
-from tddfa_ros.face import TrackedFace
+from tddfa_ros.face import TrackedFace, grouped
 from tddfa_ros.geometry.rotation import quaternion
 from tddfa_ros.geometry.scale import HEAD_SIZE_SIGMA, HeadScale
 from tddfa_ros.morphable.model import MorphableModel
@@ -173,7 +173,7 @@ def tracked_faces(message: FaceMeshArray, model: MorphableModel) -> list[Tracked
         )
     if any(face.scale_source == FaceMesh.SCALE_ASSUMED_FOV for face in message.faces):
         intrinsics = replace(intrinsics, assumed=True)
-    return [tracked_face(face, model, intrinsics) for face in message.faces]
+    return grouped([tracked_face(face, model, intrinsics) for face in message.faces])
 
 
 def expression_coefficients(message: FaceMesh | FaceLandmarks, model: MorphableModel) -> FloatArray:
