@@ -48,8 +48,18 @@ def command(
     half: bool,
     model: str,
 ) -> None:
-    """Calibrate confidence and landmark sigma on held-out crops and write the network, checked against ONNX Runtime."""
+    """Calibrate confidence and landmark sigma on held-out crops and write the network, checked against ONNX Runtime.
+
+    A checkpoint of 'tddfa train-detector' needs no calibration and takes no other option.
+    """
     need_extra("training", "exporting", "torch")
+    if _is_detector(checkpoint):
+        if folder is not None or heads or half:
+            raise click.UsageError(
+                f"{checkpoint} is a detector: --cache, --head and --half do not apply"
+            )
+        _export_detector(checkpoint, output)
+        return
     from tddfa_ros.training.cache import open_cache
     from tddfa_ros.training.calibration import calibrate
     from tddfa_ros.training.checkpoint import load_network
@@ -83,4 +93,18 @@ def command(
         sigma_scale=found.sigma_scale or 1.0,
         half=half,
     )
+    click.echo(f"{output}: {output.stat().st_size} bytes")
+
+
+def _is_detector(checkpoint: Path) -> bool:
+    from tddfa_ros.training.checkpoint import load
+
+    return bool(load(checkpoint)["config"].get("role") == "detector")
+
+
+def _export_detector(checkpoint: Path, output: Path) -> None:
+    from tddfa_ros.training.detector.export import export_detector
+    from tddfa_ros.training.detector.trainer import load_detector
+
+    export_detector(load_detector(checkpoint), output)
     click.echo(f"{output}: {output.stat().st_size} bytes")

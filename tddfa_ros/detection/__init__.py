@@ -41,6 +41,14 @@ def _scrfd(path: Path, config: DetectionConfig, device: str, threads: int) -> De
     return Scrfd(path, config.input_size, config.score_threshold, config.max_faces, device, threads)
 
 
+def _tddfa_detect(path: Path, config: DetectionConfig, device: str, threads: int) -> Detector:
+    from tddfa_ros.detection.tddfa_detect import TddfaDetect
+
+    return TddfaDetect(
+        path, config.input_size, config.score_threshold, config.max_faces, device, threads
+    )
+
+
 def _yunet(path: Path, config: DetectionConfig, device: str, threads: int) -> Detector:
     from tddfa_ros.detection.yunet import YuNet
 
@@ -51,6 +59,7 @@ DETECTORS: dict[str, Maker] = {
     "centerface": _centerface,
     "faceboxes": _faceboxes,
     "scrfd": _scrfd,
+    "tddfa-detect": _tddfa_detect,
     "yunet": _yunet,
 }
 """Factories by detector family; the family is also the default name of its model."""

@@ -11,12 +11,16 @@ YUNET_STRIDES = (8, 16, 32)
 YUNET_OUTPUTS = tuple(f"{kind}_{s}" for kind in ("cls", "obj", "bbox") for s in YUNET_STRIDES)
 """Outputs in use; the model also has ``kps_<stride>``, five landmarks."""
 
+TDDFA_STRIDES = (8, 16, 32)
+TDDFA_OUTPUTS = tuple(f"map_{stride}" for stride in TDDFA_STRIDES)
+"""Outputs of ``tddfa-detect``, see :mod:`tddfa_ros.detection.tddfa_detect`."""
+
 _SCRFD_WIDTHS = {6: (1, 4), 9: (1, 4, 10), 10: (1, 4), 15: (1, 4, 10)}
 _CENTERFACE_CHANNELS = (1, 2, 2, 10)
 
 
 def family_of(path: str | Path) -> str | None:
-    """Return ``centerface``, ``faceboxes``, ``scrfd`` or ``yunet``; None for any other ONNX file.
+    """Return ``centerface``, ``faceboxes``, ``scrfd``, ``tddfa-detect`` or ``yunet``; None for any other ONNX file.
 
     Raises:
         ModelError: the file is not a readable ONNX file.
@@ -25,6 +29,8 @@ def family_of(path: str | Path) -> str | None:
     outputs = [(value.name, _sides(value)) for value in graph.output]
     if set(YUNET_OUTPUTS) <= {name for name, _ in outputs}:
         return "yunet"
+    if set(TDDFA_OUTPUTS) <= {name for name, _ in outputs}:
+        return "tddfa-detect"
     shapes = [sides for _, sides in outputs]
     last = tuple(sides[-1] if sides else None for sides in shapes)
     if len(shapes) in _SCRFD_WIDTHS:

@@ -31,6 +31,7 @@ _LICENSES = {
     "centerface": "MIT",
     "faceboxes": "MIT",
     "scrfd": "non-commercial research only (insightface)",
+    "tddfa-detect": "your own",
     "yunet": "MIT",
 }
 _FULL_BFM_VERTICES = 38365

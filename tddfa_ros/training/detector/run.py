@@ -1,0 +1,79 @@
+"""A whole run: label photographs and read backgrounds once, then train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.training.cache import FaceCache
+from tddfa_ros.training.detector.config import DetectorConfig
+from tddfa_ros.training.detector.data import DetectorData
+from tddfa_ros.training.detector.images import ImagePool, LabeledImage, open_pool, write_pool
+from tddfa_ros.training.detector.photographs import TEACHER_SIZE, backgrounds, labeled_photographs
+from tddfa_ros.training.detector.trainer import DetectorTrainer
+
+_MOST_FACES = 100
+_BACKGROUND_SIZE = 480  # long side of the detector's input on backgrounds, px
+
+Reader = Callable[[Path, FacePipeline, Callable[[str], None]], Iterable[LabeledImage]]
+
+
+def train_detector(
+    config: DetectorConfig,
+    cache: FaceCache,
+    model: MorphableModel,
+    folder: Path,
+    *,
+    photographs: Path | None,
+    background_images: Path | None,
+    start: Path | None = None,
+    on_message: Callable[[str], None],
+) -> dict[str, float]:
+    """Train, or resume, the run of a folder.
+
+    Args:
+        config: options of the run.
+        cache: faces that are pasted.
+        model: morphable model of the cache.
+        folder: for pools of images, checkpoint, ``log.csv`` and overlays.
+        photographs: folder with ``boxes.json``, or None.
+        background_images: folder of images without faces, or None.
+        start: checkpoint with initial weights.
+        on_message: gets one sentence for each image that is excluded.
+
+    Returns:
+        The figures of the last validation; empty if the run was complete.
+
+    Raises:
+        ConfigError: a folder holds no usable image, or the checkpoint belongs to another run.
+        ModelError: a model that labels the images is unavailable.
+        KeyboardInterrupt: the run was stopped; the same call resumes it.
+    """
+    behind = _pool(
+        folder / "backgrounds", background_images, backgrounds, _BACKGROUND_SIZE, on_message
+    )
+    labeled = _pool(
+        folder / "photographs", photographs, labeled_photographs, TEACHER_SIZE, on_message
+    )
+    data = DetectorData(config, cache, model, behind, labeled)
+    return DetectorTrainer(config, data, folder, start).run()
+
+
+def _pool(
+    folder: Path,
+    images: Path | None,
+    read: Reader,
+    size: int,
+    on_message: Callable[[str], None],
+) -> ImagePool | None:
+    """Open the pool of a run; make it at the first time."""
+    if images is None:
+        return None
+    if not (folder / "labels.npz").is_file():
+        teacher = FacePipeline.from_config(
+            {"detection": {"detector": "centerface", "input_size": size, "max_faces": _MOST_FACES}}
+        )
+        write_pool(folder, read(images, teacher, on_message))
+    return open_pool(folder)
