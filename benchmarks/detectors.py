@@ -32,7 +32,7 @@ from tddfa_ros.types import DoubleArray, ImageBGR
 
 LOWEST = 0.1  # score of the curves
 SCORE = 0.5  # of the detector that sets the number of unmatched detections
-BINS = ((0, 30), (30, 60), (60, 91))  # yaw, degrees
+BINS = ((0, 30), (30, 60), (60, 181))  # yaw, degrees
 WIDE = 0.1  # large faces: width of the labeled box by that of the image
 COPIES, NOISE = 8, 5.0  # noisy copies of a still image, gray levels
 STILL = 20  # images
