@@ -41,7 +41,6 @@ from tddfa_ros.config import RegressionConfig
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.types import ImageBGR
 
-RATE = 15.0
 IDENTITIES = 10
 PATIENCE = 60.0
 """Time in which the graph must have recovered from a fault, seconds."""
@@ -81,10 +80,12 @@ class Soak:
     Args:
         portrait: image with one face, from which the identities are made.
         folder: for the logs and for a copy of the network.
+        rate: frames per second of the camera.
     """
 
-    def __init__(self, portrait: ImageBGR, folder: Path) -> None:
+    def __init__(self, portrait: ImageBGR, folder: Path, rate: float) -> None:
         self.folder = folder
+        self.rate = rate
         self.faces = [_identity(portrait, i) for i in range(IDENTITIES)]
         self.network = folder / "network.onnx"
         shutil.copy(default_store().path(RegressionConfig().model), self.network)
@@ -101,7 +102,7 @@ class Soak:
         self._images = self.node.create_publisher(Image, "image_raw", 1)
         self.node.create_subscription(FaceMeshArray, "face_mesh", self._on_meshes, 5)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
-        self.node.create_timer(1 / RATE, self._send)
+        self.node.create_timer(1 / rate, self._send)
 
     def start(self, name: str) -> None:
         """Start a node process."""
@@ -161,7 +162,7 @@ class Soak:
         """Show the next frame: each identity for two seconds, then nobody for a second."""
         if not self.sending:
             return
-        seconds = self._sent / RATE
+        seconds = self._sent / self.rate
         self._sent += 1
         face = self.faces[int(seconds / 3) % IDENTITIES]
         self.publish(face if seconds % 3 < 2 else np.zeros_like(face))
@@ -277,6 +278,7 @@ def main() -> int:
     """Run the soak and print the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0, help="length of the steady part")
+    parser.add_argument("--rate", type=float, default=15.0, help="frames per second of the camera")
     parser.add_argument("--fuzz", type=int, default=10_000, help="number of damaged messages")
     parser.add_argument("--image", type=Path, help="portrait; default: scikit-image's astronaut")
     options = parser.parse_args()
@@ -288,7 +290,8 @@ def main() -> int:
     if portrait is None:
         parser.error(f"{options.image} cannot be read as an image")
     with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(portrait[:400, 30:430] if portrait.shape[0] == 512 else portrait, Path(folder))
+        face = portrait[:400, 30:430] if portrait.shape[0] == 512 else portrait
+        soak = Soak(face, Path(folder), options.rate)
         try:
             return _report(soak, options.minutes, options.fuzz)
         finally:

@@ -6,7 +6,9 @@ in glTF's axes, and ``yaw_pitch_roll`` (degrees); see :class:`.frame.AvatarFrame
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +18,8 @@ import numpy as np
 
 from tddfa_ros.arkit import ARKIT_NAMES
 from tddfa_ros.avatar.frame import AvatarFrame
-from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import is_stream, write_error
 
 
 def to_line(frame: AvatarFrame) -> str:
@@ -63,6 +66,7 @@ class JsonLines:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._stream: TextIO | None = sys.stdout if str(path) == "-" else None
+        self._size = 0  # of the whole lines in the file, bytes
 
     def send(self, frames: Sequence[AvatarFrame]) -> None:
         """See :class:`Receiver`.
@@ -78,10 +82,20 @@ class JsonLines:
                 self._stream = self._path.open("w", encoding="utf-8")
             self._stream.writelines(to_line(frame) + "\n" for frame in frames)
             self._stream.flush()  # readers of a pipe need the current frame
+            if self._stream is not sys.stdout and not is_stream(self._path):
+                self._size = os.fstat(self._stream.fileno()).st_size
         except OSError as error:
-            raise TddfaError(f"cannot write {self._path}: {error.strerror or error}") from error
+            self._cut()
+            raise write_error(self._path, error) from error
+
+    def _cut(self) -> None:
+        """Cut the file after its last whole line."""
+        if self._stream is not sys.stdout and not is_stream(self._path):
+            with contextlib.suppress(OSError):
+                os.truncate(self._path, self._size)
 
     def close(self) -> None:
         """See :class:`Receiver`."""
         if self._stream is not None and self._stream is not sys.stdout:
-            self._stream.close()
+            with contextlib.suppress(OSError):  # every line was flushed, or send has failed
+                self._stream.close()

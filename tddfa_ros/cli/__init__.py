@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -70,6 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {printable(' '.join(error.format_message().split()))}", file=sys.stderr)
     except TddfaError as error:
         print(f"error: {printable(error)}", file=sys.stderr)
+    except OSError as error:
+        if error.errno is None:  # raised by a library, not by the operating system
+            raise
+        named = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        print(f"error: {printable(named)}{error.strerror}", file=sys.stderr)
     except click.Abort:
         return EXIT_INTERRUPTED
     return EXIT_ERROR

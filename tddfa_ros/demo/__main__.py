@@ -29,6 +29,7 @@ from tddfa_ros.demo.recording import Recording, load_recording
 from tddfa_ros.demo.report import measure, to_text
 from tddfa_ros.demo.video import write_textured_mesh, write_video
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.files import write_atomically
 from tddfa_ros.model_store.resources import resource_dir
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
@@ -104,8 +105,8 @@ def run(options: DemoOptions) -> dict[str, Any]:
             written.append(options.out / "demo.png")
         written += write_textured_mesh(recording, options.out / "face.obj", model)
         text = to_text(numbers, options.source)
-        (options.out / "report.txt").write_text(text)
-        (options.out / "report.json").write_text(json.dumps(numbers, indent=2) + "\n")
+        write_atomically(options.out / "report.txt", text.encode())
+        write_atomically(options.out / "report.json", f"{json.dumps(numbers, indent=2)}\n".encode())
         written += [options.out / "report.txt", options.out / "report.json"]
     finally:
         shutil.rmtree(folder, ignore_errors=True)

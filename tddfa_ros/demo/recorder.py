@@ -27,7 +27,7 @@ from tddfa_ros.demo.recording import (
     Stream,
     save_tables,
 )
-from tddfa_ros.errors import TddfaError
+from tddfa_ros.files import write_error
 from tddfa_ros.nodes.convert.images import to_bgr
 from tddfa_ros.nodes.convert.messages import points_from, stamp_ns
 from tddfa_ros.nodes.ros.runner import run
@@ -50,7 +50,7 @@ class RecorderNode(Node):
             self._folder.mkdir(parents=True, exist_ok=True)
             self._file = (self._folder / IMAGES).open("wb")
         except OSError as error:
-            raise TddfaError(f"cannot write to {self._folder}: {error.strerror}") from error
+            raise write_error(self._folder / IMAGES, error) from error
         self._start: float | None = None
         self._shape: tuple[int, int] = (0, 0)
         self._image_stamps: list[int] = []
@@ -87,7 +87,10 @@ class RecorderNode(Node):
             return
         if self._keep_images:
             plain = message.encoding == "bgr8" and message.step == 3 * message.width
-            self._file.write(message.data if plain else to_bgr(message).tobytes())
+            try:
+                self._file.write(message.data if plain else to_bgr(message).tobytes())
+            except OSError as error:
+                raise write_error(self._folder / IMAGES, error) from error
         self._image_stamps.append(stamp_ns(message.header.stamp))
         self._image_arrivals.append(arrival)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.files import save_arrays, write_atomically
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 IMAGES, TABLE, DIAGNOSTICS = "images.bin", "meshes.npz", "diagnostics.json"
@@ -144,8 +145,8 @@ def save_tables(recording: Recording) -> None:
         table["best_stamp"] = recording.best.stamp
         table["best_vertices"] = recording.best.vertices
         table["best_image_vertices"] = recording.best.image_vertices
-    np.savez(recording.folder / TABLE, **table)
-    (recording.folder / DIAGNOSTICS).write_text(json.dumps(recording.diagnostics))
+    save_arrays(recording.folder / TABLE, **table)
+    write_atomically(recording.folder / DIAGNOSTICS, json.dumps(recording.diagnostics).encode())
 
 
 def load_recording(folder: str | Path) -> Recording:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from tddfa_ros.errors import ConfigError
 from tddfa_ros.evaluation.plots import write_plots
 from tddfa_ros.evaluation.result import SuiteResult
 from tddfa_ros.files import write_atomically
@@ -61,21 +60,16 @@ def write(
         The files written.
 
     Raises:
-        ConfigError: the folder cannot be written to.
+        TddfaError: a file cannot be written.
     """
     written = [folder / "report.md", folder / "report.json"]
-    try:
-        write_atomically(written[0], f"{markdown(name, results)}\n".encode())
-        write_atomically(written[1], f"{to_json(name, results)}\n".encode())
-        if find_spec("matplotlib") is None:
-            on_message(
-                "plots are left out because matplotlib is not installed: pip install matplotlib"
-            )
-            return written
-        for result in results:
-            written += write_plots(result, folder)
-    except OSError as error:
-        raise ConfigError(f"the report cannot be written to {folder}: {error.strerror}") from error
+    write_atomically(written[0], f"{markdown(name, results)}\n".encode())
+    write_atomically(written[1], f"{to_json(name, results)}\n".encode())
+    if find_spec("matplotlib") is None:
+        on_message("plots are left out because matplotlib is not installed: pip install matplotlib")
+        return written
+    for result in results:
+        written += write_plots(result, folder)
     return written
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.export.animation import FaceAnimation
 from tddfa_ros.export.gltf_buffer import GltfBuffer
-from tddfa_ros.export.mesh import Mesh, package, png, texture_image, writing
+from tddfa_ros.export.mesh import Mesh, package, png, texture_image
+from tddfa_ros.files import atomic_path
 from tddfa_ros.names import printable
 from tddfa_ros.rendering.shading import vertex_normals
 from tddfa_ros.rendering.texture import Texture
@@ -79,7 +80,7 @@ def write_glb(
         gltf.animations = [_animation(lib, buffer, animation, len(drawn.weights or []))]
         _rest(gltf.nodes[0], animation)
     buffer.finish(gltf)
-    with writing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))
     return [path]
 

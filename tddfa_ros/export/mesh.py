@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
 
 from tddfa_ros.errors import ConfigError, ModelError, TddfaError
-from tddfa_ros.files import atomic_path
 from tddfa_ros.rendering.texture import Texture
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
 
@@ -129,13 +125,3 @@ def png(image: ImageBGR) -> bytes:
     if not done:
         raise TddfaError("cannot encode the texture as PNG")
     return bytes(encoded.tobytes())
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yield a path that replaces ``path`` at the end, as :func:`tddfa_ros.files.atomic_path`; convert OSError to TddfaError."""
-    try:
-        with atomic_path(path) as temporary:
-            yield temporary
-    except OSError as error:
-        raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error

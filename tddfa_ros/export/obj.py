@@ -15,8 +15,8 @@ from tddfa_ros.export.mesh import (
     face_mesh,
     png,
     texture_image,
-    writing,
 )
+from tddfa_ros.files import atomic_path
 from tddfa_ros.rendering.shading import vertex_normals
 from tddfa_ros.rendering.texture import Texture, uv_texture
 from tddfa_ros.types import ImageBGR
@@ -95,7 +95,7 @@ def _rows(pattern: str, rows: Any) -> str:
 
 def _write_material(path: Path, texture: ImageBGR) -> list[Path]:
     image, material = path.with_suffix(".png"), path.with_suffix(".mtl")
-    with writing(image) as temporary:
+    with atomic_path(image) as temporary:
         temporary.write_bytes(png(texture))
     head = "newmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\n"
     _write_text(material, f"{head}map_Kd {_token(image.name)}\n")
@@ -109,5 +109,5 @@ def _token(name: str) -> str:
 
 def _write_text(path: Path, text: str) -> None:
     """Write UTF-8; names of files that are not UTF-8 keep their bytes."""
-    with writing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.export.mesh import ExportableFace, Mesh, as_mesh, package, texture_image, writing
+from tddfa_ros.export.mesh import ExportableFace, Mesh, as_mesh, package, texture_image
+from tddfa_ros.files import atomic_path
 from tddfa_ros.rendering.shading import vertex_normals
 from tddfa_ros.rendering.texture import Texture
 from tddfa_ros.rendering.uv_surface import uv_pixels
@@ -51,7 +52,7 @@ def write_ply(
         solid.vertex_attributes["s"] = mesh.uv[:, 0].copy()
         solid.vertex_attributes["t"] = mesh.uv[:, 1].copy()
     content: Any = trimesh.exchange.ply.export_ply(solid, vertex_normal=True)
-    with writing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(content)
     return [path]
 

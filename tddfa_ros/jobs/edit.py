@@ -19,11 +19,8 @@ def write_video(path: Path, frames: Iterable[ImageBGR], rate: float) -> int:
     Raises:
         TddfaError: there is no frame, or the file cannot be written.
     """
-    try:
-        with atomic_path(path) as temporary:
-            return _encode(temporary, path, frames, rate)
-    except OSError as error:
-        raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
+    with atomic_path(path) as temporary:
+        return _encode(temporary, path, frames, rate)
 
 
 def _encode(temporary: Path, path: Path, frames: Iterable[ImageBGR], rate: float) -> int:
@@ -31,7 +28,9 @@ def _encode(temporary: Path, path: Path, frames: Iterable[ImageBGR], rate: float
     try:
         for frame in map(even_size, frames):
             if encoder is None:
-                encoder = VideoEncoder(temporary, (frame.shape[1], frame.shape[0]), rate)
+                encoder = VideoEncoder(
+                    temporary, (frame.shape[1], frame.shape[0]), rate, target=path
+                )
             encoder.write(frame)
     finally:
         if encoder is not None:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.export.mesh import package, writing
+from tddfa_ros.export.mesh import package
+from tddfa_ros.files import atomic_path
 from tddfa_ros.makeup.objects import PURPOSE, TryOnObject, object_of_scene
 from tddfa_ros.types import DoubleArray, IntArray
 
@@ -48,7 +49,7 @@ def write_sample(name: str, path: Path) -> Path:
         ConfigError: the sample is unknown. TddfaError: the file cannot be written, or trimesh is not installed.
     """
     content = _scene(name).export(file_type="glb")
-    with writing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(content)
     return path
 

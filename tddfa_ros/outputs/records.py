@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.errors import CameraError, ModelError, TddfaError
+from tddfa_ros.errors import CameraError, ModelError
 from tddfa_ros.face import Face, TrackedFace
 from tddfa_ros.files import atomic_path
 from tddfa_ros.geometry.scale import SPAN_SIGMA, HeadScale
@@ -134,11 +134,8 @@ class RecordFile:
     def __init__(self, path: Path, header: Mapping[str, Any], name: str) -> None:
         self._path = path
         self._stack = ExitStack()
-        try:
-            temporary = self._stack.enter_context(atomic_path(path))
-            self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
-        except OSError as error:
-            raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
+        temporary = self._stack.enter_context(atomic_path(path))
+        self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
         self._file.write(to_json(header)[:-1] + f",\n{json.dumps(name)}: [")
         self._count = 0
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError, ImageError
+from tddfa_ros.files import create_array
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.sources.image_file import read_image
 from tddfa_ros.types import CROP_FRAME, FloatArray, ImageBGR
@@ -65,7 +66,7 @@ def create_images(folder: Path, count: int) -> np.memmap[tuple[int, ...], np.dty
     for name in ("labels.npz", "parsing.npy", "uv_position.npy"):
         (folder / name).unlink(missing_ok=True)
     shape = (count, CACHE_SIDE, CACHE_SIDE, 3)
-    return np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+    return create_array(folder / "images.npy", shape, np.uint8)
 
 
 def open_cache(folder: Path, model: MorphableModel) -> FaceCache:

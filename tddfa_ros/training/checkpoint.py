@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tddfa_ros.errors import ConfigError, ModelError
-from tddfa_ros.files import atomic_path
+from tddfa_ros.files import write_atomically
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.config import TrainConfig
 from tddfa_ros.training.networks import BACKBONES, FaceNet
@@ -23,9 +24,14 @@ _RENAMED = {"optimiser": "optimizer", "clock": "train_state"}
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically: a crash leaves the previous one intact."""
-    with atomic_path(path) as temporary:
-        torch.save(dict(state), temporary)
+    """Write a checkpoint atomically: a crash leaves the previous one intact.
+
+    Raises:
+        TddfaError: the file cannot be written.
+    """
+    content = io.BytesIO()  # torch.save reports a full disk as an internal error
+    torch.save(dict(state), content)
+    write_atomically(path, content.getvalue())
 
 
 def load(path: Path) -> dict[str, Any]:

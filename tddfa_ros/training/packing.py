@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError, ImageError
-from tddfa_ros.files import atomic_path
+from tddfa_ros.files import atomic_path, save_arrays
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.sources.image_data import decode
 from tddfa_ros.training.cache import CACHE_SIDE, FaceCache, create_images, open_cache
@@ -126,7 +126,7 @@ def unpack_cache(path: Path, model: MorphableModel, folder: Path) -> FaceCache:
     for _ in in_threads(restore, range(len(ends)), "unpack crops"):
         pass
     images.flush()
-    np.savez(
+    save_arrays(
         folder / "labels.npz", params=params.astype(np.float32), topology_id=topology, **labels
     )
     return open_cache(folder, model)

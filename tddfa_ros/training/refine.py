@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.files import save_arrays
+from tddfa_ros.files import atomic_path, save_arrays
 from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import FaceCache
@@ -170,4 +170,5 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:  # another file system
-        shutil.copyfile(source, target)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)

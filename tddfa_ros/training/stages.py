@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import FaceCache, open_cache
 from tddfa_ros.training.checkpoint import load_network
@@ -86,7 +87,8 @@ def run_stages(
         try:
             os.link(folder / stages[-1].name / _CHECKPOINT, folder / _CHECKPOINT)
         except OSError:  # another file system
-            shutil.copyfile(folder / stages[-1].name / _CHECKPOINT, folder / _CHECKPOINT)
+            with atomic_path(folder / _CHECKPOINT) as temporary:
+                shutil.copyfile(folder / stages[-1].name / _CHECKPOINT, temporary)
 
 
 def _refine(

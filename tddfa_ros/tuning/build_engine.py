@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tddfa_ros.errors import ConfigError, DeviceError, ModelError
-from tddfa_ros.files import sha256_of
+from tddfa_ros.files import atomic_path, sha256_of
 from tddfa_ros.runtime.devices import TENSORRT, tensorrt_absence
 from tddfa_ros.runtime.session import OnnxSession
 from tddfa_ros.runtime.tensorrt import DESCRIPTION, MODEL, EngineFolder
@@ -72,6 +72,7 @@ def _prepare(engine: EngineFolder, onnx: Path) -> None:
         raise ConfigError(f"the folder {folder} is not empty and holds no engine")
     folder.mkdir(parents=True, exist_ok=True)
     if onnx.resolve() != (folder / MODEL).resolve():
-        shutil.copyfile(onnx, folder / MODEL)
+        with atomic_path(folder / MODEL) as temporary:
+            shutil.copyfile(onnx, temporary)
     engine.clear()
     engine.save()

@@ -125,9 +125,12 @@ def annotate_video(
             ) as bar:
                 for _ in run.frames(stop):
                     bar.update()
+        run.close()
+    except BaseException:
+        run.abort()
+        raise
     finally:
         video.close()
-        run.close()
     return run.finish(Path(source) if isinstance(video, VideoSource) else None, resumable=not live)
 
 
@@ -233,8 +236,14 @@ class _Run:
 
     def _close_part(self) -> None:
         if self._writer is not None:
-            writer, self._writer = self._writer, None
-            writer.close(self._analysis.take_journal())
+            self._writer.close(self._analysis.take_journal())
+            self._writer = None
+
+    def abort(self) -> None:
+        """Close the files of the open part without completing it: frames may be missing."""
+        if self._writer is not None:
+            self._writer.abort()
+            self._writer = None
 
     def finish(self, audio: Path | None, resumable: bool) -> VideoSummary:
         """Join the parts; ``audio`` is the file with the audio stream."""

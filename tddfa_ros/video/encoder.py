@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import TddfaError
+from tddfa_ros.files import write_error
 from tddfa_ros.names import utf8_path
 from tddfa_ros.types import ImageBGR
 
@@ -42,6 +43,7 @@ class VideoEncoder:
         size: width and height, px; both even, see :func:`even_size`.
         rate: frames per second, clipped to 1..240.
         codec: one of :data:`CODECS`, or of :data:`FALLBACK_CODECS` without PyAV; None = the first that works.
+        target: name of the file in errors, where ``path`` is a temporary one; None = ``path``.
 
     Attributes:
         codec: the one in use.
@@ -52,16 +54,21 @@ class VideoEncoder:
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], rate: float, codec: str | None = None
+        self,
+        path: Path,
+        size: tuple[int, int],
+        rate: float,
+        codec: str | None = None,
+        target: Path | None = None,
     ) -> None:
         self.path = path
         self.count = 0
         self._size = size
         if not path.parent.is_dir():
-            raise TddfaError(f"cannot write {path}: there is no such folder")
+            raise TddfaError(f"cannot write {target or path}: there is no such folder")
         rate = min(max(rate, _RATES[0]), _RATES[1])
         backend = _PyAVWriter if has_pyav() else _OpenCVWriter
-        self._writer: _Writer = backend(path, size, rate, codec)
+        self._writer: _Writer = backend(path, size, rate, codec, target or path)
         self.codec = self._writer.codec
 
     def write(self, image: ImageBGR) -> None:
@@ -75,7 +82,11 @@ class VideoEncoder:
         self.count += 1
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Raises:
+            TddfaError: it cannot be written.
+        """
         self._writer.close()
 
 
@@ -94,11 +105,13 @@ def even_size(image: ImageBGR) -> ImageBGR:
 
 
 class _PyAVWriter:
-    def __init__(self, path: Path, size: tuple[int, int], rate: float, codec: str | None) -> None:
+    def __init__(
+        self, path: Path, size: tuple[int, int], rate: float, codec: str | None, target: Path
+    ) -> None:
         import av
 
         self.codec = codec or next((name for name in CODECS if name in av.codecs_available), "")
-        self._path = path
+        self._path, self._target, self._failed = path, target, False
         try:
             self._container: Any = av.open(str(path), "w", format="mp4")
             self._stream: Any = self._container.add_stream(
@@ -107,7 +120,7 @@ class _PyAVWriter:
                 options=_OPTIONS.get(self.codec, {}),
             )
         except (OSError, ValueError) as error:
-            raise TddfaError(f"cannot write {path}: {error}") from error
+            raise self._failure(error) from error
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         # Without B-frames, packets come in display order; see video/join.py.
@@ -120,23 +133,36 @@ class _PyAVWriter:
 
     def close(self) -> None:
         try:
-            if self._container.streams and self._stream.codec_context.is_open:
+            # After an error, FFmpeg crashes when it is given more.
+            if not self._failed and self._container.streams and self._stream.codec_context.is_open:
                 self._mux(None)
         finally:
-            self._container.close()
+            try:
+                self._container.close()
+            except (OSError, ValueError) as error:
+                raise self._failure(error) from error
 
     def _mux(self, frame: Any) -> None:
         try:
             self._container.mux(self._stream.encode(frame))
         except (OSError, ValueError) as error:
-            raise TddfaError(f"cannot write {self._path}: {error}") from error
+            self._failed = True
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> TddfaError:
+        if isinstance(error, OSError):
+            return write_error(self._target, error, self._path)
+        return TddfaError(f"cannot write {self._target}: {error}")
 
 
 class _OpenCVWriter:
     """Kept so that demos and edits still write a video where PyAV has no wheel."""
 
-    def __init__(self, path: Path, size: tuple[int, int], rate: float, codec: str | None) -> None:
+    def __init__(
+        self, path: Path, size: tuple[int, int], rate: float, codec: str | None, target: Path
+    ) -> None:
         codecs = FALLBACK_CODECS if codec is None else (codec,)
+        self._path, self._target, self._count = path, target, 0
         with _quiet():
             for self.codec in codecs:
                 code = cv2.VideoWriter.fourcc(*self.codec)
@@ -145,14 +171,24 @@ class _OpenCVWriter:
                 if self._writer.isOpened():
                     return
         raise TddfaError(
-            f"cannot write {path}: this OpenCV has no encoder for {' or '.join(codecs)}; pip install av"
+            f"cannot write {target}: this OpenCV has no encoder for {' or '.join(codecs)}; pip install av"
         )
 
     def write(self, image: ImageBGR) -> None:
         self._writer.write(image)
+        self._count += 1
 
     def close(self) -> None:
+        """Finish the file and check it: OpenCV reports no error when the disk is full."""
         self._writer.release()
+        with _quiet(), utf8_path(self._path) as name:
+            written = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        count = round(written.get(cv2.CAP_PROP_FRAME_COUNT))
+        written.release()
+        if self._count and count < self._count:
+            raise TddfaError(
+                f"cannot write {self._target}: only {max(count, 0)} of {self._count} frames were written; is the disk full?"
+            )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tddfa_ros
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.files import atomic_path
+from tddfa_ros.files import atomic_path, write_error
 from tddfa_ros.outputs.records import VIDEO_FORMAT, intrinsics_record, model_record, to_json
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.types import Intrinsics
@@ -45,7 +45,7 @@ class Finisher:
             try:
                 shutil.move(videos[0], output)
             except OSError as error:
-                raise TddfaError(f"cannot write {output}: {error.strerror or error}") from error
+                raise write_error(output, error) from error
             return output
         if audio is not None:
             try:
@@ -76,12 +76,9 @@ class Finisher:
             "model": model_record(pipeline.model, pipeline.config.regression.model),
             "camera": intrinsics_record(camera),
         }
-        try:
-            with atomic_path(output) as temporary, temporary.open("wb") as file:
-                file.write((to_json(header) + "\n").encode())
-                for part in self._parts:
-                    with part.lines.open("rb") as lines:
-                        shutil.copyfileobj(lines, file)
-        except OSError as error:
-            raise TddfaError(f"cannot write {output}: {error.strerror or error}") from error
+        with atomic_path(output) as temporary, temporary.open("wb") as file:
+            file.write((to_json(header) + "\n").encode())
+            for part in self._parts:
+                with part.lines.open("rb") as lines:
+                    shutil.copyfileobj(lines, file)
         return output

@@ -65,7 +65,7 @@ def join_videos(
                     packets.append(_audio(source, out, float(times[-1] - times[0])))
             for _, _, packet in heapq.merge(*packets, key=lambda item: item[:2]):
                 out.mux(packet)
-    except (OSError, ValueError) as error:  # FFmpegError is one of the two
+    except ValueError as error:  # FFmpegError is this or an OSError, which atomic_path converts
         raise TddfaError(f"cannot write {output}: {error}") from error
 
 

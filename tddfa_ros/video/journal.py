@@ -65,25 +65,22 @@ class Journal:
             TddfaError: the file cannot be written.
         """
         faces = self.faces
-        try:
-            with atomic_path(path) as temporary, temporary.open("wb") as file:
-                np.savez_compressed(
-                    file,
-                    shape=np.array(self.shape),
-                    times=np.array(self.times),
-                    detection_counts=np.array([len(rows) for rows in self.detections], np.int64),
-                    detections=_stacked(self.detections, 5),
-                    face_counts=np.array([len(rows.boxes) for rows in faces], np.int64),
-                    boxes=_stacked([rows.boxes for rows in faces], 4),
-                    confidences=np.concatenate([np.zeros(0), *(r.confidences for r in faces)]),
-                    rois=_stacked([rows.rois for rows in faces], 4),
-                    params=_stacked([rows.params for rows in faces], 0),
-                    colors=_stacked([rows.colors for rows in faces], COLOR_LAYOUT),
-                    motions=np.reshape(self.motions, (-1, 2)).astype(np.float64),
-                    thumbnail=np.zeros((0, 0)) if self.thumbnail is None else self.thumbnail,
-                )
-        except OSError as error:
-            raise TddfaError(f"cannot write {path}: {error.strerror or error}") from error
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                shape=np.array(self.shape),
+                times=np.array(self.times),
+                detection_counts=np.array([len(rows) for rows in self.detections], np.int64),
+                detections=_stacked(self.detections, 5),
+                face_counts=np.array([len(rows.boxes) for rows in faces], np.int64),
+                boxes=_stacked([rows.boxes for rows in faces], 4),
+                confidences=np.concatenate([np.zeros(0), *(r.confidences for r in faces)]),
+                rois=_stacked([rows.rois for rows in faces], 4),
+                params=_stacked([rows.params for rows in faces], 0),
+                colors=_stacked([rows.colors for rows in faces], COLOR_LAYOUT),
+                motions=np.reshape(self.motions, (-1, 2)).astype(np.float64),
+                thumbnail=np.zeros((0, 0)) if self.thumbnail is None else self.thumbnail,
+            )
 
     @classmethod
     def load(cls, path: Path) -> Journal:

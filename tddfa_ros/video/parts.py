@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tddfa_ros.errors import ConfigError, TddfaError
-from tddfa_ros.files import write_atomically
+from tddfa_ros.files import write_atomically, write_error
 from tddfa_ros.outputs.records import to_json
 from tddfa_ros.types import ImageBGR
 from tddfa_ros.video.encoder import VideoEncoder
@@ -37,19 +38,22 @@ class PartWriter:
         part: its paths.
         encoder: encoder of its frames; None = no video.
         with_lines: whether to write JSON lines.
+
+    Raises:
+        TddfaError: a file cannot be written; so do :meth:`write` and :meth:`close`.
     """
 
     def __init__(self, part: Part, encoder: VideoEncoder | None, with_lines: bool) -> None:
         self._part = part
         self._encoder = encoder
-        self._lines = part.lines.open("w", encoding="utf-8") if with_lines else None
+        self._lines = _LinesWriter(part.lines) if with_lines else None
 
     def write(self, image: ImageBGR, line: Mapping[str, Any] | None) -> None:
         """Append a frame and its JSON line, as far as they are written."""
         if self._encoder is not None:
             self._encoder.write(image)
         if self._lines is not None and line is not None:
-            self._lines.write(to_json(line) + "\n")
+            self._lines.write(line)
 
     def close(self, journal: Journal) -> None:
         """Finish the files; the journal, written last, marks the part as complete."""
@@ -58,6 +62,43 @@ class PartWriter:
         if self._lines is not None:
             self._lines.close()
         journal.save(self._part.journal)
+
+    def abort(self) -> None:
+        """Close the files of a part that could not be written; without a journal it is done again."""
+        for file in (self._encoder, self._lines):
+            if file is not None:
+                with contextlib.suppress(TddfaError):
+                    file.close()
+
+
+class _LinesWriter:
+    """Write JSON lines.
+
+    Raises:
+        TddfaError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._writing():
+            self._file = path.open("w", encoding="utf-8")
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append a line."""
+        with self._writing():
+            self._file.write(to_json(line) + "\n")
+
+    def close(self) -> None:
+        """Write what is buffered and close the file."""
+        with self._writing():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise write_error(self._path, error) from error
 
 
 class PartsFolder:
@@ -89,7 +130,7 @@ class PartsFolder:
             self._claim(job)
             self._collect()
         except OSError as error:
-            raise TddfaError(f"cannot write {self.folder}: {error.strerror or error}") from error
+            raise write_error(self.folder, error) from error
 
     def part(self, number: int) -> Part:
         """Return the paths of a part, whether its files exist or not."""

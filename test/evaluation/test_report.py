@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import TddfaError
 from tddfa_ros.evaluation.plots import band_means, error_against_yaw, figures, share_up_to
 from tddfa_ros.evaluation.report import markdown, to_json, write
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, binned
@@ -63,7 +63,7 @@ def test_report_writes_a_folder(tmp_path: Path) -> None:
         assert image.shape == (600, 960, 3)
         assert (image.min(axis=2) < 200).any()
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(TddfaError, match="cannot write"):
         write("tiny", [RESULT], tmp_path / "file")
 
 

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.disk import full_disk
 
 from tddfa_ros.errors import ModelError, ModelHashError
 from tddfa_ros.model_store import fetch as sources
@@ -176,6 +177,14 @@ def test_rejects_edit_with_other_hash(
     with pytest.raises(ModelHashError, match="where the model list promises"):
         store.path("shouting")
     assert not store.location("shouting").exists()
+
+
+def test_full_disk_leaves_no_model(store: ModelStore, network: list[str]) -> None:
+    message = r"the model shouting cannot be stored: cannot write .*: File too large"
+    with full_disk(1), pytest.raises(ModelError, match=message):
+        store.path("shouting")
+    assert [path for path in store.cache.rglob("*") if path.is_file()] == []
+    assert store.path("shouting").is_file()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -17,10 +17,11 @@ pytest.importorskip("rosbags", reason="rosbags is not installed")
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 from support.bags import RAW, STORE, stamp_ns, write_bag
+from support.disk import full_disk
 from support.faces import calibration, model_parameters
 
 from tddfa_ros.config import PipelineConfig, RegressionConfig, SmoothingConfig
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import ConfigError, TddfaError
 from tddfa_ros.nodes.process_bag import TOPICS, process_bag
 
 COUNT = 12
@@ -105,6 +106,31 @@ def test_existing_bag_is_not_overwritten(tmp_path: Path, astronaut: np.ndarray) 
     with pytest.raises(ConfigError, match="exists"):
         process_bag(bag, tmp_path / "out", config())
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_full_disk_leaves_no_bag(tmp_path: Path, astronaut: np.ndarray) -> None:
+    bag = write_bag(tmp_path / "in", frames(astronaut))
+    for after in (500, 30_000):  # while opening, and while writing
+        with (
+            full_disk(after),
+            pytest.raises(TddfaError, match=r"cannot write .*out: File too large"),
+        ):
+            process_bag(bag, tmp_path / "out", config(), vertices=True)
+        assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_bag_of_interrupted_run_is_complete(
+    tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    bag = write_bag(tmp_path / "in", frames(astronaut))
+    monkeypatch.setattr("tddfa_ros.nodes.process_bag.transform", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        process_bag(bag, tmp_path / "out", config())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+    assert len(messages(tmp_path / "out")["/face_mesh"]) > 0
 
 
 def test_command(tmp_path: Path, astronaut: np.ndarray) -> None:

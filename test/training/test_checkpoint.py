@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.disk import full_disk
 from support.tiny_training import tiny
 
-from tddfa_ros.errors import ConfigError
+from tddfa_ros.errors import ConfigError, TddfaError
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import FaceCache
 
@@ -28,6 +29,16 @@ def old_state(state: dict[str, Any], color: float) -> dict[str, Any]:
     old = {**state, "config": {**state["config"], "augment": augment}}
     old["optimiser"], old["clock"] = old.pop("optimizer"), old.pop("train_state")
     return old
+
+
+def test_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    """torch.save on a path reports a full disk as an internal error."""
+    path = tmp_path / "a.pt"
+    checkpoints.save(path, {"config": {}, "network": {}, "step": 1})
+    with full_disk(5000), pytest.raises(TddfaError, match=r"^cannot write .*a\.pt: File too large"):
+        checkpoints.save(path, {"config": {}, "network": {"w": torch.zeros(5000)}, "step": 2})
+    assert checkpoints.load(path)["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
 
 
 def test_load_renames_old_keys(tmp_path: Path) -> None:

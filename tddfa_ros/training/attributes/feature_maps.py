@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
+from tddfa_ros.files import create_array
 from tddfa_ros.training.attributes.crops import read_view
 from tddfa_ros.training.attributes.labeled import LabeledFaces
 from tddfa_ros.training.attributes.network import AttributeConfig, AttributeNet
@@ -40,7 +41,7 @@ def stem_maps(
     with torch.no_grad():
         shape = stem(torch.zeros(1, 3, config.size, config.size)).shape[1:]
     count = max(views, 1)
-    maps = np.lib.format.open_memmap(path, "w+", np.float16, (len(faces), count, *shape))
+    maps = create_array(path, (len(faces), count, *shape), np.float16)
     flat = maps.reshape(-1, *shape)
     for start in tqdm(
         range(0, len(flat), _BATCH_OF_STEM), unit="batch", desc="frozen layers", disable=None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.files import write_atomically
+from tddfa_ros.training import checkpoint
 from tddfa_ros.training.attributes.crops import find_rois
 from tddfa_ros.training.attributes.feature_maps import kept_maps, stem_maps
 from tddfa_ros.training.attributes.fit import train
@@ -66,7 +67,7 @@ def run(
     network.to(memory_format=torch.channels_last)
     maps = kept_maps(network, parts["train"], config.views, config, folder / "maps.npy")
     train(network, maps, parts["train"], config, folder / "checkpoint.pt")
-    torch.save(network.state_dict(), folder / "network.pt")
+    checkpoint.save(folder / "network.pt", network.state_dict())
 
     held_out = stem_maps(network, parts["validation"], 0, config, folder / "held_out.npy")
     temperatures = find_temperatures(predict(network, held_out), parts["validation"])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.files import save_arrays, write_atomically
+from tddfa_ros.files import create_array, save_arrays, write_atomically
 from tddfa_ros.geometry.pose import angles_3ddfa_v2, decompose
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import CACHE_SIDE, FaceCache, create_images, fill_margin, open_cache
@@ -84,10 +84,10 @@ def build_cache_from_items(items: Items, folder: Path) -> FaceCache:
     for name in ("parsing.npy", "uv_position.npy"):
         (folder / name).unlink(missing_ok=True)
     if items.has_parsing:
-        parsing = _memmap(folder / "parsing.npy", np.uint8, (count, CACHE_SIDE, CACHE_SIDE))
+        parsing = create_array(folder / "parsing.npy", (count, CACHE_SIDE, CACHE_SIDE), np.uint8)
     if items.uv_size:
         side = items.uv_size
-        uv_position = _memmap(folder / "uv_position.npy", np.float32, (count, side, side, 3))
+        uv_position = create_array(folder / "uv_position.npy", (count, side, side, 3), np.float32)
         surface = uv_surface(items.model, side)
     params = np.empty((count, items.model.layout.size), dtype=np.float32)
     dataset = FolderDataset(items)
@@ -145,12 +145,6 @@ def _stamp(path: Path) -> str:
     except OSError:
         return "-\0"
     return f"{path.name} {state.st_size} {state.st_mtime_ns}\0"
-
-
-def _memmap(
-    path: Path, dtype: type[np.generic], shape: tuple[int, ...]
-) -> np.memmap[tuple[int, ...], np.dtype[np.generic]]:
-    return np.lib.format.open_memmap(path, "w+", dtype, shape)
 
 
 def _yaw(params: FloatArray) -> FloatArray:
