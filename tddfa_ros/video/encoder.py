@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,9 +12,10 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from tddfa_ros.errors import TddfaError
+from tddfa_ros.errors import SourceError, TddfaError
 from tddfa_ros.files import write_error
 from tddfa_ros.names import utf8_path
+from tddfa_ros.sources import VideoSource
 from tddfa_ros.types import ImageBGR
 
 CODECS = ("libx264", "mpeg4")
@@ -181,14 +183,22 @@ class _OpenCVWriter:
     def close(self) -> None:
         """Finish the file and check it: OpenCV reports no error when the disk is full."""
         self._writer.release()
-        with _quiet(), utf8_path(self._path) as name:
-            written = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
-        count = round(written.get(cv2.CAP_PROP_FRAME_COUNT))
-        written.release()
-        if self._count and count < self._count:
+        count = _count_frames(self._path) if self._count else 0
+        if count < self._count:
             raise TddfaError(
-                f"cannot write {self._target}: only {max(count, 0)} of {self._count} frames were written; is the disk full?"
+                f"cannot write {self._target}: only {count} of {self._count} frames were written; is the disk full?"
             )
+
+
+def _count_frames(path: Path) -> int:
+    """Return the number of frames in a video; 0 if it cannot be read."""
+    try:
+        with _quiet():
+            written = VideoSource(path, loop=False, max_pixels=sys.maxsize)
+    except SourceError:
+        return 0
+    written.close()
+    return written.count
 
 
 @contextmanager
