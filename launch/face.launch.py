@@ -97,9 +97,10 @@ def arguments():
         ),
         DeclareLaunchArgument(
             "composed",
-            default_value="false",
-            choices=BOOLEAN,
-            description="run all nodes in one process (face_system)",
+            default_value="true",
+            choices=[*BOOLEAN, "all"],
+            description="true = smoothing_node in the process of face_node, which saves a serialization; "
+            "false = one process per node; all = all nodes in one process",
         ),
         DeclareLaunchArgument(
             "lifecycle",
@@ -199,32 +200,43 @@ def start(context):
     parameters = overrides(chosen)
     smoothing, source = chosen["smoothing"] != "none", chosen["source"] != "none"
     avatar, hri = chosen["avatar"] != "false", chosen["hri"] == "true"
-    if chosen["composed"] == "true":
-        flags = ["--smoothing" if smoothing else "--no-smoothing"]
-        flags += ["--source" if source else "--no-source"]
-        flags += ["--avatar" if avatar else "--no-avatar"]
-        flags += ["--hri" if hri else "--no-hri"]
-        # Without a node name, a parameter reaches every node of the process. No two nodes get different values of one name.
-        merged = {name: value for values in parameters.values() for name, value in values.items()}
-        given = ros_arguments(chosen, merged)
-        nodes = [Process("face_system", True, chosen, arguments=flags, ros_arguments=given)]
+    others = ["visualization_node"] + (["image_source_node"] if source else [])
+    others += (["avatar_node"] if avatar else []) + (["hri_node"] if hri else [])
+    faces = ["face_node"] + (["smoothing_node"] if smoothing else [])
+    if chosen["composed"] == "all":
+        hosted, separate = faces + others, []
+    elif chosen["composed"] == "true" and smoothing:
+        hosted, separate = faces, others
     else:
-        names = ["face_node"] + (["smoothing_node"] if smoothing else [])
-        names += ["visualization_node"] + (["image_source_node"] if source else [])
-        names += (["avatar_node"] if avatar else []) + (["hri_node"] if hri else [])
-        nodes = [
-            Process(
-                name,
-                name == "face_node",
-                chosen,
-                ros_arguments=ros_arguments(chosen, parameters[name]),
-            )
-            for name in names
-        ]
+        hosted, separate = [], faces + others
+    nodes = [system(hosted, chosen, parameters)] if hosted else []
+    nodes += [
+        Process(
+            name,
+            name == "face_node",
+            chosen,
+            ros_arguments=ros_arguments(chosen, parameters[name]),
+        )
+        for name in separate
+    ]
     nodes = [node.start() for node in nodes]
     if chosen["rviz"] == "true":
         nodes.append(rviz(chosen))
     return [*dds_profile(), *nodes]
+
+
+def system(names, chosen, parameters):
+    """Build the process that runs several nodes."""
+    kinds = ["smoothing", "visualization", "source", "avatar", "hri"]
+    nodes = {"source": "image_source_node"}
+    flags = [
+        f"--{kind}" if nodes.get(kind, f"{kind}_node") in names else f"--no-{kind}"
+        for kind in kinds
+    ]
+    # Without a node name, a parameter reaches every node of the process. No two nodes get different values of one name.
+    merged = {name: value for node in names for name, value in parameters[node].items()}
+    given = ros_arguments(chosen, merged)
+    return Process("face_system", True, chosen, arguments=flags, ros_arguments=given)
 
 
 class Process:

@@ -52,6 +52,8 @@ class DemoOptions:
         rate: frames per second.
         smoothing: whether to run the smoothing node.
         launch: whether to use ``ros2 launch``; None = if ROS is sourced.
+        composed: whether smoothing_node runs in the process of face_node.
+        raw: whether to record face_mesh_raw as well, which is then published for the recorder only.
     """
 
     source: str = "demo"
@@ -62,6 +64,8 @@ class DemoOptions:
     rate: float = 30.0
     smoothing: bool = True
     launch: bool | None = None
+    composed: bool = True
+    raw: bool = True
 
 
 def record(options: DemoOptions, folder: Path) -> tuple[Recording, dict[str, float]]:
@@ -74,7 +78,7 @@ def record(options: DemoOptions, folder: Path) -> tuple[Recording, dict[str, flo
         TddfaError: a process exited early, or no face arrived in time.
     """
     with Graph(private_environment()) as graph:
-        wanted = {"output": str(folder), "duration": options.duration}
+        wanted = {"output": str(folder), "duration": options.duration, "raw": options.raw}
         command = NodeProcess("recorder", wanted, subpackage="demo").command()
         recorder = graph.start("recorder", command, stdout=subprocess.PIPE)
         _start_nodes(graph, options)
@@ -116,17 +120,24 @@ def run(options: DemoOptions) -> dict[str, Any]:
     return numbers
 
 
+def launch_arguments(options: DemoOptions) -> dict[str, Any]:
+    """Convert the options of the demo to launch arguments."""
+    webcam = options.source.isdigit() or options.source.startswith("/dev/")
+    kind = "demo" if options.source == "demo" else "webcam" if webcam else "file"
+    return {
+        "source": kind,
+        "source_path": "" if kind == "demo" else options.source,
+        "smoothing": "" if options.smoothing else "none",
+        "composed": options.composed,
+        "width": options.width,
+        "height": options.height,
+        "rate": options.rate,
+    }
+
+
 def _start_nodes(graph: Graph, options: DemoOptions) -> None:
     if can_launch() if options.launch is None else options.launch:
-        arguments = {
-            "source": options.source,
-            "smoothing": options.smoothing,
-            "rviz": False,
-            "width": options.width,
-            "height": options.height,
-            "rate": options.rate,
-        }
-        graph.start("ros2 launch", launch_command(arguments))
+        graph.start("ros2 launch", launch_command(launch_arguments(options)))
         return
     params_file = resource_dir() / "config" / "face.yaml"
     source = {
@@ -135,12 +146,14 @@ def _start_nodes(graph: Graph, options: DemoOptions) -> None:
         "height": options.height,
         "rate": options.rate,
     }
-    nodes = [
-        NodeProcess("image_source_node", source, params_file),
-        NodeProcess("face_node", {"publish_face_mesh": not options.smoothing}, params_file),
-    ]
-    if options.smoothing:
-        nodes.append(NodeProcess("smoothing_node", {}, params_file))
+    nodes = [NodeProcess("image_source_node", source, params_file)]
+    if options.smoothing and options.composed:
+        flags = ["--no-visualization"]
+        nodes.append(NodeProcess("face_system", {}, params_file, arguments=flags))
+    else:
+        own = {"publish_face_mesh": not options.smoothing}
+        nodes.append(NodeProcess("face_node", own, params_file))
+        nodes += [NodeProcess("smoothing_node", {}, params_file)] if options.smoothing else []
     for node in nodes:
         graph.start(node.name, node.command())
 

@@ -30,16 +30,19 @@ class NodeProcess:
         parameters: ROS parameters.
         params_file: ROS parameter file; None = no file.
         subpackage: subpackage of the module.
+        arguments: command-line arguments that are not ROS's.
     """
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     params_file: Path | None = None
     subpackage: str = "nodes"
+    arguments: Sequence[str] = ()
 
     def command(self) -> list[str]:
         """Build the command line, with the current interpreter."""
-        command = [sys.executable, "-m", f"tddfa_ros.{self.subpackage}.{self.name}", "--ros-args"]
+        module = f"tddfa_ros.{self.subpackage}.{self.name}"
+        command = [sys.executable, "-m", module, *self.arguments, "--ros-args"]
         if self.params_file is not None:
             command += ["--params-file", str(self.params_file)]
         for key, value in self.parameters.items():
@@ -48,8 +51,13 @@ class NodeProcess:
 
 
 def launch_command(arguments: Mapping[str, Any]) -> list[str]:
-    """Build the ``ros2 launch`` command of ``face.launch.py``."""
-    pairs = [f"{key}:={_yaml(value)}" for key, value in arguments.items()]
+    """Build the ``ros2 launch`` command of ``face.launch.py``; an empty value keeps the default."""
+    # Not YAML: launch takes the text after ":=" as it is.
+    pairs = [
+        f"{key}:={str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in arguments.items()
+        if value != ""
+    ]
     return ["ros2", "launch", "tddfa_ros", "face.launch.py", *pairs]
 
 

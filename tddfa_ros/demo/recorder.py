@@ -29,7 +29,8 @@ from tddfa_ros.demo.recording import (
 )
 from tddfa_ros.files import write_error
 from tddfa_ros.nodes.convert.images import to_bgr
-from tddfa_ros.nodes.convert.messages import points_from, stamp_ns
+from tddfa_ros.nodes.convert.messages import stamp_ns
+from tddfa_ros.nodes.convert.vertices import image_vertices, metric_vertices
 from tddfa_ros.nodes.ros.runner import run
 
 _STATUS_PERIOD = 0.25  # s
@@ -56,6 +57,7 @@ class RecorderNode(Node):
         self._image_stamps: list[int] = []
         self._image_arrivals: list[int] = []
         self._streams = {"face_mesh": Stream(), "face_mesh_raw": Stream()}
+        self._raw = bool(self.declare_parameter("raw", True).value)
         self._topology: FaceTopology | None = None
         self._coarse = np.zeros(0, np.int64)
         self._best: BestFace | None = None
@@ -67,7 +69,7 @@ class RecorderNode(Node):
     def _subscribe(self) -> None:
         images = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(Image, "image_raw", self._on_image, images)
-        for topic in self._streams:
+        for topic in self._streams if self._raw else ["face_mesh"]:
             callback = self._mesh_callback(topic)
             self.create_subscription(FaceMeshArray, topic, callback, QoSProfile(depth=10))
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -115,7 +117,7 @@ class RecorderNode(Node):
         return on_meshes
 
     def _recorded(self, face: FaceMesh, stamp: int) -> RecordedFace:
-        dense = points_from(face.vertices_image)
+        dense = image_vertices(face)
         position = face.head_pose.pose.position
         return RecordedFace(
             stamp=stamp,
@@ -131,7 +133,8 @@ class RecorderNode(Node):
 
     def _consider(self, face: FaceMesh, stamp: int) -> None:
         """Keep the dense mesh of the largest frontal face."""
-        if len(face.vertices) == 0 or len(face.vertices_image) == 0:
+        vertices = metric_vertices(face)
+        if len(vertices) == 0:
             return
         q = face.head_pose.pose.orientation
         # z of the face frame's x axis (out of the face) in the camera frame: -1 for a frontal face.
@@ -139,9 +142,7 @@ class RecorderNode(Node):
         score = float(face.confidence) * frontal**4 * float(face.roi[2] - face.roi[0])
         if score > self._best_score and stamp in self._image_stamps[-15:]:
             self._best_score = score
-            self._best = BestFace(
-                stamp, points_from(face.vertices).copy(), points_from(face.vertices_image).copy()
-            )
+            self._best = BestFace(stamp, vertices.copy(), image_vertices(face).copy())
 
     def _on_topology(self, message: FaceTopology) -> None:
         self._topology = message

@@ -10,15 +10,15 @@ from typing import Any
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.nodes.camera_state import CameraInfoInput, CameraState
 from tddfa_ros.nodes.convert.images import to_bgr
 from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, stamp_seconds
 from tddfa_ros.nodes.depth_input import DEPTH_TOPIC, DepthInput
-from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher, face_mesh_array
+from tddfa_ros.nodes.face_outputs import FaceOutputs
 from tddfa_ros.nodes.options import FaceNodeOptions
+from tddfa_ros.nodes.raw_faces import RawFacesTopic
 from tddfa_ros.nodes.ros.demand import OnDemand
 from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
 from tddfa_ros.nodes.ros.image_input import image_topic, subscribe_images
@@ -38,10 +38,17 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
     """Perception node: detection, tracking and regression of all faces in the latest image.
 
     The image callback stores the message in a one-slot mailbox; a worker thread always processes the latest image.
+
+    Args:
+        in_process: hands the faces to a ``smoothing_node`` in this process; None = there is none.
+        kwargs: arguments of ``rclpy.node.Node``.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, in_process: RawFacesTopic | None = None, **kwargs: Any) -> None:
         super().__init__("face_node", FaceNodeOptions(), **kwargs)
+        self._in_process = in_process
+        if in_process is not None:
+            in_process.name = self.resolve_topic_name("face_mesh_raw")
         self._log = ThrottledLog(self.get_logger())
         self._pending: FaceNodeOptions | None = None
         self._reset = threading.Event()
@@ -83,12 +90,9 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
             self._image_topic,
             options.image_is_rectified,
         )
-        self._raw = self.create_publisher(FaceMeshArray, "face_mesh_raw", OUTPUT_QOS)
-        self._publisher: FacePublisher | None = None
+        self._outputs = FaceOutputs(self, self._pipeline.model, options, self._in_process)
         peers = {self._image_topic: "the camera driver or image source has ended"}
-        if options.publish_face_mesh:
-            self._publisher = FacePublisher(self, self._pipeline.model, options)
-        else:
+        if not options.publish_face_mesh:
             peers[self.resolve_topic_name("face_mesh")] = "smoothing_node is not running"
         self._peers = [RequiredPublisher(self, *peer, self._log) for peer in peers.items()]
         depth = [DEPTH_TOPIC] if options.use_depth else []
@@ -116,10 +120,8 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         """End the worker, destroy the publishers and free the networks."""
         if "_worker" in self.__dict__:
             self._worker.stop()
-            self.destroy_publisher(self._raw)
-            if self._publisher is not None:
-                self._publisher.close()
-        for name in ("_worker", "_publisher", "_tracker", "_pipeline"):
+            self._outputs.close()
+        for name in ("_worker", "_outputs", "_tracker", "_pipeline"):
             self.__dict__.pop(name, None)
 
     def _on_image(self, message: Any) -> None:
@@ -153,13 +155,7 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
         if source is not None:
             faces = self._with_depth(source, faces, header, (width, height))
         tracked = time.perf_counter()
-        if self._publisher is not None:
-            self._publisher.publish(faces, header, camera_info)
-        if self._raw.get_subscription_count():
-            dense = self._settings.config.raw_vertices
-            self._raw.publish(
-                face_mesh_array(faces, header, camera_info, vertices=dense, image_vertices=dense)
-            )
+        self._outputs.publish(faces, header, camera_info)
         stages = {
             "decode": 1e3 * (decoded - start),
             **self._tracker.timings,
@@ -199,11 +195,7 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
     def _wanted(self) -> bool:
         if not self._enabled:
             return False
-        return (
-            not self._settings.config.lazy
-            or self._raw.get_subscription_count() > 0
-            or (self._publisher is not None and self._publisher.wanted)
-        )
+        return not self._settings.config.lazy or self._outputs.wanted
 
     def _subscribe(self) -> list[Any]:
         self._reset.set()  # tracks of before the pause
@@ -224,8 +216,7 @@ class FaceNode(ManagedNode[FaceNodeOptions]):
             return
         self._camera.assumed_fov_deg = options.camera.assumed_fov_deg
         self._camera.image_is_rectified = options.image_is_rectified
-        if self._publisher is not None:
-            self._publisher.options = options
+        self._outputs.configure(options)
         self._pending = options
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from typing import Any
 
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
@@ -15,12 +17,13 @@ from tddfa_msgs.msg import FaceLandmarksArray, FaceMeshArray, FaceTopology
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.convert.messages import (
+    common_fields,
     face_landmarks_message,
     face_mesh_message,
     pose_message,
     topology_message,
 )
-from tddfa_ros.nodes.shared_options import PublishOptions
+from tddfa_ros.nodes.shared_options import FLOAT32, PublishOptions
 
 OUTPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(
@@ -76,12 +79,15 @@ class FacePublisher:
             camera_info: camera model used for metric values.
         """
         options = self.options
-        # Small messages first: control loops depend on poses and landmarks.
+        mesh = self._mesh.get_subscription_count() > 0
+        landmarks = self._landmarks.get_subscription_count() > 0
+        common = [common_fields(face, header) for face in faces] if mesh or landmarks else []
+        # Small messages first: control loops depend on landmarks and poses.
+        if landmarks:
+            self._landmarks.publish(face_landmarks_array(faces, header, camera_info, common))
         if options.publish_tf and faces and self._tf.get_subscription_count():
             self._tf.publish(TFMessage(transforms=[transform(face, header) for face in faces]))
-        if self._landmarks.get_subscription_count():
-            self._landmarks.publish(face_landmarks_array(faces, header, camera_info))
-        if self._mesh.get_subscription_count():
+        if mesh:
             self._mesh.publish(
                 face_mesh_array(
                     faces,
@@ -89,6 +95,8 @@ class FacePublisher:
                     camera_info,
                     vertices=options.publish_vertices,
                     image_vertices=options.publish_image_vertices,
+                    encoding=options.vertices_encoding,
+                    common=common,
                 )
             )
 
@@ -100,26 +108,41 @@ def face_mesh_array(
     *,
     vertices: bool = True,
     image_vertices: bool = True,
+    encoding: str = FLOAT32,
+    common: Sequence[Mapping[str, Any]] | None = None,
 ) -> FaceMeshArray:
-    """Convert the faces of one image to a message."""
+    """Convert the faces of one image to a message; see :func:`face_mesh_message`."""
     return FaceMeshArray(
         header=header,
         camera_info=camera_info,
         faces=[
-            face_mesh_message(face, header, vertices=vertices, image_vertices=image_vertices)
-            for face in faces
+            face_mesh_message(
+                face,
+                header,
+                vertices=vertices,
+                image_vertices=image_vertices,
+                encoding=encoding,
+                common=fields,
+            )
+            for face, fields in zip(faces, common or repeat(None), strict=False)
         ],
     )
 
 
 def face_landmarks_array(
-    faces: Sequence[TrackedFace], header: Header, camera_info: CameraInfo
+    faces: Sequence[TrackedFace],
+    header: Header,
+    camera_info: CameraInfo,
+    common: Sequence[Mapping[str, Any]] | None = None,
 ) -> FaceLandmarksArray:
-    """Convert the faces of one image to a message without parameters and vertices."""
+    """Convert the faces of one image to a message without parameters and vertices; see :func:`face_mesh_message`."""
     return FaceLandmarksArray(
         header=header,
         camera_info=camera_info,
-        faces=[face_landmarks_message(face, header) for face in faces],
+        faces=[
+            face_landmarks_message(face, header, fields)
+            for face, fields in zip(faces, common or repeat(None), strict=False)
+        ],
     )
 
 

@@ -1,7 +1,8 @@
-"""``face_system``: all nodes in one process, with the same names and parameters as separate processes.
+"""``face_system``: several nodes in one process, with the same names and parameters as separate processes.
 
-rclpy has no intra-process transport, so messages still pass through DDS shared memory. One process saves memory and startup time,
-but all workers share the GIL. Each node has a worker thread with a mailbox, and one executor thread runs all callbacks: ONNX
+``face_node`` hands its faces to ``smoothing_node`` as objects: nothing is serialized, and the smoothed faces are published by the
+thread that has regressed them. rclpy has no intra-process transport, so all other messages pass through DDS shared memory. One
+process saves memory and startup time, but all workers share the GIL. Each node has a worker thread with a mailbox, and one executor thread runs all callbacks: ONNX
 Runtime, OpenCV and NumPy release the GIL while they compute, so inference and drawing of different frames overlap.
 """
 
@@ -22,17 +23,20 @@ def factories(options: argparse.Namespace) -> list[Callable[[], Node]]:
     """Return factories of the nodes to run, in starting order."""
     # Imported on demand: disabled nodes are not loaded.
     from tddfa_ros.nodes.face_node import FaceNode
+    from tddfa_ros.nodes.raw_faces import RawFacesTopic
+
+    in_process = RawFacesTopic() if options.smoothing else None
 
     def face_node() -> Node:
         # Only one of face_node and smoothing_node may publish face_mesh.
         chosen = Parameter("publish_face_mesh", value=not options.smoothing)
-        return FaceNode(parameter_overrides=[chosen])
+        return FaceNode(in_process, parameter_overrides=[chosen])
 
     nodes: list[Callable[[], Node]] = [face_node]
     if options.smoothing:
         from tddfa_ros.nodes.smoothing_node import SmoothingNode
 
-        nodes.append(SmoothingNode)
+        nodes.append(lambda: SmoothingNode(in_process))
     if options.visualization:
         from tddfa_ros.nodes.visualization_node import VisualizationNode
 

@@ -129,8 +129,8 @@ def process_bag(
                 recorder.write("/face_mesh/topology", at, topology)
             result.images += 1
             result.faces += len(faces)
-            dense = {"vertices": vertices, "image_vertices": vertices}
-            recorder.write("/face_mesh", at, face_mesh_array(faces, header, info, **dense))
+            meshes = face_mesh_array(faces, header, info, vertices=vertices, image_vertices=False)
+            recorder.write("/face_mesh", at, meshes)
             recorder.write("/face_landmarks", at, face_landmarks_array(faces, header, info))
             transforms = [transform(face, header) for face in faces]
             recorder.write("/tf", at, TFMessage(transforms=transforms))

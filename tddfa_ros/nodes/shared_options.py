@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from tddfa_ros.config import RegressionConfig
 from tddfa_ros.schema import Validated, option
 
+FLOAT32, FLOAT16 = VERTICES_ENCODINGS = ("float32", "float16")
+"""Number formats of the vertices of a message."""
+
 
 @dataclass(frozen=True)
 class DiagnosticsOptions(Validated):
@@ -49,9 +52,17 @@ class LifecycleOptions(Validated):
 class PublishOptions(Validated):
     """Contents of face_mesh, and head poses on /tf."""
 
-    publish_vertices: bool = option(True, "fill FaceMesh.vertices (m): 12 bytes per vertex")
+    publish_vertices: bool = option(
+        True, "fill FaceMesh.vertices (m), or vertices_float16: 12 or 6 bytes per vertex"
+    )
+    vertices_encoding: str = option(
+        FLOAT32,
+        "float32 fills FaceMesh.vertices; float16 fills vertices_float16, half the bytes, rounded by less than 0.07 mm",
+        choices=VERTICES_ENCODINGS,
+    )
     publish_image_vertices: bool = option(
-        True, "fill FaceMesh.vertices_image (px): 12 bytes per vertex"
+        False,
+        "fill FaceMesh.vertices_image (px): 12 bytes per vertex; subscribers can compute it from the other fields",
     )
     publish_tf: bool = option(True, "broadcast the head pose of every face on /tf")
     fallback_frame_id: str = option("camera_optical_frame", "frame_id used for images without one")

@@ -1,4 +1,4 @@
-"""``smoothing_node``: smooth face_mesh_raw over time and publish face_mesh."""
+"""``smoothing_node``: smooth face_mesh_raw, or the faces of a ``face_node`` in the same process, and publish face_mesh."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from std_srvs.srv import Trigger
 from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns, tracked_faces
+from tddfa_ros.nodes.convert.messages import NANOSECONDS, stamp_ns
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS, FacePublisher
 from tddfa_ros.nodes.options import SmoothingNodeOptions
+from tddfa_ros.nodes.raw_faces import RawFaces, RawFacesTopic, received_faces
 from tddfa_ros.nodes.ros.demand import OnDemand
 from tddfa_ros.nodes.ros.diagnostics import Diagnostics, Statistics
+from tddfa_ros.nodes.ros.intra_process import IntraProcessTopic
 from tddfa_ros.nodes.ros.lifecycle import ManagedNode
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.peers import RequiredPublisher
@@ -27,15 +29,21 @@ from tddfa_ros.smoothing.smoother import FaceSmoother
 
 
 class SmoothingNode(ManagedNode[SmoothingNodeOptions]):
-    """Filters the parameters of each track over time and reconstructs the meshes from them."""
+    """Filters the parameters of each track over time and reconstructs the meshes from them.
+
+    Args:
+        in_process: hands over the faces of a ``face_node`` in this process; None = subscribe to ``face_mesh_raw``. Not used when the
+            two nodes have different names for that topic.
+        kwargs: arguments of ``rclpy.node.Node``.
+    """
 
     _model: MorphableModel
     _smoother: FaceSmoother
     _publisher: FacePublisher
-    _worker: Worker[FaceMeshArray]
+    _worker: Worker[FaceMeshArray | RawFaces]
     _faces: OnDemand
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, in_process: RawFacesTopic | None = None, **kwargs: Any) -> None:
         super().__init__("smoothing_node", SmoothingNodeOptions(), **kwargs)
         self._log = ThrottledLog(self.get_logger())
         self._pending: SmoothingNodeOptions | None = None
@@ -43,6 +51,8 @@ class SmoothingNode(ManagedNode[SmoothingNodeOptions]):
         self._statistics = Statistics()
         self._stamps = StampCheck(lambda: self.get_clock().now().nanoseconds)
         topic = self.resolve_topic_name("face_mesh_raw")
+        same = in_process is not None and in_process.name == topic
+        self._in_process = in_process if same else None
         self._peer = RequiredPublisher(self, topic, "face_node is not running", self._log)
         self._diagnostics = Diagnostics(
             self,
@@ -68,12 +78,14 @@ class SmoothingNode(ManagedNode[SmoothingNodeOptions]):
         self._worker = Worker(self._process, self._on_error, "smoothing_node")
 
     def start(self) -> None:
-        """Subscribe to face_mesh_raw while outputs have subscribers."""
+        """Subscribe to the faces of face_node while outputs have subscribers."""
         discard = self._worker.mailbox.clear
-        self._faces = OnDemand(self, "face_mesh_raw", self._wanted, self._subscribe, discard)
+        self._faces = OnDemand(
+            self, "face_mesh_raw", self._wanted, self._subscribe, discard, self._unsubscribe
+        )
 
     def stop(self) -> None:
-        """Unsubscribe from face_mesh_raw."""
+        """Unsubscribe from the faces of face_node."""
         self._faces.stop()
 
     def unload(self) -> None:
@@ -98,29 +110,50 @@ class SmoothingNode(ManagedNode[SmoothingNodeOptions]):
 
     def _subscribe(self) -> list[Any]:
         self._reset.set()  # filters of before the pause
+        if self._in_process is not None:
+            return [self._in_process.subscribe(self._on_raw_faces)]
         return [
-            self.create_subscription(FaceMeshArray, "face_mesh_raw", self._on_faces, OUTPUT_QOS)
+            self.create_subscription(FaceMeshArray, "face_mesh_raw", self._on_message, OUTPUT_QOS)
         ]
 
-    def _on_faces(self, message: FaceMeshArray) -> None:
-        if not self._stamps.accept(message):
-            self._statistics.late()
-            return
-        self._statistics.received(dropped=self._worker.put(message))
+    def _unsubscribe(self, subscription: Any) -> None:
+        if isinstance(subscription, IntraProcessTopic):
+            subscription.unsubscribe()
+        else:
+            self.destroy_subscription(subscription)
 
-    def _process(self, message: FaceMeshArray) -> None:
-        """Smooth and publish the faces of a message, in the worker thread."""
+    def _on_message(self, message: FaceMeshArray) -> None:
+        if self._accept(message):
+            self._statistics.received(dropped=self._worker.put(message))
+
+    def _on_raw_faces(self, faces: RawFaces) -> None:
+        """Process faces of this process at once, in the worker thread of ``face_node``."""
+        try:
+            if self._accept(faces):
+                self._statistics.received(dropped=False)
+                self._process(faces)
+        except Exception as error:
+            self._on_error(error)
+
+    def _accept(self, received: FaceMeshArray | RawFaces) -> bool:
+        accepted = self._stamps.accept(received)
+        if not accepted:
+            self._statistics.late()
+        return accepted
+
+    def _process(self, received: FaceMeshArray | RawFaces) -> None:
+        """Smooth and publish the faces of an image."""
         self._apply_requests()
         start = time.perf_counter()
-        faces = self._smoother(tracked_faces(message, self._model))
+        faces = self._smoother(received_faces(received, self._model))
         smoothed = time.perf_counter()
-        self._publisher.publish(faces, message.header, message.camera_info)
+        self._publisher.publish(faces, received.header, received.camera_info)
         stages = {
             "smooth": 1e3 * (smoothed - start),
             "publish": 1e3 * (time.perf_counter() - smoothed),
         }
         now = self.get_clock().now().nanoseconds
-        latency = (now - stamp_ns(message.header.stamp)) / NANOSECONDS
+        latency = (now - stamp_ns(received.header.stamp)) / NANOSECONDS
         self._statistics.processed(latency, stages, len(faces))
 
     def _apply_requests(self) -> None:

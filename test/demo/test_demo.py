@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tddfa_ros.demo.__main__ import main, parse
+from tddfa_ros.demo.__main__ import DemoOptions, launch_arguments, main, parse
+from tddfa_ros.demo.graph import launch_command
 from tddfa_ros.errors import TddfaError
 
 SECONDS = 3.5
@@ -116,6 +117,22 @@ def test_missing_source_prints_one_line(tmp_path, capsys):
 def test_rejects_values_out_of_range(arguments, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith("error: --")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (DemoOptions(rate=15), {"source:=demo", "composed:=true", "width:=640", "height:=480", "rate:=15"}),
+        (DemoOptions("0", smoothing=False), {"source:=webcam", "source_path:=0", "smoothing:=none"}),
+        (DemoOptions("a b.mp4", composed=False), {"source:=file", "source_path:=a b.mp4", "composed:=false"}),
+    ],
+)  # fmt: skip
+def test_launch_command(options: DemoOptions, words: set[str]) -> None:
+    """Values of launch arguments are not quoted; empty ones are left out."""
+    command = launch_command(launch_arguments(options))
+    assert command[:4] == ["ros2", "launch", "tddfa_ros", "face.launch.py"]
+    assert words <= set(command[4:])
+    assert not any(word.endswith(":=") or '"' in word for word in command)
 
 
 def test_parses_command_line(tmp_path):

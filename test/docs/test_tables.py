@@ -215,6 +215,7 @@ def endpoints():
         if path.stem != "watch"
     }
     shared = {
+        "FaceOutputs": "face_outputs",
         "FacePublisher": "face_publisher",
         "Diagnostics": "ros/diagnostics",
         "FaceTopics": "hri/topics",
@@ -223,8 +224,10 @@ def endpoints():
     }
     found = defaultdict(set)
     for node in NODES:
-        helpers = [modules[home] for name, home in shared.items() if name in modules[node].calls]
-        for module in (modules[node], *helpers):
+        used = [modules[node]]
+        for module in used:  # helpers use helpers
+            used += [modules[home] for name, home in shared.items() if name in module.calls]
+        for module in used:
             for endpoint in module.found:
                 found[endpoint].add(node)
     # Every endpoint in the source must belong to one of the nodes.

@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo
 from tf2_msgs.msg import TFMessage
 
 from tddfa_msgs.msg import FaceMesh, FaceMeshArray, FaceTopology
+from tddfa_ros.nodes.convert.vertices import image_vertices
 
 pytestmark = pytest.mark.ros
 
@@ -67,7 +68,7 @@ def test_demo_head_is_metric_and_upright(graph: Any, astronaut_path: Any) -> Non
     for message, face, transform in found():
         assert face.topology_id == topology.topology_id
         vertices, landmarks = points(face.vertices), points(face.landmarks)
-        assert len(vertices) == len(points(face.vertices_image)) == topology.vertex_count
+        assert len(vertices) == len(image_vertices(face)) == topology.vertex_count
         check_size_and_place(message.camera_info, face, vertices, landmarks)
         check_pose(face, transform, landmarks)
     for process in processes:

@@ -6,6 +6,7 @@ import itertools
 import math
 import signal
 import time
+from array import array
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from tddfa_msgs.msg import (
     FaceMeshArray,
     FaceTopology,
 )
+from tddfa_ros.nodes.convert.vertices import image_vertices, metric_vertices
 
 pytestmark = pytest.mark.ros
 
@@ -83,7 +85,8 @@ def test_every_output_of_one_face(graph: Any, astronaut: np.ndarray) -> None:
     assert face.header == message.header
     count = topology.vertex_count
     vertices = np.asarray(face.vertices).reshape(-1, 3)
-    assert vertices.shape == np.asarray(face.vertices_image).reshape(-1, 3).shape == (count, 3)
+    assert vertices.shape == image_vertices(face).shape == (count, 3)
+    assert len(face.vertices_image) == 0, "not published by default"
     assert len(face.params) == 12 + topology.shape_size + len(topology.expression_names)
     assert len(face.expression) == len(topology.expression_names)
     assert max(topology.triangles) == count - 1
@@ -378,6 +381,12 @@ def test_parameters_change_what_is_published(graph: Any, astronaut: np.ndarray) 
     camera = Camera(graph, astronaut)
     camera.until(lambda: faces_in(meshes))
 
+    assert set_parameters(graph, "/face_node", {"publish_image_vertices": True})[0].successful
+    camera.until(lambda: len(faces_in(meshes)[-1].vertices_image))
+    own = faces_in(meshes)[-1]
+    own.vertices_image, filled = array("f"), np.asarray(own.vertices_image).reshape(-1, 3)
+    np.testing.assert_allclose(image_vertices(own), filled, atol=0.01)
+
     changes = {"publish_vertices": False, "publish_image_vertices": False}
     assert all(r.successful for r in set_parameters(graph, "/face_node", changes))
     camera.until(lambda: faces_in(meshes) and not len(faces_in(meshes)[-1].vertices))
@@ -395,6 +404,23 @@ def test_parameters_change_what_is_published(graph: Any, astronaut: np.ndarray) 
     # No face is as sure as this: tracks end.
     assert set_parameters(graph, "/face_node", {"tracking.min_confidence": 1.0})[0].successful
     camera.until(lambda: meshes and not meshes[-1].faces)
+
+
+def test_vertices_in_float16(graph: Any, astronaut: np.ndarray) -> None:
+    start(graph)
+    meshes = graph.collect(FaceMeshArray, "face_mesh")
+    camera = Camera(graph, astronaut)
+    camera.until(lambda: faces_in(meshes))
+    whole = metric_vertices(faces_in(meshes)[-1])
+    assert set_parameters(graph, "/face_node", {"vertices_encoding": "float16"})[0].successful
+    camera.until(lambda: not len(faces_in(meshes)[-1].vertices))
+    face = faces_in(meshes)[-1]
+    half = metric_vertices(face)
+    assert len(face.vertices_float16) == half.size == whole.size
+    # The image does not change: neither does the size of the head.
+    np.testing.assert_allclose(np.ptp(half, axis=0), np.ptp(whole, axis=0), rtol=0.05)
+    refused = set_parameters(graph, "/face_node", {"vertices_encoding": "float64"})[0]
+    assert "float32, float16" in refused.reason
 
 
 def test_work_is_done_only_with_subscribers(graph: Any, astronaut: np.ndarray) -> None:

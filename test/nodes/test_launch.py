@@ -180,37 +180,45 @@ class Command(dict):  # type: ignore[type-arg]
 
 
 SEPARATE = {"face_node", "smoothing_node", "visualization_node"}
+COMPOSED = {"face_system", "visualization_node"}
+NONE = ["--no-visualization", "--no-source", "--no-avatar", "--no-hri"]
 
 
-def test_launch_with_external_camera(describe: Any) -> None:
-    nodes = describe(image_topic="/camera/color/image_raw")
-    assert set(nodes) == SEPARATE
+@pytest.mark.parametrize(("composed", "names"), [("true", COMPOSED), ("false", SEPARATE)])
+def test_launch_with_external_camera(describe: Any, composed: str, names: set[str]) -> None:
+    nodes = describe(image_topic="/camera/color/image_raw", composed=composed)
+    assert set(nodes) == names
     for node in nodes.values():
         assert node["remap"]["image_raw"] == "/camera/color/image_raw"
         assert node["remap"]["camera_info"] == "/camera/color/camera_info"
         assert Path(node["files"][0]).samefile(ROOT / "config/face.yaml")
     # What is not chosen is left to the parameter file.
-    assert nodes["face_node"]["parameters"] == {"publish_face_mesh": False}
+    assert nodes[min(names)]["parameters"] == {"publish_face_mesh": False}
 
 
 def test_topics_and_namespace(describe: Any) -> None:
-    nodes = describe(image_topic="eye", camera_info_topic="calibration", namespace="robot1")
+    nodes = describe(
+        image_topic="eye", camera_info_topic="calibration", namespace="robot1", composed="false"
+    )
+    nodes |= describe(image_topic="eye", camera_info_topic="calibration", namespace="robot1")
+    assert set(nodes) == SEPARATE | COMPOSED
     for node in nodes.values():
         assert node["remap"]["image_raw"] == "eye"
         assert node["remap"]["camera_info"] == "calibration"
         assert node["remap"]["__ns"].strip("/") == "robot1"
-    assert describe(image_topic="eye")["face_node"]["remap"]["camera_info"] == "camera_info"
+    assert describe(image_topic="eye")["face_system"]["remap"]["camera_info"] == "camera_info"
 
 
 def test_depth_topic_turns_use_depth_on(describe: Any) -> None:
-    node = describe(depth_topic="/camera/aligned_depth_to_color/image_raw")["face_node"]
+    node = describe(depth_topic="/camera/aligned_depth_to_color/image_raw")["face_system"]
     assert node["remap"]["depth/image_raw"] == "/camera/aligned_depth_to_color/image_raw"
     assert node["parameters"]["use_depth"] is True
-    assert "depth/image_raw" not in describe()["face_node"]["remap"]
+    assert "depth/image_raw" not in describe()["face_system"]["remap"]
 
 
 def test_choices_become_parameters(describe: Any) -> None:
     nodes = describe(
+        composed="false",
         device="cuda",
         detector="centerface",
         smoothing="kalman",
@@ -237,30 +245,36 @@ def test_choices_become_parameters(describe: Any) -> None:
     }
 
 
-@pytest.mark.parametrize("composed", ["true", "false"])
+@pytest.mark.parametrize("composed", ["true", "false", "all"])
 def test_no_temporary_parameter_files(describe: Any, tmp_path: Path, composed: str) -> None:
     """SIGTERM ends launch without any handler of the launch file: what it has written would stay."""
     nodes = describe(composed=composed, device="cpu", source="file", source_path="Bär.mp4")
-    source = nodes["face_system" if composed == "true" else "image_source_node"]
+    source = nodes["face_system" if composed == "all" else "image_source_node"]
     assert source["parameters"]["source"] == "Bär.mp4"
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("composed", ["true", "false"])
-def test_one_model_argument_configures_all_nodes(describe: Any, composed: str) -> None:
+@pytest.mark.parametrize(
+    ("composed", "names"), [("true", COMPOSED), ("false", SEPARATE), ("all", {"face_system"})]
+)
+def test_one_model_argument_configures_all_nodes(
+    describe: Any, composed: str, names: set[str]
+) -> None:
     nodes = describe(model="official-mb05", composed=composed)
-    for name in SEPARATE:
-        program = nodes["face_system" if composed == "true" else name]
-        assert program["parameters"]["model"] == "official-mb05"
-    assert "model" not in describe()["face_node"]["parameters"]
+    assert set(nodes) == names
+    for node in nodes.values():
+        assert node["parameters"]["model"] == "official-mb05"
+    assert "model" not in describe()["face_system"]["parameters"]
 
 
 def test_lifecycle(describe: Any) -> None:
     for name in ("face_node", "smoothing_node"):
-        assert describe(lifecycle="false")[name]["parameters"]["lifecycle"] is False
-        assert "lifecycle" not in describe()[name]["parameters"]
-    system = describe(lifecycle="true", composed="true")["face_system"]
-    assert system["parameters"]["lifecycle"] is True
+        nodes = describe(lifecycle="false", composed="false")
+        assert nodes[name]["parameters"]["lifecycle"] is False
+        assert "lifecycle" not in describe(composed="false")[name]["parameters"]
+    for composed in ("true", "all"):
+        system = describe(lifecycle="true", composed=composed)["face_system"]
+        assert system["parameters"]["lifecycle"] is True
 
 
 def ending(describe: Any, executable: str, required: bool, **chosen: str) -> Any:
@@ -292,20 +306,23 @@ def test_crashed_node_is_started_again_with_growing_waits(describe: Any, crash: 
     ended = ending(describe, "smoothing_node", False)
     waits = [ended(crash)[-1] for _ in range(7)]
     assert waits == ["1.0", "2.0", "4.0", "8.0", "16.0", "30.0", "30.0"]
-    assert "TimerAction" in ending(describe, "face_node", True)(crash)
+    for name in ("face_node", "face_system"):
+        assert "TimerAction" in ending(describe, name, True)(crash)
 
 
 @pytest.mark.parametrize("code", [0, 2])
 def test_ended_node_is_not_started_again(describe: Any, code: int) -> None:
     """0: the end of a video; 2: a user error."""
     assert ending(describe, "image_source_node", False)(code) == []
-    assert ending(describe, "face_node", True)(code) == ["Shutdown"]
-    assert ending(describe, "face_node", True, respawn="false")(-11) == ["Shutdown"]
+    for name in ("face_node", "face_system"):
+        assert ending(describe, name, True)(code) == ["Shutdown"]
+        assert ending(describe, name, True, respawn="false")(-11) == ["Shutdown"]
     assert ending(describe, "smoothing_node", False, respawn="false")(-11) == []
 
 
 def test_avatars(describe: Any) -> None:
-    assert set(describe(avatar="true")) == SEPARATE | {"avatar_node"}
+    assert set(describe(avatar="true")) == COMPOSED | {"avatar_node"}
+    assert set(describe(avatar="true", composed="false")) == SEPARATE | {"avatar_node"}
     node = describe(avatar="web", model="mine")["avatar_node"]
     assert node["parameters"] == {"model": "mine", "web": True}
     assert describe(avatar="true")["avatar_node"]["parameters"] == {}
@@ -314,13 +331,13 @@ def test_avatars(describe: Any) -> None:
 def test_ros4hri(describe: Any) -> None:
     pytest.importorskip("hri_msgs", reason="hri_msgs is not installed")
     nodes = describe(hri="true", model="mine", device="cpu", image_transport="compressed")
-    assert set(nodes) == SEPARATE | {"hri_node"}
+    assert set(nodes) == COMPOSED | {"hri_node"}
     assert nodes["hri_node"]["parameters"] == {
         "model": "mine",
         "device": "cpu",
         "image_transport": "compressed",
     }
-    assert describe(hri="true", composed="true")["face_system"]["flags"][-1] == "--hri"
+    assert describe(hri="true", composed="all")["face_system"]["flags"][-1] == "--hri"
 
 
 def test_hri_requires_hri_msgs(
@@ -331,8 +348,9 @@ def test_hri_requires_hri_msgs(
         describe(hri="true")
 
 
-def test_without_smoothing_face_node_publishes_the_meshes(describe: Any) -> None:
-    nodes = describe(smoothing="none")
+@pytest.mark.parametrize("composed", ["true", "false"])
+def test_without_smoothing_face_node_publishes_the_meshes(describe: Any, composed: str) -> None:
+    nodes = describe(smoothing="none", composed=composed)
     assert set(nodes) == SEPARATE - {"smoothing_node"}
     assert nodes["face_node"]["parameters"] == {"publish_face_mesh": True}
 
@@ -355,20 +373,35 @@ def test_sources(describe: Any, source: str, path: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "flags"),
     [
-        ({}, ["--smoothing", "--no-source", "--no-avatar", "--no-hri"]),
+        ({}, ["--smoothing", "--visualization", "--no-source", "--no-avatar", "--no-hri"]),
         (
             {"smoothing": "none", "source": "demo", "avatar": "web"},
-            ["--no-smoothing", "--source", "--avatar", "--no-hri"],
+            ["--no-smoothing", "--visualization", "--source", "--avatar", "--no-hri"],
         ),
     ],
 )
-def test_composed(describe: Any, arguments: Mapping[str, str], flags: list[str]) -> None:
-    nodes = describe(composed="true", device="cpu", **arguments)
+def test_all_nodes_in_one_process(
+    describe: Any, arguments: Mapping[str, str], flags: list[str]
+) -> None:
+    nodes = describe(composed="all", device="cpu", **arguments)
     assert set(nodes) == {"face_system"}
     system = nodes["face_system"]
     assert system["flags"] == flags
     assert system["parameters"]["regression.device"] == "cpu"
     assert "__node" not in system["remap"], "it would rename every node"
+
+
+def test_smoothing_node_runs_in_the_process_of_face_node(describe: Any) -> None:
+    nodes = describe(source="demo", device="cpu", smoothing="kalman", width="320", avatar="web")
+    assert set(nodes) == COMPOSED | {"image_source_node", "avatar_node"}
+    system = nodes["face_system"]
+    assert system["flags"] == ["--smoothing", *NONE]
+    assert "__node" not in system["remap"], "it would rename every node"
+    assert system["parameters"] == {
+        "publish_face_mesh": False,
+        "regression.device": "cpu",
+        "smoothing.method": "kalman",
+    }
 
 
 @pytest.mark.parametrize(
@@ -438,7 +471,10 @@ def pid_of(executable: str, session: int) -> int:
     raise AssertionError(f"no {executable} in session {session}")
 
 
-def test_ros2_launch_starts_and_stops_graph(graph: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("composed", "crashing", "processes"), [("true", "face_system", 3), ("false", "smoothing_node", 4)])  # fmt: skip
+def test_ros2_launch_starts_and_stops_graph(
+    graph: Any, tmp_path: Path, composed: str, crashing: str, processes: int
+) -> None:
     """``ros2 launch`` itself, with the models under test; the whole graph, then SIGINT as Ctrl-C sends it."""
     import shutil
 
@@ -458,7 +494,7 @@ def test_ros2_launch_starts_and_stops_graph(graph: Any, tmp_path: Path) -> None:
     params.write_text(yaml.safe_dump(sections) if sections else (ROOT / "config/face.yaml").read_text())  # fmt: skip
     log = tmp_path / "launch.log"
     meshes = graph.collect(FaceMeshArray, "/robot/face_mesh")
-    arguments = ["source:=demo", "namespace:=robot", f"params_file:={params}", "width:=320", "height:=240"]  # fmt: skip
+    arguments = ["source:=demo", "namespace:=robot", f"params_file:={params}", "width:=320", "height:=240", f"composed:={composed}"]  # fmt: skip
     with log.open("w") as output:
         process = subprocess.Popen(
             ["ros2", "launch", str(LAUNCH_FILE), *arguments],
@@ -473,7 +509,7 @@ def test_ros2_launch_starts_and_stops_graph(graph: Any, tmp_path: Path) -> None:
         started = {f"/robot/{name}" for name in (*SEPARATE, "image_source_node")}
         graph.wait_until(lambda: started <= graph.node_names())
         # A crash: launch starts the node again, and meshes arrive again.
-        os.kill(pid_of("smoothing_node", process.pid), signal.SIGKILL)
+        os.kill(pid_of(crashing, process.pid), signal.SIGKILL)
         graph.wait_until(lambda: "starting it again in 1 s" in log.read_text())
         meshes.clear()
         graph.wait_until(lambda: len(meshes) >= 3, 60)
@@ -484,4 +520,4 @@ def test_ros2_launch_starts_and_stops_graph(graph: Any, tmp_path: Path) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     text = log.read_text()
     assert "Traceback" not in text
-    assert text.count("process has finished cleanly") == 4, text
+    assert text.count("process has finished cleanly") == processes, text

@@ -19,6 +19,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from tddfa_msgs.msg import FaceMeshArray
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
 from tddfa_ros.makeup.color import to_lab
+from tddfa_ros.nodes.convert.vertices import image_vertices
 
 pytestmark = pytest.mark.ros
 
@@ -125,7 +126,7 @@ def test_overlay_and_points_match_image_stamp(graph: Any, astronaut: np.ndarray)
     data = np.frombuffer(bytes(cloud.data), np.float32).reshape(-1, 4)
     assert cloud.width == len(vertices)
     np.testing.assert_allclose(data[:, :3], vertices, atol=1e-4)
-    pixels = np.rint(np.asarray(face.vertices_image).reshape(-1, 3)[:, :2]).astype(int)
+    pixels = np.rint(image_vertices(face)[:, :2]).astype(int)
     inside = ((pixels >= 2) & (pixels < 510)).all(axis=1)
     colors = data[:, 3].copy().view(np.uint32)[inside]
     x, y = pixels[inside].T

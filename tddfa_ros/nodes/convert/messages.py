@@ -7,6 +7,7 @@ longer for a dense mesh. Fixed-size arrays (``float32[204]``) are set as NumPy a
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from tddfa_ros.geometry.rotation import quaternion
 from tddfa_ros.geometry.scale import HEAD_SIZE_SIGMA, HeadScale
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.convert.camera_info import intrinsics_from_message
+from tddfa_ros.nodes.shared_options import FLOAT16, FLOAT32
 from tddfa_ros.types import DoubleArray, FloatArray, HeadPose, Intrinsics
 
 NANOSECONDS = 1_000_000_000
@@ -39,6 +41,11 @@ def float32_sequence(values: Any) -> array[float]:
 def uint32_sequence(values: Any) -> array[int]:
     """Copy values to ``uint32[]``; see :func:`float32_sequence`."""
     return _sequence("I", values, np.uint32)
+
+
+def float16_sequence(values: Any) -> array[int]:
+    """Round values to half precision and copy their bits to ``uint16[]``; see :func:`float32_sequence`."""
+    return _sequence("H", values, np.float16)
 
 
 def uint8_sequence(values: Any) -> array[int]:
@@ -71,12 +78,37 @@ def pose_message(pose: HeadPose) -> Pose:
     return message
 
 
+def common_fields(face: TrackedFace, header: Header) -> Mapping[str, Any]:
+    """Return the fields that :class:`FaceMesh` and :class:`FaceLandmarks` share, to be given to both for the same face."""
+    assumed = face.intrinsics is None or face.intrinsics.assumed
+    head_pose = PoseWithCovariance()
+    head_pose.pose = pose_message(face.head_pose)
+    head_pose.covariance = np.asarray(face.head_pose.covariance, np.float64).reshape(36)
+    if face.scale is not None and face.scale.measured:
+        scale_source = SCALE_DEPTH
+    else:
+        scale_source = FaceMesh.SCALE_ASSUMED_FOV if assumed else FaceMesh.SCALE_CALIBRATED
+    return {
+        "header": header,
+        "id": face.id,
+        "confidence": float(face.confidence),
+        "roi": _fixed(face.roi, 4),
+        "expression": float32_sequence(face.expression_coefficients),
+        "head_pose": head_pose,
+        "scale_source": scale_source,
+        "landmarks": _fixed(face.landmarks_metric, 204),
+        "landmarks_image": _fixed(face.landmarks68, 204),
+    }
+
+
 def face_mesh_message(
     face: TrackedFace,
     header: Header,
     *,
     vertices: bool = True,
     image_vertices: bool = True,
+    encoding: str = FLOAT32,
+    common: Mapping[str, Any] | None = None,
 ) -> FaceMesh:
     """Convert a face to a message.
 
@@ -85,25 +117,30 @@ def face_mesh_message(
         header: stamp of the image and camera optical frame.
         vertices: whether to fill ``vertices`` (m), which takes most of the time.
         image_vertices: whether to fill ``vertices_image`` (px).
+        encoding: ``float32``, or ``float16`` to fill ``vertices_float16`` instead of ``vertices``.
+        common: the result of :func:`common_fields`, if another message has needed it; shared, not copied.
     """
-    message = FaceMesh()
-    _fill_common(message, face, header)
+    message = FaceMesh(**(common or common_fields(face, header)))
     message.params = float32_sequence(face.params)
     message.reprojection_error = float(face.head_pose.reprojection_error)
     message.topology_id = face.model.topology_id
     message.box = _fixed(face.box, 4)
-    if vertices:
+    if vertices and encoding == FLOAT16:
+        # Relative to the face: at 1 m itself the steps of half precision are 1 mm.
+        center = face.head_pose.position.astype(np.float32)
+        message.vertices_float16 = float16_sequence(face.vertices_metric - center)
+    elif vertices:
         message.vertices = float32_sequence(face.vertices_metric)
     if image_vertices:
         message.vertices_image = float32_sequence(face.vertices)
     return message
 
 
-def face_landmarks_message(face: TrackedFace, header: Header) -> FaceLandmarks:
-    """Convert a face to a message without parameters and vertices."""
-    message = FaceLandmarks()
-    _fill_common(message, face, header)
-    return message
+def face_landmarks_message(
+    face: TrackedFace, header: Header, common: Mapping[str, Any] | None = None
+) -> FaceLandmarks:
+    """Convert a face to a message without parameters and vertices; see :func:`face_mesh_message`."""
+    return FaceLandmarks(**(common or common_fields(face, header)))
 
 
 def tracked_face(message: FaceMesh, model: MorphableModel, intrinsics: Intrinsics) -> TrackedFace:
@@ -115,11 +152,7 @@ def tracked_face(message: FaceMesh, model: MorphableModel, intrinsics: Intrinsic
     Raises:
         ModelError: the message has the topology of another morphable model, or a parameter vector of another length.
     """
-    if message.topology_id != model.topology_id:
-        raise ModelError(
-            f"received face meshes of topology '{message.topology_id}', but the loaded model '{model.name}' has topology "
-            f"'{model.topology_id}': set the same model or morphable_model for all nodes"
-        )
+    check_topology(message.topology_id, model)
     params = np.asarray(message.params, dtype=np.float32)
     if params.shape != (model.layout.size,):
         raise ModelError(
@@ -138,6 +171,19 @@ def tracked_face(message: FaceMesh, model: MorphableModel, intrinsics: Intrinsic
         scale=_scale_of(message, model, params),
         pose_covariance=_covariance_of(message),
     )
+
+
+def check_topology(topology_id: str, model: MorphableModel) -> None:
+    """Check that faces belong to a model.
+
+    Raises:
+        ModelError: they have the topology of another morphable model.
+    """
+    if topology_id != model.topology_id:
+        raise ModelError(
+            f"received face meshes of topology '{topology_id}', but the loaded model '{model.name}' has topology "
+            f"'{model.topology_id}': set the same model or morphable_model for all nodes"
+        )
 
 
 def _scale_of(message: FaceMesh, model: MorphableModel, params: FloatArray) -> HeadScale | None:
@@ -210,25 +256,6 @@ def topology_message(model: MorphableModel, stamp: Time) -> FaceTopology:
     message.expression_names = [str(name) for name in model.expression_names]
     message.shape_size = int(model.layout.shape)
     return message
-
-
-def _fill_common(message: FaceMesh | FaceLandmarks, face: TrackedFace, header: Header) -> None:
-    """Fill the fields shared by :class:`FaceMesh` and :class:`FaceLandmarks`."""
-    assumed = face.intrinsics is None or face.intrinsics.assumed
-    message.header = header
-    message.id = face.id
-    message.confidence = float(face.confidence)
-    message.roi = _fixed(face.roi, 4)
-    message.expression = float32_sequence(face.expression_coefficients)
-    message.head_pose = PoseWithCovariance()
-    message.head_pose.pose = pose_message(face.head_pose)
-    message.head_pose.covariance = np.asarray(face.head_pose.covariance, np.float64).reshape(36)
-    if face.scale is not None and face.scale.measured:
-        message.scale_source = SCALE_DEPTH
-    else:
-        message.scale_source = message.SCALE_ASSUMED_FOV if assumed else message.SCALE_CALIBRATED
-    message.landmarks = _fixed(face.landmarks_metric, 204)
-    message.landmarks_image = _fixed(face.landmarks68, 204)
 
 
 def _fixed(values: Any, size: int) -> FloatArray:

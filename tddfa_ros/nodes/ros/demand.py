@@ -22,6 +22,7 @@ class OnDemand:
         wanted: returns whether the messages are needed, such as whether an output has a subscriber.
         subscribe: creates the subscriptions.
         closed: called after the subscriptions were destroyed.
+        unsubscribe: destroys a subscription; None = that of the node.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class OnDemand:
         wanted: Callable[[], bool],
         subscribe: Callable[[], Sequence[Any]],
         closed: Callable[[], None] = lambda: None,
+        unsubscribe: Callable[[Any], object] | None = None,
     ) -> None:
         self._node = node
         node.expect_subscription(topic)
         self._wanted = wanted
         self._subscribe = subscribe
         self._closed = closed
+        self._unsubscribe = unsubscribe or node.destroy_subscription
         self._subscriptions: Sequence[Any] = ()
         # The steady clock also runs while simulated time is paused.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
@@ -65,5 +68,5 @@ class OnDemand:
     def _close(self) -> None:
         subscriptions, self._subscriptions = self._subscriptions, ()
         for subscription in subscriptions:
-            self._node.destroy_subscription(subscription)
+            self._unsubscribe(subscription)
         self._closed()
