@@ -38,8 +38,8 @@ class Face:
         scale: metric scale of the head, where it is known better than by the prior of human sizes; see :mod:`tddfa_ros.geometry.scale`.
         pose_covariance: (6, 6) covariance of :attr:`head_pose` to report instead of the estimated one, such as that of the raw pose of a
             smoothed face.
-        color_layout: (48,) coarse colors of the crop (`tddfa_ros.regression.appearance`), which tell faces of one scene apart; None in a
-            `TrackedFace`.
+        color_layout: (48,) coarse colors of the crop (`tddfa_ros.regression.appearance`), which tell faces of one scene apart; only in faces
+            of :meth:`FacePipeline.align` and :meth:`FacePipeline.regress`, for the tracker.
 
     Pixel properties: x right, y down, z in px, relative, nearer = larger. Metric properties: meters, camera optical
     frame. Arrays are computed once and read-only.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -80,7 +80,7 @@ class FacePipeline:
         """
         with self._new_call(image):
             boxes = self._detect(image)[:, :4]
-            return self._align(image, boxes, intrinsics)
+            return self._align([image], [boxes], intrinsics)[0]
 
     def detect(self, image: ImageBGR, min_score: float | None = None) -> FloatArray:
         """Detect faces: (n, 5) ``x0, y0, x1, y1, score``, image px, largest first; see `Detector`.
@@ -110,7 +110,25 @@ class FacePipeline:
             ImageError: the image cannot be used, or a box has no area or contains NaN.
         """
         with self._new_call(image):
-            return self._align(image, _rows_of_four(boxes, "boxes"), intrinsics)
+            rows = _rows_of_four(boxes, "boxes")
+            return self._align([image], [rows], intrinsics, with_colors=True)[0]
+
+    def align_batch(
+        self, images: Sequence[ImageBGR], boxes: Sequence[RealArray]
+    ) -> list[list[Face]]:
+        """Fit faces to the boxes of several images: :meth:`align`, with all crops of a pass in one call of the network.
+
+        Args:
+            images: of any sizes; intrinsics follow from the configured field of view.
+            boxes: (n, 4 or more) of each image.
+
+        Raises:
+            ImageError: as :meth:`align`; which image it was is not said.
+        """
+        for image in images:
+            check_image(image)
+        self.timings = {}
+        return self._align(images, [_rows_of_four(rows, "boxes") for rows in boxes], None)
 
     def regress(
         self, image: ImageBGR, rois: RealArray, intrinsics: Intrinsics | None = None
@@ -122,12 +140,12 @@ class FacePipeline:
         """
         with self._new_call(image):
             rois = _rows_of_four(rois, "regions of interest")
-            result, colors = self._regress(image, rois)
+            result, colors = self._regress([image], [rois], with_colors=True)
             points = crop_to_image(result.landmarks, rois)[..., :2]
             boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1).astype(
                 np.float64
             )
-            return self._faces(image, boxes, rois, result, colors, intrinsics)
+            return self._faces([image], [boxes], [rois], result, colors, intrinsics)[0]
 
     @cached_property
     def detector(self) -> Detector:
@@ -175,51 +193,76 @@ class FacePipeline:
         return found[:limit]
 
     def _align(
-        self, image: ImageBGR, boxes: RealArray, intrinsics: Intrinsics | None
-    ) -> list[Face]:
-        rois = roi_from_box(boxes)
-        first_pass, _ = self._regress(image, rois)
-        rois = roi_from_landmarks(crop_to_image(first_pass.landmarks, rois))
-        return self._faces(image, boxes, rois, *self._regress(image, rois), intrinsics)
+        self,
+        images: Sequence[ImageBGR],
+        boxes: Sequence[RealArray],
+        intrinsics: Intrinsics | None,
+        with_colors: bool = False,
+    ) -> list[list[Face]]:
+        if not images:
+            return []
+        ends = np.cumsum([len(rows) for rows in boxes])[:-1]
+        rois = roi_from_box(np.concatenate(boxes))
+        first_pass, _ = self._regress(images, np.split(rois, ends))
+        refined = roi_from_landmarks(crop_to_image(first_pass.landmarks, rois))
+        parts = np.split(refined, ends)
+        result, colors = self._regress(images, parts, with_colors)
+        return self._faces(images, boxes, parts, result, colors, intrinsics)
 
-    def _regress(self, image: ImageBGR, rois: DoubleArray) -> tuple[RegressionResult, FloatArray]:
-        """Return the result and the color layouts (n, 48) of the ROIs."""
+    def _regress(
+        self, images: Sequence[ImageBGR], rois: Sequence[DoubleArray], with_colors: bool = False
+    ) -> tuple[RegressionResult, Sequence[FloatArray | None]]:
+        """Regress the ROIs (n, 4) of each image in one batch; return also their color layouts (48,) or None."""
         with self._timed("crop"):
-            crops = crop_batch(image, rois, self._regressor.input_size)
-            colors = color_layout(crops)
+            size = self._regressor.input_size
+            crops = np.concatenate(
+                [crop_batch(image, part, size) for image, part in zip(images, rois, strict=True)]
+            )
+            none: list[FloatArray | None] = [None] * len(crops)
+            colors = [*color_layout(crops)] if with_colors else none
         with self._timed("regression"):
             return self._regressor(crops), colors
 
     def _faces(
         self,
-        image: ImageBGR,
-        boxes: RealArray,
-        rois: DoubleArray,
+        images: Sequence[ImageBGR],
+        boxes: Sequence[RealArray],
+        rois: Sequence[DoubleArray],
         result: RegressionResult,
-        colors: FloatArray,
+        colors: Sequence[FloatArray | None],
         intrinsics: Intrinsics | None,
-    ) -> list[Face]:
-        if intrinsics is None:
-            height, width = image.shape[:2]
-            intrinsics = Intrinsics.from_fov(width, height, self.config.camera.assumed_fov_deg)
-        boxes = np.asarray(boxes, dtype=np.float64)
-        sigmas = [None] * len(boxes) if result.landmark_sigma is None else result.landmark_sigma
-        return grouped(
-            Face(
-                box,
-                float(confidence),
-                params,
-                roi,
-                self.model,
-                intrinsics,
-                sigma,
-                known_scale(self.model, params, self.config.camera),
-                color_layout=layout,
-            )
-            for box, confidence, params, roi, sigma, layout in zip(
-                boxes, result.confidence, result.params, rois, sigmas, colors, strict=True
-            )
+    ) -> list[list[Face]]:
+        sigmas = result.landmark_sigma
+        found = zip(
+            result.confidence,
+            result.params,
+            [None] * len(result.params) if sigmas is None else sigmas,
+            colors,
+            strict=True,
         )
+        faces = []
+        for image, of_image, parts in zip(images, boxes, rois, strict=True):
+            height, width = image.shape[:2]
+            fov = self.config.camera.assumed_fov_deg
+            camera = intrinsics or Intrinsics.from_fov(width, height, fov)
+            faces.append(
+                grouped(
+                    Face(
+                        box,
+                        float(confidence),
+                        params,
+                        roi,
+                        self.model,
+                        camera,
+                        sigma,
+                        known_scale(self.model, params, self.config.camera),
+                        color_layout=layout,
+                    )
+                    for box, roi in zip(np.asarray(of_image, np.float64), parts, strict=True)
+                    for confidence, params, sigma, layout in [next(found)]
+                )
+            )
+        return faces
 
     @contextmanager
     def _new_call(self, image: ImageBGR) -> Iterator[None]:

@@ -52,14 +52,13 @@ def command(
     from tqdm import tqdm
 
     from tddfa_ros.files import atomic_path
-    from tddfa_ros.jobs.faces import as_record, detect_faces_parallel
+    from tddfa_ros.jobs.faces import detect_lines_parallel
     from tddfa_ros.jobs.inputs import all_images, find_inputs
-    from tddfa_ros.outputs.records import to_json
 
     config = pipeline_config(**chosen)
     parts = find_inputs(inputs, topic)
     total = sum(map(len, parts))
-    results = detect_faces_parallel(all_images(parts), config, workers=workers, ray=ray)
+    results = detect_lines_parallel(all_images(parts), config, workers=workers, ray=ray)
     said: set[str] = set()
     faces = failed = done = 0
     with (
@@ -69,9 +68,9 @@ def command(
     ):
         for found in results:
             bar.update()
-            stream.write(to_json(as_record(found)) + "\n")
+            stream.write(found.text + "\n")
             done += 1
-            faces += len(found.faces)
+            faces += found.faces
             failed += found.error is not None
             remarks = [f"note: {note}" for note in found.device_warnings if note not in said]
             said.update(found.device_warnings)

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from tddfa_ros.background import map_behind
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.face import Face
-from tddfa_ros.jobs.faces import ImageFaces, JobSummary, detect_faces
-from tddfa_ros.jobs.ordered import attempt
+from tddfa_ros.jobs.faces import detect_faces
+from tddfa_ros.jobs.ordered import Outcome, attempt
+from tddfa_ros.jobs.results import ImageFaces, JobSummary
 from tddfa_ros.makeup.artist import Makeup
 from tddfa_ros.makeup.objects import TryOnObject
 from tddfa_ros.makeup.preset import MakeupPreset
@@ -28,6 +30,8 @@ from tddfa_ros.targets import check_targets
 from tddfa_ros.types import ImageBGR
 from tddfa_ros.video import VideoOptions, VideoSummary, annotate_video
 from tddfa_ros.video.parts import is_unfinished
+
+_WAITING = 4  # images with their faces that wait to be painted
 
 
 def makeup_effect(model: MorphableModel, preset: MakeupPreset) -> Layer:
@@ -134,17 +138,26 @@ def _images(
         threads=options.threads,
         on_message=on_message,
     )
-    for job, item in zip(jobs, found, strict=True):
-        if item.image is not None and item.faces:
-            outcome = attempt(partial(_paint, job, pipeline, effect), item)
-            if outcome.error is None:
-                summary.files.append(job.target)
-            else:
-                _fail(job, outcome.error, summary, on_message)
+    paint = partial(_paint, pipeline, effect)
+    for job, outcome in map_behind(paint, zip(jobs, found, strict=True), _WAITING):
+        if outcome is not None and outcome.error is not None:
+            _fail(job, outcome.error, summary, on_message)
+        elif outcome is not None:
+            summary.files.append(job.target)
 
 
-def _paint(job: _Job, pipeline: FacePipeline, effect: Layer, found: ImageFaces) -> Path:
-    return write_image(job.target, effect.paint(found.image, found.faces, pipeline.model))
+def _paint(
+    pipeline: FacePipeline, effect: Layer, item: tuple[_Job, ImageFaces]
+) -> tuple[_Job, Outcome | None]:
+    """Paint and write an image in a background thread; None = it has no face, or failed before."""
+    job, found = item
+    if found.image is None or not found.faces:
+        return job, None
+
+    def write(image: ImageBGR) -> Path:
+        return write_image(job.target, effect.paint(image, found.faces, pipeline.model))
+
+    return job, attempt(write, found.image)
 
 
 def _fail(job: _Job, reason: str, summary: JobSummary, on_message: Callable[[str], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,66 +11,18 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from tddfa_ros.config import PipelineConfig
-from tddfa_ros.errors import ConfigError, ImageError
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.jobs.groups import Found, find_faces, grouped, growing_chunks
 from tddfa_ros.jobs.inputs import UnreadableInput
-from tddfa_ros.jobs.ordered import Outcome, Pool, attempt, in_order
+from tddfa_ros.jobs.ordered import Outcome, Pool, in_order
+from tddfa_ros.jobs.results import ImageFaces, ImageLine, JobSummary, failed_image, json_line, named
+from tddfa_ros.jobs.worker import as_line, open_pipeline, packed, with_model
 from tddfa_ros.runtime.devices import usable_cores
-from tddfa_ros.types import ImageBGR
 
 if TYPE_CHECKING:
-    from tddfa_ros.face import Face
     from tddfa_ros.model_store.store import ModelStore
-    from tddfa_ros.morphable.model import MorphableModel
     from tddfa_ros.pipeline import FacePipeline
     from tddfa_ros.sources.bag import BagImage
-
-
-@dataclass(frozen=True, eq=False)
-class ImageFaces:
-    """The faces of one image.
-
-    Attributes:
-        path: the image file, or the bag.
-        faces: largest first; empty if there are none, or the image failed.
-        error: one sentence that names the image and the reason of the failure; None on success.
-        device_warnings: `FacePipeline.device_warnings` of the pipeline that processed the image.
-        topic: topic of an image of a bag.
-        stamp_ns: header stamp of an image of a bag, ns; None for image files.
-        note: one sentence about something that was left out; else None.
-        image: (H, W, 3) uint8 BGR from :func:`detect_faces`; None if it failed, or was processed by a worker.
-    """
-
-    path: Path
-    faces: tuple[Face, ...] = ()
-    error: str | None = None
-    device_warnings: tuple[str, ...] = ()
-    topic: str = ""
-    stamp_ns: int | None = None
-    note: str | None = None
-    image: ImageBGR | None = None
-
-
-@dataclass
-class JobSummary:
-    """Counts and files of a job.
-
-    Attributes:
-        images: number of images that could be read.
-        faces: number of faces in them.
-        files: files that were written.
-        failed: inputs that could not be read or processed, or whose outputs could not be written.
-        without_face: image files without a face.
-        inputs: number of files that were given.
-        finished: whether every video was processed to its end.
-    """
-
-    images: int = 0
-    faces: int = 0
-    files: list[Path] = field(default_factory=list)
-    failed: list[Path] = field(default_factory=list)
-    without_face: list[Path] = field(default_factory=list)
-    inputs: int = 0
-    finished: bool = True
 
 
 def detect_faces(
@@ -83,7 +35,9 @@ def detect_faces(
     progress: bool = True,
     on_message: Callable[[str], None] = lambda _: None,
 ) -> Iterator[ImageFaces]:
-    """Detect the faces of image files in this process, in the order of ``paths``; files are decoded ahead of the network.
+    """Detect the faces of image files in this process, in the order of ``paths``.
+
+    Files are decoded ahead of the networks, and crops of several images are regressed together.
 
     Args:
         paths: image files.
@@ -97,30 +51,27 @@ def detect_faces(
     from tddfa_ros.outputs.image_io import read_ahead
 
     _ = pipeline.detector  # a detector that cannot be loaded fails the run, not each image
-    bar = tqdm(
-        read_ahead(paths, threads, pipeline.config.input.max_image_pixels),
-        total=len(paths),
-        unit="image",
-        disable=None if progress and paths else True,
-    )
-    for path, image in bar:
-        error = str(image) if isinstance(image, ImageError) else None
-        outcome = Outcome(path, error=error) if error else attempt(pipeline, image)
-        if outcome.error is not None:
-            error = _named(path, outcome.error)
-            summary.failed.append(path)
-            on_message(error)
-            yield ImageFaces(path, error=error)
-            continue
-        if pipeline.face_limit_note is not None:
-            on_message(f"{path}: {pipeline.face_limit_note}")
-        faces = tuple(face for face in outcome.value if face.confidence >= min_confidence)
-        summary.images += 1
-        summary.faces += len(faces)
-        if not faces:
-            summary.without_face.append(path)
-            on_message(f"{path}: no face was found")
-        yield ImageFaces(path, faces, image=image)
+    limit = pipeline.config.input.max_image_pixels
+    shown = None if progress and paths else True
+    with tqdm(total=len(paths), unit="image", disable=shown) as bar:
+        for group in grouped(read_ahead(paths, threads, limit)):
+            for (path, image), outcome in zip(group, find_faces(group, pipeline), strict=True):
+                bar.update()
+                if outcome.error is not None:
+                    error = named(path, outcome.error)
+                    summary.failed.append(path)
+                    on_message(error)
+                    yield ImageFaces(path, error=error)
+                    continue
+                if outcome.value.note is not None:
+                    on_message(f"{path}: {outcome.value.note}")
+                faces = tuple(f for f in outcome.value.faces if f.confidence >= min_confidence)
+                summary.images += 1
+                summary.faces += len(faces)
+                if not faces:
+                    summary.without_face.append(path)
+                    on_message(f"{path}: no face was found")
+                yield ImageFaces(path, faces, image=None if isinstance(image, Exception) else image)
 
 
 def detect_faces_parallel(
@@ -150,33 +101,73 @@ def detect_faces_parallel(
         ModelError: a model is missing or damaged.
         DeviceError: Ray is not installed, or there is no cluster at that address.
     """
-    from tddfa_ros.detection import check_detection
     from tddfa_ros.model_store.store import default_store
     from tddfa_ros.morphable.model import MorphableModel
 
     config, store = config or PipelineConfig(), store or default_store()
+    _check(config, store, workers)
+    model = MorphableModel.load(store.path(store.morphable_model(config.regression)))
+    for outcome in _processed(paths, packed, config, store, workers, ray):
+        yield with_model(outcome, model)
+
+
+def detect_lines_parallel(
+    paths: Iterable[str | Path | BagImage | UnreadableInput],
+    config: PipelineConfig | None = None,
+    *,
+    workers: int | None = None,
+    ray: str | None = None,
+    store: ModelStore | None = None,
+) -> Iterator[ImageLine]:
+    """As :func:`detect_faces_parallel`, but the workers also write the records, and this process loads no model."""
+    from tddfa_ros.model_store.store import default_store
+
+    config, store = config or PipelineConfig(), store or default_store()
+    _check(config, store, workers)
+    for outcome in _processed(paths, as_line, config, store, workers, ray):
+        if outcome.value is not None:
+            yield outcome.value
+            continue
+        failed = failed_image(outcome)
+        yield ImageLine(json_line(failed), error=failed.error)
+
+
+def _check(config: PipelineConfig, store: ModelStore, workers: int | None) -> None:
+    """Refuse an invalid run, and fetch the models once, not in every worker."""
+    from tddfa_ros.detection import check_detection
+
     if workers is not None and workers < 1:
         raise ConfigError(f"there must be at least one worker, not {workers}")
     check_detection(config.detection)
     for name in (config.regression.model, config.detection.detector):
-        store.path(name)  # download once, not in every worker
-    model = MorphableModel.load(store.path(store.morphable_model(config.regression)))
-    pool = _pool(partial(_open_pipeline, config, store), config, workers, ray)
+        store.path(name)
+
+
+def _processed(
+    paths: Iterable[str | Path | BagImage | UnreadableInput],
+    finish: Callable[[Any, Found, tuple[str, ...]], Any],
+    config: PipelineConfig,
+    store: ModelStore,
+    workers: int | None,
+    ray: str | None,
+) -> Iterator[Outcome]:
+    """Process the items in workers and yield what ``finish`` returned there, in input order."""
+    setup = partial(open_pipeline, config, store, finish)
+    pool = _pool(setup, config, workers, ray)
     items = (Path(item) if isinstance(item, str) else item for item in paths)
-    for outcome in in_order(pool, items):
-        yield _with_model(outcome, model)
-
-
-def as_record(found: ImageFaces) -> dict[str, Any]:
-    """Return the JSON object of one image; docs/guide/images.md describes the faces."""
-    from tddfa_ros.outputs.records import face_record
-
-    faces = [face_record(face) for face in found.faces]
-    record: dict[str, Any] = {"image": str(found.path)}
-    if found.stamp_ns is not None:
-        record |= {"topic": found.topic, "stamp_ns": found.stamp_ns}
-    record["faces"] = faces
-    return record if found.error is None else record | {"error": found.error}
+    # A worker of a cluster takes one image at a time: when it dies, no other image is affected.
+    chunks = growing_chunks(items, pool.size) if ray is None else ([item] for item in items)
+    for chunk in in_order(pool, chunks):
+        if chunk.value is not None:
+            results = zip(chunk.item, chunk.value, strict=True)
+            yield from (replace(outcome, item=item) for item, outcome in results)
+        elif len(chunk.item) == 1:
+            yield replace(chunk, item=chunk.item[0])
+        else:  # the worker died: only the image that killed it fails
+            again = in_order(_pool(setup, config, 1, None), ([item] for item in chunk.item))
+            for single in again:
+                found = single.value[0] if single.value is not None else single
+                yield replace(found, item=single.item[0])
 
 
 def _pool(
@@ -193,63 +184,3 @@ def _pool(
     from tddfa_ros.jobs.process_pool import ProcessPool
 
     return ProcessPool(setup, workers or max(1, usable_cores() // threads), threads)
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """Result of a worker: the attributes of each `Face` except the morphable model, which all faces share."""
-
-    faces: Sequence[tuple[Any, ...]]
-    device_warnings: tuple[str, ...]
-    note: str | None = None
-
-
-def _open_pipeline(
-    config: PipelineConfig, store: ModelStore
-) -> Callable[[Path | BagImage | UnreadableInput], _Found]:
-    """Create the pipeline of a worker and return the function that processes one image."""
-    import cv2
-
-    from tddfa_ros.pipeline import FacePipeline
-    from tddfa_ros.sources.image_file import read_image
-
-    cv2.setNumThreads(config.regression.threads or 1)
-    pipeline = FacePipeline(config, store)
-
-    limit = config.input.max_image_pixels
-
-    def find(item: Path | BagImage | UnreadableInput) -> _Found:
-        faces = pipeline(read_image(item, limit) if isinstance(item, Path) else item.image(limit))
-        return _Found(
-            [(f.box, f.confidence, f.params, f.roi, f.intrinsics) for f in faces],
-            pipeline.device_warnings,
-            pipeline.face_limit_note,
-        )
-
-    return find
-
-
-def _with_model(outcome: Outcome, model: MorphableModel) -> ImageFaces:
-    from tddfa_ros.face import Face
-
-    item = outcome.item
-    if isinstance(item, UnreadableInput):
-        return ImageFaces(item.path, error=item.reason)
-    result = ImageFaces(item) if isinstance(item, Path) else _of_bag(item)
-    if outcome.value is None:
-        return replace(result, error=_named(item, str(outcome.error)))
-    faces = tuple(
-        Face(box, confidence, params, roi, model, intrinsics)
-        for box, confidence, params, roi, intrinsics in outcome.value.faces
-    )
-    note = None if outcome.value.note is None else f"{item}: {outcome.value.note}"
-    return replace(result, faces=faces, device_warnings=outcome.value.device_warnings, note=note)
-
-
-def _named(item: object, reason: str) -> str:
-    """Put the name of an item before a sentence that lacks it."""
-    return reason if str(item) in reason else f"{item}: {reason}"
-
-
-def _of_bag(item: BagImage) -> ImageFaces:
-    return ImageFaces(item.bag, topic=item.topic, stamp_ns=item.stamp_ns)

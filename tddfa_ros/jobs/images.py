@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tddfa_ros.attributes.estimate import attributes_record
+from tddfa_ros.background import map_behind
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.jobs.faces import ImageFaces, JobSummary, detect_faces
+from tddfa_ros.jobs.faces import detect_faces
 from tddfa_ros.jobs.ordered import attempt
+from tddfa_ros.jobs.results import ImageFaces, JobSummary
 from tddfa_ros.outputs.files import output_names
 from tddfa_ros.outputs.records import (
     IMAGES_FORMAT,
@@ -30,6 +32,8 @@ JSON = "json"
 """The output that is one file for all images."""
 
 JSON_NAME = "faces.json"
+
+_WAITING = 4  # images with their faces that wait for their files to be written
 
 ATTRIBUTES = "attributes"
 """The output that also adds to the records of faces."""
@@ -101,15 +105,26 @@ def process_images(
         progress=progress,
         on_message=on_message,
     )
+    written = map_behind(job.process, zip(stems, found, strict=True), _WAITING)
     if JSON not in options.outputs:
-        for stem, item in zip(stems, found, strict=True):
-            job.process(stem, item)
+        for result in written:
+            job.count(result)
         return job.summary
     with RecordFile(folder / JSON_NAME, header, "images") as records:
-        for stem, item in zip(stems, found, strict=True):
-            records.write(job.process(stem, item))
+        for result in written:
+            job.count(result)
+            records.write(result.record)
     job.summary.files.append(folder / JSON_NAME)
     return job.summary
+
+
+class _Written(NamedTuple):
+    """What was written for one image: its record for ``faces.json``, its files, and why it failed."""
+
+    found: ImageFaces
+    record: dict[str, Any]
+    files: Sequence[Path] = ()
+    error: str | None = None
 
 
 class _Job:
@@ -128,23 +143,31 @@ class _Job:
         self._outputs = outputs
         self._on_message = on_message
 
-    def process(self, stem: Path, found: ImageFaces) -> dict[str, Any]:
-        """Write the files of one image; return its record for ``faces.json``.
+    def process(self, item: tuple[Path, ImageFaces]) -> _Written:
+        """Write the files of one image, in a background thread.
 
         An image whose files cannot be written is reported and does not stop the run.
         """
+        stem, found = item
         if found.image is None:
-            return {"file": str(found.path), "error": found.error, "faces": []}
+            return _Written(found, {"file": str(found.path), "error": found.error, "faces": []})
         outcome = attempt(lambda image: self._process(stem, found, image), found.image)
         if outcome.error is None:
-            record: dict[str, Any] = outcome.value
-            return record
+            record, files = outcome.value
+            return _Written(found, record, files)
         error = f"{found.path}: {outcome.error}"
-        self.summary.failed.append(found.path)
-        self._on_message(error)
-        return {"file": str(found.path), "error": error, "faces": []}
+        return _Written(found, {"file": str(found.path), "error": error, "faces": []}, error=error)
 
-    def _process(self, stem: Path, found: ImageFaces, image: ImageBGR) -> dict[str, Any]:
+    def count(self, written: _Written) -> None:
+        """Add an image to the summary."""
+        self.summary.files += written.files
+        if written.error is not None:
+            self.summary.failed.append(written.found.path)
+            self._on_message(written.error)
+
+    def _process(
+        self, stem: Path, found: ImageFaces, image: ImageBGR
+    ) -> tuple[dict[str, Any], list[Path]]:
         scene = Scene(
             image,
             found.faces,
@@ -157,15 +180,16 @@ class _Job:
         height, width = image.shape[:2]
         fov = self._pipeline.config.camera.assumed_fov_deg
         camera = Intrinsics.from_fov(width, height, fov)
-        return {
+        record = {
             "file": str(found.path),
             "error": None,
             "width": width,
             "height": height,
             "camera": intrinsics_record(camera),
-            "files": files,
+            "files": {name: [path.name for path in paths] for name, paths in files.items()},
             "faces": self._records(scene) if JSON in self._options.outputs else [],
         }
+        return record, [path for paths in files.values() for path in paths]
 
     def _records(self, scene: Scene) -> list[dict[str, Any]]:
         """Return the faces as plain numbers, with estimated attributes if that output is selected."""
@@ -175,10 +199,8 @@ class _Job:
                 record[ATTRIBUTES] = attributes_record(attributes)
         return records
 
-    def _write(self, stem: Path, scene: Scene) -> dict[str, list[str]]:
-        files = {output.name: output.write(stem, scene) for output in self._outputs}
-        self.summary.files += [path for written in files.values() for path in written]
-        return {name: [path.name for path in written] for name, written in files.items()}
+    def _write(self, stem: Path, scene: Scene) -> dict[str, list[Path]]:
+        return {output.name: output.write(stem, scene) for output in self._outputs}
 
 
 def _check_folder(

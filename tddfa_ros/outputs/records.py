@@ -55,7 +55,7 @@ def face_record(face: Face) -> dict[str, Any]:
         "head_pose": None,
         "landmarks68": _numbers(face.landmarks68),
         "landmarks_metric": None,
-        "expression": {name: _short(value) for name, value in face.expression.items()},
+        "expression": _named_numbers(face.expression),
     }
     try:
         pose = face.head_pose
@@ -170,16 +170,19 @@ def to_json(record: Any) -> str:
 def _numbers(array: NDArray[Any]) -> Any:
     """Return nested lists; float32 in the shortest decimal form that reads back as the same value."""
     values = np.asarray(array)
-    flat: list[Any] = [
-        _short(v) if values.dtype == np.float32 else _number(v) for v in values.ravel()
-    ]
+    flat: list[Any] = values.ravel().tolist()
+    if values.dtype == np.float32:  # NumPy writes float32 in that form
+        flat = [float(text) for text in values.ravel().astype("U").tolist()]
+    if not np.isfinite(values).all():
+        flat = [_number(value) for value in flat]
     for size in values.shape[:0:-1]:
         flat = [flat[i : i + size] for i in range(0, len(flat), size)]
     return flat
 
 
-def _short(value: Any) -> float | None:
-    return _number(float(str(np.float32(value))))
+def _named_numbers(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return float32 values by name as :func:`_numbers`."""
+    return dict(zip(values, _numbers(np.array([*values.values()], np.float32)), strict=True))
 
 
 def _number(value: Any) -> float | None:

@@ -158,8 +158,9 @@ def _draw_mesh(
     if len(vertices) == 0 or not np.isfinite(vertices).all():
         return
     height, width = canvas.shape[:2]
-    low = np.maximum(np.floor(vertices[:, :2].min(0)).astype(int), 0)
-    high = np.minimum(np.ceil(vertices[:, :2].max(0)).astype(int) + 1, [width, height])
+    points = np.ascontiguousarray(vertices[:, :2].T)
+    low = np.maximum(np.floor(points.min(axis=1)).astype(int), 0)
+    high = np.minimum(np.ceil(points.max(axis=1)).astype(int) + 1, [width, height])
     if (high - low < 2).any():
         return
     normals = image_normals(vertices, triangles)
@@ -171,10 +172,11 @@ def _draw_mesh(
     # Light is smooth: a large face is lit at a lower resolution, which bounds the time and softens the outline.
     shrink = max(1.0, float(extent.max()) / _LIGHT_RESOLUTION)
     size = np.maximum(np.ceil(extent / shrink).astype(int), 2)
-    local = (vertices - np.array([low[0] - 0.5, low[1] - 0.5, 0], np.float32)) * np.float32(
-        1 / shrink
-    )
-    local -= np.array([0.5, 0.5, 0], np.float32)  # centers of the larger pixels
+    local = np.empty(vertices.shape, np.float32)
+    for axis, origin in enumerate((low[0] - 0.5, low[1] - 0.5, 0.0)):
+        np.subtract(vertices[:, axis], np.float32(origin), out=local[:, axis])
+    local *= np.float32(1 / shrink)
+    local[:, :2] -= np.float32(0.5)  # centers of the larger pixels
     raster = rasterize(local, triangles, light, (int(size[1]), int(size[0])), cull_backfaces=True)
     lit: Any = raster.values
     if shrink > 1:

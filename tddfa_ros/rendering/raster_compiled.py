@@ -1,4 +1,4 @@
-"""Rasterizer backend for Numba: loops in the Python subset that Numba compiles."""
+"""Rasterizer and vertex normals for Numba: loops in the Python subset that Numba compiles."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from tddfa_ros.types import FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Kernels:
-    """The two loops: nearest triangle per pixel, and interpolation."""
+    """The loops: nearest triangle per pixel, interpolation, and vertex normals."""
 
     draw: Any
     interpolate: Any
+    normals: Any
 
 
 def has_compiler() -> bool:
@@ -51,6 +52,7 @@ def compiled_kernels() -> Kernels:
     return Kernels(
         compiled((floats, indices, types.int64, types.int64, types.boolean), draw),
         compiled((floats, indices, floats, indices), interpolate),
+        compiled((floats, indices), normals),
     )
 
 
@@ -144,4 +146,26 @@ def interpolate(
             u = 1.0 - v - w
             for k in range(channels):
                 out[row, column, k] = u * values[a, k] + v * values[b, k] + w * values[c, k]
+    return out
+
+
+def normals(vertices: FloatArray, triangles: IntArray) -> FloatArray:
+    """Return the area-weighted unit normals (N, 3) float32 of the vertices; zero where no triangle has an area."""
+    sums = np.zeros((len(vertices), 3), dtype=np.float64)
+    for t in range(len(triangles)):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        ux, uy, uz = vertices[b, 0] - ax, vertices[b, 1] - ay, vertices[b, 2] - az
+        vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
+        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for corner in (a, b, c):
+            sums[corner, 0] += x
+            sums[corner, 1] += y
+            sums[corner, 2] += z
+    out = np.zeros((len(vertices), 3), dtype=np.float32)
+    for n in range(len(vertices)):
+        x, y, z = sums[n, 0], sums[n, 1], sums[n, 2]
+        length = math.sqrt(x * x + y * y + z * z)
+        if length > 0:
+            out[n, 0], out[n, 1], out[n, 2] = x / length, y / length, z / length
     return out

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
+from tddfa_ros.background import ReadAhead
 from tddfa_ros.errors import SourceError
-from tddfa_ros.face import TrackedFace
 from tddfa_ros.interrupt import StopRequest
-from tddfa_ros.outputs.layers import paint_layers
-from tddfa_ros.outputs.records import face_record
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.sources import CameraSource, VideoSource
 from tddfa_ros.types import ImageBGR
 from tddfa_ros.video.analysis import AnalyzedFrame, VideoAnalysis
-from tddfa_ros.video.encoder import VideoEncoder, even_size, has_pyav
+from tddfa_ros.video.encoder import even_size, has_pyav
 from tddfa_ros.video.finish import Finisher
 from tddfa_ros.video.job import (
     VideoInput,
@@ -30,9 +27,11 @@ from tddfa_ros.video.job import (
     open_video,
     truncation_of,
 )
-from tddfa_ros.video.parts import PartsFolder, PartWriter
+from tddfa_ros.video.parts import PartsFolder
+from tddfa_ros.video.writer import FrameWriter
 
 _CAMERA_RATE = 30.0
+_WAITING = 4  # decoded frames
 _WITHOUT_PYAV = (
     "PyAV 15 or later is not installed, so the video has a constant frame rate and no audio, and an interrupted run starts over; "
     "pip install av"
@@ -130,6 +129,7 @@ def annotate_video(
         run.abort()
         raise
     finally:
+        run.stop_reading()
         video.close()
     return run.finish(Path(source) if isinstance(video, VideoSource) else None, resumable=not live)
 
@@ -155,14 +155,15 @@ class _Run:
         self._options = options
         self._show = show
         self._on_message = on_message
-        self._painted = output is not None or show is not None
         # The view of a camera must not lag.
         look_ahead = 0 if isinstance(video, CameraSource) else options.look_ahead
         self._analysis = VideoAnalysis(pipeline, options.smoothing, look_ahead)
-        self._writer: PartWriter | None = None
+        self._reader: ReadAhead[tuple[ImageBGR, float]] | None = None
+        self._writer = FrameWriter(
+            output, parts, video.rate or _CAMERA_RATE, pipeline, options, show is not None
+        )
         self._size: tuple[int, int] | None = None
         self._last_read = 0.0
-        self._codec: str | None = None
         self._resumed = self._read_frames = 0
         self._ended = False
         self._limited = False
@@ -208,42 +209,27 @@ class _Run:
             self._on_message(f"{note} (at {seconds:.2f} s)")
 
     def _emit(self, frame: AnalyzedFrame) -> ImageBGR:
-        drawn = self._paint(frame.image, frame.faces) if self._painted else frame.image
-        line = None
-        if self._options.json is not None:
-            records = [face_record(face) for face in frame.faces]
-            line = {"frame": len(self.times), "time": frame.seconds, "faces": records}
+        shown = self._writer.write(frame, len(self.times))
         self.times.append(frame.seconds)
-        self._write(drawn, line)
-        return drawn
+        if len(self.times) % self._options.part_frames == 0:
+            self._writer.end_part(self._analysis.take_journal())
+        return shown
 
-    def _paint(self, image: ImageBGR, faces: list[TrackedFace]) -> ImageBGR:
-        for effect in self._options.effects:
-            image = effect.paint(image, faces, self._pipeline.model)
-        return paint_layers(
-            image,
-            faces,
-            self._pipeline.model,
-            self._options.layers,
-            self._pipeline.config.regression.device,
-        )
+    def stop_reading(self) -> None:
+        """End the thread that decodes frames."""
+        if self._reader is not None:
+            self._reader.close()
 
     def close(self) -> None:
-        """Close the open part, after the frames that wait for the look-ahead."""
+        """Write the frames that wait for the look-ahead, and close the open part."""
         for frame in self._analysis.flush():
             self._emit(frame)
-        self._close_part()
-
-    def _close_part(self) -> None:
-        if self._writer is not None:
-            self._writer.close(self._analysis.take_journal())
-            self._writer = None
+        self._writer.end_part(self._analysis.take_journal())
+        self._writer.close()
 
     def abort(self) -> None:
         """Close the files of the open part without completing it: frames may be missing."""
-        if self._writer is not None:
-            self._writer.abort()
-            self._writer = None
+        self._writer.abort()
 
     def finish(self, audio: Path | None, resumable: bool) -> VideoSummary:
         """Join the parts; ``audio`` is the file with the audio stream."""
@@ -277,19 +263,22 @@ class _Run:
         )
 
     def _read(self) -> Iterator[tuple[ImageBGR, float]]:
+        """Yield frames and times; those of a file are decoded ahead, those of a camera must be new."""
+        frames: Iterable[tuple[ImageBGR, float]] = self._decoded()
+        if not isinstance(self._video, CameraSource):
+            frames = self._reader = ReadAhead(frames, _WAITING)
+        try:
+            yield from frames
+        except SourceError as error:
+            if not self._read_frames:
+                raise
+            self._on_message(str(error))
+
+    def _decoded(self) -> Iterator[tuple[ImageBGR, float]]:
         begin: float | None = None
-        while True:
-            try:
-                frame = self._video.read(0.0)
-            except SourceError as error:
-                if not self._read_frames:
-                    raise
-                self._on_message(str(error))
-                return
+        while (frame := self._video.read(0.0)) is not None:
             now = time.monotonic()
             begin = now if begin is None else begin
-            if frame is None:
-                return
             yield even_size(frame.image), now - begin if frame.seconds is None else frame.seconds
 
     def _check_size(self, image: ImageBGR) -> None:
@@ -297,19 +286,3 @@ class _Run:
         if self._size is not None and size != self._size:
             raise SourceError(f"the frame size of the video changes after {self._last_read:.2f} s")
         self._size = size
-
-    def _write(self, drawn: ImageBGR, line: Mapping[str, Any] | None) -> None:
-        if self._parts is None:
-            return
-        if self._writer is None:
-            part = self._parts.part((len(self.times) - 1) // self._options.part_frames)
-            encoder = None
-            if self._output is not None:
-                rate = self._video.rate or _CAMERA_RATE
-                size = drawn.shape[1], drawn.shape[0]
-                encoder = VideoEncoder(part.video, size, rate, self._codec)
-                self._codec = encoder.codec
-            self._writer = PartWriter(part, encoder, self._options.json is not None)
-        self._writer.write(drawn, line)
-        if len(self.times) % self._options.part_frames == 0:
-            self._close_part()

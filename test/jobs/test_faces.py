@@ -6,10 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support.work import name_unless_deadly
 
 from tddfa_ros.config import load_config
 from tddfa_ros.errors import ConfigError, ModelError
-from tddfa_ros.jobs.faces import ImageFaces, as_record, detect_faces_parallel
+from tddfa_ros.jobs.faces import _processed, detect_faces_parallel, detect_lines_parallel
+from tddfa_ros.jobs.results import ImageFaces, as_record
+from tddfa_ros.model_store.store import default_store
 from tddfa_ros.outputs import face_record
 from tddfa_ros.pipeline import FacePipeline
 
@@ -65,6 +68,32 @@ def test_record_is_plain_json(results: dict[str, ImageFaces]) -> None:
     assert len(face["expression"]) == 52 and 0 <= face["confidence"] <= 1
     failed = as_record(results["noise.png"])
     assert failed["faces"] == [] and failed["error"].endswith("cannot be read as an image")
+
+
+def test_lines_equal_records_of_the_pipeline(astronaut_path: Path, astronaut: np.ndarray) -> None:
+    config = load_config(
+        {"regression": {"device": "cpu"}, "camera": {"interpupillary_distance": 0.055}}
+    )
+    missing = astronaut_path.with_name("missing.png")
+    line, failed = detect_lines_parallel([astronaut_path, missing], config, workers=1)
+    record = json.loads(line.text)
+    assert (line.faces, line.error, record["image"]) == (1, None, str(astronaut_path))
+    wanted = as_record(ImageFaces(astronaut_path, tuple(FacePipeline(config)(astronaut))))
+    assert wanted["faces"][0]["head_pose"]["scale"] != 1.0
+    assert record == json.loads(json.dumps(wanted))
+    assert json.loads(failed.text) == {"image": str(missing), "faces": [], "error": failed.error}
+    assert str(missing) in str(failed.error) and failed.faces == 0
+
+
+def test_worker_that_dies_fails_one_image_of_its_chunk(tmp_path: Path) -> None:
+    names = ["a", "b", "deadly", "c"]
+    for name in names:
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((64, 64, 3), 90, np.uint8))
+    paths = [tmp_path / f"{name}.png" for name in names]
+    outcomes = list(_processed(paths, name_unless_deadly, CONFIG, default_store(), 1, None))
+    assert [outcome.item for outcome in outcomes] == paths
+    assert [outcome.value for outcome in outcomes] == ["a", "b", None, "c"]
+    assert outcomes[2].error == "the worker process ended with exit code 7"
 
 
 def test_workers_use_morphable_model_of_imported_network(

@@ -14,6 +14,7 @@ pytest.importorskip("onnx", reason="needed to build the network under test")
 from support.blobs import blob_image, blob_pipeline
 
 from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.jobs import groups, images
 from tddfa_ros.jobs.images import ImageOptions, process_images
 from tddfa_ros.outputs import face_from_record, find_images, registry
 from tddfa_ros.outputs.records import face_record, intrinsics_from_record
@@ -107,6 +108,29 @@ def test_record_without_camera(pipe: FacePipeline) -> None:
     record = face_record(face)
     assert record["head_pose"] is None and record["landmarks_metric"] is None
     json.dumps(record, allow_nan=False)
+
+
+def test_overlapped_run_writes_the_files_of_a_serial_one(
+    pipe: FacePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(12):  # more than a group, with a bad file in the middle
+        cv2.imwrite(str(folder / f"{number}.png"), blob_image(30 + 8 * number))
+    (folder / "6.png").write_bytes(b"broken")
+    _, said = process(pipe, folder, tmp_path / "overlapped", "landmarks", "json")
+    assert len(said) == 1 and "6.png cannot be read as an image" in said[0]
+
+    monkeypatch.setattr(groups, "GROUP_SIZE", 1)
+    monkeypatch.setattr(images, "map_behind", lambda function, items, _: map(function, items))
+    _, said_serially = process(pipe, folder, tmp_path / "serial", "landmarks", "json")
+    assert said_serially == said
+    overlapped, serial = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("overlapped", "serial")
+    )
+    assert len(serial) == 12
+    assert list(overlapped) and overlapped == serial
 
 
 def test_low_confidence_faces_are_skipped(pipe: FacePipeline, photos: Path, tmp_path: Path) -> None:
