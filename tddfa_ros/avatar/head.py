@@ -11,6 +11,7 @@ import numpy as np
 from tddfa_ros.export import write_glb
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.irises import with_eyes
 from tddfa_ros.rendering.shading import evened
 from tddfa_ros.rendering.uv_surface import uv_surface
 from tddfa_ros.types import FloatArray, ImageBGR
@@ -53,7 +54,7 @@ def _texture(model: MorphableModel) -> ImageBGR:
     # Neighbors of the seams get their color, too, so that none shines through where a texture is shrunk.
     grown = cv2.dilate(unrolled, np.ones((9, 9), np.uint8))
     colors = np.where(surface.mask[..., None], unrolled, grown)
-    return np.asarray(np.clip(colors, 0, 1) * 255, dtype=np.uint8)
+    return with_eyes(np.asarray(np.clip(colors, 0, 1) * 255, dtype=np.uint8), model)
 
 
 def vertex_colors(model: MorphableModel) -> FloatArray:

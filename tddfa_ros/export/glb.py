@@ -11,6 +11,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.export.animation import FaceAnimation
 from tddfa_ros.export.gltf_buffer import GltfBuffer
 from tddfa_ros.export.mesh import Mesh, package, png, texture_image
+from tddfa_ros.export.parts import neutral_parts
 from tddfa_ros.files import atomic_path
 from tddfa_ros.names import printable
 from tddfa_ros.rendering.shading import vertex_normals
@@ -42,7 +43,8 @@ def write_glb(
     A face is written as its neutral head in the model frame (meters, y up, looking along +z, as in glTF) with one morph target per
     expression, named in ``mesh.extras.targetNames`` as Blender, Unity and three.js read them; the weights at rest are the face's own expression. Only
     vertices that an expression moves are stored (sparse accessors). An animation moves the weights, and the node in front of a camera at the
-    origin. A mesh is written unchanged.
+    origin. Models with the inside of a mouth get the meshes ``upper_teeth`` and ``lower_teeth`` as children of the face; the lower teeth have the same morph
+    targets, so set the weights of every mesh that has them. A mesh is written unchanged.
 
     Args:
         path: the ``.glb`` file; its folder is created.
@@ -64,11 +66,12 @@ def write_glb(
     buffer = GltfBuffer(lib)
     primitive = _primitive(lib, buffer, mesh)
     drawn = lib.Mesh(name=printable(path.stem), primitives=[primitive])
-    if not isinstance(face_or_mesh, Mesh):
-        _add_expressions(lib, buffer, drawn, face_or_mesh)
     gltf.meshes, gltf.nodes = [drawn], [lib.Node(name=printable(path.stem), mesh=0)]
     gltf.scenes, gltf.scene = [lib.Scene(nodes=[0])], 0
     gltf.materials = [_material(lib, image is not None)]
+    if not isinstance(face_or_mesh, Mesh):
+        _add_expressions(lib, buffer, drawn, face_or_mesh)
+        _add_parts(lib, buffer, gltf, face_or_mesh)
     if image is not None:
         view = buffer.add(png(image))
         gltf.images = [lib.Image(bufferView=view, mimeType="image/png", name="texture")]
@@ -77,7 +80,8 @@ def write_glb(
         ]
         gltf.textures = [lib.Texture(source=0, sampler=0)]
     if animation is not None:
-        gltf.animations = [_animation(lib, buffer, animation, len(drawn.weights or []))]
+        moving = [i for i, mesh in enumerate(gltf.meshes) if mesh.weights]
+        gltf.animations = [_animation(lib, buffer, animation, len(drawn.weights or []), moving)]
         _rest(gltf.nodes[0], animation)
     buffer.finish(gltf)
     with atomic_path(path) as temporary:
@@ -115,8 +119,14 @@ def _unit_normals(mesh: Mesh) -> FloatArray:
 
 
 def _add_expressions(lib: Any, buffer: GltfBuffer, drawn: Any, face: MorphableFace) -> None:
+    _add_targets(lib, buffer, drawn, face, face.model.expression_basis)
+
+
+def _add_targets(
+    lib: Any, buffer: GltfBuffer, drawn: Any, face: MorphableFace, basis: FloatArray
+) -> None:
+    """Add the displacements (N, 3, E) of the expressions of a face to a mesh, with the names and weights of the face."""
     model = face.model
-    basis = model.expression_basis
     drawn.primitives[0].targets = [
         lib.Attributes(POSITION=buffer.sparse_vectors(basis[:, :, i]))
         for i in range(basis.shape[2])
@@ -136,8 +146,48 @@ def _material(lib: Any, textured: bool) -> Any:
     )
 
 
-def _animation(lib: Any, buffer: GltfBuffer, animation: FaceAnimation, targets: int) -> Any:
-    """Add channels of the weights and, if present, of rotation and translation."""
+def _add_parts(lib: Any, buffer: GltfBuffer, gltf: Any, face: MorphableFace) -> None:
+    """Add the teeth as children of the face; the lower ones with the same morph targets, most of which do not move them."""
+    for part in neutral_parts(face):
+        number = len(gltf.meshes)
+        colors = np.ascontiguousarray(_linear(part.colors[:, ::-1]))
+        attributes = lib.Attributes(
+            POSITION=buffer.vectors(part.mesh.vertices, bounds=True),
+            NORMAL=buffer.vectors(_unit_normals(part.mesh)),
+            COLOR_0=buffer.vectors(colors),
+        )
+        drawn = lib.Mesh(
+            name=part.name,
+            primitives=[
+                lib.Primitive(
+                    attributes=attributes, indices=buffer.triangles(part.mesh.triangles), material=1
+                )
+            ],
+        )
+        if part.targets is not None:
+            _add_targets(lib, buffer, drawn, face, part.targets)
+        gltf.meshes.append(drawn)
+        gltf.nodes.append(lib.Node(name=part.name, mesh=number))
+        gltf.nodes[0].children = [*(gltf.nodes[0].children or []), number]
+    if len(gltf.meshes) > 1:
+        enamel = lib.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=0.35)
+        gltf.materials.append(
+            lib.Material(
+                name="teeth", pbrMetallicRoughness=enamel, doubleSided=True, alphaCutoff=None
+            )
+        )
+
+
+def _linear(srgb: FloatArray) -> FloatArray:
+    """Convert sRGB 0..1 to linear light, as vertex colors are stored (IEC 61966-2-1)."""
+    low, high = srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4
+    return np.where(srgb <= 0.04045, low, high).astype(np.float32)
+
+
+def _animation(
+    lib: Any, buffer: GltfBuffer, animation: FaceAnimation, targets: int, moving: list[int]
+) -> Any:
+    """Add channels of the weights of the ``moving`` nodes and, if present, of rotation and translation of the first."""
     if animation.weights.shape[1] != targets:
         raise ConfigError(
             f"an animation with {animation.weights.shape[1]} weights does not fit {targets} expressions"
@@ -153,8 +203,9 @@ def _animation(lib: Any, buffer: GltfBuffer, animation: FaceAnimation, targets: 
         out.samplers.append(
             lib.AnimationSampler(input=times, output=accessor, interpolation="LINEAR")
         )
-        target = lib.AnimationChannelTarget(node=0, path=path)
-        out.channels.append(lib.AnimationChannel(sampler=index, target=target))
+        for node in moving if path == "weights" else [0]:
+            target = lib.AnimationChannelTarget(node=node, path=path)
+            out.channels.append(lib.AnimationChannel(sampler=index, target=target))
     return out
 
 

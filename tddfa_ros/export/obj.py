@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from tddfa_ros.export.mesh import (
     png,
     texture_image,
 )
+from tddfa_ros.export.parts import Part, posed_parts
 from tddfa_ros.files import atomic_path
+from tddfa_ros.morphable.teeth import GUMS, IVORY
+from tddfa_ros.rendering.irises import with_eyes
 from tddfa_ros.rendering.shading import vertex_normals
 from tddfa_ros.rendering.texture import Texture, uv_texture
 from tddfa_ros.types import ImageBGR
@@ -43,8 +47,10 @@ def write_face_obj(
         The written files.
     """
     mesh = face_mesh(face, units, None if image_bgr is None else image_bgr.shape[0])
-    texture = None if image_bgr is None else uv_texture(face, image_bgr, texture_size)
-    return write_obj(path, mesh, texture)
+    texture = None
+    if image_bgr is not None:
+        texture = with_eyes(uv_texture(face, image_bgr, texture_size).image, face.model)
+    return _write(Path(path), mesh, texture, posed_parts(face, mesh))
 
 
 def write_obj(
@@ -53,6 +59,8 @@ def write_obj(
     texture: Texture | ImageBGR | None = None,
 ) -> list[Path]:
     """Write a mesh as OBJ with smooth normals, and its material and texture beside it.
+
+    A face is written with its teeth, as the objects ``upper_teeth`` and ``lower_teeth``.
 
     Args:
         path: the ``.obj`` file; its folder is created.
@@ -65,7 +73,14 @@ def write_obj(
     Raises:
         ModelError: the mesh and the texture do not fit together. TddfaError: a file cannot be written.
     """
-    path, mesh = Path(path), as_mesh(face_or_mesh)
+    mesh = as_mesh(face_or_mesh)
+    parts = [] if isinstance(face_or_mesh, Mesh) else posed_parts(face_or_mesh, mesh)
+    return _write(Path(path), mesh, texture, parts)
+
+
+def _write(
+    path: Path, mesh: Mesh, texture: Texture | ImageBGR | None, more: Sequence[Part]
+) -> list[Path]:
     image = texture_image(mesh, texture)
     parts = [f"# {len(mesh.vertices)} vertices, {len(mesh.triangles)} triangles\n"]
     if image is not None:
@@ -84,9 +99,28 @@ def write_obj(
         "f %d/%d/%d %d/%d/%d %d/%d/%d\n" if mesh.uv is not None else "f %d//%d %d//%d %d//%d\n"
     )
     parts.append(_rows(pattern, np.repeat(index, 3 if mesh.uv is not None else 2, axis=1)))
+    parts += _part_texts(more, len(mesh.vertices), image is not None)
     written = [path] if image is None else [path, *_write_material(path, image)]
     _write_text(path, "".join(parts))
     return written
+
+
+def _part_texts(more: Sequence[Part], count: int, materials: bool) -> list[str]:
+    """Return the text of meshes after ``count`` vertices, in groups of one material each."""
+    out = []
+    for part in more:
+        vertices, triangles = part.mesh.vertices, part.mesh.triangles
+        out.append(f"o {part.name}\n")
+        out.append(_rows("v %.9g %.9g %.9g\n", vertices))
+        out.append(_rows("vn %.4f %.4f %.4f\n", vertex_normals(vertices, triangles)))
+        gums = part.gums[triangles].all(axis=1)
+        for name, chosen in (("teeth", ~gums), ("gums", gums)):
+            if materials:
+                out.append(f"usemtl {name}\n")
+            index = triangles[chosen].astype(np.int64) + 1 + count
+            out.append(_rows("f %d//%d %d//%d %d//%d\n", np.repeat(index, 2, axis=1)))
+        count += len(vertices)
+    return out
 
 
 def _rows(pattern: str, rows: Any) -> str:
@@ -98,7 +132,11 @@ def _write_material(path: Path, texture: ImageBGR) -> list[Path]:
     with atomic_path(image) as temporary:
         temporary.write_bytes(png(texture))
     head = "newmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\n"
-    _write_text(material, f"{head}map_Kd {_token(image.name)}\n")
+    plain = [
+        "\nnewmtl {}\nKd {:.2f} {:.2f} {:.2f}\nKs 0.1 0.1 0.1\nillum 2\n".format(name, *color[::-1])
+        for name, color in (("teeth", IVORY), ("gums", GUMS))
+    ]
+    _write_text(material, f"{head}map_Kd {_token(image.name)}\n{''.join(plain)}")
     return [material, image]
 
 

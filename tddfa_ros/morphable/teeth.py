@@ -36,7 +36,7 @@ _HALF_WIDTH, _DEPTH = (
     (26.5, 25.0),
     (40.0, 38.0),
 )  # mm, of the arches along the outer faces: upper, lower
-_EDGE = (-5.0, -1.5)  # mm, of the incisors over the inner edge of the upper lip: upper, lower
+_EDGE = (-7.0, -3.5)  # mm, of the incisors over the inner edge of the upper lip: upper, lower
 _BEHIND = (7.5, 10.5)  # mm, of their faces behind the inner edges of the lips
 _GUM_HEIGHT, _GUM_THICKNESS = 7.0, 10.0  # mm
 _AROUND, _LEVELS = 14, 7  # points around a tooth, and from the gum line to the edge
@@ -55,6 +55,7 @@ class Teeth:
         triangles: (t, 3) int32, counter-clockwise seen from outside.
         colors: (n, 3) float32 BGR 0..1.
         lower: (n,) bool, the arch of the jaw.
+        gums: (n,) bool.
         motion: (n, 3, E) float32 m, displacement of each expression at 1; only those of the jaw move teeth.
     """
 
@@ -62,6 +63,7 @@ class Teeth:
     triangles: IntArray
     colors: FloatArray
     lower: NDArray[np.bool_]
+    gums: NDArray[np.bool_]
     motion: FloatArray
 
     def part(self, name: str) -> tuple[NDArray[np.intp], IntArray]:
@@ -88,11 +90,13 @@ def teeth_of(model: MorphableModel) -> Teeth | None:
     vertices = np.concatenate([points for points, _, _ in parts]) / 1e3
     lower_arch = np.repeat([False, True], counts)
     triangles = np.concatenate([parts[0][1], parts[1][1] + counts[0]])
+    colors = np.concatenate([colors for _, _, colors in parts]).astype(np.float32)
     return Teeth(
         vertices.astype(np.float32),
         triangles.astype(np.int32),
-        np.concatenate([colors for _, _, colors in parts]).astype(np.float32),
+        colors,
         lower_arch,
+        (colors == np.array(GUMS, np.float32)).all(axis=1),
         _motion(model, vertices, lower_arch),
     )
 

@@ -17,6 +17,7 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.image_io import write_array, write_image
 from tddfa_ros.outputs.layers import LAYERS, paint_layers, scene_depth
 from tddfa_ros.rendering import color_depth, parsing_map, pncc, uv_position_map, uv_texture
+from tddfa_ros.rendering.irises import with_eyes
 from tddfa_ros.types import ImageBGR
 
 
@@ -44,6 +45,12 @@ class Scene:
     def textures(self) -> list[Any]:
         """Texture of each face, with occluded parts mirrored; computed once for all outputs."""
         return [uv_texture(face, self.image, size=self.texture_size) for face in self.faces]
+
+    @cached_property
+    def mesh_textures(self) -> list[ImageBGR]:
+        """:attr:`textures` with painted eyeballs, for meshes."""
+        pairs = zip(self.textures, self.faces, strict=True)
+        return [with_eyes(texture.image, face.model) for texture, face in pairs]
 
     @cached_property
     def attributes(self) -> list[Attributes]:
@@ -178,19 +185,19 @@ def _uv_position(stem: Path, scene: Scene, face: int) -> list[Path]:
 
 @face_output("obj", "textured mesh in meters", ".obj", ".mtl", ".png")
 def _obj(stem: Path, scene: Scene, face: int) -> list[Path]:
-    path, texture = _extended(stem, ".obj"), scene.textures[face]
+    path, texture = _extended(stem, ".obj"), scene.mesh_textures[face]
     return write_obj(path, scene.faces[face], texture=texture)
 
 
 @face_output("ply", "mesh with vertex colors in meters", ".ply")
 def _ply(stem: Path, scene: Scene, face: int) -> list[Path]:
-    path, texture = _extended(stem, ".ply"), scene.textures[face]
+    path, texture = _extended(stem, ".ply"), scene.mesh_textures[face]
     return list(write_ply(path, scene.faces[face], texture=texture))
 
 
 @face_output("glb", "textured mesh with expressions as morph targets, in meters", ".glb")
 def _glb(stem: Path, scene: Scene, face: int) -> list[Path]:
-    path, texture = _extended(stem, ".glb"), scene.textures[face]
+    path, texture = _extended(stem, ".glb"), scene.mesh_textures[face]
     return list(write_glb(path, scene.faces[face], texture=texture))
 
 

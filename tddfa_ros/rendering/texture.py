@@ -158,12 +158,16 @@ def _unroll(
 def _with_inside_of_mouth(
     color: FloatArray, trust: FloatArray, model: SurfaceModel, surface: UvSurface
 ) -> tuple[FloatArray, FloatArray]:
-    """Give unknown texels inside the mouth a color derived from the lips, so that inpainting does not spread skin into the mouth."""
+    """Give texels inside the mouth a color derived from the lips, whatever the image shows there.
+
+    So inpainting does not spread skin into the mouth, and teeth of a smile do not appear on the tongue when the mouth of the mesh opens.
+    """
     lips = trust * surface.unroll(model, _membership(model, _LIPS))[..., 0]
     total = float(lips.sum())
     mean = np.tensordot(lips, color, 2) / total if total > 1 else np.array(_UNSEEN_LIPS)
     for region in INSIDE_MOUTH:
-        share = surface.unroll(model, _membership(model, (region,)))[..., 0] * (1 - trust)
+        share = surface.unroll(model, _membership(model, (region,)))[..., 0]
+        trust = trust * (1 - share)
         known, total_trust = color * trust[..., None], trust + share
         inside = share[..., None] * mean * _INSIDE_COLORS[region]
         mixed = (known + inside) / np.maximum(total_trust, 1e-6)[..., None]

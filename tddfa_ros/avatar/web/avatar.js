@@ -23,8 +23,9 @@ for (const [color, strength, x, y, z] of [[0xfff1e0, 2.2, 0.5, 0.7, 1], [0x9db8f
 }
 
 const gltf = await new GLTFLoader().loadAsync("/head.glb");
-let mesh;
-gltf.scene.traverse((object) => { if (object.isMesh) mesh = object; });
+const morphs = []; // the face first, then its lower teeth
+gltf.scene.traverse((object) => { if (object.morphTargetDictionary) morphs.push(object); });
+const mesh = morphs[0];
 Object.assign(mesh.material, { roughness: 0.6, metalness: 0 });
 const head = new THREE.Group();
 head.add(gltf.scene);
@@ -57,8 +58,9 @@ function show(faces) {
   const frame = faces.find((face) => face.id === shown) ?? (options.get("id") ? undefined : faces[0]);
   if (!frame) { if (last) { last = 0; say("no face"); } return; }
   shown = frame.id;
-  for (const [name, value] of Object.entries(frame.blendshapes))
-    mesh.morphTargetInfluences[mesh.morphTargetDictionary[name]] = value;
+  for (const morph of morphs)
+    for (const [name, value] of Object.entries(frame.blendshapes))
+      morph.morphTargetInfluences[morph.morphTargetDictionary[name]] = value;
   head.quaternion.fromArray(frame.rotation);
   last = performance.now();
   frames += 1;
