@@ -179,8 +179,11 @@ def command(
                 click.echo(f"\nstopped: {state}", err=True)
             click.get_current_context().exit(_EXIT_INTERRUPTED)
         if first:
-            epochs = sum(stage.config.epochs for stage in stages)
-            click.echo(f"{checkpoint}: trained for {epochs} epochs")
+            if any(stage.config.minutes for stage in stages):
+                click.echo(f"{checkpoint}: trained for the time budget")
+            else:
+                epochs = sum(stage.config.epochs for stage in stages)
+                click.echo(f"{checkpoint}: trained for {epochs} epochs")
 
 
 def _overrides(

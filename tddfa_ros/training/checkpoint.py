@@ -38,8 +38,10 @@ def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint to the CPU, without executing code from it; keys of older versions get today's names.
 
     Raises:
-        ConfigError: the file is not a checkpoint.
+        ConfigError: the file is missing or is not a checkpoint.
     """
+    if not path.is_file():
+        raise ConfigError(f"the checkpoint {path} does not exist")
     try:
         state = dict(torch.load(path, weights_only=True, map_location="cpu"))
         if not {"config", "network"} <= set(state):

@@ -45,7 +45,8 @@ def start_from(network: FaceNet, path: Path) -> list[str]:
         given["mean"], given["std"] = own["mean"], own["std"]
     fitting = widened(given, own)
     network.load_state_dict({**own, **fitting})
-    return [name for name in own if name not in fitting]
+    # an ONNX file does not have the counters of batch normalization, which are not weights
+    return [n for n in own if n not in fitting and not n.endswith("num_batches_tracked")]
 
 
 def widened(

@@ -81,7 +81,8 @@ def _sampled(
     )
     if sampler.steps == 0:
         raise ConfigError(
-            f"there are {samples} faces to train on, fewer than one batch of {config.batch * workers.count}"
+            f"there are {samples} faces to train on, fewer than one batch of {config.batch * workers.count}: "
+            "set a smaller batch"
         )
     return faces, sampler
 

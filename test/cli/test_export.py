@@ -84,10 +84,7 @@ def test_rejects_invalid_input_in_one_sentence(
     (folder / "image" / "checkpoint.pt").write_bytes(b"\x89PNG\r\n\x1a\n" * 50)
     for arguments, message in (
         (["run"], f"{folder / 'run' / 'cache'} holds no training cache"),
-        (
-            ["nowhere", "--cache", str(folder / "cache")],
-            "is not a readable checkpoint of a training run",
-        ),
+        (["nowhere", "--cache", str(folder / "cache")], "checkpoint.pt does not exist"),
         (["image", "--cache", str(folder / "cache")], "is not a readable checkpoint"),
         (["plain", "--cache", str(folder / "cache"), "--head", "parsing"], "no head 'parsing'"),
         (["run", "--cache", str(folder / "cache"), "--head", "depth"], "depth"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ from tddfa_ros.training.detector.labels import box_from_landmarks, five_points
 from tddfa_ros.training.detector.losses import Targets, assign, boxes_of, cells_of, flattened
 from tddfa_ros.training.detector.network import DetectorNet
 from tddfa_ros.training.detector.paste import FacePaster
-from tddfa_ros.training.detector.photographs import labeled_photographs
+from tddfa_ros.training.detector.photographs import label, labeled_photographs
 from tddfa_ros.training.detector.scenes import Scene
 from tddfa_ros.training.detector.trainer import DetectorTrainer, load_detector
 from tddfa_ros.training.framing import landmark_pixels
@@ -189,14 +190,14 @@ def test_resized_labels_keep_pixel_centers() -> None:
 def test_rejects_invalid_boxes(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "boxes.json").write_text(content)
     with pytest.raises(ConfigError, match=message):
-        next(labeled_photographs(tmp_path, None, print))  # type: ignore[arg-type]
+        next(labeled_photographs(tmp_path, [], print))  # type: ignore[arg-type]
 
 
 def test_reports_missing_photographs(tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text(json.dumps({"a.jpg": {}}))
     messages: list[str] = []
     with pytest.raises(ConfigError, match="no image of"):
-        list(labeled_photographs(tmp_path, None, messages.append))  # type: ignore[arg-type]
+        list(labeled_photographs(tmp_path, [], messages.append))  # type: ignore[arg-type]
     assert len(messages) == 1 and "a.jpg" in messages[0]
 
 
@@ -335,3 +336,55 @@ def test_recipe_is_valid() -> None:
     assert config.minutes > 0 and config.epochs * config.samples > 1_000_000
     network = DetectorNet(config.channels, config.blocks, config.pyramid)
     assert sum(p.numel() for p in network.parameters()) * 4 < 500_000, "at most 0.5 MB"
+
+
+class _Teacher:
+    """Returns the same detections, and faces with given landmarks and confidence at the boxes it knows."""
+
+    def __init__(self, found: list[list[float]], faces: list[tuple[np.ndarray, float]]) -> None:
+        self._found, self._faces = np.array(found, np.float32).reshape(-1, 5), faces
+
+    def detect(self, image: np.ndarray, min_score: float) -> np.ndarray:
+        return self._found[self._found[:, 4] >= min_score]
+
+    def align(self, image: np.ndarray, boxes: np.ndarray) -> list[SimpleNamespace]:
+        out = []
+        for box in boxes:
+            near = [
+                iou(box[None], box_from_landmarks(points)[None])[0, 0] for points, _ in self._faces
+            ]
+            points, confidence = self._faces[int(np.argmax(near))]
+            out.append(
+                SimpleNamespace(
+                    landmarks68=points, confidence=confidence if max(near) > 0.3 else 0.0
+                )
+            )
+        return out
+
+
+def test_labels_photograph() -> None:
+    """Confirmed faces get landmarks, human boxes always count, the rest is ignored; one face has one label."""
+    image = np.zeros((240, 320, 3), np.uint8)
+    left, right = frontal(60, (70, 100)), frontal(60, (230, 100))
+    boxes = [box_from_landmarks(points) for points in (left, right)]
+    found = [
+        [*(boxes[0] + 2), 0.7],  # the left face, confirmed
+        [*(boxes[0] + [12, 12, -12, -12]), 0.9],  # again, inside the other box
+        [*boxes[1], 0.4],  # the right face: confirmed, but too doubtful a detection
+        [280, 10, 310, 45, 0.7],  # not confirmed, not sure
+        [10, 190, 40, 225, 0.95],  # not confirmed, but sure
+    ]
+    teacher = _Teacher(found, [(left, 0.9), (right, 0.8)])
+    given = {"human": np.array([[140.0, 180, 180, 228]]), "pseudo": np.zeros((0, 5))}
+    item = label(image, given, [teacher])  # type: ignore[list-item]
+    assert len(item.boxes) == 5
+    known = np.isfinite(item.landmarks).all(axis=(1, 2))
+    assert known.tolist() == [False, True, True, False, False]
+    assert item.ignore.tolist() == [False, False, True, True, False]
+    np.testing.assert_allclose(item.boxes[1], boxes[0], atol=1e-4)
+    center = (item.boxes[0, :2] + item.boxes[0, 2:]) / 2
+    np.testing.assert_allclose(center, [160, 204], atol=3)
+    # a teacher at a smaller input size adds large faces only
+    small = _Teacher([[*boxes[1], 0.9], [280, 10, 310, 45, 0.9]], [(right, 0.8)])
+    both = label(image, given, [small, teacher])  # type: ignore[list-item]
+    assert both.ignore.tolist() == [False, False, False, True, False]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from tddfa_ros.training.detector.images import LabeledImage, faceless
 from tddfa_ros.training.detector.labels import box_from_landmarks
 from tddfa_ros.types import DoubleArray, ImageBGR
 
-TEACHER_SIZE = 960
-"""Long side of the input of the detector that labels photographs, px."""
+TEACHER_SIZES = (320, 960)
+"""Long sides of the input of the detector that labels photographs, px: the smaller one for faces that fill the image, the larger one for the rest."""
 
 MOST_SIDE = 800
 """Largest side of a stored image, px."""
@@ -29,20 +29,23 @@ MOST_SIDE = 800
 _DOUBTFUL, _LIKELY, _SURE = 0.3, 0.6, 0.8  # scores of a detection
 _HUMAN = 2.0  # score of a human box
 _CONFIRMED = 0.5  # confidence of the regressor
+_LARGE = (
+    0.12  # width of a face by the long side of the image, from which the smaller input size is used
+)
 _SAME = 0.35  # IoU of two boxes of one face
 _INSIDE = 0.65  # or share of the smaller one inside the other
 _REFINED = 0.45  # IoU of a box with the box of its landmarks
 
 
 def labeled_photographs(
-    folder: Path, pipeline: FacePipeline, on_message: Callable[[str], None]
+    folder: Path, pipelines: Sequence[FacePipeline], on_message: Callable[[str], None]
 ) -> Iterator[LabeledImage]:
     """Label the photographs of a folder.
 
     Args:
         folder: ``boxes.json`` and the images beside it or in ``img/``. The file maps a name to ``human`` [[x0, y0, x1, y1]] (certain, but perhaps
             not all faces) and ``pseudo`` [[x0, y0, x1, y1, score]] (another detector's), px, from hairline to chin; both may be missing.
-        pipeline: detector at :data:`TEACHER_SIZE` and regressor that add and confirm faces.
+        pipelines: detectors at :data:`TEACHER_SIZES`, which add faces; the regressor of the last one confirms them.
         on_message: gets one sentence for each image that cannot be read.
 
     Raises:
@@ -58,21 +61,25 @@ def labeled_photographs(
             on_message(f"excluded: {error}")
             continue
         readable += 1
-        yield label(image, listed[name], pipeline).resized(MOST_SIDE)
+        yield label(image, listed[name], pipelines).resized(MOST_SIDE)
     if not readable:
         raise ConfigError(f"no image of {folder / 'boxes.json'} can be read")
 
 
 def label(
-    image: ImageBGR, given: Mapping[str, DoubleArray], pipeline: FacePipeline
+    image: ImageBGR, given: Mapping[str, DoubleArray], pipelines: Sequence[FacePipeline]
 ) -> LabeledImage:
     """Label one photograph; ``given`` holds ``human`` (n, 4) and ``pseudo`` (n, 5), from hairline to chin."""
-    found = pipeline.detect(image, _DOUBTFUL).astype(np.float64)
+    pipeline = pipelines[-1]
+    found = [p.detect(image, _DOUBTFUL).astype(np.float64) for p in pipelines]
+    for boxes_of_size in found[:-1]:
+        wide = boxes_of_size[:, 2] - boxes_of_size[:, 0]
+        boxes_of_size[wide < _LARGE * max(image.shape[:2]), 4] = 0.0
     human, pseudo = given["human"], given["pseudo"]
     everything = np.concatenate(
         [
             _scored(human, np.full(len(human), _HUMAN)),
-            found,
+            *(boxes[boxes[:, 4] > 0] for boxes in found),
             _scored(pseudo[:, :4], pseudo[:, 4]),
         ]
     )
@@ -91,7 +98,7 @@ def label(
 
 
 def backgrounds(
-    folder: Path, pipeline: FacePipeline, on_message: Callable[[str], None]
+    folder: Path, pipelines: Sequence[FacePipeline], on_message: Callable[[str], None]
 ) -> Iterator[LabeledImage]:
     """Read the images of a folder and its subfolders; images with a face are left out.
 
@@ -108,8 +115,10 @@ def backgrounds(
             continue
         if min(item.image.shape[:2]) < 32:
             continue
-        found = pipeline.detect(item.image, _DOUBTFUL)
-        if any(face.confidence >= _CONFIRMED for face in pipeline.align(item.image, found[:, :4])):
+        found = pipelines[-1].detect(item.image, _DOUBTFUL)
+        if any(
+            face.confidence >= _CONFIRMED for face in pipelines[-1].align(item.image, found[:, :4])
+        ):
             continue
         usable += 1
         yield item

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tddfa_ros.morphable import MorphableModel
@@ -11,13 +11,13 @@ from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.detector.config import DetectorConfig
 from tddfa_ros.training.detector.data import DetectorData
 from tddfa_ros.training.detector.images import ImagePool, LabeledImage, open_pool, write_pool
-from tddfa_ros.training.detector.photographs import TEACHER_SIZE, backgrounds, labeled_photographs
+from tddfa_ros.training.detector.photographs import TEACHER_SIZES, backgrounds, labeled_photographs
 from tddfa_ros.training.detector.trainer import DetectorTrainer
 
 _MOST_FACES = 100
-_BACKGROUND_SIZE = 480  # long side of the detector's input on backgrounds, px
+_BACKGROUND_SIZES = (480,)  # long side of the detector's input on backgrounds, px
 
-Reader = Callable[[Path, FacePipeline, Callable[[str], None]], Iterable[LabeledImage]]
+Reader = Callable[[Path, Sequence[FacePipeline], Callable[[str], None]], Iterable[LabeledImage]]
 
 
 def train_detector(
@@ -52,10 +52,10 @@ def train_detector(
         KeyboardInterrupt: the run was stopped; the same call resumes it.
     """
     behind = _pool(
-        folder / "backgrounds", background_images, backgrounds, _BACKGROUND_SIZE, on_message
+        folder / "backgrounds", background_images, backgrounds, _BACKGROUND_SIZES, on_message
     )
     labeled = _pool(
-        folder / "photographs", photographs, labeled_photographs, TEACHER_SIZE, on_message
+        folder / "photographs", photographs, labeled_photographs, TEACHER_SIZES, on_message
     )
     data = DetectorData(config, cache, model, behind, labeled)
     return DetectorTrainer(config, data, folder, start).run()
@@ -65,15 +65,24 @@ def _pool(
     folder: Path,
     images: Path | None,
     read: Reader,
-    size: int,
+    sizes: Sequence[int],
     on_message: Callable[[str], None],
 ) -> ImagePool | None:
     """Open the pool of a run; make it at the first time."""
     if images is None:
         return None
     if not (folder / "labels.npz").is_file():
-        teacher = FacePipeline.from_config(
-            {"detection": {"detector": "centerface", "input_size": size, "max_faces": _MOST_FACES}}
-        )
-        write_pool(folder, read(images, teacher, on_message))
+        teachers = [
+            FacePipeline.from_config(
+                {
+                    "detection": {
+                        "detector": "centerface",
+                        "input_size": size,
+                        "max_faces": _MOST_FACES,
+                    }
+                }
+            )
+            for size in sizes
+        ]
+        write_pool(folder, read(images, teachers, on_message))
     return open_pool(folder)
