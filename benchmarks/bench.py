@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,14 +31,21 @@ from tddfa_ros.config import PipelineConfig
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.rendering import OverlayOptions, draw_overlay
 
-CROWDS = (1, 2, 5)
+BATCHES = (1, 2, 5)
+CROWDS = (1, 5, 20)
 
 
 class Bench:
     """All rows for one number of threads."""
 
-    def __init__(self, threads: int, seconds: float, unit: Row, baseline: Path | None) -> None:
-        self.threads, self.seconds, self.unit, self.baseline = threads, seconds, unit, baseline
+    def __init__(
+        self,
+        threads: int,
+        seconds: float,
+        baseline: Path | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.threads, self.seconds, self.baseline, self.clock = threads, seconds, baseline, clock
         defaults = PipelineConfig()
         self.config = replace(
             defaults, regression=replace(defaults.regression, device="cpu", threads=threads)
@@ -46,6 +54,9 @@ class Bench:
     def rows(self) -> Iterator[Row]:
         """Yield the rows of every stage; a stage that cannot be measured gives a row with the reason."""
         cv2.setNumThreads(self.threads)
+        self.unit: Row | None = None
+        self.unit = self.row("512x512 matrix product", machine_unit())
+        yield self.unit
         for name, stage in (
             ("detector", self.detector),
             ("regressor", self.regressor),
@@ -59,7 +70,7 @@ class Bench:
 
     def row(self, name: str, call: Callable[[], object], baseline: Row | None = None) -> Row:
         """Time one call."""
-        return row(name, self.threads, call, self.seconds, baseline or self.unit)
+        return row(name, self.threads, call, self.seconds, baseline or self.unit, self.clock)
 
     def detector(self) -> Iterator[Row]:
         """Time the detector on 640x480."""
@@ -75,11 +86,11 @@ class Bench:
         """Time the network alone, against that of 3DDFA_V2."""
         from tddfa_ros.pipeline import FacePipeline
 
-        base = {n: self._baseline_row(n) for n in CROWDS}
+        base = {n: self._baseline_row(n) for n in BATCHES}
         yield from (r for r in base.values() if r is not None)
         regressor = FacePipeline(self.config)._regressor
         size = regressor.input_size
-        for n in CROWDS:
+        for n in BATCHES:
             crops = np.random.default_rng(n).integers(0, 256, (n, size, size, 3)).astype(np.uint8)
             yield self.row(f"regressor, {n} faces", lambda c=crops: regressor(c), base[n])
 
@@ -108,9 +119,13 @@ class Bench:
         flat = model.mean.ravel()
         product = self.row("baseline: one dense NumPy product", lambda: dense @ coefficients + flat)
         yield product
-        yield self.row("dense mesh, px", lambda: face.replace(params=face.params).vertices, product)
         yield self.row(
-            "dense mesh, m (fit and mesh)",
+            "dense mesh, px (identity kept)",
+            lambda: face.replace(params=face.params).vertices,
+            product,
+        )
+        yield self.row(
+            "dense mesh, m (fit and mesh, identity kept)",
             lambda: face.replace(params=face.params).vertices_metric,
             product,
         )
@@ -141,42 +156,53 @@ class Bench:
         yield self.row("serialize message", lambda: serialize_message(message))
 
     def frame(self) -> Iterator[Row]:
-        """Time a whole frame as in face_node and smoothing_node: tracking, smoothing, dense mesh in px and m."""
+        """Time a whole frame as in face_node and smoothing_node: tracking, smoothing, landmarks or dense mesh in px and m."""
+        first: dict[str, Row] = {}
+        for n in CROWDS:
+            for kind, call in self._frames(n):
+                row = self.row(f"tracked frame, {n} faces, {kind}", call)
+                yield row
+                first.setdefault(kind, row)
+                if n > 1:
+                    yield _further(row, first[kind], n, kind)
+
+    def _frames(self, count: int) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield what is measured on a frame of ``count`` faces: with landmarks and metric poses only, and dense."""
+        from tddfa_ros.face import reconstruct
         from tddfa_ros.pipeline import FacePipeline
         from tddfa_ros.smoothing.smoother import FaceSmoother
         from tddfa_ros.tracking.tracker import FaceTracker
 
-        for n in CROWDS:
-            image = scene(n)
-            tracker, smoother = (
-                FaceTracker(FacePipeline(self.config)),
-                FaceSmoother(self.config.smoothing),
-            )
-            clock = iter(range(1, 10**9))
-            found = 0
-
-            def once(dense: bool = True) -> None:
-                nonlocal found
-                faces = smoother(tracker.update(image, next(clock) / 30))  # noqa: B023
-                found = len(faces)
-                for face in faces:
-                    if dense:
-                        face.vertices, face.vertices_metric  # noqa: B018 - computed on access
-                    else:
-                        face.landmarks68, face.landmarks_metric  # noqa: B018
-
-            for _ in range(5):
-                once()
-            yield self._named(self.row(f"tracked frame, {n} faces, dense", once), found, n)
-            yield self._named(
-                self.row(f"tracked frame, {n} faces, landmarks", lambda: once(False)), found, n
-            )
-
-    @staticmethod
-    def _named(result: Row, found: int, expected: int) -> Row:
-        return (
-            result if found == expected else replace(result, name=f"{result.name} (found {found})")
+        image = scene(count)
+        tracker, smoother = (
+            FaceTracker(FacePipeline(self.config)),
+            FaceSmoother(self.config.smoothing),
         )
+        clock = iter(range(1, 10**9))
+
+        def once(dense: bool = True) -> int:
+            faces = smoother(tracker.update(image, next(clock) / 30))
+            for face in faces:
+                face.landmarks68, face.landmarks_metric  # noqa: B018 - computed on access
+            if dense:
+                reconstruct(faces)
+                for face in faces:
+                    face.vertices, face.vertices_metric  # noqa: B018
+            return len(faces)
+
+        found = [once() for _ in range(10)][-1]
+        if found != count:
+            raise TddfaError(f"{found} of {count} faces were found in the benchmark image")
+        yield "landmarks", lambda: once(False)
+        yield "dense", once
+
+
+def _further(row: Row, first: Row, count: int, kind: str) -> Row:
+    """Return the mean cost of a face after the first, and its ratio to a frame with one face."""
+    assert row.median_ms is not None and first.median_ms is not None
+    each = (row.median_ms - first.median_ms) / (count - 1)
+    name = f"each further of {count} faces, {kind}"
+    return Row(name, row.threads, each, baseline=first.name, ratio=each / first.median_ms)
 
 
 def _tracked(pipeline: Any, image: np.ndarray) -> Any:
@@ -204,15 +230,13 @@ def _baseline_file(given: Path | None, folder: Path) -> tuple[str, Path | None]:
     return name, path
 
 
-def _measure(threads: int, seconds: float, baseline: Path | None) -> list[Row]:
-    unit = row("512x512 matrix product", threads, machine_unit(), seconds)
-    return [unit, *Bench(threads, seconds, unit, baseline).rows()]
-
-
-def _in_own_process(threads: int, seconds: float, baseline: Path | None) -> list[Row]:
+def _in_own_process(
+    threads: int, seconds: float, baseline: Path | None, cpu_time: bool
+) -> list[Row]:
     """Measure in a new process, because BLAS reads its number of threads only when it is loaded."""
     command = [sys.executable, __file__, "--worker", "--threads", str(threads)]
     command += ["--seconds", str(seconds)]
+    command += ["--cpu-time"] if cpu_time else []
     command += ["--baseline", str(baseline)] if baseline is not None else []
     limits = {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "MKL", "OMP")}
     done = subprocess.run(
@@ -228,21 +252,31 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1.0, help="per row")
     parser.add_argument("--baseline", type=Path, help="ONNX file to compare the regressor with")
     parser.add_argument("--out", type=Path, default=Path("out/bench.json"))
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="measure the CPU time of one thread, which a busy machine changes little",
+    )
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.cpu_time:
+        options.threads = [1]  # the time of other threads would not count
     if options.worker:
-        measured = _measure(options.threads[0], options.seconds, options.baseline)
+        clock = time.thread_time if options.cpu_time else time.perf_counter
+        bench = Bench(options.threads[0], options.seconds, options.baseline, clock)
+        measured = list(bench.rows())
         print(json.dumps([r.as_dict() for r in measured]))
         return 0
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         name, path = _baseline_file(options.baseline, Path(folder))
         for threads in options.threads:
-            rows += _in_own_process(threads, options.seconds, path)
+            rows += _in_own_process(threads, options.seconds, path, options.cpu_time)
     machine = (
         f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}"
     )
+    machine += ", CPU time" if options.cpu_time else ""
     print(f"# Benchmark\n\n{machine}; baseline network: {name}\n\n{markdown(rows)}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine, "baseline": name, "rows": [r.as_dict() for r in rows]}

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 _HEAD = (0, 200, 125, 325)
+_GRIDS = ((3, 1), (3, 2), (5, 4))  # columns, rows
 
 
 def portrait() -> np.ndarray:
@@ -20,12 +21,13 @@ def portrait() -> np.ndarray:
 
 
 def scene(faces: int, width: int = 640, height: int = 480) -> np.ndarray:
-    """Return a frame with 1 to 5 faces, (height, width, 3) uint8 BGR."""
+    """Return a frame with 1 to 20 faces, (height, width, 3) uint8 BGR."""
     y0, y1, x0, x1 = _HEAD
     head = portrait()[y0:y1, x0:x1]
     frame = np.full((height, width, 3), 110, np.uint8)
-    columns = min(faces, 3)
-    side = min(width // columns, height // (1 if faces <= 3 else 2), 300)
+    columns, rows = next((c, r) for c, r in _GRIDS if faces <= c * r)
+    columns = min(faces, columns)
+    side = min(width // columns, height // rows, 300)
     for i in range(faces):
         row, column = divmod(i, columns)
         tile = cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA)

@@ -204,8 +204,14 @@ def grouped(faces: Iterable[AnyFace]) -> list[AnyFace]:
     """
     everyone = list(faces)
     groups: dict[object, list[Face]] = {}
-    for face in everyone:
-        groups.setdefault(_Group.key(face), []).append(face)
+    if (
+        len({(id(face.model), id(face.intrinsics), face.crop_sigma is None) for face in everyone})
+        == 1
+    ):
+        groups[None] = list(everyone)
+    else:
+        for face in everyone:
+            groups.setdefault(_Group.key(face), []).append(face)
     for members in groups.values():
         group = _Group(members)
         for i, member in enumerate(members):
@@ -235,10 +241,7 @@ class _Group:
         # No face is kept: it would live as long as the others of its image.
         first = faces[0]
         self._model, self._intrinsics = first.model, first.intrinsics
-        self._params = np.stack([face.params for face in faces])
-        self._rois = np.stack([face.roi for face in faces])
-        self._crop_sigma = [face.crop_sigma for face in faces]
-        self._scales = [face.scale for face in faces]
+        self._inputs = [(face.params, face.roi, face.crop_sigma, face.scale) for face in faces]
 
     @staticmethod
     def key(face: Face) -> object:
@@ -250,7 +253,7 @@ class _Group:
     @cached_property
     def head_landmarks(self) -> FloatArray:
         """Landmarks (n, 68, 3), m, model frame."""
-        return self._model.head_landmarks(self._params)
+        return self._model.head_landmarks(np.array([params for params, _, _, _ in self._inputs]))
 
     @cached_property
     def landmarks(self) -> FloatArray:
@@ -258,25 +261,30 @@ class _Group:
         return poses.to_image(self.head_landmarks, self._poses, self._rois)
 
     @cached_property
+    def _rois(self) -> DoubleArray:
+        return np.array([roi for _, roi, _, _ in self._inputs], dtype=np.float64)
+
+    @cached_property
+    def _poses(self) -> FloatArray:
+        size = self._model.layout.pose_slice
+        return np.array([p[size] for p, _, _, _ in self._inputs], np.float32).reshape(-1, 3, 4)
+
+    @cached_property
     def fits(self) -> list[camera.MetricFit | CameraError]:
         """Metric pose of each face, or why it has none."""
         assert self._intrinsics is not None
         sigma = None
-        if self._crop_sigma[0] is not None:
+        if self._inputs[0][2] is not None:
             sides = (self._rois[:, 2] - self._rois[:, 0]) / CROP_FRAME
-            sigma = np.stack(self._crop_sigma) * sides[:, None]  # type: ignore[arg-type]
+            sigma = np.array([crop_sigma for _, _, crop_sigma, _ in self._inputs]) * sides[:, None]
         return camera.metric_fits(
             self.head_landmarks,
             self.landmarks,
             poses.decompose(self._poses)[1],
             self._intrinsics,
             sigma,
-            self._scales,
+            [scale for _, _, _, scale in self._inputs],
         )
-
-    @property
-    def _poses(self) -> FloatArray:
-        return self._model.layout.split(self._params)[0]
 
 
 def _frozen(array: FloatArray) -> FloatArray:

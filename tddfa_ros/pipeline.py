@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +244,7 @@ class FacePipeline:
         for image, of_image, parts in zip(images, boxes, rois, strict=True):
             height, width = image.shape[:2]
             fov = self.config.camera.assumed_fov_deg
-            camera = intrinsics or Intrinsics.from_fov(width, height, fov)
+            camera = intrinsics or _assumed_camera(width, height, fov)
             faces.append(
                 grouped(
                     Face(
@@ -285,6 +285,12 @@ def known_scale(
         return None
     landmarks = model.head_landmarks(params)
     return scale_from_interpupillary_distance(landmarks, camera.interpupillary_distance)
+
+
+@lru_cache(maxsize=8)
+def _assumed_camera(width: int, height: int, fov_deg: float) -> Intrinsics:
+    """Return the same object for all images of a stream, so that faces of several images can be evaluated together."""
+    return Intrinsics.from_fov(width, height, fov_deg)
 
 
 def _rows_of_four(values: RealArray, what: str) -> DoubleArray:

@@ -120,10 +120,10 @@ def metric_fits(
 
     Returns:
         Per head the pose of the model frame and of the face frame (origin at the sellion) in the camera optical frame; the error of a
-        head with NaN in its landmarks or pose, or without extent. The covariance is the
-        sum of landmark noise (propagated through J^T J; that of the rotation is raised by the residuals), the uncertainty of the scale along the viewing ray,
-        and, with an assumed field of view, that of the focal length. When the refinement diverges, the weak-perspective solution is
-        returned with a covariance from its residuals.
+        head with NaN in its landmarks or pose, or without extent. The covariance is the sum of landmark noise (propagated through J^T J;
+        that of the rotation is raised by the residuals), the uncertainty of the scale along the viewing ray, and, with an assumed
+        field of view, that of the focal length. When the refinement diverges, the weak-perspective solution is returned with a
+        covariance from its residuals.
 
     Raises:
         CameraError: a singular camera matrix.
@@ -135,27 +135,37 @@ def metric_fits(
         None if sigma is None else np.asarray(sigma, dtype=np.float64),
         [scale or SIZE_PRIOR for scale in scales or [None] * len(head_landmarks)],
     )
-    fits: list[MetricFit | CameraError] = [CameraError(_NAN)] * len(faces.heads)
-    flat = (
-        values.reshape(len(fits), -1) for values in (faces.heads, faces.pixels, faces.rotations)
-    )
-    usable = np.flatnonzero(np.isfinite(sum(np.add.reduce(values, axis=1) for values in flat)))
-    if not len(usable):
-        return fits
-    if len(usable) < len(fits):
-        faces = faces.of(usable)
+    if not len(faces.heads):
+        return []
+    arrays = (faces.heads, faces.pixels, faces.rotations)
+    if not np.isfinite(sum(float(np.add.reduce(values, axis=None)) for values in arrays)):
+        finite = [all(np.isfinite(v).all() for v in face) for face in zip(*arrays, strict=True)]
+        return _fit_chosen(faces, np.array(finite), CameraError(_NAN), intrinsics)
+    return _fit_finite(faces, intrinsics)
+
+
+def _fit_finite(faces: _Faces, intrinsics: Intrinsics) -> list[MetricFit | CameraError]:
+    """Fit faces without NaN."""
     rays = viewing_rays(faces.pixels.reshape(-1, 2), intrinsics)
     if rays.kept.all():
-        found = _fit_group(faces, intrinsics, rays)
-    else:  # a face with landmarks that have no ray is fitted by itself
-        whole = rays.kept.reshape(len(usable), -1).all(axis=1)
-        groups = [np.flatnonzero(whole), *np.flatnonzero(~whole)[:, None]]
-        order = np.argsort(np.concatenate(groups))
-        alone = [_fit_group(faces.of(group), intrinsics) for group in groups if len(group)]
-        found = [fit for group in alone for fit in group]
-        found = [found[i] for i in order]
-    for i, fit in zip(usable, found, strict=True):
-        fits[i] = fit
+        return _fit_group(faces, intrinsics, rays)
+    # A face with landmarks that have no ray is fitted by itself.
+    whole = np.asarray(rays.kept.reshape(len(faces.heads), -1).all(axis=1))
+    fits = _fit_chosen(faces, whole, CameraError(_NAN), intrinsics)
+    for i in np.flatnonzero(~whole):
+        fits[i] = _fit_group(faces.of(np.array([i])), intrinsics)[0]
+    return fits
+
+
+def _fit_chosen(
+    faces: _Faces, chosen: NDArray[np.bool_], other: CameraError, intrinsics: Intrinsics
+) -> list[MetricFit | CameraError]:
+    """Fit the ``chosen`` (n,) faces; the result of the others is an error."""
+    fits: list[MetricFit | CameraError] = [other] * len(chosen)
+    indices = np.flatnonzero(chosen)
+    if len(indices):
+        for i, fit in zip(indices, _fit_finite(faces.of(indices), intrinsics), strict=True):
+            fits[i] = fit
     return fits
 
 
@@ -183,12 +193,7 @@ def _fit_group(
     observed = Observation(points, uv, derivative / noise[:, None, None, None])
     turned, position, extended = weak_perspective(observed, faces.rotations)
     if not extended.all():
-        fits: list[MetricFit | CameraError] = [CameraError(_NO_EXTENT)] * len(points)
-        chosen = np.flatnonzero(extended)
-        if len(chosen):
-            for i, fit in zip(chosen, _fit_group(faces.of(chosen), intrinsics), strict=True):
-                fits[i] = fit
-        return fits
+        return _fit_chosen(faces, extended, CameraError(_NO_EXTENT), intrinsics)
     estimate = refine(observed, turned, position)
     rotation, position = estimate.rotation, estimate.position
     if intrinsics.distorted and not outside:
@@ -203,9 +208,9 @@ def _fit_group(
     )
     if outside:
         covariance *= _OUTSIDE_LENS**2
-    factors = np.array([scale.factor for scale in faces.scales])
-    position = factors[:, None] * position
-    translation = position - factors[:, None] * np.einsum("nij,nj->ni", rotation, sellion)
+    factors = np.array([scale.factor for scale in faces.scales])[:, None]
+    position = factors * position
+    translation = position - factors * (rotation @ sellion[:, :, None])[:, :, 0]
     of_face = rotation @ FACE_FROM_MODEL.T
     return [
         MetricFit(

@@ -5,6 +5,7 @@ The constants are calibrated by ``benchmarks/covariance.py``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,19 +66,21 @@ def pose_covariance(
         assumed_focal: whether the focal length is assumed.
     """
     count = jacobian.shape[2] / 2
-    factor, sigma, measured = (np.array(values) for values in zip(*scales, strict=True))
-    covariance = count / INDEPENDENT_LANDMARKS * _inverse(jacobian @ jacobian.swapaxes(1, 2))
-    grow = np.ones((len(cost), 6))
-    grow[:, :3] = factor[:, None]
-    grow[:, 3:] = np.sqrt(1 + RESIDUAL_VARIANCE * cost / (2 * count))[:, None]
+    factor = np.array([scale.factor for scale in scales])[:, None]
+    measured = np.array([scale.measured for scale in scales])
+    covariance = _inverse(jacobian @ jacobian.swapaxes(1, 2))
+    grow = np.empty((len(cost), 6))
+    grow[:, :3] = factor
+    grow[:, 3:] = np.sqrt(1 + RESIDUAL_VARIANCE / (2 * count) * cost)[:, None]
+    grow *= math.sqrt(count / INDEPENDENT_LANDMARKS)
     covariance *= grow[:, :, None] * grow[:, None, :]
-    placed = factor[:, None] * position
+    placed = factor * position
     if measured.any():  # landmark noise along the ray is in the factor too, and cancels
         ray = placed / np.linalg.norm(placed, axis=1, keepdims=True)
         across = np.tile(np.eye(6), (len(cost), 1, 1))
         across[:, :3, :3] -= measured[:, None, None] * ray[:, :, None] * ray[:, None, :]
         covariance = across @ covariance @ across
-    along_ray = sigma[:, None] * placed
+    along_ray = np.array([scale.sigma for scale in scales])[:, None] * placed
     covariance[:, :3, :3] += along_ray[:, :, None] * along_ray[:, None, :]
     if assumed_focal:
         change = ASSUMED_FOCAL_SIGMA * focal_direction(placed, measured)
@@ -90,11 +93,11 @@ def focal_direction(position: DoubleArray, measured: NDArray[np.bool_]) -> Doubl
 
     With a head of known size x and y stay and z grows; with a ``measured`` (n,) distance z stays, and x and y shrink.
     """
-    ray = position / np.sqrt(np.einsum("nx,nx->n", position, position))[:, None]
     out = np.zeros((len(position), 6))
-    out[:, :2] = np.where(measured[:, None], -position[:, :2], 0.0)
-    out[:, 2] = np.where(measured, 0.0, position[:, 2])
-    out[:, 3], out[:, 4] = ray[:, 2] * ray[:, 1], -ray[:, 2] * ray[:, 0]
+    out[:, :2] = -position[:, :2] * measured[:, None]
+    out[:, 2] = position[:, 2] * ~measured
+    turn = position[:, 2] / np.einsum("nx,nx->n", position, position)
+    out[:, 3], out[:, 4] = turn * position[:, 1], -turn * position[:, 0]
     return out
 
 

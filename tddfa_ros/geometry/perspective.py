@@ -22,8 +22,8 @@ _SMALL_GAIN = (
 _NEAREST = 0.02  # m; landmarks stay at least half of it in front of the camera
 # A refinement beyond these limits has converged to a wrong minimum.
 _MIN_COSINE = math.cos(math.radians(30))
-_MAX_ZOOM = 1.5
-_EYE2 = np.eye(2)
+_MAX_LOG_ZOOM = math.log(1.5)
+_EYE2, _ONES9 = np.eye(2), np.ones(9)
 
 
 class Observation(NamedTuple):
@@ -67,13 +67,11 @@ class Estimate(NamedTuple):
         """Return the estimate of some of the faces."""
         return type(self)(*(values[chosen] for values in self))
 
-    def updated(self, at: NDArray[np.intp], other: Estimate, chosen: NDArray[np.bool_]) -> Estimate:
-        """Return the estimate with the faces ``at`` replaced by the ``chosen`` ones of another estimate."""
-        if len(at) == len(self.cost) and chosen.all():
-            return other
+    def updated(self, at: NDArray[np.intp], other: Estimate) -> Estimate:
+        """Return the estimate with the faces ``at`` replaced by those of another estimate."""
         values = [array.copy() for array in self]
         for mine, theirs in zip(values, other, strict=True):
-            mine[at[chosen]] = theirs[chosen]
+            mine[at] = theirs
         return Estimate(*values)
 
 
@@ -122,34 +120,39 @@ def refine(observed: Observation, rotation: DoubleArray, position: DoubleArray) 
     """Minimize the reprojection errors; a face keeps its start where the result is implausible."""
     start = best = _linearize(observed, rotation, position)
     count, settled = len(rotation), 1e-8 * observed.points.shape[2]
-    damping = np.full(count, 1e-4)
-    active = np.arange(count)
+    active, damping = np.arange(count), np.full(count, 1e-4)
     for _ in range(_ITERATIONS):
         now = best if len(active) == count else best.of(active)
         normal = now.jacobian @ now.jacobian.swapaxes(1, 2)
-        normal.reshape(-1, 36)[:, ::7] *= 1 + damping[active, None]
+        normal.reshape(-1, 36)[:, ::7] *= 1 + damping[:, None]
         downhill = now.jacobian @ -now.residual[:, :, None]
         step = _solve(normal, downhill)
-        gain = np.einsum("nij,nij->n", step, downhill)
+        gain = (downhill.swapaxes(1, 2) @ step)[:, 0, 0]
         going = gain > _SMALL_GAIN * now.cost + settled
-        if not going.any():
+        left = np.count_nonzero(going)
+        if not left:
             break
-        if not going.all():
-            active, step, now = active[going], step[going], now.of(going)
-        turn = np.array([cv2.Rodrigues(vector)[0] for vector in step[:, 3:]])
+        if left < len(active):
+            active, damping, step, now = active[going], damping[going], step[going], now.of(going)
         trial = _linearize(
-            observed if len(active) == count else observed.of(active),
-            turn @ now.rotation,
+            observed if left == count else observed.of(active),
+            _rotations(step[:, 3:]) @ now.rotation,
             now.position + step[:, :3, 0],
         )
         better = trial.cost < now.cost
-        best = best.updated(active, trial, better)
-        tried = damping[active]
-        damping[active] = np.where(better, 0.1 * tried, 10 * np.maximum(tried, 1e-3))
+        if np.count_nonzero(better) == left:
+            best = trial if left == count else best.updated(active, trial)
+            damping *= 0.1
+        else:
+            best = best.updated(active[better], trial.of(better))
+            damping = np.where(better, 0.1 * damping, 10 * np.maximum(damping, 1e-3))
     wrong = np.flatnonzero(~_plausible(start, best))
-    if not len(wrong):
-        return best
-    return best.updated(wrong, start.of(wrong), np.ones(len(wrong), dtype=bool))
+    return best.updated(wrong, start.of(wrong)) if len(wrong) else best
+
+
+def _rotations(vectors: DoubleArray) -> DoubleArray:
+    """Convert rotation vectors (n, 3, 1), rad, to rotations (n, 3, 3)."""
+    return np.array([cv2.Rodrigues(vector)[0] for vector in vectors])
 
 
 def _axis_to_ray(uv: DoubleArray) -> DoubleArray:
@@ -164,9 +167,9 @@ def _axis_to_ray(uv: DoubleArray) -> DoubleArray:
 
 
 def _plausible(start: Estimate, end: Estimate) -> NDArray[np.bool_]:
-    cosine = (np.einsum("nij,nij->n", start.rotation, end.rotation) - 1) / 2
-    zoom = end.position[:, 2] / start.position[:, 2]
-    return (cosine > _MIN_COSINE) & (zoom > 1 / _MAX_ZOOM) & (zoom < _MAX_ZOOM)
+    trace = (start.rotation * end.rotation).reshape(-1, 9) @ _ONES9
+    zoom = np.abs(np.log(end.position[:, 2] / start.position[:, 2]))
+    return (trace > 1 + 2 * _MIN_COSINE) & (zoom < _MAX_LOG_ZOOM)
 
 
 def _solve(normal: DoubleArray, right: DoubleArray) -> DoubleArray:

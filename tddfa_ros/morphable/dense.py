@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,10 @@ from tddfa_ros.types import FloatArray
 KEPT_IDENTITIES = 64
 """Heads without expression that are kept; each takes 12 bytes per vertex."""
 
-_LEAST_SAVING = (
-    4000  # products of a vertex and an expression; a further matrix product costs as much
-)
-_WORTHWHILE = 0.8  # of the products of the whole basis; a basis with fewer zeros is not split
+# Products of a vertex and an expression; a further matrix product costs as much.
+_LEAST_SAVING = 10000
+# Of the products of the whole basis; one with fewer zeros is not split.
+_WORTHWHILE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class DenseHead:
 
     The part of the identity is computed once per identity: smoothing keeps the coefficients of a track equal over many frames. An
     expression moves a part of the head only: four fifths of the default basis are zeros. Vertices that are moved by the same
-    expressions form a zone, and each zone is one dense product for all faces; a product with a sparse matrix would take longer than
-    one with all zeros (0.56 instead of 0.44 ms for one face of 16,247 vertices; the zones take 0.17 ms).
+    expressions form a zone, and each zone is one dense product for all faces. For one face of 16,247 vertices the zones take 0.6 times
+    as long as a product with all zeros; a sparse matrix takes 1.3 times as long.
 
     Thread-safe.
 
@@ -57,50 +57,55 @@ class DenseHead:
         self._kept: dict[bytes, FloatArray] = {}  # least recently used first
         self._lock = threading.Lock()
 
-    def __call__(self, coefficients: FloatArray) -> list[FloatArray]:
-        """Return a head (N, 3), m, model frame, per row of the coefficients (n, S + E), identity first; each an array of its own."""
-        heads: list[FloatArray] = []
+    def __call__(self, coefficients: FloatArray, out: Sequence[FloatArray]) -> None:
+        """Write a head (N, 3), m, model frame, to ``out`` per row of the coefficients (n, S + E), identity first."""
         for start in range(0, len(coefficients), KEPT_IDENTITIES):  # bounds the temporary memory
-            part = coefficients[start : start + KEPT_IDENTITIES]
-            moved = self._displacements(part[:, self._shape_size :])
-            for head, neutral in zip(moved, self.neutral(part[:, : self._shape_size]), strict=True):
-                head += neutral
-                heads.append(head)
-        return heads
+            part = slice(start, start + KEPT_IDENTITIES)
+            shapes, expressions = np.split(coefficients[part], [self._shape_size], axis=1)
+            moved = self._displacements(expressions)
+            if len(coefficients) > KEPT_IDENTITIES:  # a data set rather than the faces of an image
+                neutral: Sequence[FloatArray] = list(self._neutral(shapes))
+            else:
+                neutral = self.neutral(shapes)
+            for head, rows, base in zip(out[part], moved, neutral, strict=True):
+                if self._order is None:
+                    np.add(rows[:-1], base, out=head)
+                else:
+                    rows.take(self._order, axis=0, out=head, mode="clip")
+                    head += base
 
     def neutral(self, shapes: FloatArray) -> list[FloatArray]:
-        """Return the heads (N, 3) without expression of identity coefficients (n, S); read-only."""
+        """Return the heads (N, 3) without expression of up to KEPT_IDENTITIES identities (n, S); read-only."""
         keys = [row.tobytes() for row in shapes]
         with self._lock:
-            found = {key: self._kept[key] for key in keys if key in self._kept}
+            found = {key: self._kept.pop(key) for key in keys if key in self._kept}
+            self._kept.update(found)
         missing = [i for i, key in enumerate(keys) if key not in found]
-        if missing:
-            flat = shapes[missing] @ self._shape_basis + self._mean.reshape(-1)
-            for i, head in zip(missing, flat.reshape(len(missing), -1, 3), strict=True):
-                # A copy of its own, so that one kept head does not hold the others.
-                found[keys[i]] = head if len(missing) == 1 else head.copy()
-                found[keys[i]].setflags(write=False)
+        if not missing:
+            return [found[key] for key in keys]
+        for i, head in zip(missing, self._neutral(shapes[missing]), strict=True):
+            # A copy of its own, so that one kept head does not hold the others.
+            found[keys[i]] = head if len(missing) == 1 else head.copy()
+            found[keys[i]].setflags(write=False)
         with self._lock:
-            for key in keys:
-                self._kept.pop(key, None)
-                self._kept[key] = found[key]
+            self._kept.update(found)
             for key in list(self._kept)[: max(0, len(self._kept) - KEPT_IDENTITIES)]:
                 del self._kept[key]
         return [found[key] for key in keys]
 
-    def _displacements(self, expressions: FloatArray) -> Iterator[FloatArray]:
-        """Yield per row of the coefficients (n, E) the movement (N, 3) of all vertices."""
+    def _neutral(self, shapes: FloatArray) -> FloatArray:
+        flat = shapes @ self._shape_basis
+        flat += self._mean.reshape(-1)
+        return flat.reshape(len(shapes), -1, 3)
+
+    def _displacements(self, expressions: FloatArray) -> FloatArray:
+        """Return the movement of the vertices of all zones (n, rows + 1, 3); the last row is zero, for vertices that never move."""
         last = self._zones[-1].place.stop if self._zones else 0
         moved = np.empty((len(expressions), last + 3), np.float32)
-        moved[:, last:] = 0.0  # of vertices that no expression moves
+        moved[:, last:] = 0.0
         for zone in self._zones:
             np.matmul(expressions[:, zone.expressions], zone.basis, out=moved[:, zone.place])
-        for row in moved.reshape(len(expressions), -1, 3):
-            yield (
-                row[:-1].copy()
-                if self._order is None
-                else row.take(self._order, axis=0, mode="clip")
-            )
+        return moved.reshape(len(expressions), -1, 3)
 
     def _set_zones(self, basis: FloatArray) -> None:
         """Split the basis to zones; ``_order`` is the row of the product that each vertex is found in, None = its own."""

@@ -168,17 +168,16 @@ class MorphableModel:
     def head(self, params: FloatArray) -> FloatArray:
         """Reconstruct heads (..., N, 3), meters, model frame, from parameter vectors (..., P). The pose is ignored."""
         params = self._checked(params)
-        heads = self.heads(params.reshape(-1, self.layout.size))
-        shape = (*params.shape[:-1], self.vertex_count, 3)
-        return (
-            heads[0].reshape(shape)
-            if len(heads) == 1
-            else np.array(heads, np.float32).reshape(shape)
-        )
+        out = np.empty((*params.shape[:-1], self.vertex_count, 3), np.float32)
+        coefficients = params.reshape(-1, self.layout.size)[:, POSE_SIZE:]
+        self._dense(coefficients, out.reshape(-1, self.vertex_count, 3))  # type: ignore[arg-type]
+        return out
 
     def heads(self, params: FloatArray) -> list[FloatArray]:
         """Reconstruct the heads of parameter vectors (n, P) in one product, each as an array (N, 3) of its own; see :meth:`head`."""
-        return self._dense(self._checked(params)[:, POSE_SIZE:])
+        heads = [np.empty((self.vertex_count, 3), np.float32) for _ in params]
+        self._dense(self._checked(params)[:, POSE_SIZE:], heads)
+        return heads
 
     def head_landmarks(self, params: FloatArray) -> FloatArray:
         """Reconstruct the 68 landmarks (..., 68, 3) of :meth:`head` only."""

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from tddfa_msgs.msg import FaceLandmarksArray, FaceMeshArray, FaceTopology
-from tddfa_ros.face import TrackedFace
+from tddfa_ros.face import TrackedFace, reconstruct
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.convert.messages import (
     common_fields,
@@ -112,6 +112,8 @@ def face_mesh_array(
     common: Sequence[Mapping[str, Any]] | None = None,
 ) -> FaceMeshArray:
     """Convert the faces of one image to a message; see :func:`face_mesh_message`."""
+    if vertices or image_vertices:
+        reconstruct(faces)
     return FaceMeshArray(
         header=header,
         camera_info=camera_info,

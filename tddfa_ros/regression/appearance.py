@@ -27,6 +27,8 @@ def color_layout(crops: NDArray[np.uint8]) -> FloatArray:
     for cells, crop in zip(out, crops, strict=True):
         small = cv2.resize(crop, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
         cells[...] = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
-        lightness = cells[..., 0] - cells[..., 0].mean()
-        cells[..., 0] = lightness * _CONTRAST / max(float(lightness.std()), _MIN_CONTRAST)
+    lightness = out[..., 0]
+    lightness -= lightness.mean(axis=(1, 2), keepdims=True)
+    contrast = np.maximum(lightness.std(axis=(1, 2), keepdims=True), _MIN_CONTRAST)
+    lightness *= _CONTRAST / contrast
     return (out / np.float32(_GRID)).reshape(len(crops), COLOR_LAYOUT)

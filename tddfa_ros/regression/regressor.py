@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -231,13 +232,15 @@ def _logistic(disorder: FloatArray, midpoint: float, width: float) -> FloatArray
 
 def _has_contrast(crops: NDArray[np.uint8]) -> FloatArray:
     """Return 1 for crops with contrast and 0 for blank ones (n,), on which the network output is meaningless."""
-    spread = crops[:, ::4, ::4].std(axis=(1, 2)).max(axis=-1, initial=0.0)
-    return np.asarray(spread >= _LEAST_CONTRAST, dtype=np.float32)
+    samples = [np.ascontiguousarray(crop[::4, ::4]) for crop in crops]
+    spread = [float(cv2.meanStdDev(sample)[1].max()) for sample in samples]
+    return np.asarray(np.array(spread) >= _LEAST_CONTRAST, dtype=np.float32)
 
 
 def _to_tensor(crops: NDArray[np.uint8]) -> FloatArray:
     """Convert (n, S, S, 3) uint8 to (n, 3, S, S) float32 ``(bgr - 127.5) / 128``, as 3DDFA_V2 does."""
-    tensor = np.ascontiguousarray(crops.transpose(0, 3, 1, 2)).astype(np.float32)
-    tensor -= 127.5
+    planes = crops.transpose(0, 3, 1, 2)
+    tensor = np.empty(planes.shape, np.float32)
+    np.subtract(planes, np.float32(127.5), out=tensor)
     tensor *= 1 / 128
     return tensor

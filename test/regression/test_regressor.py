@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from support.synthetic_model import synthetic_model
 from support.tiny_regressor import MIDPOINT, WIDTH, write_tiny_regressor
 
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.regression.appearance import color_layout
 from tddfa_ros.regression.regressor import Regressor, pose_disorder
 
 
@@ -214,3 +216,39 @@ def test_parameter_space_is_converted(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.params, expected, rtol=1e-5, atol=1e-5)
     with pytest.raises(ModelError, match=r"another morphable model \(toy\)"):
         Regressor(path, model, "cpu")
+
+
+def test_network_input_is_exact(regressor: Regressor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``(bgr - 127.5) / 128`` without rounding, planes in the order of the channels."""
+    crops = np.random.default_rng(0).integers(0, 256, (3, 120, 120, 3)).astype(np.uint8)
+    fed = []
+    run = regressor.session.run
+
+    def record(feeds: dict[str, np.ndarray], outputs: tuple[str, ...]) -> list[np.ndarray]:
+        fed.append(feeds["image"])
+        return run(feeds, outputs)
+
+    monkeypatch.setattr(regressor.session, "run", record)
+    regressor(crops)
+    expected = (crops.astype(np.float64).transpose(0, 3, 1, 2) - 127.5) / 128
+    assert fed[0].dtype == np.float32
+    np.testing.assert_array_equal(fed[0], expected)
+
+
+def test_color_layout_of_a_batch_is_that_of_each_crop() -> None:
+    """The lightness of each crop has mean 0 and standard deviation 10 (a flat one less), in units of the grid."""
+    rng = np.random.default_rng(1)
+    crops = (
+        rng.integers(0, 256, (4, 8, 8, 3)).astype(np.uint8).repeat(15, axis=1).repeat(15, axis=2)
+    )
+    crops[3] = 90
+    layouts = color_layout(crops)
+    for crop, layout in zip(crops, layouts, strict=True):
+        np.testing.assert_allclose(color_layout(crop[None])[0], layout, atol=1e-5)
+        small = cv2.resize(crop, (4, 4), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        lab = cv2.cvtColor(small, cv2.COLOR_BGR2LAB)
+        centered = lab[..., 0] - lab[..., 0].mean()
+        lab[..., 0] = 10 * centered / max(centered.std(), 5.0)
+        np.testing.assert_allclose(layout, lab.reshape(48) / 4, atol=1e-4)
+    np.testing.assert_allclose(layouts[:3].reshape(3, 16, 3)[..., 0].std(axis=1), 2.5, rtol=1e-3)
+    np.testing.assert_allclose(layouts[3].reshape(16, 3)[:, 0], 0.0, atol=1e-4)
