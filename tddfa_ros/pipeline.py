@@ -24,6 +24,8 @@ from tddfa_ros.regression.appearance import color_layout
 from tddfa_ros.regression.regressor import RegressionResult, Regressor
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray, check_image
 
+_assumed_camera = lru_cache(maxsize=8)(Intrinsics.from_fov)  # one object for a stream
+
 
 class FacePipeline:
     """Reconstruct the faces of an image. Not thread-safe.
@@ -242,9 +244,8 @@ class FacePipeline:
         )
         faces = []
         for image, of_image, parts in zip(images, boxes, rois, strict=True):
-            height, width = image.shape[:2]
-            fov = self.config.camera.assumed_fov_deg
-            camera = intrinsics or _assumed_camera(width, height, fov)
+            size, fov = image.shape[1::-1], self.config.camera.assumed_fov_deg
+            camera = intrinsics or _assumed_camera(*size, fov)
             faces.append(
                 grouped(
                     Face(
@@ -285,12 +286,6 @@ def known_scale(
         return None
     landmarks = model.head_landmarks(params)
     return scale_from_interpupillary_distance(landmarks, camera.interpupillary_distance)
-
-
-@lru_cache(maxsize=8)
-def _assumed_camera(width: int, height: int, fov_deg: float) -> Intrinsics:
-    """Return the same object for all images of a stream, so that faces of several images can be evaluated together."""
-    return Intrinsics.from_fov(width, height, fov_deg)
 
 
 def _rows_of_four(values: RealArray, what: str) -> DoubleArray:

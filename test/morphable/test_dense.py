@@ -10,6 +10,11 @@ from tddfa_ros.morphable.dense import KEPT_IDENTITIES, DenseHead, find_zones
 COUNT, SHAPE, EXPRESSIONS = 6000, 5, 12
 
 
+@pytest.fixture(autouse=True)
+def _splits_pay_for_small_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "_LEAST_SAVING", 500)
+
+
 def sparse_model() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and bases of a head on which each expression moves one stretch of the vertices, in shuffled order, and none a third."""
     rng = np.random.default_rng(0)
@@ -55,17 +60,22 @@ def test_equals_the_linear_model(faces: int) -> None:
 
 
 def test_dense_expression_basis_is_one_product() -> None:
-    model = synthetic_model()
-    head = DenseHead(model.mean, model.shape_basis, model.expression_basis)
+    mean, shape, expression = sparse_model()
+    model = mean, shape, np.where(expression == 0, np.float32(0.001), expression)
+    head = DenseHead(*model)
     assert len(head._zones) == 1
+    assert head._order is None
+    values = coefficients(3)
+    for found, row in zip(heads_of(head, values), values, strict=True):
+        np.testing.assert_allclose(found, linear(model, row), atol=5e-7)
+
+
+def test_model_evaluates_all_vertices_by_its_bases() -> None:
+    model = synthetic_model()
     params = np.stack([random_params(model, np.random.default_rng(k)) for k in range(3)])
-    out = np.empty((3, model.vertex_count, 3), np.float32)
-    head(params[:, 12:], out)
-    for found, row in zip(out, params, strict=True):
-        expected = model.mean + np.concatenate(
-            [model.shape_basis, model.expression_basis], axis=2
-        ).astype(np.float64) @ row[12:].astype(np.float64)
-        np.testing.assert_allclose(found, expected, atol=5e-7)
+    bases = np.concatenate([model.shape_basis, model.expression_basis], axis=2).astype(np.float64)
+    for found, row in zip(model.heads(params), params, strict=True):
+        np.testing.assert_allclose(found, model.mean + bases @ row[12:].astype(float), atol=5e-7)
 
 
 def test_model_without_expressions_or_without_movement() -> None:
