@@ -17,6 +17,7 @@ from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.image_io import write_array, write_image
 from tddfa_ros.outputs.layers import LAYERS, paint_layers, scene_depth
 from tddfa_ros.rendering import color_depth, parsing_map, pncc, uv_position_map, uv_texture
+from tddfa_ros.rendering.iris_fit import find_irises, iris_color
 from tddfa_ros.rendering.irises import with_eyes
 from tddfa_ros.types import ImageBGR
 
@@ -48,9 +49,12 @@ class Scene:
 
     @cached_property
     def mesh_textures(self) -> list[ImageBGR]:
-        """:attr:`textures` with painted eyeballs, for meshes."""
-        pairs = zip(self.textures, self.faces, strict=True)
-        return [with_eyes(texture.image, face.model) for texture, face in pairs]
+        """:attr:`textures` with eyeballs painted in the color of the irises of the image, for meshes."""
+        out = []
+        for texture, face in zip(self.textures, self.faces, strict=True):
+            color = iris_color(find_irises(self.image, face))
+            out.append(with_eyes(texture.image, face.model, color))
+        return out
 
     @cached_property
     def attributes(self) -> list[Attributes]:
