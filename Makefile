@@ -10,7 +10,7 @@ ENV := . ./.setup/env.sh &&
 SOURCE ?= demo
 ARGS ?=
 
-.PHONY: help setup test lint format docs demo bench soak model train clean
+.PHONY: help setup test lint format docs demo bench race soak model train clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
@@ -41,6 +41,9 @@ demo: setup ## the ROS graph on a photograph -> out/demo.mp4, out/face.obj, out/
 bench: setup ## speed of every stage, then latency of the graph; ARGS go to the first
 	@$(ENV) python benchmarks/bench.py $(ARGS)
 	@$(ENV) python benchmarks/latency.py
+
+race: setup ## side by side with MediaPipe, if ARGS="--mediapipe DIR --model FILE" says where it is, and imported 3DDFA_V2
+	@$(ENV) python benchmarks/race.py $(ARGS)
 
 soak: setup ## the graph for 30 minutes with faces that come and go, then with faults; ARGS="--minutes 5"
 	@$(ENV) python benchmarks/soak.py $(ARGS)
