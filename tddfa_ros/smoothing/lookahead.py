@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.smoothing.filters import create_filter
@@ -23,26 +24,47 @@ LOOK_AHEAD = 6
 """Frames; more change the result by less than 3 % at 25 Hz (benchmarks/smoothing_video.py)."""
 
 
+ABSENCE_S = 10.0
+"""Time after which an ID does not return: more than `TrackingConfig.max_lost_s`, after which a track ends and its ID is not used again."""
+
+
+class _Observation(NamedTuple):
+    """A face and its filter input; None if its parameters are unusable."""
+
+    face: TrackedFace
+    measured: FaceState | None
+
+
 class LookaheadSmoother:
     """Smooths like `FaceSmoother`, but delivers each frame ``frames`` frames later, with what followed taken into account.
 
     Args:
         config: smoothing options; None = defaults.
         frames: look-ahead in frames; 0 = that of `FaceSmoother`, without delay.
+        absence_s: time after which an ID that is not seen does not return, s; what is known about it is forgotten.
     """
 
-    def __init__(self, config: SmoothingConfig | None = None, frames: int = LOOK_AHEAD) -> None:
+    def __init__(
+        self,
+        config: SmoothingConfig | None = None,
+        frames: int = LOOK_AHEAD,
+        absence_s: float = ABSENCE_S,
+    ) -> None:
         self._forward = FaceSmoother(config)
         self._frames = frames
-        self._pending: deque[tuple[list[TrackedFace], list[TrackedFace]]] = deque()
-        self._observations: dict[str, int] = {}
+        self._absence_s = absence_s
+        self._pending: deque[tuple[dict[str, _Observation], list[TrackedFace]]] = deque()
+        # By ID: the number of observations, as far as it matters, and the stamp of the last one, s.
+        self._seen: dict[str, tuple[int, float]] = {}
 
     def push(self, faces: Sequence[TrackedFace]) -> list[TrackedFace] | None:
         """Add the faces of the next frame; return those of the frame that is now complete, None while there is none."""
-        given = list(faces)
-        for face in given:
-            self._observations[face.id] = self._observations.get(face.id, 0) + 1
-        self._pending.append((given, self._forward(given)))
+        for face in faces:
+            count, _ = self._seen.get(face.id, (0, 0.0))
+            self._seen[face.id] = min(count + 1, 2 * self._frames + 2), face.stamp
+        smoothed = self._forward(faces)
+        self._pending.append(({face.id: self._observation(face) for face in faces}, smoothed))
+        self._forget()
         return self.pop() if len(self._pending) > self._frames else None
 
     def __len__(self) -> int:
@@ -56,13 +78,31 @@ class LookaheadSmoother:
             IndexError: no frame waits.
         """
         given, smoothed = self._pending[0]
-        if self._frames and self._forward.config.method != "none":
-            raw = {face.id: face for face in given}
-            smoothed = [self._smooth(face, raw[face.id]) for face in smoothed]
+        if self._ahead:
+            smoothed = [self._smooth(face, given[face.id]) for face in smoothed]
         self._pending.popleft()
         return smoothed
 
-    def _smooth(self, forward: TrackedFace, raw: TrackedFace) -> TrackedFace:
+    @property
+    def _ahead(self) -> bool:
+        return self._frames > 0 and self._forward.config.method != "none"
+
+    def _observation(self, face: TrackedFace) -> _Observation:
+        measured = None
+        if self._ahead:
+            measured = self._forward.codec(face.model).encode(face.params, face.roi)
+        return _Observation(face, measured)
+
+    def _forget(self) -> None:
+        """Forget IDs that do not return."""
+        newest = max((stamp for _, stamp in self._seen.values()), default=0.0)
+        old = [name for name, (_, s) in self._seen.items() if newest - s > self._absence_s]
+        if old:
+            waiting = {name for given, _ in self._pending for name in given}
+            for name in set(old) - waiting:
+                del self._seen[name]
+
+    def _smooth(self, forward: TrackedFace, raw: _Observation) -> TrackedFace:
         """Mean of the forward estimate and that of a filter from the newest frame back to this one."""
         codec = self._forward.codec(forward.model)
         estimate = codec.encode(forward.params, forward.roi)
@@ -71,35 +111,36 @@ class LookaheadSmoother:
         if estimate is None or backward is None:
             return forward
         # Each counts by how many frames it has seen, so that a track's first frames rely on what follows.
-        seen = min(self._observations[raw.id] - len(later) + 1, self._frames + 1)
+        seen = min(self._seen[raw.face.id][0] - len(later) + 1, self._frames + 1)
         share = len(later) / (len(later) + max(seen, 1))
         mean = displaced(estimate, share * difference(estimate, backward))
         shape = forward.params[codec.layout.shape_slice].astype("float64")
         params = codec.decode(mean, shape, forward.roi)
         return forward if params is None else forward.replace(params=params)
 
-    def _later(self, raw: TrackedFace) -> list[TrackedFace]:
+    def _later(self, raw: _Observation) -> list[_Observation]:
         """This face and the same track in the frames that follow, until a gap restarts its filter."""
         found = [raw]
-        for given, _ in list(self._pending)[1:]:
-            for face in given:
-                if face.id == raw.id:
-                    if not 0 < face.stamp - found[-1].stamp <= self._forward.config.max_gap:
-                        return found
-                    found.append(face)
+        for given, _ in islice(self._pending, 1, None):
+            following = given.get(raw.face.id)
+            if following is None:
+                continue
+            step = following.face.stamp - found[-1].face.stamp
+            if not 0 < step <= self._forward.config.max_gap:
+                return found
+            found.append(following)
         return found
 
 
 def _filter_backward(
-    faces: Sequence[TrackedFace], codec: StateCodec, config: SmoothingConfig
+    observations: Sequence[_Observation], codec: StateCodec, config: SmoothingConfig
 ) -> FaceState | None:
     """Estimate at the first of these faces from all of them; None if its own parameters are unusable."""
-    if codec.encode(faces[0].params, faces[0].roi) is None:
+    if observations[0].measured is None:
         return None
     filter_ = create_filter(config, codec.layout.expression)
     estimate, stamp = None, None
-    for face in reversed(faces):
-        measured = codec.encode(face.params, face.roi)
+    for face, measured in reversed(observations):
         if measured is not None:
             dt = 1.0 if stamp is None else stamp - face.stamp
             estimate = filter_.update(measured, dt, measurement_weight(face.confidence))

@@ -12,7 +12,7 @@ from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.face import TrackedFace
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.smoothing.lookahead import LookaheadSmoother
+from tddfa_ros.smoothing.lookahead import ABSENCE_S, LookaheadSmoother
 from tddfa_ros.tracking import FaceTracker
 from tddfa_ros.types import ImageBGR
 from tddfa_ros.video.journal import Journal, JournaledPipeline
@@ -47,7 +47,8 @@ class VideoAnalysis:
         self._tracker = FaceTracker(
             cast(FacePipeline, self._journaled), camera_motion=self._journaled.camera_motion
         )
-        self._smoother = LookaheadSmoother(smoothing, look_ahead)
+        absence_s = max(ABSENCE_S, 2 * pipeline.config.tracking.max_lost_s)
+        self._smoother = LookaheadSmoother(smoothing, look_ahead, absence_s)
         self._held: deque[tuple[ImageBGR, float]] = deque()
 
     def step(self, image: ImageBGR, seconds: float) -> list[AnalyzedFrame]:

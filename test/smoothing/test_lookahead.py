@@ -110,3 +110,27 @@ def test_unusable_parameters_keep_the_last_estimate() -> None:
     frames[20] = [broken]
     out = smoothed(LookaheadSmoother(), frames)
     assert len(out) == len(frames) and np.isfinite(out[20][0].params).all()
+
+
+def test_memory_ends_when_ids_cannot_return() -> None:
+    """A long video with many people; a returning ID is still known after a short absence."""
+    smoother = LookaheadSmoother(frames=3, absence_s=2.0)
+    frames = []
+    for i in range(400):
+        faces = [face(i / HZ, 300.0, f"f{i // 10}")]
+        if i % 50 < 10:
+            faces.append(face(i / HZ, 100.0, "returning"))
+        frames.append(faces)
+    limited = smoothed(smoother, frames)
+    assert len(smoother._seen) <= 2.0 * HZ / 10 + 3
+    unlimited = smoothed(LookaheadSmoother(frames=3, absence_s=np.inf), frames)
+    for some, others in zip(limited, unlimited, strict=True):
+        for one, other in zip(some, others, strict=True):
+            np.testing.assert_array_equal(one.params, other.params)
+
+
+def test_ids_that_wait_are_kept() -> None:
+    """At one frame in 5 s the frames that wait are older than the absence."""
+    smoother = LookaheadSmoother(frames=4, absence_s=1.0)
+    frames = [[face(5.0 * i, 300.0, f"f{i}")] for i in range(12)]
+    assert [f[0].id for f in smoothed(smoother, frames)] == [f"f{i}" for i in range(12)]
