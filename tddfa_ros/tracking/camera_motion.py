@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import cv2
 import numpy as np
 
@@ -14,6 +16,16 @@ _STILL = 1.5  # gray levels; a smaller mean difference is sensor noise and faces
 _MIN_GAIN = (
     0.8  # the aligned images must differ by less than this ratio of what the unaligned ones do
 )
+
+
+class BackgroundMotion(Protocol):
+    """Measures the motion of the background from image to image."""
+
+    def __call__(self, image: ImageBGR) -> DoubleArray:
+        """Return the motion (2,) of the background since the last image, image px; zero where it cannot be measured."""
+
+    def reset(self) -> None:
+        """Forget the last image."""
 
 
 class CameraMotion:

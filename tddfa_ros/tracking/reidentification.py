@@ -53,10 +53,14 @@ def quality(face: Face, roi: RealArray, size: tuple[int, int]) -> float:
 
 
 def log_odds(c: Candidate, stamp: float, size: tuple[int, int]) -> float:
-    """Log odds that a face is the person of its track, against somebody anywhere in an image of ``size`` (width, height)."""
+    """Log odds that a face is the person of its track, against somebody anywhere in an image of ``size`` (width, height).
+
+    The appearance counts in full for a lost track: whoever has covered a person stands where that one is expected.
+    """
     other = Descriptor()
     other.add(c.face, quality(c.face, c.roi, size))
-    return c.track.log_likelihood(c.roi, stamp, size) + c.track.descriptor.log_ratio(other)
+    appearance = c.track.descriptor.log_ratio(other, 1.0 if c.track.coasting else 0.0)
+    return c.track.log_likelihood(c.roi, stamp, size) + appearance
 
 
 def learn_appearance(tracks: Sequence[Track], stamp: float, size: tuple[int, int]) -> None:
@@ -124,6 +128,16 @@ def without_duplicates(
     return [c for k, c in enumerate(candidates) if k not in removed], ended
 
 
+def _recovery_odds(old: Track, new: Track, stamp: float, size: tuple[int, int]) -> float:
+    """Log odds that a fresh track is a lost one; after enough hits its appearance counts in full, however little of it is seen.
+
+    Who comes out from behind somebody stands where that one is expected.
+    """
+    least = 1.0 if new.hits >= _PATIENCE else 0.0
+    appearance = old.descriptor.log_ratio(new.descriptor, least)
+    return old.log_likelihood(new.roi, stamp, size) + appearance
+
+
 def recoveries(
     lost: Sequence[Track],
     fresh: Sequence[Track],
@@ -138,15 +152,7 @@ def recoveries(
     """
     if not lost or not fresh:
         return [], []
-    odds = np.array(
-        [
-            [
-                old.log_likelihood(new.roi, stamp, size) + old.descriptor.log_ratio(new.descriptor)
-                for new in fresh
-            ]
-            for old in lost
-        ]
-    )
+    odds = np.array([[_recovery_odds(old, new, stamp, size) for new in fresh] for old in lost])
     pairs, undecided = [], []
     for i, j in assign(odds, minimum):
         rivals = np.delete(odds[:, j], i)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ from tddfa_ros.errors import ImageError
 from tddfa_ros.face import grouped
 from tddfa_ros.geometry.roi import roi_from_box
 from tddfa_ros.tracking.association import associate, iou
-from tddfa_ros.tracking.camera_motion import CameraMotion
+from tddfa_ros.tracking.camera_motion import BackgroundMotion, CameraMotion
 from tddfa_ros.tracking.finder import FaceFinder
 from tddfa_ros.tracking.ids import TrackIds
 from tddfa_ros.tracking.reidentification import (
@@ -27,7 +27,7 @@ from tddfa_ros.tracking.reidentification import (
 )
 from tddfa_ros.tracking.schedule import select
 from tddfa_ros.tracking.track import Track
-from tddfa_ros.types import LATE_S, DoubleArray, ImageBGR, Intrinsics, check_image
+from tddfa_ros.types import LATE_S, ImageBGR, Intrinsics, check_image
 
 if TYPE_CHECKING:
     from tddfa_ros.config import PipelineConfig, TrackingConfig
@@ -59,7 +59,7 @@ class FaceTracker:
         pipeline: pipeline for detection and regression.
         config: tracking options; None = those of the pipeline.
         ids: numbers the tracks; None = `TrackIds` without a prefix.
-        camera_motion: measures the motion (2,) of the background from image to image, px; None = `CameraMotion`.
+        camera_motion: measures the motion of the background; None = `CameraMotion`.
 
     Attributes:
         config: tracking options; may be replaced between frames.
@@ -72,12 +72,12 @@ class FaceTracker:
         config: TrackingConfig | None = None,
         *,
         ids: TrackIds | None = None,
-        camera_motion: Callable[[ImageBGR], DoubleArray] | None = None,
+        camera_motion: BackgroundMotion | None = None,
     ) -> None:
         self.config: TrackingConfig = pipeline.config.tracking if config is None else config
         self._pipeline = pipeline
         self._ids = ids or TrackIds()
-        self._camera_motion = camera_motion or CameraMotion()
+        self._camera_motion: BackgroundMotion = camera_motion or CameraMotion()
         self._tracks: list[Track] = []  # oldest first
         self._stamp = -math.inf
         self._frames_since_detection = 0
@@ -162,8 +162,7 @@ class FaceTracker:
         self._tracks.clear()
         self._pending = None
         self._stamp = -math.inf
-        if isinstance(self._camera_motion, CameraMotion):
-            self._camera_motion.reset()
+        self._camera_motion.reset()
         self._frames_since_detection = 0
         self._frames_since_check = 0
 

@@ -25,17 +25,22 @@ from tddfa_ros.tracking.camera_motion import CameraMotion
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray
 
 T = TypeVar("T")
+_LANDMARKS = 68
 
 
 @dataclass(frozen=True, eq=False)
 class FaceRows:
-    """Faces of one pipeline call as arrays: boxes (n, 4), confidences (n,), rois (n, 4), params (n, P), color layouts (n, 48)."""
+    """Faces of one pipeline call as arrays.
+
+    Boxes (n, 4), confidences (n,), rois (n, 4), params (n, P), color layouts (n, 48) and crop sigmas (n, 68), NaN without.
+    """
 
     boxes: DoubleArray
     confidences: DoubleArray
     rois: DoubleArray
     params: FloatArray
     colors: FloatArray
+    sigmas: FloatArray
 
 
 @dataclass(eq=False)
@@ -78,6 +83,7 @@ class Journal:
                 rois=_stacked([rows.rois for rows in faces], 4),
                 params=_stacked([rows.params for rows in faces], 0),
                 colors=_stacked([rows.colors for rows in faces], COLOR_LAYOUT),
+                sigmas=_stacked([rows.sigmas for rows in faces], _LANDMARKS),
                 motions=np.reshape(self.motions, (-1, 2)).astype(np.float64),
                 thumbnail=np.zeros((0, 0)) if self.thumbnail is None else self.thumbnail,
             )
@@ -95,7 +101,7 @@ class Journal:
             ends = np.cumsum(data["face_counts"])[:-1]
             rows = [
                 np.split(data[name], ends)
-                for name in ("boxes", "confidences", "rois", "params", "colors")
+                for name in ("boxes", "confidences", "rois", "params", "colors", "sigmas")
             ]
             faces = [FaceRows(*parts) for parts in zip(*rows, strict=True)]
             detections = np.split(data["detections"], np.cumsum(data["detection_counts"])[:-1])
@@ -120,6 +126,7 @@ class JournaledPipeline:
 
     Attributes:
         journal: receives new results; replace it to start another one.
+        camera_motion: records or replays the motion of the background, for a :class:`FaceTracker`.
     """
 
     def __init__(self, pipeline: FacePipeline) -> None:
@@ -128,8 +135,7 @@ class JournaledPipeline:
         self._pipeline = pipeline
         self._detections: deque[FloatArray] = deque()
         self._faces: deque[FaceRows] = deque()
-        self._motions: deque[DoubleArray] = deque()
-        self._camera_motion = CameraMotion()
+        self.camera_motion = JournaledMotion(self)
 
     @property
     def config(self) -> PipelineConfig:
@@ -143,22 +149,12 @@ class JournaledPipeline:
         """Serve the next calls from a journal."""
         self._detections.extend(journal.detections)
         self._faces.extend(journal.faces)
-        self._motions.extend(journal.motions)
-        self._camera_motion.thumbnail = journal.thumbnail
+        self.camera_motion.replay(journal)
 
     @property
     def replaying(self) -> bool:
         """Whether results are left to replay."""
-        return bool(self._detections or self._faces or self._motions)
-
-    def camera_motion(self, image: ImageBGR) -> DoubleArray:
-        """See :class:`CameraMotion`."""
-        if self._motions:
-            return self._motions.popleft()
-        motion = self._camera_motion(image)
-        self.journal.motions.append(motion)
-        self.journal.thumbnail = self._camera_motion.thumbnail
-        return motion
+        return bool(self._detections or self._faces or self.camera_motion.replaying)
 
     def detect(self, image: ImageBGR, min_score: float | None = None) -> FloatArray:
         """See :meth:`FacePipeline.detect`."""
@@ -213,13 +209,57 @@ class JournaledPipeline:
                 roi,
                 self.model,
                 intrinsics,
+                crop_sigma=None if np.isnan(sigma).any() else sigma,
                 scale=known_scale(self.model, params, camera),
                 color_layout=colors,
             )
-            for box, confidence, roi, params, colors in zip(
-                rows.boxes, rows.confidences, rows.rois, rows.params, rows.colors, strict=True
+            for box, confidence, roi, params, colors, sigma in zip(
+                rows.boxes,
+                rows.confidences,
+                rows.rois,
+                rows.params,
+                rows.colors,
+                rows.sigmas,
+                strict=True,
             )
         ]
+
+
+class JournaledMotion:
+    """A :class:`BackgroundMotion` that records in the current journal of a pipeline, or replays a journal.
+
+    Args:
+        pipeline: has the current journal.
+    """
+
+    def __init__(self, pipeline: JournaledPipeline) -> None:
+        self._pipeline = pipeline
+        self._motion = CameraMotion()
+        self._replayed: deque[DoubleArray] = deque()
+
+    @property
+    def replaying(self) -> bool:
+        """Whether motions are left to replay."""
+        return bool(self._replayed)
+
+    def replay(self, journal: Journal) -> None:
+        """Serve the next calls from a journal."""
+        self._replayed.extend(journal.motions)
+        self._motion.thumbnail = journal.thumbnail
+
+    def __call__(self, image: ImageBGR) -> DoubleArray:
+        """See :class:`BackgroundMotion`."""
+        if self._replayed:
+            return self._replayed.popleft()
+        motion = self._motion(image)
+        self._pipeline.journal.motions.append(motion)
+        self._pipeline.journal.thumbnail = self._motion.thumbnail
+        return motion
+
+    def reset(self) -> None:
+        """Forget the last image; while replaying it is that of the end of the journal, and kept."""
+        if not self._replayed:
+            self._motion.reset()
 
 
 def _rows(faces: Sequence[Face], parameters: int) -> FaceRows:
@@ -229,7 +269,14 @@ def _rows(faces: Sequence[Face], parameters: int) -> FaceRows:
         np.array([face.roi for face in faces], np.float64).reshape(-1, 4),
         np.array([face.params for face in faces], np.float32).reshape(-1, parameters),
         np.array([face.color_layout for face in faces], np.float32).reshape(-1, COLOR_LAYOUT),
+        np.array([_sigma(face) for face in faces], np.float32).reshape(-1, _LANDMARKS),
     )
+
+
+def _sigma(face: Face) -> FloatArray:
+    if face.crop_sigma is None:
+        return np.full(_LANDMARKS, np.nan, np.float32)
+    return face.crop_sigma
 
 
 def _stacked(parts: Sequence[RealArray], columns: int) -> RealArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from support.scripted_pipeline import (
     WIDTH,
     Person,
     ScriptedPipeline,
+    frame_of,
     image_of,
     play,
     still,
@@ -311,6 +313,21 @@ def test_ids_continue_in_a_new_tracker():
         assert names(play(tracker, range(3)))[-1] == expected
 
 
+class ScriptedMotion:
+    """Motion of the background by frame; counts the resets."""
+
+    def __init__(self, by_frame: Callable[[int], np.ndarray]) -> None:
+        self.by_frame = by_frame
+        self.resets = 0
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        frame = frame_of(image)
+        return self.by_frame(frame) if frame else np.zeros(2)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
 def walk(x: float, speed: float, **attributes: object) -> Person:
     """A face that walks with a constant speed in px per frame."""
     return Person(lambda i: (x + speed * i, 240.0), **attributes)  # type: ignore[arg-type]
@@ -363,6 +380,17 @@ def test_id_is_not_handed_to_another_person():
     assert names(play(tracker, range(60)))[-1] == ["f2"]
 
 
+def test_id_is_not_handed_to_a_face_that_is_never_seen_clearly():
+    """Somebody half covered comes out where another one has just been covered: the position alone is no proof."""
+    first = Person(still(300, 240), visible=lambda i: i < 20, look=0.0)
+    second = Person(still(305, 240), visible=lambda i: i >= 24, look=3.5, confidence=lambda _: 0.53)
+    tracker, _ = tracker_of(first, second)
+    reported = names(play(tracker, range(40)))
+    assert reported[19] == ["f1"]
+    assert not any("f1" in ids for ids in reported[24:])
+    assert reported[-1] == ["f2"]
+
+
 def test_appearance_decides_who_of_two_returns():
     """Both leave; the second to leave returns first, on the other side."""
     first = Person(still(100, 240), visible=lambda i: i < 20, look=0.0)
@@ -395,10 +423,10 @@ def test_camera_motion_moves_the_predicted_roi(compensate: bool):
     """The camera jumps by half an ROI to and fro: too far for the regressor, unless the ROI jumps along."""
     jump = lambda i: 60.0 * (i % 2)  # noqa: E731
     person = Person(lambda i: (300 + jump(i), 240.0), detectable=lambda i: i == 0)
-    steps = iter([np.zeros(2)] + [np.array([jump(i) - jump(i - 1), 0.0]) for i in range(1, 20)])
+    motion = ScriptedMotion(lambda i: np.array([jump(i) - jump(i - 1), 0.0]))
     pipeline = ScriptedPipeline([person])
     config = TrackingConfig(camera_motion=compensate, max_unconfirmed=0)
-    tracker = FaceTracker(pipeline, config, camera_motion=lambda _: next(steps))
+    tracker = FaceTracker(pipeline, config, camera_motion=motion)
     reported = names(play(tracker, range(20)))
     assert (reported[1:] == [["f1"]] * 19) == compensate
 
@@ -413,9 +441,11 @@ def test_reset_ends_tracks_and_continues_ids():
 
 
 def test_backward_stamp_resets_tracker():
-    tracker, _ = tracker_of(LEFT)
+    motion = ScriptedMotion(lambda _: np.zeros(2))
+    tracker = FaceTracker(ScriptedPipeline([LEFT]), camera_motion=motion)
     play(tracker, range(100, 104))
     assert names(play(tracker, range(3))) == [[], ["f2"], ["f2"]]
+    assert motion.resets == 1
 
 
 @pytest.mark.parametrize("back", [1e-9, 0.04, 0.9])
