@@ -5,7 +5,7 @@ from __future__ import annotations
 from tddfa_ros.evaluation.heads import predict_heads
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, landmark_figures
-from tddfa_ros.evaluation.sets import Sets, arrays
+from tddfa_ros.evaluation.sets import STANDARDS, Sets, arrays, standards
 from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.types import FloatArray
@@ -19,17 +19,14 @@ _NOTE = (
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     """Measure NME68 and NME51 of mesh and direct head against the original and the reannotated points."""
     folder = sets.folder("aflw2000")
-    names = ("name", "pts68", "pts68_reannotated", "roi_box", "yaw_deg")
+    names = ("name", *STANDARDS, "roi_box", "yaw_deg")
     truth = sets.some(arrays(folder / "gt.npz", *names))
     images = [folder / "crop120" / str(name) for name in truth["name"]]
     predicted = predict_heads(predictor, images, None, "AFLW2000-3D")
-    standards = {
-        "standard": truth["pts68"].transpose(0, 2, 1)[..., :2],
-        "reannotated": truth["pts68_reannotated"].transpose(0, 2, 1),
-    }
+    labels = standards(truth)
     rows, errors = [], {}
     for head, crops in predicted.items():
-        for standard, wanted in standards.items():
+        for standard, wanted in labels.items():
             row = f"{standard}, {head}"
             if not len(crops):
                 rows.append(Row(row, 0, {}))

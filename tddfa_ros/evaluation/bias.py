@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from tddfa_ros.evaluation.prediction import Predictor
 from tddfa_ros.evaluation.result import Row, SuiteResult
-from tddfa_ros.evaluation.sets import WHOLE_CROP, Sets, arrays, read_image
+from tddfa_ros.evaluation.sets import STANDARDS, WHOLE_CROP, Sets, arrays, read_image, standards
 from tddfa_ros.geometry.metrics import face_size
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.types import DoubleArray, RealArray
@@ -31,7 +31,7 @@ _NOTE = (
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     """Measure offsets by region and by set of labels."""
     folder = sets.folder("aflw2000")
-    names = ("name", "pts68", "pts68_reannotated", "roi_box")
+    names = ("name", *STANDARDS, "roi_box")
     truth = sets.some(arrays(folder / "gt.npz", *names))
     crops = [
         predictor.regress(read_image(folder / "crop120" / str(name)), WHOLE_CROP)[0]
@@ -39,10 +39,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     ]
     found = crop_to_image(np.stack([face.landmarks[:, :2] for face in crops]), truth["roi_box"])
     rows = []
-    for standard, wanted in (
-        ("standard", truth["pts68"].transpose(0, 2, 1)[..., :2]),
-        ("reannotated", truth["pts68_reannotated"].transpose(0, 2, 1)),
-    ):
+    for standard, wanted in standards(truth).items():
         offsets = face_offsets(found, wanted)
         for region, points in REGIONS.items():
             rows.append(Row(f"{standard}, {region}", len(found), region_bias(offsets, points)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError, ImageError
 from tddfa_ros.sources import image_file
-from tddfa_ros.types import CROP_FRAME, ImageBGR
+from tddfa_ros.types import CROP_FRAME, DoubleArray, ImageBGR
 
 Arrays = dict[str, NDArray[Any]]
 WHOLE_CROP = np.array([[0.0, 0.0, CROP_FRAME, CROP_FRAME]])
@@ -83,6 +83,18 @@ def kept_faces(sets: Sets, source: str, *names: str) -> Arrays:
     """Read ``name``, ``roi`` and other arrays of the held-out faces of a source of the collection."""
     rows = arrays(sets.folder("faces") / f"{source}.npz", "name", "roi", "split", *names)
     return chosen(rows, rows.pop("split") == "eval")
+
+
+STANDARDS = ("pts68", "pts68_reannotated")
+"""Arrays of the two sets of labels of AFLW2000-3D: (n, 3, 68) as distributed and (n, 2, 68) reannotated, px."""
+
+
+def standards(truth: Arrays) -> dict[str, DoubleArray]:
+    """Return the landmarks (n, 68, 2), px, of both sets of labels of AFLW2000-3D by the name of the set in a report."""
+    return {
+        name: np.asarray(truth[array].transpose(0, 2, 1)[..., :2], dtype=np.float64)
+        for name, array in zip(("standard", "reannotated"), STANDARDS, strict=True)
+    }
 
 
 def read_image(path: Path) -> ImageBGR:

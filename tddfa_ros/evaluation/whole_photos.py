@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from tddfa_ros.evaluation.prediction import Predictor, refined
 from tddfa_ros.evaluation.result import Curve, Row, SuiteResult, landmark_figures
-from tddfa_ros.evaluation.sets import Sets, arrays, read_image
+from tddfa_ros.evaluation.sets import STANDARDS, Sets, arrays, read_image, standards
 from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.geometry.roi import roi_from_box
 from tddfa_ros.types import DoubleArray, RealArray
@@ -21,10 +21,10 @@ _NOTE = (
 def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
     """Measure NME68 and NME51 of detected faces, against the original and the reannotated points."""
     folder = sets.folder("aflw2000")
-    names = ("name", "pts68", "pts68_reannotated", "yaw_deg")
+    names = ("name", *STANDARDS, "yaw_deg")
     truth = sets.some(arrays(folder / "gt.npz", *names))
-    points = truth["pts68"].transpose(0, 2, 1)[..., :2]
-    again = truth["pts68_reannotated"].transpose(0, 2, 1)
+    labels = standards(truth)
+    points = labels["standard"]
     found, rows = [], []
     for row, name in enumerate(tqdm(truth["name"], desc="AFLW2000-3D, whole images", disable=None)):
         image = read_image(folder / "photo" / str(name))
@@ -35,7 +35,7 @@ def evaluate(predictor: Predictor, sets: Sets) -> SuiteResult:
             rows.append(row)
     lines, errors = [], {}
     share = {"found": len(rows) / max(len(points), 1)}
-    for standard, wanted in (("standard", points), ("reannotated", again)):
+    for standard, wanted in labels.items():
         if not rows:
             lines.append(Row(standard, 0, share))
             continue
