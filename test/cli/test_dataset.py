@@ -40,7 +40,9 @@ def test_choices_match_the_library() -> None:
     from tddfa_ros.training.data.mat_files import FORMATS
     from tddfa_ros.training.data.render import SIZES, UV_FORMATS
 
-    options = {o.name: o.type for c in (commands.fit, commands.render) for o in c.params}
+    options = {
+        o.name: o.type for c in (commands.fit.command, commands.render.command) for o in c.params
+    }
     assert options["points"].choices == POINT_CHOICES
     assert options["kind"].choices == ("folder", *FORMATS)
     assert options["size"].choices == SIZES

@@ -135,7 +135,9 @@ def commands() -> dict[str, click.Command]:
 
 
 def test_every_command_is_listed():
-    modules = {p.stem for p in (ROOT / "tddfa_ros/cli").glob("*.py") if not p.stem.startswith("_")}
+    folder = ROOT / "tddfa_ros/cli"
+    files = [*folder.glob("*.py"), *(p.parent for p in folder.glob("*/__init__.py"))]
+    modules = {p.stem for p in files if not p.stem.startswith("_")}
     shown = [unquoted(row[0])[0] for row in table("commands")]
     assert sorted(shown) == sorted(commands())
     assert {name.split()[1].replace("-", "_") for name in shown} == modules

@@ -58,3 +58,8 @@ def item_options(command: _Command) -> _Command:
     """Add ``--strict`` and ``--morphable-model`` to a command that reads items of a dataset."""
     strict = click.option("--strict", is_flag=True, help="Fail if any item is not usable.")
     return strict(morphable_option(command))
+
+
+def report(line: str) -> None:
+    """Print a line on stderr."""
+    click.echo(line, err=True)
