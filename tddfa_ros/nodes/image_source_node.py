@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -22,7 +24,8 @@ from tddfa_ros.nodes.ros.overrides import TopicNode
 from tddfa_ros.nodes.ros.parameters import Parameters
 from tddfa_ros.nodes.ros.runner import EXIT_USER_ERROR, run
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
-from tddfa_ros.sources import Frame, create_source
+from tddfa_ros.sources import Frame, ImageSource, create_source
+from tddfa_ros.sources.reconnect import ReconnectingSource
 
 CAMERA_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 """Reliable, which also matches best-effort subscriptions; RViz and most viewers subscribe reliably."""
@@ -46,9 +49,12 @@ class ImageSourceNode(TopicNode):
         options = self._settings.config
         self._on_end = on_end
         self._stop = threading.Event()
-        self._source = create_source(
-            options.source, options.width, options.height, options.rate, options.loop
-        )
+        self._published = 0
+        self._source = self._open_source()
+        if self._source.rate == 0:  # a camera or stream
+            self._source = ReconnectingSource(
+                self._source, self._open_source, self._stop.wait, self.get_logger().warning
+            )
         truncation = getattr(self._source, "truncation", None)
         if truncation is not None:
             self._log.warning("truncation", f"{truncation}; the frames before that are published")
@@ -59,8 +65,30 @@ class ImageSourceNode(TopicNode):
             if options.image_transport == "compressed"
             else None
         )
+        self._status = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._publish_status, clock=steady)
         self._thread = threading.Thread(target=self._run, name="image_source", daemon=True)
         self._thread.start()
+
+    def _open_source(self) -> ImageSource:
+        options = self._settings.config
+        return create_source(
+            options.source, options.width, options.height, options.rate, options.loop
+        )
+
+    def _publish_status(self) -> None:
+        """Publish whether the source delivers frames."""
+        problem = getattr(self._source, "problem", "")
+        status = DiagnosticStatus(
+            level=DiagnosticStatus.ERROR if problem else DiagnosticStatus.OK,
+            name=self.get_fully_qualified_name().lstrip("/"),
+            message=problem or "the source is open",
+            values=[KeyValue(key="frames published", value=str(self._published))],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._status.publish(message)
 
     def close(self) -> None:
         """Stop reading and release the device."""
@@ -123,6 +151,7 @@ class ImageSourceNode(TopicNode):
         options = self._settings.config
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=options.frame_id)
         height, width = frame.image.shape[:2]
+        self._published += 1
         # CameraInfo first, so that it is available when the image arrives.
         self._info.publish(
             camera_info_message(frame.intrinsics, header, width=width, height=height)
