@@ -24,6 +24,9 @@ from tddfa_ros.errors import TddfaError
 
 CASES = {
     "640x480 at 30 Hz": DemoOptions(width=640, height=480, rate=30),
+    "640x480 at 30 Hz, one process per node": DemoOptions(
+        width=640, height=480, rate=30, composed=False
+    ),
     "1280x720 at 30 Hz": DemoOptions(width=1280, height=720, rate=30),
     "640x480 at 30 Hz, not smoothed": DemoOptions(width=640, height=480, rate=30, smoothing=False),
     "overload: 640x480 at 240 Hz": DemoOptions(width=640, height=480, rate=240),
@@ -78,7 +81,9 @@ def main() -> int:
     for name, case in CASES.items():
         print(name, flush=True)
         try:
-            results[name] = run_case(replace(case, duration=options.duration))
+            results[name] = run_case(
+                replace(case, duration=options.duration, launch=False, raw=False)
+            )
         except TddfaError as error:
             results[name] = {"error": str(error)}
     print("\n" + table(results))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,19 @@ def largest_segment(pid: int) -> int:
     maps = Path(f"/proc/{pid}/maps").read_text()
     found = re.findall(r"(?m)^([0-9a-f]+)-([0-9a-f]+) .*/dev/shm/fast(?:dds|rtps)_[0-9a-f]+$", maps)
     return max((int(end, 16) - int(start, 16) for start, end in found), default=0)
+
+
+def test_lease_of_killed_processes_is_short() -> None:
+    """Until its lease ends, reliable publishers wait for a killed subscriber: 20 s with the defaults of Fast DDS."""
+    root = ElementTree.parse(Path(__file__).resolve().parents[2] / "config/fastdds.xml").getroot()
+
+    def seconds(name: str) -> float:
+        found = next(element for element in root.iter() if element.tag.endswith(f"}}{name}"))
+        values = {part.tag.rpartition("}")[2]: float(part.text or 0) for part in found}
+        return values.get("sec", 0.0) + values.get("nanosec", 0.0) / 1e9
+
+    assert seconds("leaseDuration") <= 5
+    assert seconds("leaseAnnouncement") <= seconds("leaseDuration") / 4, "some may be lost"
 
 
 @pytest.mark.parametrize(
