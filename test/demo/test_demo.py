@@ -75,7 +75,7 @@ def test_report_has_jitter_and_stage_times(results):
     assert report["drop_rate"] > 0 or smooth["jitter_px"] < raw["jitter_px"]
     assert {"face_node", "smoothing_node"} <= set(report["stages_ms"])
     assert report["stages_ms"]["face_node"]["regression"] > 0
-    assert {"face_node", "image_source_node", "recorder"} <= set(report["cpu_percent"])
+    assert {"face_system", "image_source_node", "recorder"} <= set(report["cpu_percent"])
 
 
 @pytest.mark.ros
