@@ -18,8 +18,8 @@ from tddfa_ros.cli._common import load_morphable
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.regression.regressor import Regressor
-from tddfa_ros.training.augment import landmark_frame, reframe
 from tddfa_ros.training.cache import FaceCache, open_cache
+from tddfa_ros.training.framing import landmark_frame, reframe
 from tddfa_ros.types import FloatArray
 
 _BATCH = 64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
 import re
 import subprocess
 import sys
@@ -236,3 +237,27 @@ def test_progress_bars_know_whether_they_have_a_terminal() -> None:
     assert len(bars) > 20
     for path, call in bars:
         assert any(word.arg == "disable" for word in call.keywords), f"{path}:{call.lineno}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sources("scripts"), *sources("benchmarks")],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_scripts_import_existing_names(path: Path):
+    missing = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("tddfa_ros"):
+            continue
+        try:
+            module = importlib.import_module(node.module or "")
+        except ModuleNotFoundError as error:
+            assert not (error.name or "").startswith("tddfa_ros"), error
+            continue  # an optional dependency that is not installed
+        for alias in node.names:
+            if not hasattr(module, alias.name):
+                try:
+                    importlib.import_module(f"{node.module}.{alias.name}")
+                except ModuleNotFoundError:
+                    missing.append(f"{node.module}.{alias.name}")
+    assert not missing

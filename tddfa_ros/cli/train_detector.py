@@ -57,7 +57,7 @@ def _has_checkpoint(folder: Path) -> bool:
 @click.option(
     "--labeled",
     type=EXISTING_FOLDER,
-    help="Folder of photographs with boxes.json (docs/training.md); missing faces are added by CenterFace.",
+    help="Folder of images with boxes.json (docs/training.md); missing faces are added by CenterFace.",
 )
 @click.option(
     "--checkpoint-dir",
@@ -82,7 +82,7 @@ def command(
     model: str,
     **flags: Any,
 ) -> None:
-    """Train the detector on faces pasted over backgrounds and on labeled photographs; stop with Ctrl-C, rerun the same command to resume."""
+    """Train the detector on faces pasted over backgrounds and on labeled images; stop with Ctrl-C, rerun the same command to resume."""
     given = {
         name.removeprefix("config_"): value for name, value in flags.items() if value is not None
     }
@@ -103,7 +103,7 @@ def command(
             open_cache(cache, morphable),
             morphable,
             checkpoint_dir,
-            photographs=labeled,
+            labeled=labeled,
             background_images=backgrounds,
             start=start,
             on_message=lambda line: click.echo(line, err=True),

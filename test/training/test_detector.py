@@ -26,12 +26,12 @@ from tddfa_ros.training.cache import MARGIN, FaceCache
 from tddfa_ros.training.detector.config import DetectorConfig, load_detector_config
 from tddfa_ros.training.detector.data import DetectorData, collate
 from tddfa_ros.training.detector.export import export_detector
+from tddfa_ros.training.detector.image_labels import label, label_images
 from tddfa_ros.training.detector.images import LabeledImage, faceless, open_pool, write_pool
 from tddfa_ros.training.detector.labels import box_from_landmarks, five_points
 from tddfa_ros.training.detector.losses import Targets, assign, boxes_of, cells_of, flattened
 from tddfa_ros.training.detector.network import DetectorNet
 from tddfa_ros.training.detector.paste import FacePaster
-from tddfa_ros.training.detector.photographs import label, labeled_photographs
 from tddfa_ros.training.detector.scenes import Scene
 from tddfa_ros.training.detector.trainer import DetectorTrainer, load_detector
 from tddfa_ros.training.framing import landmark_pixels
@@ -190,14 +190,14 @@ def test_resized_labels_keep_pixel_centers() -> None:
 def test_rejects_invalid_boxes(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "boxes.json").write_text(content)
     with pytest.raises(ConfigError, match=message):
-        next(labeled_photographs(tmp_path, [], print))  # type: ignore[arg-type]
+        next(label_images(tmp_path, [], print))  # type: ignore[arg-type]
 
 
-def test_reports_missing_photographs(tmp_path: Path) -> None:
+def test_reports_missing_images(tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text(json.dumps({"a.jpg": {}}))
     messages: list[str] = []
     with pytest.raises(ConfigError, match="no image of"):
-        list(labeled_photographs(tmp_path, [], messages.append))  # type: ignore[arg-type]
+        list(label_images(tmp_path, [], messages.append))  # type: ignore[arg-type]
     assert len(messages) == 1 and "a.jpg" in messages[0]
 
 
@@ -253,7 +253,7 @@ def test_resumed_run_equals_uninterrupted_run(
 class _FewScenes:
     """The data of a run that repeats the same batch."""
 
-    photographs = None
+    labeled = None
 
     def __init__(self, scenes: list[Scene], steps: int) -> None:
         self._scenes, self.steps = scenes, steps
@@ -362,7 +362,7 @@ class _Teacher:
         return out
 
 
-def test_labels_photograph() -> None:
+def test_labels_image() -> None:
     """Confirmed faces get landmarks, human boxes always count, the rest is ignored; one face has one label."""
     image = np.zeros((240, 320, 3), np.uint8)
     left, right = frontal(60, (70, 100)), frontal(60, (230, 100))

@@ -1,1 +1,1 @@
-"""Training of the face detector ``tddfa-detect``: image synthesis, labels of photographs, network, assignment, losses, trainer, export."""
+"""Training of the face detector ``tddfa-detect``: image synthesis, labels of images, network, assignment, losses, trainer, export."""

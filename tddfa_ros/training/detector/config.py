@@ -57,7 +57,7 @@ class DetectorConfig(Validated):
     points_weight: float = option(
         0.5, "weight of the loss of the five points", minimum=0.0, maximum=1000.0
     )
-    photographs: float = _probability(0.5, "image is cut from a labeled photograph")
+    labeled_share: float = _probability(0.5, "image is cut from a labeled image")
     smallest_face: float = option(
         6.0, "smallest face, mean side of the box, px", minimum=3.0, maximum=64.0
     )

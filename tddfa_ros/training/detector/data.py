@@ -59,7 +59,7 @@ class DetectorData:
         cache: faces that are pasted; its held-out rows are for validation.
         model: morphable model of the cache.
         backgrounds: images without faces, or None.
-        photographs: labeled images, or None.
+        labeled: labeled images, or None.
 
     Raises:
         ConfigError: the cache holds no face to train on.
@@ -71,7 +71,7 @@ class DetectorData:
         cache: FaceCache,
         model: MorphableModel,
         backgrounds: ImagePool | None,
-        photographs: ImagePool | None,
+        labeled: ImagePool | None,
     ) -> None:
         weights = np.where(cache.face, sampling_weights(cache, 0.0, _PROFILE_BOOST), 0.0)
         if not weights.sum() > 0:
@@ -79,20 +79,20 @@ class DetectorData:
         landmarks = landmark_pixels(model, cache.params) + MARGIN
         paster = FacePaster(cache, landmarks.astype(np.float32), config.occlude)
         self.steps = config.samples // config.batch
-        self.photographs = photographs
+        self.labeled = labeled
 
-        def maker(weights: np.ndarray, photographs: ImagePool | None) -> SceneMaker:
+        def maker(weights: np.ndarray, labeled: ImagePool | None) -> SceneMaker:
             rows = np.flatnonzero(weights > 0)
             shares = weights[rows].astype(np.float64)
             shares /= shares.sum()
-            return SceneMaker(config, paster, rows, shares, backgrounds, photographs)
+            return SceneMaker(config, paster, rows, shares, backgrounds, labeled)
 
         held_out = (cache.face & cache.held_out).astype(np.float64)
         self._held_out = maker(held_out if held_out.any() else weights, None)
         self._seed = config.seed
         self._numbers = _Numbers(self.steps * config.batch, config.batch)
         self._loader = DataLoader(
-            _Scenes(maker(weights, photographs), config.seed),
+            _Scenes(maker(weights, labeled), config.seed),
             batch_size=config.batch,
             sampler=self._numbers,
             num_workers=config.workers,

@@ -1,4 +1,4 @@
-"""Pool of labeled photographs and backgrounds: decoded once, stored in one memory-mapped array."""
+"""Pool of labeled images and backgrounds: decoded once, stored in one memory-mapped array."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tddfa_ros.errors import ConfigError
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, RealArray
 
 HOLD_OUT_EVERY = 10
-"""Every so many-th photograph with faces is held out for validation."""
+"""Every so many-th image with faces is held out for validation."""
 
 
 @dataclass(frozen=True, eq=False)

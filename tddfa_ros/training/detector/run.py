@@ -1,4 +1,4 @@
-"""A whole run: label photographs and read backgrounds once, then train."""
+"""A whole run: label images and read backgrounds once, then train."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.training.cache import FaceCache
 from tddfa_ros.training.detector.config import DetectorConfig
 from tddfa_ros.training.detector.data import DetectorData
+from tddfa_ros.training.detector.image_labels import TEACHER_SIZES, backgrounds, label_images
 from tddfa_ros.training.detector.images import ImagePool, LabeledImage, open_pool, write_pool
-from tddfa_ros.training.detector.photographs import TEACHER_SIZES, backgrounds, labeled_photographs
 from tddfa_ros.training.detector.trainer import DetectorTrainer
 
 _MOST_FACES = 100
@@ -26,7 +26,7 @@ def train_detector(
     model: MorphableModel,
     folder: Path,
     *,
-    photographs: Path | None,
+    labeled: Path | None,
     background_images: Path | None,
     start: Path | None = None,
     on_message: Callable[[str], None],
@@ -38,7 +38,7 @@ def train_detector(
         cache: faces that are pasted.
         model: morphable model of the cache.
         folder: for pools of images, checkpoint, ``log.csv`` and overlays.
-        photographs: folder with ``boxes.json``, or None.
+        labeled: folder with ``boxes.json``, or None.
         background_images: folder of images without faces, or None.
         start: checkpoint with initial weights.
         on_message: gets one sentence for each image that is excluded.
@@ -54,10 +54,8 @@ def train_detector(
     behind = _pool(
         folder / "backgrounds", background_images, backgrounds, _BACKGROUND_SIZES, on_message
     )
-    labeled = _pool(
-        folder / "photographs", photographs, labeled_photographs, TEACHER_SIZES, on_message
-    )
-    data = DetectorData(config, cache, model, behind, labeled)
+    labeled_pool = _pool(folder / "labeled", labeled, label_images, TEACHER_SIZES, on_message)
+    data = DetectorData(config, cache, model, behind, labeled_pool)
     return DetectorTrainer(config, data, folder, start).run()
 
 

@@ -1,4 +1,4 @@
-"""Training images of the detector: crops of labeled photographs and composites of faces over backgrounds."""
+"""Training images of the detector: crops of labeled images and composites of faces over backgrounds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tddfa_ros.sources.image_data import decode
 from tddfa_ros.training.detector.config import DetectorConfig
 from tddfa_ros.training.detector.images import ImagePool, transformed
 from tddfa_ros.training.detector.labels import MIRRORED_POINTS, box_from_landmarks, five_points
@@ -15,8 +16,8 @@ from tddfa_ros.training.detector.paste import FacePaster, pasted_region
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR
 
 _LEAST_VISIBLE = 0.4  # share of a box inside the image; below it the face is ignored
-_MOST_ENLARGED = 2.0  # of a photograph
-_LEAST_PHOTOGRAPH = 0.6  # long side of a photograph in the image, in sides of the image
+_MOST_ENLARGED = 2.0  # of a labeled image
+_LEAST_IMAGE = 0.6  # long side of a labeled image in the training image, in sides of the latter
 _LARGEST_FACE = 0.85  # of the side of the image
 _TRIES = 6
 _UNTURNED = np.radians(20)  # boxes without landmarks are ignored beyond this rotation
@@ -75,7 +76,7 @@ class SceneMaker:
         rows: rows of the cache that are pasted.
         weights: their probabilities; they sum to 1.
         backgrounds: images without faces; None: plain and noisy areas.
-        photographs: labeled images; None: composites only.
+        labeled: labeled images; None: composites only.
     """
 
     def __init__(
@@ -85,19 +86,19 @@ class SceneMaker:
         rows: NDArray[np.int64],
         weights: DoubleArray,
         backgrounds: ImagePool | None,
-        photographs: ImagePool | None,
+        labeled: ImagePool | None,
     ) -> None:
         self._config, self._paster, self._rows = config, paster, rows
         self._cumulative = np.cumsum(weights)
-        self._backgrounds, self._photographs = backgrounds, photographs
+        self._backgrounds, self._labeled = backgrounds, labeled
         self._chosen = (
-            np.flatnonzero(~photographs.held_out) if photographs is not None else np.zeros(0, int)
+            np.flatnonzero(~labeled.held_out) if labeled is not None else np.zeros(0, int)
         )
 
     def make(self, rng: np.random.Generator) -> Scene:
         """Make one image."""
-        if len(self._chosen) and rng.random() < self._config.photographs:
-            canvas = self._photograph(rng)
+        if len(self._chosen) and rng.random() < self._config.labeled_share:
+            canvas = self._cut_image(rng)
             pasted = int(rng.integers(1, 4)) if rng.random() < 0.5 else 0
         else:
             canvas = _Canvas(self._background(rng))
@@ -144,10 +145,10 @@ class SceneMaker:
         way = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(part, (size, size), interpolation=way), np.uint8)
 
-    def _photograph(self, rng: np.random.Generator) -> _Canvas:
+    def _cut_image(self, rng: np.random.Generator) -> _Canvas:
         c = self._config
-        assert self._photographs is not None
-        item = self._photographs[int(self._chosen[rng.integers(len(self._chosen))])]
+        assert self._labeled is not None
+        item = self._labeled[int(self._chosen[rng.integers(len(self._chosen))])]
         size = c.image_size
         middle = np.array(item.image.shape[1::-1]) / 2.0
         scale = float(np.exp(rng.uniform(np.log(0.5), np.log(1.2)))) * size / (2 * middle.max())
@@ -160,7 +161,7 @@ class SceneMaker:
             side = float(np.exp(rng.uniform(low, np.log(most))))
             scale = side / own
             middle = (box[:2] + box[2:]) / 2
-        scale = max(scale, _LEAST_PHOTOGRAPH * size / max(item.image.shape[:2]))
+        scale = max(scale, _LEAST_IMAGE * size / max(item.image.shape[:2]))
         target = rng.uniform(0.1, 0.9, 2) * size
         roll = self._roll(rng) if rng.random() < 0.4 else 0.0
         linear = scale * np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
@@ -245,9 +246,7 @@ def _degraded(image: ImageBGR, rng: np.random.Generator) -> ImageBGR:
         return np.clip(image + noise, 0, 255).astype(np.uint8)
     if kind == 2:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
-        return np.asarray(
-            cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR), np.uint8
-        )
+        return decode(cv2.imencode(".jpg", image, quality)[1].tobytes(), cv2.IMREAD_COLOR)
     side = int(image.shape[0] * rng.uniform(0.5, 0.9))
     small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     return np.asarray(

@@ -1,4 +1,4 @@
-"""Validation of the detector: recall and ROI error on held-out photographs, or on composites of held-out faces."""
+"""Validation of the detector: recall and ROI error on held-out images, or on composites of held-out faces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tddfa_ros.training.detector.images import LabeledImage
 from tddfa_ros.types import FloatArray, ImageBGR
 
 _LOWEST_SCORE = 0.05
-_SIZE = 320  # long side of the photographs, px
+_SIZE = 320  # long side of the images, px
 _UNMATCHED = 0.1  # per image
 _MOST_FACES = 100
 _TILES = 12  # of the overlay
@@ -70,7 +70,7 @@ def detect(network: nn.Module, image: ImageBGR, threshold: float) -> FloatArray:
 
 
 def _items(data: DetectorData) -> Iterator[LabeledImage]:
-    pool = data.photographs
+    pool = data.labeled
     if pool is not None and pool.held_out.any():
         for number in np.flatnonzero(pool.held_out):
             yield pool[int(number)].resized(_SIZE)

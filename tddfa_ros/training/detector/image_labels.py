@@ -1,4 +1,4 @@
-"""Labels of photographs: human boxes and detections, confirmed and refined by the regressor."""
+"""Labels of images: human boxes and detections, confirmed and refined by the regressor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tddfa_ros.training.detector.labels import box_from_landmarks
 from tddfa_ros.types import DoubleArray, ImageBGR
 
 TEACHER_SIZES = (320, 960)
-"""Long sides of the input of the detector that labels photographs, px: the smaller one for faces that fill the image, the larger one for the rest."""
+"""Long sides of the input of the detector that labels images, px: the smaller one for faces that fill the image, the larger one for the rest."""
 
 MOST_SIDE = 800
 """Largest side of a stored image, px."""
@@ -37,10 +37,10 @@ _INSIDE = 0.65  # or share of the smaller one inside the other
 _REFINED = 0.45  # IoU of a box with the box of its landmarks
 
 
-def labeled_photographs(
+def label_images(
     folder: Path, pipelines: Sequence[FacePipeline], on_message: Callable[[str], None]
 ) -> Iterator[LabeledImage]:
-    """Label the photographs of a folder.
+    """Label the images of a folder.
 
     Args:
         folder: ``boxes.json`` and the images beside it or in ``img/``. The file maps a name to ``human`` [[x0, y0, x1, y1]] (certain, but perhaps
@@ -54,7 +54,7 @@ def labeled_photographs(
     listed = _read_boxes(folder / "boxes.json")
     place = folder / "img" if (folder / "img").is_dir() else folder
     readable = 0
-    for name in tqdm(sorted(listed), desc="label photographs", disable=None):
+    for name in tqdm(sorted(listed), desc="label images", disable=None):
         try:
             image = read_image(place / name)
         except ImageError as error:
@@ -69,7 +69,7 @@ def labeled_photographs(
 def label(
     image: ImageBGR, given: Mapping[str, DoubleArray], pipelines: Sequence[FacePipeline]
 ) -> LabeledImage:
-    """Label one photograph; ``given`` holds ``human`` (n, 4) and ``pseudo`` (n, 5), from hairline to chin."""
+    """Label one image; ``given`` holds ``human`` (n, 4) and ``pseudo`` (n, 5), from hairline to chin."""
     pipeline = pipelines[-1]
     found = [p.detect(image, _DOUBTFUL).astype(np.float64) for p in pipelines]
     for boxes_of_size in found[:-1]:
