@@ -26,7 +26,7 @@ _MOST = 2.5
 class BlendShapes:
     """Convert expression coefficients of a model to ARKit blend shapes.
 
-    The network underestimates expressions: a closed eye gives 0.5, not 1. ``stretch`` maps the usual value at rest to 0 and a rarely exceeded
+    The network underestimates expressions: a wide open mouth gives 0.55, not 1. ``stretch`` maps the usual value at rest to 0 and a rarely exceeded
     value to 1, by a factor of at most 2.5.
 
     Args:
