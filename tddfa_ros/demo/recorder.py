@@ -142,7 +142,8 @@ class RecorderNode(Node):
         score = float(face.confidence) * frontal**4 * float(face.roi[2] - face.roi[0])
         if score > self._best_score and stamp in self._image_stamps[-15:]:
             self._best_score = score
-            self._best = BestFace(stamp, vertices.copy(), image_vertices(face).copy())
+            params = np.array(face.params, np.float32)
+            self._best = BestFace(stamp, params, vertices.copy(), image_vertices(face).copy())
 
     def _on_topology(self, message: FaceTopology) -> None:
         self._topology = message

@@ -49,11 +49,13 @@ class BestFace:
 
     Attributes:
         stamp: stamp of the image, ns.
+        params: (P,) parameters.
         vertices: (N, 3) camera optical frame, m.
         image_vertices: (N, 3) image px.
     """
 
     stamp: int
+    params: FloatArray
     vertices: FloatArray
     image_vertices: FloatArray
 
@@ -143,6 +145,7 @@ def save_tables(recording: Recording) -> None:
         table |= _pack(name, stream)
     if recording.best is not None:
         table["best_stamp"] = recording.best.stamp
+        table["best_params"] = recording.best.params
         table["best_vertices"] = recording.best.vertices
         table["best_image_vertices"] = recording.best.image_vertices
     save_arrays(recording.folder / TABLE, **table)
@@ -163,7 +166,10 @@ def load_recording(folder: str | Path) -> Recording:
     best = None
     if "best_stamp" in values:
         best = BestFace(
-            int(values["best_stamp"]), values["best_vertices"], values["best_image_vertices"]
+            int(values["best_stamp"]),
+            values["best_params"],
+            values["best_vertices"],
+            values["best_image_vertices"],
         )
     height, width = (int(v) for v in values["image_shape"])
     return Recording(

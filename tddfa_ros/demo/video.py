@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from tddfa_ros.demo.recording import RecordedFace, Recording
 from tddfa_ros.errors import TddfaError
-from tddfa_ros.export import Mesh, write_obj
+from tddfa_ros.export import write_obj
 from tddfa_ros.geometry.pose import decompose, yaw_pitch_roll
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.irises import with_eyes
 from tddfa_ros.rendering.overlay import OverlayFace, OverlayOptions, draw_overlay
 from tddfa_ros.rendering.texture import sample_texture
 from tddfa_ros.sources import VideoSource
@@ -84,10 +85,10 @@ def write_textured_mesh(recording: Recording, path: Path, model: MorphableModel)
     image = recording.image(best.stamp) if best is not None else None
     if best is None or image is None:
         return []
-    face = SimpleNamespace(vertices=best.image_vertices, model=model)
-    texture = sample_texture(image, face, 1024)
-    upright = best.vertices * np.array([1, -1, -1], dtype=np.float32)  # camera frame to y up
-    return write_obj(path, Mesh(upright, recording.triangles, recording.uv), texture)
+    face = SimpleNamespace(
+        vertices=best.image_vertices, vertices_metric=best.vertices, params=best.params, model=model
+    )
+    return write_obj(path, face, with_eyes(sample_texture(image, face, 1024), model))
 
 
 def _verify(path: Path, count: int) -> None:

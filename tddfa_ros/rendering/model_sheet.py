@@ -8,7 +8,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from tddfa_ros.rendering.protocols import SurfaceModel
+from tddfa_ros.rendering.irises import EYES, eyeball_colors
+from tddfa_ros.rendering.protocols import SurfaceModel, in_regions
 from tddfa_ros.rendering.raster import rasterize
 from tddfa_ros.rendering.shading import evened, lambert, vertex_normals
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
@@ -73,14 +74,20 @@ def model_sheet(model: SheetModel) -> ImageBGR:
 
 
 def region_colors(model: SheetModel) -> FloatArray:
-    """Return a BGR color per vertex by region, with soft borders, (N, 3) float32 0..1."""
+    """Return a BGR color per vertex by region, with soft borders, and eyes with irises, (N, 3) float32 0..1."""
     table = np.tile(np.asarray(_SKIN, dtype=np.float32), (max(len(model.region_names), 1), 1))
     for index, name in enumerate(model.region_names):
         for word, color in _REGION_COLORS:
             if word in name.lower():
                 table[index] = color
                 break
-    return evened(table[model.regions], model.triangles)
+    colors = evened(table[model.regions], model.triangles)
+    for name in EYES:
+        inside = in_regions(model, (name,))
+        if inside.any():
+            eyeball = model.mean[inside]
+            colors[inside] = eyeball_colors(eyeball, eyeball) / 255
+    return colors
 
 
 def render_head(

@@ -73,7 +73,12 @@ def make_recording(folder, frames=60, dropped=(), noise=0.0, motion=None, size=(
             {"time": 1.0, "name": "face_node", "values": {"track ms": "4.0", "fps": "30"}},
             {"time": 2.0, "name": "face_node", "values": {"track ms": "6.0", "crop ms": "nan"}},
         ],
-        best=BestFace(10**9, np.ones((5, 3), np.float32), np.zeros((5, 3), np.float32)),
+        best=BestFace(
+            10**9,
+            np.arange(4, dtype=np.float32),
+            np.ones((5, 3), np.float32),
+            np.zeros((5, 3), np.float32),
+        ),
     )
     return recording, pixels
 
@@ -94,6 +99,7 @@ def test_recording_round_trips_through_files(tmp_path):
             getattr(loaded.meshes.faces[4], name), getattr(saved.meshes.faces[4], name)
         )
     assert (loaded.model_name, loaded.best.stamp) == ("test head", saved.best.stamp)
+    np.testing.assert_array_equal(loaded.best.params, [0, 1, 2, 3])
     assert loaded.raw.faces == []
 
 

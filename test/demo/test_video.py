@@ -8,7 +8,12 @@ from support.synthetic_model import frontal_params, synthetic_model
 from tddfa_ros.demo.poster import poster, vertex_colors
 from tddfa_ros.demo.recording import IMAGES, BestFace, RecordedFace, Recording, Stream
 from tddfa_ros.demo.video import overlay_face, write_textured_mesh, write_video
-from tddfa_ros.face import TrackedFace
+from tddfa_ros.face import Face, TrackedFace
+from tddfa_ros.model_store.store import default_store
+from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.rendering.model_sheet import region_colors
+from tddfa_ros.rendering.protocols import in_regions
+from tddfa_ros.sources.image_data import decode
 from tddfa_ros.types import Intrinsics
 
 SIZE = (240, 320)
@@ -50,7 +55,7 @@ def recording(tmp_path):
         uv=model.uv,
         model_name=model.name,
         diagnostics=[],
-        best=BestFace(int(stamps[4]), face.vertices_metric, face.vertices),
+        best=BestFace(int(stamps[4]), face.params, face.vertices_metric, face.vertices),
     )
 
 
@@ -108,3 +113,26 @@ def test_vertices_take_the_color_of_their_texel():
     texture[32:, :, 0] = 100
     colors = vertex_colors(texture, np.array([[0.5, 0.9], [0.5, 0.1]], np.float32))
     np.testing.assert_allclose(colors * 255 / 1.15, [[0, 0, 200], [100, 0, 0]], atol=0.5)
+
+
+def test_mesh_and_poster_show_teeth_and_irises(recording, tmp_path, monkeypatch):
+    head_model = MorphableModel.load(default_store().path("tddfa-head"))
+    params = frontal_params(head_model)
+    params[head_model.layout.expression_slice][head_model.expression_names.index("jawOpen")] = 1
+    roi = np.array([100.0, 60.0, 220.0, 180.0])
+    face = Face(roi, 0.9, params, roi, head_model, Intrinsics.from_fov(320, 240))
+    recording.best = BestFace(recording.best.stamp, params, face.vertices_metric, face.vertices)
+    files = write_textured_mesh(recording, tmp_path / "face.obj", head_model)
+    objects = [line[2:] for line in files[0].read_text().splitlines() if line.startswith("o ")]
+    assert objects == ["face", "upper_teeth", "lower_teeth"]
+    texture = decode(files[2].read_bytes(), cv2.IMREAD_COLOR)
+    assert np.abs(texture.astype(int) - 80).max() > 60  # irises on the gray image
+    drawn = np.full((*SIZE, 3), 40, np.uint8)
+    shown = poster(recording, drawn, head_model)
+    monkeypatch.setattr("tddfa_ros.demo.poster.posed_parts", lambda *_: [])
+    toothless = poster(recording, drawn, head_model)
+    changed = np.abs(shown.astype(int) - toothless).max(axis=2) > 40
+    for half in (changed[:120], changed[120:]):
+        assert 10 < half.sum() < 400
+    eye = region_colors(head_model)[in_regions(head_model, ("left_eye",))]
+    assert eye.min() < 0.2 < 0.7 < eye.max()
