@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tddfa_ros.face import Face
-from tddfa_ros.makeup.blend import add_gloss, level_of, paint
-from tddfa_ros.makeup.color import from_lab, lab_of, to_lab
+from tddfa_ros.makeup.blend import Reflection, add_gloss, mean_color, paint, separate
+from tddfa_ros.makeup.color import from_linear, lab_of, to_lab, to_linear
 from tddfa_ros.makeup.light import SkinLight, skin_light
 from tddfa_ros.makeup.matte import brow_matte, lip_matte
 from tddfa_ros.makeup.preset import MakeupPreset, Pigment
@@ -24,6 +24,8 @@ from tddfa_ros.types import FloatArray, ImageBGR, check_image
 _LIPS, _MOUTH, _BROWS, _LID, _LID_SHARE, _LID_SIDES, _CHEEKS, _SKIN = range(8)
 _FIRST_STICKER = 8
 _SEEN_PAINT = 1 / 255  # smaller weights change no pixel
+_SMOOTH = 0.4  # mm, smoothing of highlights
+_OWN_COLOR = ("lipstick", "brow_tint")  # parts on a surface that differs from skin
 _LIP_MARGIN, _BROW_MARGIN = 9.0, 6.0  # mm around lips and brows used by matting
 _UNDER_BROW = (
     0.40,
@@ -96,20 +98,18 @@ class Makeup:
             return
         light = skin_light(out, self.model, face.vertices)
         before = out[view.slices]
-        lab = to_lab(before)
-        painted: NDArray[np.bool_] = np.zeros(lab.shape[:2], dtype=bool)
+        canvas = _Canvas(to_linear(before), light, view.px_per_mm)
         for part, grid in self._on_grid(view).items():
             pigment: Pigment = getattr(self.preset, part)
-            weight = pigment.opacity * self._decided(part, lab, view, view.to_pixels(grid))
-            _lay(lab, weight, lab_of(pigment.bgr), light)
+            weight = pigment.opacity * self._decided(part, before, view, view.to_pixels(grid))
+            canvas.lay(weight, lab_of(pigment.bgr), part)
             if part == "lipstick" and self.preset.lipstick.gloss > 0:
-                add_gloss(lab, weight, self.preset.lipstick.gloss, 2.0 * view.px_per_mm)
-            painted |= weight > _SEEN_PAINT
+                add_gloss(canvas.linear, weight, self.preset.lipstick.gloss, 2.0 * view.px_per_mm)
         for i, sticker in enumerate(self._stickers):
             first = _FIRST_STICKER + 2 * i
-            painted |= _stick(lab, view, sticker, view.fields[..., first : first + 2], light)
-        if painted.any():
-            before[painted] = np.rint(from_lab(lab)[painted])
+            _stick(canvas, view, sticker, view.fields[..., first : first + 2])
+        if canvas.painted.any():
+            before[canvas.painted] = from_linear(canvas.linear[canvas.painted])
 
     def _normals(self, vertices: FloatArray) -> FloatArray:
         """Return normals (N, 3) of paintable vertices, 0 elsewhere."""
@@ -134,20 +134,24 @@ class Makeup:
             if getattr(self.preset, part).opacity > 0
         }
 
-    def _decided(self, part: str, lab: FloatArray, view: FaceView, prior: FloatArray) -> FloatArray:
-        """Return the coverage (h, w) after matting."""
+    def _decided(
+        self, part: str, window: ImageBGR, view: FaceView, prior: FloatArray
+    ) -> FloatArray:
+        """Return the coverage (h, w) after matting, from the window (h, w, 3) of the image."""
         if part == "lipstick":
             distances = np.clip(view.fields[..., [_LIPS, _MOUTH]], -10, 10)
             distances[view.seen == 0] = -10
             lips, mouth = np.moveaxis(view.to_pixels(distances), 2, 0)
             here = _bounds(lips > -_LIP_MARGIN)
             seen = view.to_pixels(view.seen)[here]
-            prior[here] = lip_matte(lab[here], lips[here], mouth[here], prior[here], seen)
+            prior[here] = lip_matte(
+                to_lab(window[here]), lips[here], mouth[here], prior[here], seen
+            )
         if part == "brow_tint":
             here = _bounds(prior > 0)
             brows = view.to_pixels(view.fields[..., _BROWS])[here]
             fill = self.preset.brow_tint.fill
-            prior[here] = brow_matte(lab[here], brows, prior[here], fill, view.px_per_mm)
+            prior[here] = brow_matte(to_lab(window[here]), brows, prior[here], fill, view.px_per_mm)
         return prior
 
     def _used(self, paintable: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -167,16 +171,41 @@ class Makeup:
         return used & paintable
 
 
+class _Canvas:
+    """Linear light (h, w, 3) of a window, to be painted on; ``painted`` (h, w) marks what has changed."""
+
+    def __init__(self, linear: FloatArray, light: SkinLight, px_per_mm: float) -> None:
+        self.original = linear
+        self.linear = linear.copy()
+        self.painted: NDArray[np.bool_] = np.zeros(linear.shape[:2], dtype=bool)
+        self._light = light
+        self._sigma = _SMOOTH * px_per_mm
+
+    def lay(self, weight: FloatArray, pigment: FloatArray, part: str) -> None:
+        """Paint where the weight (h, w) is not 0; the pigment is CIELAB (3,) or (h, w, 3)."""
+        here = _bounds(weight > _SEEN_PAINT)
+        if not weight[here].size:
+            return
+        color = self._light.on_skin(pigment if pigment.ndim == 1 else pigment[here])
+        reflection = self._reflection(self.original[here], weight[here], part)
+        paint(self.linear[here], weight[here], color, reflection)
+        self.painted |= weight > _SEEN_PAINT
+
+    def _reflection(self, linear: FloatArray, weight: FloatArray, part: str) -> Reflection:
+        """Lips and brows have colors of their own: their mean counts as lit like the skin."""
+        light = self._light
+        own = part in _OWN_COLOR
+        surface = mean_color(linear, weight, light.skin) if own else light.skin
+        return separate(linear, surface, light.source, self._sigma)
+
+
 def _stick(
-    lab: FloatArray,
-    view: FaceView,
-    sticker: PlacedSticker,
-    coordinates: FloatArray,
-    light: SkinLight,
-) -> NDArray[np.bool_]:
-    """Paint a sticker in place; return its mask (h, w)."""
+    canvas: _Canvas, view: FaceView, sticker: PlacedSticker, coordinates: FloatArray
+) -> None:
+    """Paint a sticker."""
     skin = view.seen * (view.fields[..., _SKIN] > 0.99)
-    here = _bounds((np.abs(coordinates - 0.5) < 0.6).all(axis=2) & (skin > 0))
+    near = np.abs(coordinates - 0.5) < 0.6
+    here = _bounds(near[..., 0] & near[..., 1] & (skin > 0))
     layer = np.zeros((*skin.shape, 4), np.float32)
     if skin[here].size:
         color, alpha = sticker.sample(coordinates[here])
@@ -186,17 +215,9 @@ def _stick(
     weight = drawn[..., 3]
     there = _bounds(weight > _SEEN_PAINT)
     if weight[there].size:
-        colors = drawn[there][..., :3] / np.maximum(weight[there], 1e-3)[..., None]
-        _lay(lab[there], weight[there], to_lab(colors), light)
-    return np.asarray(weight > _SEEN_PAINT)
-
-
-def _lay(lab: FloatArray, weight: FloatArray, pigment: FloatArray, light: SkinLight) -> None:
-    """Paint in place where the weight (h, w) is not 0."""
-    here = _bounds(weight > _SEEN_PAINT)
-    if weight[here].size:
-        shown = light.on_skin(pigment if pigment.ndim == 1 else pigment[here])
-        paint(lab[here], weight[here], shown, level_of(lab[here], weight[here], light.level))
+        colors = np.zeros((*weight.shape, 3), np.float32)
+        colors[there] = to_lab(drawn[there][..., :3] / np.maximum(weight[there], 1e-3)[..., None])
+        canvas.lay(weight, colors, "sticker")
 
 
 def _bounds(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

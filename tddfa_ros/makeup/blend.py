@@ -1,75 +1,145 @@
-"""Blend pigments in CIELAB, preserving the shading of the skin.
+"""Blend pigments in linear light, under the local illumination of the skin.
 
-A pigment scales the reflectance of skin by about the same factor everywhere. L* follows the cube root of luminance, so a factor of
-luminance is a factor of L*:
+The dichromatic model (Shafer, "Using Color to Separate Reflection Components", Color Research & Application 10, 1985) writes the linear
+color of a pixel as a diffuse part, which has the color b of the surface, and a specular part, which has the color e of the light source:
 
-    L' = L (L_t / L_r) ^ w
+    I = d b + s e
 
-with L_t the lightness of the pigment, L_r that of the region as the image shows it, and w = opacity x coverage of the pixel. Lightness is scaled,
-so shadows, wrinkles and the order of lightness are preserved. The chroma moves from that of the pixel toward that of the pigment at the new
-lightness:
+d is the shading: 1 where the surface is lit as the reference. Paint replaces the color of the surface, and is lit by the same light:
 
-    (a', b') = (1 - w) (a, b) + w (a_p, b_p)
-    (a_p, b_p) = (a_t, b_t) L' / L_t                     where it is darker than the pigment: toward black
-    (a_p, b_p) = s (a_t, b_t) + (1 - s) (a, b)           where it is lighter, s = (100 - L') / (100 - L_t)
+    I' = (1 - w) I + w (d p + s e)
 
-so specular highlights, which have the color of the light source, are preserved.
-Separate lightness and color layers follow Guo and Sim, "Digital Face Makeup by Example" (CVPR 2009), section 3.4; the factor instead of their sum,
-and the chroma path, are original.
+with p the linear color of the pigment and w = opacity x coverage of the pixel. So shadows, wrinkles and pores remain, and highlights keep the
+color of the light. Colors brighter than the sensor's range are mapped into it at constant hue of linear light.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 
+from tddfa_ros.makeup.color import LUMINANCE
 from tddfa_ros.types import FloatArray
 
-_DARKEST, _LIGHTEST = 0.15, 1.8  # factors of lightness
+_SHADE = (0.0, 4.0)  # range of the shading
+_LEAST_SPECULAR = 0.3  # of the luminance: less may be a variation of the skin's color
+_BROAD, _BROAD_SHARE = (
+    12,
+    0.7,
+)  # half side in sigmas of what is a broad sheen, and its share that is shading
+_SEPARABLE = (0.06, 0.16)  # sine of the angle between b and e where separation begins, and is full
+_DARKEN = 0.8  # exponent of the peak; 1 would darken only, 0 would only desaturate
 _GLOSS = 1.6  # gain of highlights at full gloss
 
 
-def paint(lab: FloatArray, weight: FloatArray, pigment: FloatArray, reference: float) -> None:
+@dataclass(frozen=True, eq=False)
+class Reflection:
+    """Shading and highlights of a region.
+
+    Attributes:
+        shading: (h, w), 1 = lit as the reference.
+        specular: (h, w, 3) linear light of the highlights, or 0.
+    """
+
+    shading: FloatArray
+    specular: FloatArray | float
+
+
+def separate(
+    linear: FloatArray, surface: FloatArray, source: FloatArray, sigma: float = 0.0
+) -> Reflection:
+    """Separate diffuse and specular reflection.
+
+    Args:
+        linear: (h, w, 3) linear light.
+        surface: (3,) linear color of the surface at shading 1.
+        source: (3,) color of the light source, luminance 1.
+        sigma: px, smoothing of the highlights against noise of the chroma; most of a sheen that is broader than 24 sigma counts as shading.
+            0 = as measured.
+    """
+    level = max(float(surface @ LUMINANCE), 1e-4)
+    dot = float(surface @ source)
+    cosine = dot / max(float(np.linalg.norm(surface) * np.linalg.norm(source)), 1e-9)
+    sine = float(np.sqrt(max(1 - cosine**2, 0)))
+    trust = float(np.clip((sine - _SEPARABLE[0]) / (_SEPARABLE[1] - _SEPARABLE[0]), 0, 1))
+    if trust == 0:
+        return Reflection(np.clip(luminance_of(linear) / level, *_SHADE), 0.0)
+    # The second row of the least-squares solution of I = d b + s e, above the least part of the luminance.
+    own = float(surface @ surface)
+    solve = (own * source - dot * surface) / (own * float(source @ source) - dot**2)
+    rows = np.stack([LUMINANCE, solve - _LEAST_SPECULAR * LUMINANCE]).astype(np.float32)
+    luminance, specular = cv2.split(cv2.transform(linear, rows))
+    if sigma > 0.4:
+        specular = cv2.GaussianBlur(specular, (0, 0), sigma)
+    specular = np.minimum(np.maximum(specular, 0), luminance)
+    side = 2 * round(_BROAD * sigma) + 1
+    if side > 1:
+        sheen = cv2.blur(specular, (side, side))
+        specular = np.maximum(specular - np.float32(_BROAD_SHARE) * sheen, 0)
+    specular = specular * np.float32(trust)
+    shading = np.clip((luminance - specular) * np.float32(1 / level), *_SHADE)
+    return Reflection(shading, specular[..., None] * source.astype(np.float32))
+
+
+def paint(
+    linear: FloatArray, weight: FloatArray, pigment: FloatArray, reflection: Reflection
+) -> None:
     """Paint in place.
 
     Args:
-        lab: (h, w, 3) float32 CIELAB, modified.
+        linear: (h, w, 3) linear light, modified.
         weight: (h, w) 0..1.
-        pigment: (3,) or (h, w, 3) CIELAB, under the illumination of the image.
-        reference: L* of the unpainted region, 0..100.
+        pigment: (3,) or (h, w, 3) linear color at shading 1.
+        reflection: of the unpainted surface.
     """
-    target = np.clip(pigment[..., 0], 2, 98)
-    factor = np.clip(target / max(reference, 2.0), _DARKEST, _LIGHTEST)
-    light = lab[..., 0] * np.power(factor, weight)
-    np.clip(light, 0, 100, out=light)
-    shade = np.minimum(light / target, 1)
-    share = weight * np.minimum((100 - light) / (100 - target), 1)
-    for channel in (1, 2):
-        own = lab[..., channel]
-        own += share * (pigment[..., channel] * shade - own)
-    lab[..., 0] = light
+    layer = reflection.shading[..., None] * pigment + reflection.specular
+    blue, green, red = cv2.split(layer)
+    bright = np.maximum(np.maximum(blue, green), red) > 1
+    if bright.any():
+        layer[bright] = into_gamut(layer[bright])
+    layer -= linear
+    layer *= weight[..., None]
+    linear += layer
 
 
-def add_gloss(lab: FloatArray, weight: FloatArray, gloss: float, reach: float) -> None:
-    """Amplify highlights in place: pixels lighter than their surroundings within ``reach`` px.
+def into_gamut(linear: FloatArray) -> FloatArray:
+    """Map colors (n, 3) brighter than 1 into the gamut at constant hue: mostly darker, then toward white."""
+    peak = linear.max(axis=-1, keepdims=True)
+    darker = linear / np.maximum(peak, 1) ** np.float32(_DARKEN)
+    peak = darker.max(axis=-1, keepdims=True)
+    gray = np.minimum(darker @ LUMINANCE, 1)[..., None]
+    share = np.where(peak > 1, (1 - gray) / np.maximum(peak - gray, 1e-6), 1)
+    return np.asarray(gray + share * (darker - gray), dtype=np.float32)
+
+
+def add_gloss(linear: FloatArray, weight: FloatArray, gloss: float, reach: float) -> None:
+    """Amplify highlights in place: pixels brighter than their surroundings within ``reach`` px.
 
     Args:
-        lab: (h, w, 3) CIELAB, modified.
+        linear: (h, w, 3) linear light, modified.
         weight: (h, w) 0..1.
         gloss: 0..1.
         reach: px.
     """
-    import cv2
-
     sigma = max(reach, 0.6)
+    luminance = luminance_of(linear)
     inside = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-4)
-    level = cv2.GaussianBlur(lab[..., 0] * weight, (0, 0), sigma) / inside
-    above = np.maximum(lab[..., 0] - level, 0) * weight
-    room = (100 - lab[..., 0]) / 100
-    lab[..., 0] += _GLOSS * gloss * above * room
-    lab[..., 1:] *= (1 - 0.02 * gloss * above)[..., None].clip(0, 1)
+    level = cv2.GaussianBlur(luminance * weight, (0, 0), sigma) / inside
+    above = np.maximum(luminance - level, 0) * weight
+    room = np.maximum(1 - np.maximum(np.maximum(linear[..., 0], linear[..., 1]), linear[..., 2]), 0)
+    linear += (_GLOSS * gloss * above * room)[..., None]
 
 
-def level_of(lab: FloatArray, weight: FloatArray, otherwise: float) -> float:
-    """Return the weighted mean of L*, weight (h, w); ``otherwise`` if all weights are 0."""
+def luminance_of(linear: FloatArray) -> FloatArray:
+    """Return the luminance (h, w) of linear light (h, w, 3)."""
+    return np.asarray(cv2.transform(linear, LUMINANCE[None]), dtype=np.float32)
+
+
+def mean_color(linear: FloatArray, weight: FloatArray, otherwise: FloatArray) -> FloatArray:
+    """Return the weighted mean color (3,) of a region, weight (h, w); ``otherwise`` if all weights are 0."""
     total = float(weight.sum())
-    return float((lab[..., 0] * weight).sum()) / total if total > 1 else otherwise
+    if total <= 1:
+        return otherwise
+    return np.asarray(np.tensordot(weight, linear, axes=2) / total, dtype=np.float32)
