@@ -81,7 +81,7 @@ setup(
     url=HOME,
     **{LICENSE_FIELD: "Apache-2.0"},
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "avatar/web/*", "morphable/*.json"]},
+    package_data={NAME: ["py.typed", "avatar/web/*", "morphable/*.json", "attributes/*.json"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
