@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tddfa_ros.attributes.estimate import Attributes
+from tddfa_ros.attributes.track import UNKNOWN, SmoothedAttributes
 from tddfa_ros.face import Face
 from tddfa_ros.rendering.captions import draw_text, text_extent
 from tddfa_ros.rendering.style import line_scale, tint_of
 from tddfa_ros.types import ImageBGR
 
 
-def caption_lines(attributes: Attributes) -> list[str]:
-    """Return the caption of one face: estimates with probability or interval."""
-    low, high = attributes.age_interval()
-    presentation, probability = attributes.gender_presentation
-    lines = [
-        f"age {low} to {high}",
-        f"{presentation} {probability:.2f}",
-    ]
-    if attributes.expression is not None:
-        lines.append(f"{attributes.expression.name} {attributes.expression.probability:.2f}")
+def caption_lines(found: SmoothedAttributes) -> list[str]:
+    """Return the caption of one face: what is known, with probability or interval, and what is not."""
+    low, high = found.attributes.age_interval()
+    feminine, expression = found.attributes.feminine, found.attributes.expression
+    lines = [f"age {low} to {high}" if found.age_known else f"age {UNKNOWN}"]
+    if found.gender == UNKNOWN:
+        lines.append(f"gender {UNKNOWN}")
+    else:
+        lines.append(
+            f"{found.gender} {feminine if found.gender == 'feminine' else 1 - feminine:.2f}"
+        )
+    if expression is not None and found.expression == UNKNOWN:
+        lines.append(f"expression {UNKNOWN}")
+    elif expression is not None and found.expression is not None:
+        lines.append(f"{found.expression} {expression.probabilities[found.expression]:.2f}")
     return lines
 
 
 def draw_attributes(
-    image: ImageBGR, faces: Sequence[Face], attributes: Sequence[Attributes]
+    image: ImageBGR, faces: Sequence[Face], attributes: Sequence[SmoothedAttributes]
 ) -> ImageBGR:
     """Return a copy of an (H, W, 3) uint8 BGR image with a caption below each face, shifted into the image."""
     canvas = image.copy()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tddfa_ros.attributes.estimate import attributes_record
+from tddfa_ros.attributes.track import smoothed_record
 from tddfa_ros.background import map_behind
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.jobs.faces import detect_faces
@@ -196,7 +196,7 @@ class _Job:
         records = [face_record(face) for face in scene.faces]
         if ATTRIBUTES in self._options.outputs:
             for record, attributes in zip(records, scene.attributes, strict=True):
-                record[ATTRIBUTES] = attributes_record(attributes)
+                record[ATTRIBUTES] = smoothed_record(attributes)
         return records
 
     def _write(self, stem: Path, scene: Scene) -> dict[str, list[Path]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.attributes.drawing import draw_attributes
 from tddfa_ros.attributes.estimate import default_estimator
+from tddfa_ros.attributes.track import SmoothedAttributes, single
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
@@ -41,6 +42,9 @@ class Layer:
     needs_device: bool = False
 
 
+ATTRIBUTES = "attributes"
+"""The layer whose content may be averaged over a track."""
+
 LAYERS: dict[str, Layer] = {}
 """All layers by name."""
 
@@ -51,6 +55,7 @@ def paint_layers(
     model: MorphableModel,
     names: Sequence[str],
     device: str = "auto",
+    attributes: Sequence[SmoothedAttributes] | None = None,
 ) -> ImageBGR:
     """Draw layers over a copy of an image.
 
@@ -60,12 +65,16 @@ def paint_layers(
         model: their morphable model.
         names: names of layers, bottom to top.
         device: compute device of layers with a network: "auto", "cpu" or "cuda".
+        attributes: those of the faces, for the layer "attributes"; None estimates them from this image alone.
 
     Raises:
         ConfigError: a layer is unknown.
     """
     painted = image.copy()
     for layer in parse_layers(names):
+        if layer.name == ATTRIBUTES and attributes is not None:
+            painted = draw_attributes(painted, faces, attributes)
+            continue
         where = {"device": device} if layer.needs_device else {}
         painted = layer.paint(painted, faces, model, **where)
     return painted
@@ -146,11 +155,13 @@ def _parsing(image: ImageBGR, faces: Sequence[Face], model: MorphableModel) -> I
     return painted
 
 
-@_layer("attributes", "estimated age, gender presentation and expression below each face", needs_device=True)  # fmt: skip
+@_layer(ATTRIBUTES, "estimated age, gender presentation and expression below each face", needs_device=True)  # fmt: skip
 def _attributes(
     image: ImageBGR, faces: Sequence[Face], model: MorphableModel, device: str = "auto"
 ) -> ImageBGR:
-    return draw_attributes(image, faces, default_estimator(device).estimate_all(image, faces))
+    found = default_estimator(device).estimate_all(image, faces)
+    known = [single(face, one) for face, one in zip(faces, found, strict=True)]
+    return draw_attributes(image, faces, known)
 
 
 def _with(**changes: object) -> OverlayOptions:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tddfa_ros.attributes.drawing import draw_attributes
-from tddfa_ros.attributes.estimate import Attributes, default_estimator
+from tddfa_ros.attributes.estimate import default_estimator
+from tddfa_ros.attributes.track import SmoothedAttributes, single
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.export import write_glb, write_obj, write_ply
 from tddfa_ros.face import Face
@@ -57,9 +58,10 @@ class Scene:
         return out
 
     @cached_property
-    def attributes(self) -> list[Attributes]:
+    def attributes(self) -> list[SmoothedAttributes]:
         """Estimated attributes of each face; the network is loaded on first use."""
-        return default_estimator(self.device).estimate_all(self.image, self.faces)
+        found = default_estimator(self.device).estimate_all(self.image, self.faces)
+        return [single(face, one) for face, one in zip(self.faces, found, strict=True)]
 
 
 Write = Callable[[Path, Scene], list[Path]]

@@ -172,6 +172,7 @@ class _Run:
         """Restore the state at the end of the finished parts of an earlier run."""
         for _, journal in self._parts.complete if self._parts is not None else ():
             self._analysis.replay(journal)
+            self._writer.restore(journal)
             self.times += journal.times
             self._size = journal.shape[1], journal.shape[0]
         self._resumed = self._read_frames = len(self.times)

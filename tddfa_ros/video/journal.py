@@ -6,11 +6,12 @@ the pipeline, and not their state. Replaying the journal restores the exact stat
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class Journal:
         faces: results of ``align`` and ``regress``.
         motions: (2,) camera motion of each frame, px.
         thumbnail: small image of the last frame, which the camera motion of the next one starts from; None before the first.
+        attributes: state of the averaged attributes after the last frame; they are slow to estimate, so that they are not replayed.
     """
 
     shape: tuple[int, int] = (0, 0)
@@ -62,6 +64,7 @@ class Journal:
     faces: list[FaceRows] = field(default_factory=list)
     motions: list[DoubleArray] = field(default_factory=list)
     thumbnail: FloatArray | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write a compressed ``.npz`` atomically.
@@ -86,6 +89,7 @@ class Journal:
                 sigmas=_stacked([rows.sigmas for rows in faces], _LANDMARKS),
                 motions=np.reshape(self.motions, (-1, 2)).astype(np.float64),
                 thumbnail=np.zeros((0, 0)) if self.thumbnail is None else self.thumbnail,
+                attributes=np.array(json.dumps(self.attributes)),
             )
 
     @classmethod
@@ -113,6 +117,7 @@ class Journal:
                 faces if len(data["face_counts"]) else [],
                 list(data["motions"]),
                 data["thumbnail"].astype(np.float32) if data["thumbnail"].size else None,
+                json.loads(str(data["attributes"])),
             )
         except Exception as error:  # zip, zlib and NumPy raise different types
             raise TddfaError(f"{path} is damaged") from error

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tddfa_ros.attributes.estimate import default_estimator
+from tddfa_ros.attributes.track import AttributeTracks, SmoothedAttributes, smoothed_record
 from tddfa_ros.background import WriteBehind
-from tddfa_ros.face import TrackedFace
-from tddfa_ros.outputs.layers import paint_layers
+from tddfa_ros.outputs.layers import ATTRIBUTES, paint_layers
 from tddfa_ros.outputs.records import face_record
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.types import ImageBGR
@@ -52,6 +54,11 @@ class FrameWriter:
         self._behind = None if shown else WriteBehind(_WAITING)
         self._part: PartWriter | None = None
         self._codec: str | None = None
+        self._tracks = AttributeTracks()
+
+    def restore(self, journal: Journal) -> None:
+        """Continue after the part of a journal."""
+        self._tracks.restore(journal.attributes)
 
     def write(self, frame: AnalyzedFrame, number: int) -> ImageBGR:
         """Paint and write frame ``number`` of the output, counted from 0; return it, painted if it is shown.
@@ -85,15 +92,26 @@ class FrameWriter:
             self._part = None
 
     def _complete(self, frame: AnalyzedFrame, number: int) -> ImageBGR:
-        drawn = self._paint(frame.image, frame.faces) if self._painted else frame.image
+        found = self._attributes(frame)
+        drawn = self._paint(frame, found) if self._painted else frame.image
         line = None
         if self._options.json is not None:
             records = [face_record(face) for face in frame.faces]
+            for record, attributes in zip(records, found or (), strict=False):
+                record[ATTRIBUTES] = smoothed_record(attributes)
             line = {"frame": number, "time": frame.seconds, "faces": records}
         self._append(drawn, line, number)
         return drawn
 
-    def _paint(self, image: ImageBGR, faces: list[TrackedFace]) -> ImageBGR:
+    def _attributes(self, frame: AnalyzedFrame) -> list[SmoothedAttributes] | None:
+        if ATTRIBUTES not in self._options.layers:
+            return None
+        estimator = default_estimator(self._pipeline.config.regression.device)
+        found = estimator.estimate_all(frame.image, frame.faces)
+        return self._tracks.add(frame.faces, found)
+
+    def _paint(self, frame: AnalyzedFrame, found: list[SmoothedAttributes] | None) -> ImageBGR:
+        image, faces = frame.image, frame.faces
         for effect in self._options.effects:
             image = effect.paint(image, faces, self._pipeline.model)
         return paint_layers(
@@ -102,6 +120,7 @@ class FrameWriter:
             self._pipeline.model,
             self._options.layers,
             self._pipeline.config.regression.device,
+            found,
         )
 
     def _append(self, drawn: ImageBGR, line: Mapping[str, Any] | None, number: int) -> None:
@@ -119,5 +138,5 @@ class FrameWriter:
 
     def _close(self, journal: Journal) -> None:
         if self._part is not None:
-            self._part.close(journal)
+            self._part.close(replace(journal, attributes=self._tracks.state()))
             self._part = None
