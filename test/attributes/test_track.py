@@ -223,17 +223,17 @@ def test_resumed_video_continues_the_averages(
     clip = portrait_clip(tmp_path / "clip.mp4", astronaut, 12)
     pipeline = FacePipeline()
 
-    def run(lines: Path, stop_after: int = 99) -> None:
+    def run(lines: Path, stop_after: int = 99) -> int:
         seen: list[int] = []
-        options = VideoOptions(json=lines, part_frames=4, layers=("attributes",))
-        annotate_video(
+        options = VideoOptions(json=lines, part_frames=4, look_ahead=0, layers=("attributes",))
+        summary = annotate_video(
             str(clip), None, pipeline, options, progress=False,
             show=lambda _: seen.append(1) or len(seen) < stop_after,
         )  # fmt: skip
+        return summary.resumed
 
     run(tmp_path / "whole.jsonl")
     run(tmp_path / "stopped.jsonl", 9)
     assert (tmp_path / "stopped.jsonl.parts").exists()
-    (tmp_path / "stopped.jsonl").unlink()
-    run(tmp_path / "stopped.jsonl")
+    assert run(tmp_path / "stopped.jsonl") == 8
     assert attributes_of(tmp_path / "stopped.jsonl") == attributes_of(tmp_path / "whole.jsonl")
