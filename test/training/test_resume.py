@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 from typing import Any
 
 import pytest
@@ -158,8 +159,8 @@ def test_crash_while_saving_keeps_old_checkpoint(
     path = tmp_path / "checkpoint.pt"
     checkpoints.save(path, {"config": {}, "network": {"a": torch.ones(3)}})
 
-    def crash(state: object, target: Path) -> None:
-        target.write_bytes(b"half of")
+    def crash(state: object, target: BinaryIO) -> None:
+        target.write(b"half of")
         raise OSError("no space left")
 
     monkeypatch.setattr(torch, "save", crash)
