@@ -12,6 +12,7 @@ from tddfa_ros.makeup.blend import Reflection, add_gloss, mean_color, paint, sep
 from tddfa_ros.makeup.color import from_linear, lab_of, to_lab, to_linear
 from tddfa_ros.makeup.light import SkinLight, skin_light
 from tddfa_ros.makeup.matte import brow_matte, lip_matte
+from tddfa_ros.makeup.occlusion import Occlusion, find_occlusion
 from tddfa_ros.makeup.preset import MakeupPreset, Pigment
 from tddfa_ros.makeup.regions import face_fields, smoothstep
 from tddfa_ros.makeup.stickers import PlacedSticker, place_sticker
@@ -98,11 +99,13 @@ class Makeup:
             return
         light = skin_light(out, self.model, face.vertices)
         before = out[view.slices]
-        canvas = _Canvas(to_linear(before), light, view.px_per_mm)
+        lips = view.fields[..., _LIPS]
+        occlusion = find_occlusion(before, light.chroma, lips, view.seen, view.px_per_mm)
+        canvas = _Canvas(to_linear(before), light, occlusion, view.px_per_mm)
         for part, grid in self._on_grid(view).items():
             pigment: Pigment = getattr(self.preset, part)
             weight = pigment.opacity * self._decided(part, before, view, view.to_pixels(grid))
-            canvas.lay(weight, lab_of(pigment.bgr), part)
+            weight = canvas.lay(weight, lab_of(pigment.bgr), part)
             if part == "lipstick" and self.preset.lipstick.gloss > 0:
                 add_gloss(canvas.linear, weight, self.preset.lipstick.gloss, 2.0 * view.px_per_mm)
         for i, sticker in enumerate(self._stickers):
@@ -174,22 +177,35 @@ class Makeup:
 class _Canvas:
     """Linear light (h, w, 3) of a window, to be painted on; ``painted`` (h, w) marks what has changed."""
 
-    def __init__(self, linear: FloatArray, light: SkinLight, px_per_mm: float) -> None:
+    def __init__(
+        self,
+        linear: FloatArray,
+        light: SkinLight,
+        occlusion: Occlusion | None,
+        px_per_mm: float,
+    ) -> None:
         self.original = linear
         self.linear = linear.copy()
         self.painted: NDArray[np.bool_] = np.zeros(linear.shape[:2], dtype=bool)
         self._light = light
+        self._occlusion = occlusion
         self._sigma = _SMOOTH * px_per_mm
 
-    def lay(self, weight: FloatArray, pigment: FloatArray, part: str) -> None:
-        """Paint where the weight (h, w) is not 0; the pigment is CIELAB (3,) or (h, w, 3)."""
+    def lay(self, weight: FloatArray, pigment: FloatArray, part: str) -> FloatArray:
+        """Paint where the weight (h, w) is not 0 and nothing occludes; return the weight without the occluded pixels.
+
+        The pigment is CIELAB (3,) or (h, w, 3).
+        """
+        if self._occlusion is not None:
+            weight = weight * self._occlusion.of(part)
         here = _bounds(weight > _SEEN_PAINT)
         if not weight[here].size:
-            return
+            return weight
         color = self._light.on_skin(pigment if pigment.ndim == 1 else pigment[here])
         reflection = self._reflection(self.original[here], weight[here], part)
         paint(self.linear[here], weight[here], color, reflection)
         self.painted |= weight > _SEEN_PAINT
+        return weight
 
     def _reflection(self, linear: FloatArray, weight: FloatArray, part: str) -> Reflection:
         """Lips and brows have colors of their own: their mean counts as lit like the skin."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from tddfa_ros.makeup.color import LUMINANCE, linear_of_lab, to_lab, to_linear
+from tddfa_ros.makeup.occlusion import like_skin, skin_chroma
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.rendering.shading import image_normals
@@ -35,12 +36,14 @@ class SkinLight:
         colorful: 0..1, 0 in a gray image.
         skin: (3,) linear B, G, R of the skin where it is well lit, without highlights.
         source: (3,) linear color of the light source, luminance 1. White, unless no human skin has the chromaticity measured.
+        chroma: (2,) of the skin, of :func:`tddfa_ros.makeup.occlusion.skin_chroma`.
     """
 
     exposure: float
     colorful: float
     skin: FloatArray
     source: FloatArray
+    chroma: FloatArray | None
 
     def on_skin(self, lab: FloatArray) -> FloatArray:
         """Return the linear color (..., 3) of a pigment, CIELAB (..., 3), under this illumination."""
@@ -62,16 +65,19 @@ def skin_light(image: ImageBGR, model: MorphableModel, vertices: FloatArray) -> 
     inside = (x >= 0) & (y >= 0) & (x < image.shape[1]) & (y < image.shape[0])
     if not inside.any():
         white = np.ones(3, np.float32)
-        return SkinLight(1.0, 1.0, 0.4 * white, white)
+        return SkinLight(1.0, 1.0, 0.4 * white, white, None)
     samples = image[y[inside], x[inside]]
     lab = to_lab(samples[None])[0]
+    chroma = skin_chroma(lab)
+    face = like_skin(lab, chroma)
+    samples, lab = samples[face], lab[face]
     typical, brightest = np.percentile(lab[:, 0], (50, 95))
     level = np.sqrt(typical / _WELL_LIT * brightest / _BRIGHTEST)
     exposure = float(np.clip(np.sqrt(level), *_EXPOSURE))
     a, b = np.median(lab[:, 1:], axis=0)
     colorful = min(float(np.hypot(a, b)) / _COLORFUL, 1.0)
     skin = _diffuse_color(to_linear(samples[None])[0])
-    return SkinLight(exposure, colorful, skin, _source(skin, colorful))
+    return SkinLight(exposure, colorful, skin, _source(skin, colorful), chroma)
 
 
 def _diffuse_color(linear: FloatArray) -> FloatArray:
