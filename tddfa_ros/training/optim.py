@@ -118,6 +118,34 @@ class EMA:
         return torch.lerp(average, value, 1 - min(self._keep, seen / (seen + 1)))
 
 
+def run_state(
+    network: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA, state: TrainState
+) -> dict[str, Any]:
+    """Return what a checkpoint needs to resume a run exactly, for :func:`restore_run`."""
+    return {
+        "network": network.state_dict(),
+        "average": ema.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "train_state": state.state_dict(),
+        "rng": torch.get_rng_state(),
+    }
+
+
+def restore_run(
+    saved: Mapping[str, Any],
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ema: EMA,
+    state: TrainState,
+) -> None:
+    """Continue from the state of :func:`run_state`."""
+    network.load_state_dict(saved["network"])
+    optimizer.load_state_dict(saved["optimizer"])
+    ema.load_state_dict(saved["average"])
+    state.load_state_dict(saved["train_state"])
+    torch.set_rng_state(saved["rng"])
+
+
 def select_trained(
     network: FaceNet, config: TrainConfig, layout: ParamLayout
 ) -> list[nn.Parameter]:

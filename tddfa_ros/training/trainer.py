@@ -29,7 +29,14 @@ from tddfa_ros.training.losses.face_loss import FaceLoss
 from tddfa_ros.training.losses.meta_joint import MetaJoint, candidate_weights
 from tddfa_ros.training.losses.terms import crop_pixels
 from tddfa_ros.training.networks import FaceNet, normalize
-from tddfa_ros.training.optim import EMA, TrainState, one_cycle, select_trained
+from tddfa_ros.training.optim import (
+    EMA,
+    TrainState,
+    one_cycle,
+    restore_run,
+    run_state,
+    select_trained,
+)
 from tddfa_ros.training.processes import Workers
 from tddfa_ros.training.validation import Validation
 
@@ -221,9 +228,8 @@ class Trainer:
             found, wanted = self._validation.params(self.network.eval(), _LOOK_AHEAD_FACES)
             return self._workers.mean(float(vertex_distance_cost(self._loss.points, found, wanted)))
 
-        parts = (self.network, self._optimizer, self._ema, self._state)
         return MetaJoint(
-            parts,
+            self._parts,
             lambda name, batch: self._step(losses[name], batch),
             score,
             self.config.meta_joint,
@@ -248,15 +254,13 @@ class Trainer:
             return
         checkpoints.save(
             self.checkpoint,
-            {
-                **self._identity(),
-                "network": self.network.state_dict(),
-                "average": self._ema.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                "train_state": self._state.state_dict(),
-                "rng": torch.get_rng_state(),
-            },
+            {**self._identity(), **run_state(*self._parts)},
         )
+
+    @property
+    def _parts(self) -> tuple[FaceNet, torch.optim.Optimizer, EMA, TrainState]:
+        """Everything that training changes."""
+        return self.network, self._optimizer, self._ema, self._state
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be equal to resume a run."""
@@ -270,9 +274,5 @@ class Trainer:
         state = checkpoints.load(self.checkpoint)
         state["config"] = checkpoints.complete_config(state["config"])
         checkpoints.check_same_run(self.checkpoint, state, self._identity())
-        self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._ema.load_state_dict(state["average"])
         # the schedule is a function of progress, so a run may be resumed with more or fewer epochs
-        self._state.load_state_dict(state["train_state"])
-        torch.set_rng_state(state["rng"])
+        restore_run(state, *self._parts)

@@ -22,7 +22,7 @@ from tddfa_ros.training.detector.losses import DetectorLoss
 from tddfa_ros.training.detector.network import DetectorNet
 from tddfa_ros.training.detector.validation import DetectorValidation
 from tddfa_ros.training.logs import RunLog
-from tddfa_ros.training.optim import EMA, TrainState, one_cycle
+from tddfa_ros.training.optim import EMA, TrainState, one_cycle, restore_run, run_state
 
 _CLIP = 10.0  # largest norm of the gradient
 _SAVE_EVERY_S = 120.0
@@ -163,15 +163,13 @@ class DetectorTrainer:
         self._saved = time.monotonic()
         checkpoints.save(
             self.checkpoint,
-            {
-                **self._identity(),
-                "network": self.network.state_dict(),
-                "average": self._ema.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                "train_state": self._state.state_dict(),
-                "rng": torch.get_rng_state(),
-            },
+            {**self._identity(), **run_state(*self._parts)},
         )
+
+    @property
+    def _parts(self) -> tuple[DetectorNet, torch.optim.Optimizer, EMA, TrainState]:
+        """Everything that training changes."""
+        return self.network, self._optimizer, self._ema, self._state
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be equal to resume a run."""
@@ -180,11 +178,7 @@ class DetectorTrainer:
     def _restore(self) -> None:
         state = checkpoints.load(self.checkpoint)
         checkpoints.check_same_run(self.checkpoint, state, self._identity())
-        self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._ema.load_state_dict(state["average"])
-        self._state.load_state_dict(state["train_state"])
-        torch.set_rng_state(state["rng"])
+        restore_run(state, *self._parts)
 
 
 def load_detector(path: Path) -> DetectorNet:
