@@ -79,7 +79,7 @@ COEFFICIENT_RANGES: Mapping[str, CoefficientRange] = MappingProxyType(
 )
 """Ranges by blend shape name without its side, of tddfa-mb05 on 8,000 training faces (``scripts/measure_coefficient_ranges.py``).
 
-The network underestimates many actions: a closed eye has a coefficient of about 0.5 instead of 1."""
+The network underestimates many actions: the median jawOpen of a yawn is 0.54 instead of 1. A closed eye reaches 0.87."""
 
 
 def without_side(name: str) -> str:
