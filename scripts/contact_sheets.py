@@ -18,7 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tddfa_ros.editing import AttributeEditor, Rerenderer, transfer_expression
+from tddfa_ros.editing import AttributeEditor, Rerenderer, edit_image, transfer_expression
+from tddfa_ros.editing.edited import AGE
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.face import Face
 from tddfa_ros.outputs import read_image
@@ -67,6 +68,12 @@ SHEETS: Mapping[str, Edits] = {
         "mouthFunnel 1": {"mouthFunnel": 1.0},
         "tongueOut 1": {"jawOpen": 0.6, "tongueOut": 1.0},
     },
+    "age": {f"age {v:+g}": {"age": v} for v in (-1.0, 0.35, 0.7, 1.0)},
+    "proportions": {
+        "child_proportions 1": {"child_proportions": 1.0},
+        "masculine_proportions -1.5": {"masculine_proportions": -1.5},
+        "masculine_proportions 1.5": {"masculine_proportions": 1.5},
+    },
     "gaze": {
         "look left": {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0},
         "look right": {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0},
@@ -74,7 +81,7 @@ SHEETS: Mapping[str, Edits] = {
         "look down": both("eyeLookDown", 1.0),
     },
 }
-"""Sheet -> caption -> expressions that are set."""
+"""Sheet -> caption -> attributes and expressions that are set."""
 
 TRANSFER = "transfer"
 """The sheet on which each face gets the expression of every other one."""
@@ -112,7 +119,10 @@ def edit_sheet(faces: Sequence[tuple[ImageBGR, Face]], edits: Edits, cell: int =
         editor, draw = AttributeEditor(face.model), Rerenderer(image, face)
         cells = [captioned(close_up(image, face, cell), "source")]
         for caption, changes in edits.items():
-            edited = draw(editor.edit(face.params, changes))
+            if AGE in changes:
+                edited = edit_image(image, face, changes, editor)
+            else:
+                edited = draw(editor.edit(face.params, changes))
             cells.append(captioned(close_up(edited, face, cell), caption))
         rows.append(np.hstack(cells))
     return np.asarray(np.vstack(rows), dtype=np.uint8)

@@ -94,7 +94,7 @@ def videos() -> None:
 def editing() -> None:
     """docs/guide/editing.md."""
     tddfa("edit", str(PHOTO), "--set", "jawOpen=.8", "--set", "browInnerUp=.8", "-o", "jaw.png")
-    tddfa("edit", str(PHOTO), "--set", "childlike=1", "-o", "childlike.png")
+    tddfa("edit", str(PHOTO), "--set", "child_proportions=1", "-o", "child.png")
     tddfa("edit", "--preview", "-o", "attributes.png")
     command = [
         sys.executable,
@@ -103,12 +103,12 @@ def editing() -> None:
         "--image",
         str(PHOTO),
     ]
-    sheets = ("jaw", "blink", "mouth")
+    sheets = ("jaw", "blink", "mouth", "age")
     subprocess.run([*command, *sheets], check=True, stdout=subprocess.DEVNULL)
     for sheet in sheets:
         keep(f"sheet_{sheet}", read(f"{sheet}.jpg"))
     keep("edit_jaw_open", read("jaw.png"))
-    keep("edit_childlike", read("childlike.png"))
+    keep("edit_child_proportions", read("child.png"))
     keep("attributes", read("attributes.png"))
 
 

@@ -64,8 +64,8 @@ def command(
         )
     if output is None and mesh is None:
         raise click.UsageError("-o or --obj must say where the result goes")
+    from tddfa_ros.editing.edited import edit_image
     from tddfa_ros.editing.editor import AttributeEditor, parse_changes
-    from tddfa_ros.editing.rerender import rerender
     from tddfa_ros.export.obj import write_face_obj
     from tddfa_ros.jobs.edit import face_of
     from tddfa_ros.outputs import read_image
@@ -78,7 +78,7 @@ def command(
     editor = AttributeEditor(pipeline.model)
     face = face_of(pipeline, image, str(path), number)
     params = editor.edit(face.params, wanted)
-    drawn = rerender(image, face, params)
+    drawn = edit_image(image, face, wanted, editor)
     if output is not None:
         click.echo(f"written: {write_image(output, drawn)}")
     if mesh is not None:

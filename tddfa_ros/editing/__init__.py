@@ -1,7 +1,9 @@
-"""Edit faces: shape attributes, expressions, expression transfer, and re-rendering of the image."""
+"""Edit faces: shape attributes, age of the skin, expressions, expression transfer, and re-rendering of the image."""
 
 from __future__ import annotations
 
+from tddfa_ros.editing.ageing import age_skin
+from tddfa_ros.editing.edited import edit_image
 from tddfa_ros.editing.editor import (
     AttributeEditor,
     Control,
@@ -22,7 +24,9 @@ __all__ = [
     "AttributeSet",
     "Control",
     "Rerenderer",
+    "age_skin",
     "default_attributes",
+    "edit_image",
     "edit_params",
     "measure_face",
     "parse_changes",

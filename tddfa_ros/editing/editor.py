@@ -18,6 +18,8 @@ ARKIT_COUNT = 52
 
 _ARKIT_RANGE = (0.0, 1.2)
 
+_RENAMED = {"childlike": "child_proportions", "masculine": "masculine_proportions"}
+
 
 @dataclass(frozen=True)
 class Control:
@@ -141,6 +143,10 @@ def parse_changes(texts: tuple[str, ...]) -> dict[str, float]:
 
 def _check(name: str, value: float, controls: Mapping[str, Control], model: MorphableModel) -> None:
     if name not in controls:
+        if _RENAMED.get(name) in controls:
+            raise ConfigError(
+                f"{name} is now called {_RENAMED[name]}, as it changes the shape only"
+            )
         from difflib import get_close_matches
 
         near = get_close_matches(name, controls, n=3, cutoff=0.5)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
+from tddfa_ros.editing.edited import edit_image
 from tddfa_ros.editing.editor import AttributeEditor
-from tddfa_ros.editing.rerender import Rerenderer
 from tddfa_ros.errors import ModelError
 from tddfa_ros.face import Face
 from tddfa_ros.morphable.attributes import Attribute
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.model_sheet import region_colors, render_head
-from tddfa_ros.types import FloatArray, ImageBGR
+from tddfa_ros.types import ImageBGR
 
 _CELL = 150  # px
 _CAPTION = 20
@@ -25,7 +25,7 @@ _YAW = 25.0  # degrees of the mean head
 _FIELD = 1.15  # of the height of the head in a cell
 _AROUND = 1.05  # face sizes on each side of the face in a cell of a photo
 
-Draw = Callable[[FloatArray], ImageBGR]
+Draw = Callable[[dict[str, float]], ImageBGR]
 
 
 def mean_preview(editor: AttributeEditor) -> ImageBGR:
@@ -39,13 +39,15 @@ def mean_preview(editor: AttributeEditor) -> ImageBGR:
     meters = _FIELD * float(np.ptp(model.mean[:, 1]))
     center = ((model.mean.min(0) + model.mean.max(0)) / 2).astype(np.float32)
 
-    def draw(params: FloatArray) -> ImageBGR:
+    average = np.zeros(model.layout.size, np.float32)
+
+    def draw(changes: dict[str, float]) -> ImageBGR:
         return render_head(
-            model.head(params), model.triangles, colors, (_CELL, _CELL),
+            model.head(editor.edit(average, changes)), model.triangles, colors, (_CELL, _CELL),
             meters=meters, center=center, yaw_deg=_YAW,
         )  # fmt: skip
 
-    return _sheet(editor, np.zeros(model.layout.size, np.float32), draw)
+    return _sheet(editor, draw)
 
 
 def image_preview(editor: AttributeEditor, image: ImageBGR, face: Face) -> ImageBGR:
@@ -54,31 +56,27 @@ def image_preview(editor: AttributeEditor, image: ImageBGR, face: Face) -> Image
     Raises:
         ModelError: the model of the face has no attributes.
     """
-    rerender = Rerenderer(image, face)
     middle = face.landmarks68[:, :2].mean(axis=0)
     reach = _AROUND * face.face_size
     scale = _CELL / (2 * reach)
     view = np.array([[scale, 0, 0], [0, scale, 0]])
     view[:, 2] = _CELL / 2 - scale * middle
 
-    def draw(params: FloatArray) -> ImageBGR:
+    def draw(changes: dict[str, float]) -> ImageBGR:
         cell = cv2.warpAffine(
-            rerender(params), view, (_CELL, _CELL), flags=cv2.INTER_AREA,
+            edit_image(image, face, changes, editor), view, (_CELL, _CELL), flags=cv2.INTER_AREA,
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
         return np.asarray(cell, dtype=np.uint8)
 
-    return _sheet(editor, face.params, draw)
+    return _sheet(editor, draw)
 
 
-def _sheet(editor: AttributeEditor, start: FloatArray, draw: Draw) -> ImageBGR:
+def _sheet(editor: AttributeEditor, draw: Draw) -> ImageBGR:
     attributes = _attributes(editor.model, editor)
     cells = []
     for attribute in attributes:
-        ends = [
-            draw(editor.edit(start, {attribute.name: value}))
-            for value in (attribute.low, attribute.high)
-        ]
+        ends = [draw({attribute.name: value}) for value in (attribute.low, attribute.high)]
         cells.append(_captioned(np.hstack(ends), attribute))
     while len(cells) % _COLUMNS:
         cells.append(np.full_like(cells[0], _PAPER))

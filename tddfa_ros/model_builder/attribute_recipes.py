@@ -45,10 +45,14 @@ def _measured(
 
 
 RECIPES = (
-    Recipe("age", "from a young adult to an old one", ({"age": 0.65}, {"age": 1.0})),
-    Recipe("childlike", "from an adult to a child", ({"age": 0.65}, {"age": 1 / 3}), low=-0.3),
+    Recipe("age", "from a young adult to an old one; in images with the skin", ({"age": 0.65}, {"age": 1.0})),
     Recipe(
-        "masculine", "half the way from anny's female to its male end; negative: feminine",
+        "child_proportions", "proportions of the head from an adult's to a child's; shape only",
+        ({"age": 0.65}, {"age": 1 / 3}),
+        low=-0.3,
+    ),
+    Recipe(
+        "masculine_proportions", "half the way from anny's female to its male end; negative: feminine; shape only",
         ({"gender": 0.5}, {"gender": 0.0}),
         low=-1.5, high=1.5,
     ),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tddfa_ros.editing import AttributeEditor
 from tddfa_ros.face import Face
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable import MorphableModel
@@ -51,10 +52,10 @@ def test_sheet_has_one_row_per_face_and_one_column_per_edit(
     assert np.array_equal(sheet[:height], sheet[height:])
 
 
-def test_sheets_name_expressions_of_the_model(
+def test_sheets_name_expressions_and_attributes_of_the_model(
     script: dict[str, Any], face: tuple[np.ndarray, Face]
 ) -> None:
-    names = set(face[1].model.expression_names)
+    names = set(AttributeEditor(face[1].model).controls)
     for edits in script["SHEETS"].values():
         for changes in edits.values():
             assert set(changes) <= names

@@ -15,6 +15,8 @@ from tddfa_ros.editing import (
     parse_changes,
 )
 from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.model_store.store import default_store
+from tddfa_ros.morphable import MorphableModel
 
 DIRECTION = np.linspace(-1, 1, 40).astype(np.float32)
 
@@ -109,3 +111,13 @@ def test_parses_changes() -> None:
     ):
         with pytest.raises(ConfigError, match=sentence):
             parse_changes(texts)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("childlike", "child_proportions"), ("masculine", "masculine_proportions")],
+)
+def test_names_the_new_name_of_a_renamed_attribute(old: str, new: str) -> None:
+    editor = AttributeEditor(MorphableModel.load(default_store().path("tddfa-head")))
+    with pytest.raises(ConfigError, match=f"{old} is now called {new}"):
+        editor.edit(np.zeros(editor.model.layout.size, np.float32), {old: 1})

@@ -54,7 +54,7 @@ def test_unchanged_parameters_give_the_same_image(face: Face) -> None:
     [
         {"nose_width": 3},
         {"jaw_width": 3},
-        {"masculine": 1},
+        {"masculine_proportions": 1},
         {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8},
         {"browInnerUp": 1.0},
     ],
@@ -80,7 +80,7 @@ def test_skin_follows_the_new_mesh(
 def test_image_is_unchanged_away_from_the_head(editor: AttributeEditor, face: Face) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (900, 900, 3), dtype=np.uint8)
-    got = rerender(image, face, editor.edit(face.params, {"childlike": 1, "jawOpen": 1}))
+    got = rerender(image, face, editor.edit(face.params, {"child_proportions": 1, "jawOpen": 1}))
     window = Window.around(face.vertices, face.face_size, image.shape)
     assert window.width < 900
     outside = np.ones((900, 900), bool)
@@ -90,7 +90,7 @@ def test_image_is_unchanged_away_from_the_head(editor: AttributeEditor, face: Fa
     assert window.x + window.width >= face.vertices[:, 0].max() + 0.9 * MARGIN * face.face_size
 
 
-@pytest.mark.parametrize("changes", [{"jawOpen": 1}, {"mouthPucker": 1}, {"childlike": 1}])
+@pytest.mark.parametrize("changes", [{"jawOpen": 1}, {"mouthPucker": 1}, {"child_proportions": 1}])
 def test_warp_does_not_tear(editor: AttributeEditor, face: Face, changes: dict[str, float]) -> None:
     """Neighboring pixels of the new image are sampled at most 2 px apart, also below a lowered chin."""
     after = Face(ROI, 1.0, editor.edit(face.params, changes), ROI, face.model).vertices

@@ -79,9 +79,9 @@ def test_every_attribute_with_a_measure_is_tested(editor: AttributeEditor) -> No
 
 
 def test_phenotypes_change_expected_measures(editor: AttributeEditor) -> None:
-    man = changes(editor, "masculine", 1)
+    man = changes(editor, "masculine_proportions", 1)
     assert man["face_height"] > 5 and man["jaw_width"] > 3 and man["nose_length"] > 1
-    child = changes(editor, "childlike", 1)
+    child = changes(editor, "child_proportions", 1)
     assert child["face_height"] < -10 and child["face_width"] < -10
     # A child's chin and nose are short for its face.
     mean = editor.measure(np.zeros(editor.model.layout.size, np.float32))
