@@ -13,7 +13,15 @@ from tddfa_ros.types import DEFAULT_FOV_DEG, MAX_IMAGE_PIXELS
 DEVICES = ("auto", "cpu", "cuda")
 """Compute devices; ``auto`` is CUDA where ONNX Runtime finds a usable GPU, else the CPU."""
 
+PRECISIONS = FLOAT32, INT8, AUTO = ("float32", "int8", "auto")
+"""Number formats of a network; ``auto`` is int8 where ``tddfa doctor`` measured it to be faster and it costs little accuracy."""
+
 SMOOTHING_METHODS = ("imm", "one_euro", "kalman", "window", "none")
+
+
+def _precision(of: str) -> Any:
+    text = f"number format of the {of}: int8 is made at first use; auto = int8 if 'tddfa doctor' measured a gain"
+    return option(FLOAT32, text, choices=PRECISIONS, runtime=False)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class DetectionConfig(Validated):
         "fallback when no face is found: a lower score threshold such as 0.2, or another detector; empty = none",
         runtime=False,
     )
+    precision: str = _precision("detector")
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ class RegressionConfig(Validated):
         maximum=64,
         runtime=False,
     )
+    precision: str = _precision("network")
 
 
 @dataclass(frozen=True)
@@ -96,10 +106,7 @@ class TrackingConfig(Validated):
     """Multi-face tracking from frame to frame."""
 
     detect_interval: int = option(
-        8,
-        "frames between detector runs while faces are tracked",
-        minimum=1,
-        maximum=1000,
+        8, "frames between detector runs while faces are tracked", minimum=1, maximum=1000
     )
     min_hits: int = option(
         2, "frames in which a face must be found before it is reported", minimum=1, maximum=100
@@ -111,10 +118,7 @@ class TrackingConfig(Validated):
         maximum=1000,
     )
     min_iou: float = option(
-        0.3,
-        "minimum IoU of a detection and a track to be matched, 0..1",
-        minimum=0.0,
-        maximum=1.0,
+        0.3, "minimum IoU of a detection and a track to be matched, 0..1", minimum=0.0, maximum=1.0
     )
     min_confidence: float = option(
         0.4, "a face with a lower confidence counts as a miss, 0..1", minimum=0.0, maximum=1.0
@@ -159,11 +163,7 @@ class TrackingConfig(Validated):
 class SmoothingConfig(Validated):
     """Temporal smoothing of a track in parameter space."""
 
-    method: str = option(
-        "imm",
-        "filter for pose and expression",
-        choices=SMOOTHING_METHODS,
-    )
+    method: str = option("imm", "filter for pose and expression", choices=SMOOTHING_METHODS)
     window: int = option(5, "window: length of the moving average, frames", minimum=1, maximum=100)
     imm_margin: float = option(
         2.0,

@@ -20,6 +20,7 @@ from tddfa_ros.geometry.roi import crop_batch, roi_from_box, roi_from_landmarks
 from tddfa_ros.geometry.scale import HeadScale, scale_from_interpupillary_distance
 from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
+from tddfa_ros.precision.networks import detection_network, regression_network
 from tddfa_ros.regression.appearance import color_layout
 from tddfa_ros.regression.regressor import RegressionResult, Regressor
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, Intrinsics, RealArray, check_image
@@ -56,9 +57,8 @@ class FacePipeline:
         self.too_many_faces = False
         chosen = self.config.regression
         self.model = MorphableModel.load(self.store.path(self.store.morphable_model(chosen)))
-        self._regressor = Regressor(
-            self.store.path(chosen.model), self.model, chosen.device, chosen.threads
-        )
+        network = regression_network(chosen, self.store)
+        self._regressor = Regressor(network, self.model, chosen.device, chosen.threads)
 
     @classmethod
     def from_config(
@@ -152,10 +152,9 @@ class FacePipeline:
     @cached_property
     def detector(self) -> Detector:
         """Face detector; created on first use, when its model is fetched if missing."""
-        regression = self.config.regression
-        detector = create_detector(
-            self.config.detection, self.store, regression.device, regression.threads
-        )
+        device, threads = self.config.regression.device, self.config.regression.threads
+        network = detection_network(self.config, self.store)
+        detector = create_detector(self.config.detection, self.store, device, threads, network)
         detector.max_faces = self.config.detection.max_faces + 1  # to see that there are more
         return detector
 

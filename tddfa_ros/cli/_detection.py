@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from tddfa_ros.cli._files import INPUT_NAME
-from tddfa_ros.config import PipelineConfig
+from tddfa_ros.config import PRECISIONS, PipelineConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -30,11 +30,16 @@ _OPTIONS = (
         type=INPUT_NAME,
         help="Fallback for images without a detection: a lower threshold such as 0.2, or another detector.",
     ),
+    click.option(
+        "--detector-precision",
+        type=click.Choice(PRECISIONS),
+        help="Number format of the detector; default: --config, else float32.",
+    ),
 )
 
 
 def detection_options(command: _Command) -> _Command:
-    """Add ``detector``, ``score_threshold``, ``input_size`` and ``fallback`` to a click command; None if not given."""
+    """Add ``detector``, ``score_threshold``, ``input_size``, ``fallback`` and ``detector_precision`` to a click command; None if not given."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -44,7 +49,8 @@ def with_detection(config: PipelineConfig, **given: Any) -> PipelineConfig:
     """Return the configuration with the given options applied; raise ConfigError for an invalid value."""
     from tddfa_ros.detection import check_detection
 
-    chosen = {name: value for name, value in given.items() if value is not None}
+    fields = {"precision" if k == "detector_precision" else k: v for k, v in given.items()}
+    chosen = {name: value for name, value in fields.items() if value is not None}
     detection = replace(config.detection, **chosen)
     check_detection(detection)
     return replace(config, detection=detection)

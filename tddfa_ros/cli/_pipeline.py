@@ -12,7 +12,7 @@ import click
 from tddfa_ros.cli._common import config_option
 from tddfa_ros.cli._detection import detection_options, with_detection
 from tddfa_ros.cli._files import INPUT_NAME
-from tddfa_ros.config import PipelineConfig, load_config
+from tddfa_ros.config import PRECISIONS, PipelineConfig, load_config
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -23,6 +23,11 @@ _OPTIONS = (
         type=INPUT_NAME,
         metavar="NAME|PATH",
         help="Regression network: a name in the model list, or an .onnx file.",
+    ),
+    click.option(
+        "--regressor-precision",
+        type=click.Choice(PRECISIONS),
+        help="Number format of the regression network: int8 is made at first use; auto: int8 if 'tddfa doctor' measured a gain; default: --config, else float32.",
     ),
     click.option(
         "--morphable-model",
@@ -51,6 +56,7 @@ def pipeline_config(
     regressor: str | None = None,
     morphable_model: str | None = None,
     max_image_pixels: int | None = None,
+    regressor_precision: str | None = None,
     **detection: Any,
 ) -> PipelineConfig:
     """Load the configuration file, or the defaults, and apply the given options.
@@ -59,8 +65,12 @@ def pipeline_config(
         ConfigError: the file is invalid, or a value is out of range.
     """
     chosen = with_detection(load_config(config), **detection)
-    models = {"model": regressor, "morphable_model": morphable_model}
-    given: dict[str, Any] = {name: value for name, value in models.items() if value is not None}
+    options = {
+        "model": regressor,
+        "morphable_model": morphable_model,
+        "precision": regressor_precision,
+    }
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if max_image_pixels is not None:
         chosen = replace(chosen, input=replace(chosen.input, max_image_pixels=max_image_pixels))
     return replace(chosen, regression=replace(chosen.regression, **given))

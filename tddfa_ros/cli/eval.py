@@ -10,6 +10,7 @@ import click
 from tddfa_ros.cli import _files as files
 from tddfa_ros.cli._common import morphable_option
 from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_NAME, OutputFolder
+from tddfa_ros.config import FLOAT32, PRECISIONS
 
 
 @files.command("eval", short_help="Measure accuracy on evaluation sets.")
@@ -36,6 +37,20 @@ from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_NAME, OutputFolder
     metavar="NAME|PATH",
     help="Regression network: a name in the model list, or an .onnx file.",
 )
+@click.option(
+    "--regressor-precision",
+    type=click.Choice(PRECISIONS),
+    default=FLOAT32,
+    show_default=True,
+    help="Number format of the regression network.",
+)
+@click.option(
+    "--detector-precision",
+    type=click.Choice(PRECISIONS),
+    default=FLOAT32,
+    show_default=True,
+    help="Number format of the detector.",
+)
 @morphable_option
 @click.option(
     "-o",
@@ -53,6 +68,8 @@ def command(
     data: Path,
     suites: tuple[str, ...],
     regressor: str,
+    regressor_precision: str,
+    detector_precision: str,
     model: str,
     output: Path | None,
     as_json: bool,
@@ -78,7 +95,14 @@ def command(
     if not suites and len(chosen) < len(SUITES):
         absent = ", ".join(name for name in SUITES if name not in chosen)
         click.echo(f"no data for: {absent}", err=True)
-    config = {"regression": {"model": regressor, "morphable_model": model}}
+    config = {
+        "regression": {
+            "model": regressor,
+            "morphable_model": model,
+            "precision": regressor_precision,
+        },
+        "detection": {"precision": detector_precision},
+    }
     predictor = PipelinePredictor(FacePipeline.from_config(config))
     results = run(predictor, chosen, sets)
     click.echo(FORMATS["json" if as_json else "markdown"](predictor.name, results))

@@ -72,8 +72,8 @@ def command(
     from tddfa_ros.errors import ConfigError
     from tddfa_ros.files import write_atomically
     from tddfa_ros.model_store.store import default_store
+    from tddfa_ros.precision.quantize import quantize
     from tddfa_ros.tuning.compare import aflw2000, as_table, as_tensor, calibration_crops, compare
-    from tddfa_ros.tuning.quantize import quantize
 
     if mode == "static" and calibration is None:
         raise ConfigError("static quantization needs --calibration, a folder of images with faces")

@@ -88,7 +88,11 @@ def check_detection(config: DetectionConfig) -> None:
 
 
 def create_detector(
-    config: DetectionConfig, store: ModelStore, device: str = "auto", threads: int = 1
+    config: DetectionConfig,
+    store: ModelStore,
+    device: str = "auto",
+    threads: int = 1,
+    network: Path | None = None,
 ) -> Detector:
     """Create the configured detector; fetch its model if it is missing.
 
@@ -96,13 +100,14 @@ def create_detector(
         config: ``detector`` is a name in the model list or the path of an ``.onnx`` file; ``fallback`` adds a fallback.
         store: provides the models.
         device, threads: see `OnnxSession`.
+        network: file to run in place of that of the detector, such as its int8 copy; None = the detector's own.
 
     Raises:
         ConfigError: the detector is unknown, or the fallback or input size is invalid.
         ModelError: the model is unavailable or cannot be loaded.
     """
     check_detection(config)
-    first = _create(config, store, device, threads)
+    first = _create(config, store, device, threads, network)
     if not config.fallback:
         return first
     from tddfa_ros.detection.fallback import LowerThreshold, SecondDetector
@@ -122,7 +127,13 @@ def _lower_threshold(config: DetectionConfig) -> float | None:
         return None
 
 
-def _create(config: DetectionConfig, store: ModelStore, device: str, threads: int) -> Detector:
+def _create(
+    config: DetectionConfig,
+    store: ModelStore,
+    device: str,
+    threads: int,
+    network: Path | None = None,
+) -> Detector:
     from tddfa_ros.detection.families import family_of
 
     name = config.detector
@@ -146,4 +157,4 @@ def _create(config: DetectionConfig, store: ModelStore, device: str, threads: in
         raise ModelError(
             f"{path} is not a supported detector; supported are {', '.join(sorted(DETECTORS))}"
         )
-    return DETECTORS[family](path, config, device, threads)
+    return DETECTORS[family](network or path, config, device, threads)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from tddfa_ros.runtime.session import OnnxSession
 
@@ -45,3 +50,20 @@ class OnnxDetector:
     def fallback_reason(self) -> str | None:
         """See `Detector.fallback_reason`."""
         return self._session.fallback_reason
+
+    @contextmanager
+    def recording(self, fed: list[NDArray[Any]]) -> Iterator[None]:
+        """Append the input (3, H, W) of the network to a list at each detection in the block."""
+        run = self._session.run
+
+        def recorded(
+            feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
+        ) -> list[NDArray[Any]]:
+            fed.append(feeds[self._input][0])
+            return run(feeds, outputs)
+
+        self._session.run = recorded  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del self._session.run

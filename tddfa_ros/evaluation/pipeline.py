@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tddfa_ros.config import INT8
 from tddfa_ros.evaluation.prediction import Follower, Prediction
 from tddfa_ros.face import Face
 from tddfa_ros.geometry.pose import crop_to_image
 from tddfa_ros.geometry.roi import crop_batch
 from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.precision.networks import regression_network
 from tddfa_ros.regression.regressor import Regressor
 from tddfa_ros.smoothing import FaceSmoother
 from tddfa_ros.tracking import FaceTracker
@@ -29,9 +31,9 @@ class PipelinePredictor:
 
     def __init__(self, pipeline: FacePipeline) -> None:
         chosen = pipeline.config.regression
-        self.name = Path(chosen.model).stem
+        self.name = Path(chosen.model).stem + f" ({INT8})" * (chosen.precision == INT8)
         self._pipeline = pipeline
-        path = pipeline.store.path(chosen.model)
+        path = regression_network(chosen, pipeline.store)
         self._regressor = Regressor(path, pipeline.model, chosen.device, chosen.threads)
 
     def regress(self, image: ImageBGR, rois: RealArray) -> Sequence[Prediction]:

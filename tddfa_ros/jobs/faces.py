@@ -135,12 +135,14 @@ def detect_lines_parallel(
 def _check(config: PipelineConfig, store: ModelStore, workers: int | None) -> None:
     """Refuse an invalid run, and fetch the models once, not in every worker."""
     from tddfa_ros.detection import check_detection
+    from tddfa_ros.precision.networks import detection_network, regression_network
 
     if workers is not None and workers < 1:
         raise ConfigError(f"there must be at least one worker, not {workers}")
     check_detection(config.detection)
-    for name in (config.regression.model, config.detection.detector):
-        store.path(name)
+    store.path(config.detection.detector)
+    regression_network(config.regression, store)
+    detection_network(config, store)
 
 
 def _processed(

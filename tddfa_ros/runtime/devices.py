@@ -76,7 +76,7 @@ def preload_cuda() -> None:
 
 @contextlib.contextmanager
 def quiet_logger() -> Iterator[None]:
-    """Suppress ONNX Runtime's messages about missing libraries, which this package reports itself."""
+    """Suppress ONNX Runtime's messages about missing libraries and unused weights; what matters of them this package reports itself."""
     import onnxruntime as ort
 
     ort.set_default_logger_severity(_LOG_FATAL)

@@ -53,11 +53,10 @@ def measure(
         repeats: runs of which the median is taken.
     """
     config = config or PipelineConfig()
-    side = config.detection.input_size
     cases = (
         (config.regression.model, 1, None),
         (config.regression.model, 8, None),
-        (config.detection.detector, 1, (_multiple(side * 3 / 4), _multiple(side))),
+        (config.detection.detector, 1, detector_size(config.detection.input_size)),
     )
     for name, batch, size in cases:
         try:
@@ -99,7 +98,7 @@ def _timed(
         session = make()
         if devices.SHORT_NAMES.get(session.provider) != label.partition(",")[0]:
             return Timing(name, label, batch, problem=session.fallback_reason)
-        feeds = _feeds(session, batch, size)
+        feeds = feeds_of(session, batch, size)
         times = []
         for _ in range(_WARM_UP + repeats):
             start = time.perf_counter()
@@ -110,7 +109,12 @@ def _timed(
     return Timing(name, label, batch, float(np.median(times[_WARM_UP:])) * 1e3 / batch)
 
 
-def _feeds(
+def detector_size(side: int) -> tuple[int, int]:
+    """Return height and width of the detector input for a 4:3 image with the configured long side, px."""
+    return _multiple(side * 3 / 4), _multiple(side)
+
+
+def feeds_of(
     session: OnnxSession, batch: int, size: tuple[int, int] | None
 ) -> dict[str, NDArray[Any]]:
     """Return random input of the right shape: the time of a network does not depend on its values."""

@@ -30,5 +30,6 @@ def test_only_given_options_change() -> None:
     given = parsed("--detector", "faceboxes", "--input-size", "0", "--score-threshold", "0.3")
     assert given == DetectionConfig("faceboxes", 0, 0.3)
     assert parsed("--fallback", "0.2") == DetectionConfig(fallback="0.2")
+    assert parsed("--detector-precision", "int8") == DetectionConfig(precision="int8")
     with pytest.raises(ConfigError, match="score_threshold must be between"):
         parsed("--score-threshold", "3")

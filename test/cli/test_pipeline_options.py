@@ -43,6 +43,8 @@ def test_precedence_flags_file_defaults(tmp_path: Path) -> None:
     chosen = parsed(*arguments, "--fallback", "0.2")
     assert chosen.regression == RegressionConfig("b.onnx", "a.npz", threads=2)
     assert chosen.detection == DetectionConfig("faceboxes", input_size=640, fallback="0.2")
+    int8 = parsed("--regressor-precision", "int8")
+    assert (int8.regression.precision, int8.detection.precision) == ("int8", "float32")
     assert parsed("--morphable-model", "b.npz").regression.morphable_model == "b.npz"
 
 

@@ -13,8 +13,10 @@ import pytest
 from tddfa_ros import FacePipeline
 from tddfa_ros.cli import main
 from tddfa_ros.cli.doctor import as_text
+from tddfa_ros.precision.choice import PrecisionTiming
 from tddfa_ros.tuning.doctor import ABSENT, OK, Finding
 from tddfa_ros.tuning.measure import Timing
+from tddfa_ros.tuning.precision import PrecisionFinding
 
 
 @pytest.fixture
@@ -81,7 +83,9 @@ def test_doctor_as_text() -> None:
         Finding("software", "PyAV", ABSENT, "not installed"),
     ]
     timings = [Timing("net", "CPU, 1 thread", 8, 1.234), Timing("net", "CUDA", 1, problem="no")]
-    assert as_text(findings, timings).split("\n") == [
+    measured = PrecisionFinding("net", "int8", PrecisionTiming(2.0, 1.5))
+    precisions = [measured, PrecisionFinding("other", "float32", reason="no accuracy")]
+    assert as_text(findings, timings, precisions).split("\n") == [
         "machine",
         "  ok      Python: 3.12.1",
         "",
@@ -91,6 +95,10 @@ def test_doctor_as_text() -> None:
         "median ms of one face or image",
         f"  {'net, 8 at once':<26} {'CPU, 1 thread':<16} 1.23",
         f"  {'net, 1 at once':<26} {'CUDA':<16} no",
+        "",
+        "precision: auto on the CPU (median processor ms of one face or image)",
+        f"  {'net':<26} {'int8':<16} float32 2.00, int8 1.50",
+        f"  {'other':<26} {'float32':<16} no accuracy",
     ]
 
 

@@ -15,7 +15,7 @@ NOT_RUN = {
     "docs/guide/avatars.md": 1,
     "docs/guide/detectors.md": 4,
     "docs/guide/official_weights.md": 3,
-    "docs/guide/speed.md": 7,
+    "docs/guide/speed.md": 8,
     "docs/guide/videos.md": 2,
     "docs/training.md": 9,
     "docs/training_data.md": 1,

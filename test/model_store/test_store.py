@@ -230,6 +230,19 @@ def test_add_writes_size_and_hash(store: ModelStore) -> None:
         add_model(store.manifest, "new", elsewhere)
 
 
+def test_int8_accuracy_belongs_to_one_file(store: ModelStore) -> None:
+    file = store.manifest.parent / "local.npz"
+    text = store.manifest.read_text()
+    store.manifest.write_text(
+        text.replace("    input: nothing\n", "    input: nothing\n    int8_cost: 0.01\n")
+    )
+    assert read_manifest(store.manifest)["local"].int8_cost == 0.01
+    assert add_model(store.manifest, "local", file).int8_cost == 0.01
+    file.write_bytes(b"better")
+    assert add_model(store.manifest, "local", file).int8_cost is None
+    assert "int8_cost" not in store.manifest.read_text()
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

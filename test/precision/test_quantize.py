@@ -10,9 +10,9 @@ from support.synthetic_model import synthetic_model
 from support.tiny_convnet import CONVOLUTIONS, HEADS, SIZE, write_tiny_convnet
 
 from tddfa_ros.errors import ConfigError, ModelError
+from tddfa_ros.precision.quantize import layer_nodes, quantize
 from tddfa_ros.regression.regressor import Regressor
 from tddfa_ros.tuning.compare import agreement, as_tensor
-from tddfa_ros.tuning.quantize import layer_nodes, quantize
 
 MODEL = synthetic_model(shape=4, expressions=6)
 CROPS = np.random.default_rng(1).integers(0, 255, (12, SIZE, SIZE, 3), np.uint8)

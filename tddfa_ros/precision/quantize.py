@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.errors import ConfigError, ModelError
 from tddfa_ros.files import write_atomically
-from tddfa_ros.runtime.devices import sentence
+from tddfa_ros.runtime.devices import quiet_logger, sentence
 
 if TYPE_CHECKING:
     from tddfa_ros.types import FloatArray
@@ -40,7 +41,7 @@ def quantize(
     output: Path,
     mode: str = "static",
     *,
-    crops: FloatArray | None = None,
+    crops: Sequence[FloatArray] | FloatArray | None = None,
     float_layers: Sequence[str] | None = None,
 ) -> None:
     """Quantize a network; inputs, outputs and metadata stay the same.
@@ -49,7 +50,7 @@ def quantize(
         model: ONNX file with one image input.
         output: file to write; must differ from ``model``.
         mode: one of :data:`MODES`.
-        crops: (n, 3, S, S) float32 network input for calibration; required by ``static``.
+        crops: (n, 3, S, S) float32 network input for calibration, or a list of (3, H, W) of any sizes; required by ``static``.
         float_layers: names of :data:`LAYERS`; None for :data:`DEFAULT_FLOAT_LAYERS`.
 
     Raises:
@@ -67,12 +68,21 @@ def quantize(
         raise ModelError(f"the model file {model} does not exist")
     if output.exists() and output.samefile(model):
         raise ConfigError(f"{output} is the network to quantize; choose another output file")
-    with tempfile.TemporaryDirectory() as folder:
+    check_quantizer(model)
+    with tempfile.TemporaryDirectory() as folder, quiet_logger():
         try:
             made = _quantized(model, Path(folder), mode, crops, kept)
         except Exception as error:
             raise ModelError(f"{model} cannot be quantized: {sentence(error)}") from error
     write_atomically(output, made)
+
+
+def check_quantizer(model: Path) -> None:
+    """Raise ModelError if what quantization needs is not installed."""
+    if find_spec("onnx") is None:
+        raise ModelError(
+            f"making an int8 or float16 network of {model.name} needs the Python package onnx, which is not installed: pip install onnx"
+        )
 
 
 def layer_nodes(graph: Any, layers: Collection[str]) -> list[str]:
@@ -109,7 +119,11 @@ def _groups(node: Any) -> int:
 
 
 def _quantized(
-    model: Path, folder: Path, mode: str, crops: FloatArray | None, kept: Sequence[str]
+    model: Path,
+    folder: Path,
+    mode: str,
+    crops: Sequence[FloatArray] | FloatArray | None,
+    kept: Sequence[str],
 ) -> bytes:
     import onnx
 
@@ -173,7 +187,11 @@ def _to_dynamic(prepared: Path, result: Path, nodes: list[str]) -> None:
 
 
 def _to_static(
-    prepared: Path, result: Path, nodes: list[str], name: str, crops: FloatArray
+    prepared: Path,
+    result: Path,
+    nodes: list[str],
+    name: str,
+    crops: Sequence[FloatArray] | FloatArray,
 ) -> None:
     from onnxruntime.quantization import (
         CalibrationDataReader,
