@@ -23,10 +23,10 @@ from tddfa_ros.smoothing.filters import (
     MotionFilter,
     OneEuroFilter,
     Tuning,
-    WindowFilter,
 )
 from tddfa_ros.smoothing.imm import MultipleModelFilter
 from tddfa_ros.smoothing.state import EXPRESSION, FaceState
+from tddfa_ros.smoothing.window import WindowFilter
 
 FACE = 200.0
 RUNS = 200
@@ -78,7 +78,7 @@ def filters() -> dict[str, Callable[[], MotionFilter]]:
         "One Euro, tuning of the design": one_euro(design),
         "One Euro, Casiez's defaults": one_euro(casiez),
         "EMA 0.5": lambda: Ema(0.5),
-        "window, 5": lambda: WindowFilter(5),
+        "window, 5": lambda: WindowFilter(5, noise),
         "kalman": lambda: KalmanFilter(noise, acceleration),
     }
 

@@ -164,7 +164,7 @@ class SmoothingConfig(Validated):
     """Temporal smoothing of a track in parameter space."""
 
     method: str = option("imm", "filter for pose and expression", choices=SMOOTHING_METHODS)
-    window: int = option(5, "window: length of the moving average, frames", minimum=1, maximum=100)
+    window: int = option(5, "window: largest number of frames averaged", minimum=1, maximum=100)
     imm_margin: float = option(
         2.0,
         "imm: factor on the measurement noise; larger: steadier at rest, later to follow",
@@ -194,7 +194,7 @@ class SmoothingConfig(Validated):
     )
     noise: float = option(
         0.00125,
-        "imm, one_euro, kalman: measurement noise of the position (std), face sizes",
+        "imm, one_euro, kalman, window: measurement noise of the position (std), face sizes",
         minimum=1e-6,
         maximum=1.0,
     )
@@ -212,7 +212,7 @@ class SmoothingConfig(Validated):
     )
     rotation_noise: float = option(
         0.0025,
-        "imm, one_euro, kalman: measurement noise of the rotation (std), radians",
+        "imm, one_euro, kalman, window: measurement noise of the rotation (std), radians",
         minimum=1e-6,
         maximum=1.0,
     )
@@ -230,7 +230,7 @@ class SmoothingConfig(Validated):
     )
     expression_noise: float = option(
         0.004,
-        "imm, one_euro, kalman: measurement noise of an expression coefficient (std)",
+        "imm, one_euro, kalman, window: measurement noise of an expression coefficient (std)",
         minimum=1e-6,
         maximum=1.0,
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -189,6 +189,9 @@ class TrackedFace(Face):
         """Return a copy with changed attributes, such as ``replace(params=smoothed)``; derived values are recomputed."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
+
+EarlierFace: TypeAlias = tuple[int, TrackedFace]
+"""A number of frames, and a face seen that many frames ago."""
 
 AnyFace = TypeVar("AnyFace", bound=Face)
 

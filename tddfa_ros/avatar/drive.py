@@ -12,11 +12,12 @@ from tddfa_ros.avatar.frame import AvatarFrame
 from tddfa_ros.avatar.receiver import Receiver
 from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import ImageError
+from tddfa_ros.face import TrackedFace
 from tddfa_ros.interrupt import StopRequest
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.smoothing import FaceSmoother
+from tddfa_ros.recording import RecordingTracker
+from tddfa_ros.smoothing.lookahead import LOOK_AHEAD
 from tddfa_ros.sources import ImageSource
-from tddfa_ros.tracking import FaceTracker
 from tddfa_ros.types import ImageBGR
 
 
@@ -32,7 +33,8 @@ def drive(
 ) -> Iterator[list[AvatarFrame]]:
     """Send the faces of every image to all receivers, and yield the sent frames of each image.
 
-    Ends with the source or on Ctrl-C; closes the source, but not the receivers.
+    Ends with the source or on Ctrl-C; closes the source, but not the receivers. Not in real time, the faces of an image are sent a few
+    images later: smoothing looks ahead, and faces are sent from their first image on.
 
     Args:
         smoothing: temporal filter; None = defaults.
@@ -44,16 +46,23 @@ def drive(
         ConfigError: the pipeline's morphable model has other expressions than ARKit's. SourceError: the source has no readable image.
     """
     shapes = BlendShapes(pipeline.model.expression_names, stretch)
-    tracker, smoother = FaceTracker(pipeline), FaceSmoother(smoothing or SmoothingConfig())
-    with closing(source), StopRequest() as stop:
-        for image, seconds in _images(source, real_time, on_message):
-            found = smoother(tracker.update(image, seconds))
-            frames = [AvatarFrame.from_face(face, shapes) for face in found]
-            for receiver in receivers:
-                receiver.send(frames)
-            yield frames
-            if stop.requested:
-                return
+    recording: RecordingTracker[None] = RecordingTracker(
+        pipeline, smoothing or SmoothingConfig(), 0 if real_time else LOOK_AHEAD
+    )
+
+    def complete() -> Iterator[list[TrackedFace]]:
+        with closing(source), StopRequest() as stop:
+            for image, seconds in _images(source, real_time, on_message):
+                yield from (faces for _, faces in recording.step(image, seconds, None))
+                if stop.requested:
+                    break
+        yield from (faces for _, faces in recording.finish())
+
+    for found in complete():
+        frames = [AvatarFrame.from_face(face, shapes) for face in found]
+        for receiver in receivers:
+            receiver.send(frames)
+        yield frames
 
 
 def _images(

@@ -40,7 +40,7 @@ from tddfa_ros.config import SMOOTHING_METHODS
 @click.option(
     "--window",
     type=click.IntRange(1, 100),
-    help="Frames averaged by --smooth window; default: --config, else 5.",
+    help="Largest number of frames averaged by --smooth window; default: --config, else 5.",
 )
 @click.option("--show", is_flag=True, help="Show the annotated frames in a window.")
 @click.option("--no-audio", is_flag=True, help="Write no audio.")
@@ -72,7 +72,7 @@ def command(
 ) -> int:
     """Track the faces of a video or camera, smooth and draw them.
 
-    IN is a video, the number of a camera (0), a stream (rtsp://...), or demo, 15 s of a moving portrait. Without -o and --jsonl a window shows the result. Ctrl-C
+    IN is a video or image, the number of a camera (0), a stream (rtsp://...), or demo, 15 s of a moving portrait. Without -o and --jsonl a window shows the result. Ctrl-C
     finishes the file; rerun the same command to resume an interrupted run.
     """
     quiet_encoders()

@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Iterator
 from tddfa_ros.editing.rerender import Rerenderer
 from tddfa_ros.editing.transfer import transfer_expression
 from tddfa_ros.errors import ImageError
-from tddfa_ros.face import Face
+from tddfa_ros.face import Face, TrackedFace
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.smoothing.smoother import FaceSmoother
-from tddfa_ros.tracking.tracker import FaceTracker
+from tddfa_ros.recording import RecordingTracker
 from tddfa_ros.types import FloatArray, ImageBGR
 
 
@@ -44,12 +43,10 @@ def animate(
     Raises:
         ImageError: no frame has a face (raised after the last one).
     """
-    tracker, smoother = FaceTracker(pipeline), FaceSmoother()
     draw = Rerenderer(image, target)
     shown = image
     seen = False
-    for index, frame in enumerate(frames):
-        faces = smoother(tracker.update(frame, index / rate))
+    for faces in _tracked(frames, rate, pipeline):
         if faces:
             source = max(faces, key=lambda face: face.face_size)
             if relative and not seen:
@@ -59,3 +56,12 @@ def animate(
         yield shown
     if not seen:
         raise ImageError("no frame of the source has a face")
+
+
+def _tracked(
+    frames: Iterable[ImageBGR], rate: float, pipeline: FacePipeline
+) -> Iterator[list[TrackedFace]]:
+    recording: RecordingTracker[None] = RecordingTracker(pipeline)
+    for index, frame in enumerate(frames):
+        yield from (faces for _, faces in recording.step(frame, index / rate, None))
+    yield from (faces for _, faces in recording.finish())

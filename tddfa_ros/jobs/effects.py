@@ -61,7 +61,7 @@ def tryon_effect(model: MorphableModel, item: TryOnObject, placement: Placement)
     return Layer(f"tryon-{digest.hexdigest()[:16]}", "a try-on object", paint)
 
 
-VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
+VIDEO_SUFFIXES = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 _WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 

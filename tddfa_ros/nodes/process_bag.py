@@ -1,7 +1,8 @@
 """``process_bag``: run the pipeline on every image of a bag and write the messages of the graph to a new bag.
 
 The graph works on the newest image and drops what it cannot process in time; here every image is processed, at the speed of the
-machine. Faces are tracked and smoothed by the stamps, as ``face_node`` and ``smoothing_node`` do.
+machine. Faces are tracked and smoothed by the stamps, as ``face_node`` and ``smoothing_node`` do, but as those of a recording: smoothing
+looks ahead, and a face is written from the first image in which it is found.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ament_index_python.packages import get_package_share_directory
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from tqdm import tqdm
 
 from tddfa_msgs.msg import FaceLandmarksArray, FaceMeshArray, FaceTopology
 from tddfa_ros.config import PipelineConfig, load_config
 from tddfa_ros.errors import ConfigError, ImageError, TddfaError
+from tddfa_ros.face import TrackedFace
 from tddfa_ros.files import write_error
 from tddfa_ros.nodes.camera_state import CameraState
 from tddfa_ros.nodes.convert.images import to_bgr
@@ -35,9 +38,8 @@ from tddfa_ros.nodes.ros.runner import EXIT_USER_ERROR
 from tddfa_ros.nodes.ros.stamps import StampCheck
 from tddfa_ros.nodes.ros.throttle import ThrottledLog
 from tddfa_ros.pipeline import FacePipeline
-from tddfa_ros.smoothing.smoother import FaceSmoother
+from tddfa_ros.recording import RecordingTracker
 from tddfa_ros.sources.bag import BagImages, read_messages
-from tddfa_ros.tracking.tracker import FaceTracker
 
 TOPICS = {
     "/face_mesh": (FaceMeshArray, "tddfa_msgs/msg/FaceMeshArray"),
@@ -99,7 +101,7 @@ def process_bag(
     log = ThrottledLog(logging.getLogger("process_bag"))
     camera = CameraState(log, camera_info, config.camera.assumed_fov_deg, images.topic, rectified)
     pipeline = FacePipeline(config)
-    tracker, smoother = FaceTracker(pipeline), FaceSmoother(config.smoothing)
+    recording: RecordingTracker[_Image] = RecordingTracker(pipeline)
     result, at = Result(), 0
     stamps = StampCheck(lambda: at)
     bar = tqdm(total=len(images), unit="image", disable=not progress)
@@ -122,19 +124,24 @@ def process_bag(
             header, frame = message.header, message.header.frame_id
             header.frame_id = frame or FALLBACK_FRAME
             model, info = camera.model_for(image.shape[1], image.shape[0], header, frame)
-            tracked = tracker.update(image, stamp_ns(header.stamp) / NANOSECONDS, model)
-            faces = smoother(tracked)
             if not result.images:
                 topology = topology_message(pipeline.model, header.stamp)
                 recorder.write("/face_mesh/topology", at, topology)
             result.images += 1
-            result.faces += len(faces)
-            meshes = face_mesh_array(faces, header, info, vertices=vertices, image_vertices=False)
-            recorder.write("/face_mesh", at, meshes)
-            recorder.write("/face_landmarks", at, face_landmarks_array(faces, header, info))
-            transforms = [transform(face, header) for face in faces]
-            recorder.write("/tf", at, TFMessage(transforms=transforms))
+            seconds = stamp_ns(header.stamp) / NANOSECONDS
+            for done, faces in recording.step(image, seconds, _Image(at, header, info), model):
+                result.faces += recorder.write_faces(done, faces, vertices)
+        for done, faces in recording.finish():
+            result.faces += recorder.write_faces(done, faces, vertices)
     return result
+
+
+class _Image(NamedTuple):
+    """An image of a bag: the time at which it was recorded, ns, its header, and the calibration of its camera."""
+
+    at: int
+    header: Header
+    info: CameraInfo
 
 
 class _Recorder:
@@ -182,6 +189,16 @@ class _Recorder:
         """Write a message of one of :data:`TOPICS`, recorded at ``at``, ns."""
         with self._removed_after_errors():
             self._writer.write(self._connections[topic], at, serialize_message(message))
+
+    def write_faces(self, image: _Image, faces: Sequence[TrackedFace], vertices: bool) -> int:
+        """Write the messages of the faces of an image; return the number of faces."""
+        at, header, info = image
+        meshes = face_mesh_array(faces, header, info, vertices=vertices, image_vertices=False)
+        self.write("/face_mesh", at, meshes)
+        self.write("/face_landmarks", at, face_landmarks_array(faces, header, info))
+        transforms = [transform(face, header) for face in faces]
+        self.write("/tf", at, TFMessage(transforms=transforms))
+        return len(faces)
 
     @contextlib.contextmanager
     def _removed_after_errors(self) -> Iterator[None]:

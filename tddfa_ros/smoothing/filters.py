@@ -1,4 +1,4 @@
-"""Causal filters of the state of one face: One Euro, constant-velocity Kalman, moving average; `imm` has the default.
+"""Causal filters of the state of one face: One Euro, constant-velocity Kalman; `imm` has the default, `window` the moving average.
 
 Each filter takes the time since its last input, so its response does not depend on the frame rate or on dropped frames.
 ``weight`` is the confidence of a measurement in (0, 1]; it scales the standard deviation of the noise by 1 / weight.
@@ -7,14 +7,12 @@ Each filter takes the time since its last input, so its response does not depend
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.smoothing import quaternion
 from tddfa_ros.smoothing.imm import MultipleModelFilter
 from tddfa_ros.smoothing.noise import NoiseEstimate
 from tddfa_ros.smoothing.state import (
@@ -25,6 +23,7 @@ from tddfa_ros.smoothing.state import (
     difference,
     displaced,
 )
+from tddfa_ros.smoothing.window import WindowFilter
 from tddfa_ros.types import DoubleArray
 
 if TYPE_CHECKING:
@@ -85,9 +84,9 @@ def create_filter(config: SmoothingConfig, expressions: int) -> MotionFilter:
     Raises:
         ConfigError: the method has no filter.
     """
-    if config.method == "window":
-        return WindowFilter(config.window)
     tuning = Tuning.from_config(config, expressions)
+    if config.method == "window":
+        return WindowFilter(config.window, tuning.noise)
     if config.method == "imm":
         return MultipleModelFilter(tuning.noise, config.imm_margin)
     if config.method == "one_euro":
@@ -212,20 +211,3 @@ class KalmanFilter:
         )
         self._estimate = displaced(predicted, gain * error)
         return self._estimate
-
-
-class WindowFilter:
-    """Mean of the last ``size`` states, weighted by inverse noise variance; chordal mean of the rotations."""
-
-    def __init__(self, size: int) -> None:
-        self._states: deque[FaceState] = deque(maxlen=size)
-        self._weights: deque[float] = deque(maxlen=size)
-
-    def update(self, measured: FaceState, dt: float, weight: float) -> FaceState:
-        self._states.append(measured)
-        self._weights.append(weight * weight)
-        if len(self._states) == 1:
-            return measured
-        rotation = quaternion.mean([state.rotation for state in self._states], self._weights)
-        linear = np.average([state.linear for state in self._states], axis=0, weights=self._weights)
-        return FaceState(rotation, linear)

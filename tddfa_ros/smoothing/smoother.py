@@ -52,7 +52,7 @@ class FaceSmoother:
         """Return smoothed copies of the faces of one frame, in the same order."""
         if self.config.method == "none":
             return list(faces)
-        smoothed = [self._smooth(face) for face in faces]
+        smoothed = [self.smooth(face) for face in faces]
         self._discard_stale(faces)
         return grouped(face for face in smoothed if face is not None)
 
@@ -60,7 +60,10 @@ class FaceSmoother:
         """Discard the filters of all tracks."""
         self._tracks.clear()
 
-    def _smooth(self, face: TrackedFace) -> TrackedFace | None:
+    def smooth(self, face: TrackedFace) -> TrackedFace | None:
+        """Return the smoothed copy of one face of a frame; None when there is no estimate."""
+        if self.config.method == "none":
+            return face
         codec = self.codec(face.model)
         # A stamp that is not finite must not restart a track.
         timed = math.isfinite(face.stamp)

@@ -62,6 +62,12 @@ class ImageFileSource:
             self._kept = frame
         return frame
 
+    def skip(self, frames: int) -> int:
+        """Skip images without reading them; return how many were skipped."""
+        skipped = min(frames, len(self.files) - self._next)
+        self._next += skipped
+        return skipped
+
     def close(self) -> None:
         """Do nothing: no file stays open."""
 

@@ -1,4 +1,4 @@
-"""Which tracks are regressed in a frame with many faces."""
+"""Which tracks are kept, which are regressed in a frame with many faces, and how often the detector runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ from tddfa_ros.tracking.track import Track
 
 MAX_WAIT = 2
 """Consecutive frames in which a face may be extrapolated: none is older than 3 frames."""
+
+_SEARCH_S = 0.5  # seconds after a loss in which the detector runs in every frame
+_SEARCH_INTERVAL = 3  # frames between detector runs while a track is lost for longer
+_GRACE_S = 0.3  # time in which a face may turn out to be a track that should end
+
+
+def surviving(tracks: Sequence[Track], stamp: float, max_lost_s: float) -> list[Track]:
+    """Return the tracks with a hit in the last ``max_lost_s`` before a stamp (s); a little longer while a face waits for its ID."""
+    limit = max_lost_s
+    if limit > 0 and any(track.id is None for track in tracks):
+        limit += _GRACE_S
+    return [t for t in tracks if stamp - t.seen_stamp <= limit or (limit == 0 and not t.coasting)]
+
+
+def detection_interval(tracks: Sequence[Track], stamp: float, regular: int) -> int:
+    """Return the frames between detector runs at a stamp (s): ``regular``, less while a track is lost."""
+    lost = [track for track in tracks if track.lost]
+    if any(stamp - track.stamp <= _SEARCH_S for track in lost):
+        return 1
+    return min(regular, _SEARCH_INTERVAL) if lost else regular
 
 
 def select(tracks: Sequence[Track], budget: int) -> list[Track]:

@@ -61,6 +61,7 @@ class Track:
         seen_stamp: of the last frame in which it was seen, s.
         descriptor: appearance of the person.
         disturbed: stamp of the last frame in which the face was covered in part, or may have been, s.
+        unreported: faces of the frames before the track has an ID, oldest first.
     """
 
     def __init__(self, face: Face, roi: DoubleArray, stamp: float) -> None:
@@ -77,6 +78,7 @@ class Track:
         self.seen_stamp = stamp
         self.descriptor = Descriptor()
         self.disturbed = -math.inf
+        self.unreported: list[TrackedFace] = []
         self._motion = RoiMotion(roi, stamp)
         self._history: deque[tuple[float, RoiMotion]] = deque()
         self._steady = self._motion

@@ -11,6 +11,7 @@ import numpy as np
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import grouped
 from tddfa_ros.geometry.roi import roi_from_box
+from tddfa_ros.tracking import backfill
 from tddfa_ros.tracking.association import associate, iou
 from tddfa_ros.tracking.camera_motion import BackgroundMotion, CameraMotion
 from tddfa_ros.tracking.finder import FaceFinder
@@ -25,20 +26,17 @@ from tddfa_ros.tracking.reidentification import (
     recoveries,
     without_duplicates,
 )
-from tddfa_ros.tracking.schedule import select
+from tddfa_ros.tracking.schedule import detection_interval, select, surviving
 from tddfa_ros.tracking.track import Track
 from tddfa_ros.types import LATE_S, ImageBGR, Intrinsics, check_image
 
 if TYPE_CHECKING:
     from tddfa_ros.config import PipelineConfig, TrackingConfig
-    from tddfa_ros.face import TrackedFace
+    from tddfa_ros.face import EarlierFace, TrackedFace
     from tddfa_ros.pipeline import FacePipeline
 
-_SEARCH_S = 0.5  # seconds after a loss in which the detector runs in every frame
-_SEARCH_INTERVAL = 3  # frames between detector runs while a track is lost for longer
 _MAX_UNDECIDED = 5  # frames in which a face that may be a lost one waits for its ID
 _WEAK_ACCEPT = 2.0  # log odds that a detection with a low score continues a lost track
-_GRACE_S = 0.3  # time in which a face may turn out to be a track that should end
 
 
 class FaceTracker:
@@ -64,6 +62,7 @@ class FaceTracker:
     Attributes:
         config: tracking options; may be replaced between frames.
         timings: ms per pipeline stage of the last :meth:`update`, including a :meth:`run_deferred_detection` before it.
+        earlier: faces of earlier images that the last :meth:`update` has found to belong to a track, oldest first per track.
     """
 
     def __init__(
@@ -85,6 +84,13 @@ class FaceTracker:
         self.timings: dict[str, float] = {}
         self._carried: dict[str, float] = {}
         self._pending: FaceFinder | None = None
+        self._frames = 0  # since the start or a reset
+        self.earlier: list[EarlierFace] = []
+
+    @property
+    def confirmation_frames(self) -> int:
+        """Upper limit of the frames by which :attr:`earlier` goes back."""
+        return self.config.min_hits + _MAX_UNDECIDED - 1
 
     def update(
         self,
@@ -118,10 +124,12 @@ class FaceTracker:
                 return []
             self.reset()
         self._stamp = stamp_s
+        self._frames += 1
+        self.earlier = []
         self._pending = None
         self.timings, self._carried = self._carried, {}
         finder = FaceFinder(self._pipeline, self.config, image, intrinsics, self.timings)
-        self._end_old(stamp_s)
+        self._tracks = surviving(self._tracks, stamp_s, self.config.max_lost_s)
         camera = self._camera_motion(image) if self.config.camera_motion else np.zeros(2)
         for track in self._tracks:
             track.begin_frame(camera, stamp_s)
@@ -129,7 +137,8 @@ class FaceTracker:
         self._frames_since_detection += 1
         self._frames_since_check += 1
         nothing_seen = not any(track.seen for track in self._tracks)
-        if nothing_seen or self._detection_due():
+        interval = detection_interval(self._tracks, stamp_s, self.config.detect_interval)
+        if nothing_seen or self._frames_since_detection >= interval:
             self._frames_since_detection = 0
             if defer_detection and not nothing_seen:
                 self._pending = finder
@@ -152,6 +161,18 @@ class FaceTracker:
         self._search(finder)
         self._recover(finder.size)
 
+    def finish(self) -> list[EarlierFace]:
+        """End a recording: confirm the tentative tracks that more images would have confirmed, and return their faces.
+
+        These are tracks with ``min_hits`` hits that may be a lost one, and, in a recording with fewer images than that, those with
+        a hit in every image. A number of frames of 0 means the last image.
+        """
+        found: list[EarlierFace] = []
+        for track in self._tracks:
+            if track.id is None and track.hits >= min(self.config.min_hits, self._frames):
+                found += backfill.confirm(track, self._ids.next())
+        return found
+
     def configure(self, config: PipelineConfig) -> None:
         """Apply options that can change at run time, to the pipeline too; tracks are kept."""
         self._pipeline.reconfigure(config)
@@ -162,6 +183,7 @@ class FaceTracker:
         self._tracks.clear()
         self._pending = None
         self._stamp = -math.inf
+        self._frames = 0
         self._camera_motion.reset()
         self._frames_since_detection = 0
         self._frames_since_check = 0
@@ -170,7 +192,9 @@ class FaceTracker:
         """Regress tracks in their predicted ROIs, extrapolate the others, and give each face to one track."""
         stamp, size = self._stamp, finder.size
         predicted = {id(track): track.predicted_roi(stamp) for track in self._tracks}
-        tracks = [t for t in self._tracks if self._active(t) and finder.usable(predicted[id(t)])]
+        limit = self.config.max_misses
+        tracks = [t for t in self._tracks if not t.coasting or t.misses < limit]
+        tracks = [t for t in tracks if finder.usable(predicted[id(t)])]
         chosen = select(tracks, self.config.max_regressed)
         for track in tracks:
             if track not in chosen:
@@ -189,20 +213,6 @@ class FaceTracker:
         self._tracks = [track for track in self._tracks if track not in duplicates]
         for c in found:
             c.track.hit(c.face, c.roi, stamp)
-
-    def _active(self, track: Track) -> bool:
-        """Return whether to regress a track: one that is not lost, or has not been for long."""
-        return not track.coasting or track.misses < self.config.max_misses
-
-    def _detection_due(self) -> bool:
-        """Return whether the detector runs: periodically, and more often while a track is lost."""
-        lost = [track for track in self._tracks if track.lost]
-        interval = self.config.detect_interval
-        if any(self._stamp - track.stamp <= _SEARCH_S for track in lost):
-            interval = 1
-        elif lost:
-            interval = min(interval, _SEARCH_INTERVAL)
-        return self._frames_since_detection >= interval
 
     def _search(self, finder: FaceFinder) -> None:
         """Detect faces and start a tentative track for each that no track follows."""
@@ -257,6 +267,7 @@ class FaceTracker:
         lost = [track for track in self._tracks if track.lost]
         pairs, undecided = recoveries(lost, fresh, self._stamp, size, minimum)
         for old, new in pairs:
+            self.earlier += backfill.recovered(old, new)
             old.hit(new.face, new.roi, self._stamp, recovered=True)
             if new in self._tracks:
                 self._tracks.remove(new)
@@ -268,24 +279,15 @@ class FaceTracker:
             track.end_frame()
         self._tracks = [track for track in self._tracks if track.seen or track.id is not None]
 
-    def _end_old(self, stamp: float) -> None:
-        """End tracks without a hit for ``max_lost_s``; a little later while a face waits for its ID."""
-        limit = self.config.max_lost_s
-        if limit > 0 and any(track.id is None for track in self._tracks):
-            limit += _GRACE_S
-        self._tracks = [
-            track
-            for track in self._tracks
-            if stamp - track.seen_stamp <= limit or (limit == 0 and not track.coasting)
-        ]
-
     def _report(self, stamp: float, undecided: Sequence[Track]) -> list[TrackedFace]:
         for track in self._tracks:
             wanted = self.config.min_hits
             if track in undecided:
                 wanted += _MAX_UNDECIDED
             if track.id is None and track.hits >= wanted:
-                track.id = self._ids.next()
+                self.earlier += backfill.confirm(track, self._ids.next())
+            elif track.id is None:
+                track.unreported.append(track.tracked_face(stamp))
         return grouped(
             track.tracked_face(stamp)
             for track in self._tracks

@@ -36,15 +36,25 @@ class Profiler:
     def __call__(
         self, image: ImageBGR, params: FloatArray, turn_deg: float
     ) -> tuple[ImageBGR, FloatArray]:
+        field, params, after = self._turned(params, turn_deg)
+        return self._reframe(image, field, params, after)
+
+    def field(self, params: FloatArray, turn_deg: float) -> FloatArray:
+        """Return the displacement field (192, 192, 2) of a rotation, stored px: position in the original image minus that in the rotated one."""
+        return self._turned(params, turn_deg)[0]
+
+    def _turned(
+        self, params: FloatArray, turn_deg: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the displacement field, the parameters and the vertices (N, 3), stored px, after a rotation."""
         head = np.asarray(self._model.mean + self._joint @ params[POSE_SIZE:], dtype=np.float32)
         pose = params[:POSE_SIZE].reshape(3, 4).astype(np.float64)
         turned = pose.copy()
         turned[:, :3] = pose[:, :3] @ _about_y(np.radians(turn_deg))
         before, after = _stored_pixels(head, pose), _stored_pixels(head, turned)
-        field = self._field(before, after)
         params = params.copy()
         params[:POSE_SIZE] = turned.ravel()
-        return self._reframe(image, field, params, after)
+        return self._field(before, after), params, after
 
     def _field(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """Return the displacement field (192, 192, 2): position in the original image minus position in the rotated one, px.

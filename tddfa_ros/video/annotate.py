@@ -166,6 +166,7 @@ class _Run:
         self._last_read = 0.0
         self._resumed = self._read_frames = 0
         self._ended = False
+        self._cut = False  # the frames that wait are complete without those that follow
         self._limited = False
 
     def resume(self) -> None:
@@ -192,16 +193,14 @@ class _Run:
             self._check_size(image)
             self._read_frames += 1
             self._last_read = seconds
-            ready = self._analysis.step(image, seconds)
+            ready = list(self._analysis.step(image, seconds))
             self._note_limit(seconds)
             yield from ready
-            if self._read_frames % self._options.part_frames == 0:
-                yield from self._analysis.flush()  # the journal of a part covers its own frames only
             if stop.requested:
                 break
         else:
             self._ended = True
-        yield from self._analysis.flush()
+        yield from self._flush()
 
     def _note_limit(self, seconds: float) -> None:
         note = self._pipeline.face_limit_note
@@ -213,8 +212,15 @@ class _Run:
         shown = self._writer.write(frame, len(self.times))
         self.times.append(frame.seconds)
         if len(self.times) % self._options.part_frames == 0:
-            self._writer.end_part(self._analysis.take_journal())
+            self._end_part()
         return shown
+
+    def _flush(self) -> Iterator[AnalyzedFrame]:
+        self._cut = not self._ended
+        yield from self._analysis.flush()
+
+    def _end_part(self) -> None:
+        self._writer.end_part(replace(self._analysis.take_journal(), final=not self._cut))
 
     def stop_reading(self) -> None:
         """End the thread that decodes frames."""
@@ -223,9 +229,9 @@ class _Run:
 
     def close(self) -> None:
         """Write the frames that wait for the look-ahead, and close the open part."""
-        for frame in self._analysis.flush():
+        for frame in self._flush():
             self._emit(frame)
-        self._writer.end_part(self._analysis.take_journal())
+        self._end_part()
         self._writer.close()
 
     def abort(self) -> None:

@@ -14,7 +14,7 @@ from tddfa_ros.outputs.layers import Layer, parse_layers
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.schema import Validated, option, to_dict
 from tddfa_ros.smoothing.lookahead import LOOK_AHEAD
-from tddfa_ros.sources import CameraSource, DemoVideo, VideoSource, create_source
+from tddfa_ros.sources import CameraSource, DemoVideo, ImageFileSource, VideoSource, create_source
 from tddfa_ros.targets import check_targets
 from tddfa_ros.types import MAX_IMAGE_PIXELS
 from tddfa_ros.video.parts import parts_folder
@@ -59,14 +59,14 @@ class VideoOptions(Validated):
         parse_layers(self.layers)
 
 
-VideoInput: TypeAlias = CameraSource | VideoSource | DemoVideo
+VideoInput: TypeAlias = CameraSource | VideoSource | DemoVideo | ImageFileSource
 """Sources that can be annotated."""
 
 
 def open_video(
     source: str, options: VideoOptions, max_pixels: int = MAX_IMAGE_PIXELS
 ) -> VideoInput:
-    """Open a video file at full size, a camera, a stream, or ``demo``.
+    """Open a video file at full size, a camera, a stream, or ``demo``; an image is a video of one frame.
 
     Raises:
         SourceError: it cannot be opened, or is none of these.
@@ -76,11 +76,12 @@ def open_video(
     if source == "demo":
         return DemoVideo(options.width, options.height)
     opened = create_source(source, _ANY_SIZE, _ANY_SIZE, loop=False, max_pixels=max_pixels)
-    if not isinstance(opened, VideoSource):
-        raise SourceError(
-            f"'{source}' is not a video, camera or stream; use 'tddfa image' for images"
-        )
-    return opened
+    if isinstance(opened, VideoSource) or (
+        isinstance(opened, ImageFileSource) and not Path(source).expanduser().is_dir()
+    ):
+        return opened
+    opened.close()
+    raise SourceError(f"'{source}' is a folder, not a video; use 'tddfa image' for its images")
 
 
 def truncation_of(video: object) -> str | None:
@@ -108,6 +109,7 @@ def job_record(
     """Return all that determines the content of parts; parts with another record belong to another job."""
     job: dict[str, Any] = {
         "version": tddfa_ros.__version__,
+        "journal": 2,  # version of the journal's content
         "source": source,
         "video": output is not None,
         "layers": list(options.layers),

@@ -46,16 +46,17 @@ class FaceRows:
 
 @dataclass(eq=False)
 class Journal:
-    """Results of the pipeline for consecutive frames, in call order.
+    """Results of the pipeline for consecutive frames, in call order, and the frames completed meanwhile; see `VideoAnalysis`.
 
     Attributes:
         shape: height and width of the frames, px.
-        times: timestamps of the frames, s.
+        times: timestamps of the completed frames, s.
         detections: results (n, 5) of ``detect``.
         faces: results of ``align`` and ``regress``.
         motions: (2,) camera motion of each frame, px.
         thumbnail: small image of the last frame, which the camera motion of the next one starts from; None before the first.
         attributes: state of the averaged attributes after the last frame; they are slow to estimate, so that they are not replayed.
+        final: False if the run was stopped, so that the last frames were completed without those that follow.
     """
 
     shape: tuple[int, int] = (0, 0)
@@ -65,6 +66,7 @@ class Journal:
     motions: list[DoubleArray] = field(default_factory=list)
     thumbnail: FloatArray | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    final: bool = True
 
     def save(self, path: Path) -> None:
         """Write a compressed ``.npz`` atomically.
@@ -90,6 +92,7 @@ class Journal:
                 motions=np.reshape(self.motions, (-1, 2)).astype(np.float64),
                 thumbnail=np.zeros((0, 0)) if self.thumbnail is None else self.thumbnail,
                 attributes=np.array(json.dumps(self.attributes)),
+                final=np.array(self.final),
             )
 
     @classmethod
@@ -103,10 +106,8 @@ class Journal:
             with np.load(path, allow_pickle=False) as stored:
                 data = {name: stored[name] for name in stored.files}
             ends = np.cumsum(data["face_counts"])[:-1]
-            rows = [
-                np.split(data[name], ends)
-                for name in ("boxes", "confidences", "rois", "params", "colors", "sigmas")
-            ]
+            names = ("boxes", "confidences", "rois", "params", "colors", "sigmas")
+            rows = [np.split(data[name], ends) for name in names]
             faces = [FaceRows(*parts) for parts in zip(*rows, strict=True)]
             detections = np.split(data["detections"], np.cumsum(data["detection_counts"])[:-1])
             height, width = data["shape"].tolist()
@@ -118,6 +119,7 @@ class Journal:
                 list(data["motions"]),
                 data["thumbnail"].astype(np.float32) if data["thumbnail"].size else None,
                 json.loads(str(data["attributes"])),
+                bool(data["final"]),
             )
         except Exception as error:  # zip, zlib and NumPy raise different types
             raise TddfaError(f"{path} is damaged") from error
@@ -202,8 +204,8 @@ class JournaledPipeline:
     def _faces_of(
         self, rows: FaceRows, image: ImageBGR, intrinsics: Intrinsics | None
     ) -> list[Face]:
+        height, width = image.shape[:2]
         if intrinsics is None:
-            height, width = image.shape[:2]
             intrinsics = Intrinsics.from_fov(width, height, self.config.camera.assumed_fov_deg)
         camera = self.config.camera
         return [
@@ -250,7 +252,8 @@ class JournaledMotion:
     def replay(self, journal: Journal) -> None:
         """Serve the next calls from a journal."""
         self._replayed.extend(journal.motions)
-        self._motion.thumbnail = journal.thumbnail
+        if journal.motions:
+            self._motion.thumbnail = journal.thumbnail
 
     def __call__(self, image: ImageBGR) -> DoubleArray:
         """See :class:`BackgroundMotion`."""
@@ -279,15 +282,12 @@ def _rows(faces: Sequence[Face], parameters: int) -> FaceRows:
 
 
 def _sigma(face: Face) -> FloatArray:
-    if face.crop_sigma is None:
-        return np.full(_LANDMARKS, np.nan, np.float32)
-    return face.crop_sigma
+    missing = np.full(_LANDMARKS, np.nan, np.float32)
+    return missing if face.crop_sigma is None else face.crop_sigma
 
 
 def _stacked(parts: Sequence[RealArray], columns: int) -> RealArray:
-    if parts:
-        return np.concatenate(parts)
-    return np.zeros((0, columns))
+    return np.concatenate(parts) if parts else np.zeros((0, columns))
 
 
 def _next(results: deque[T]) -> T:

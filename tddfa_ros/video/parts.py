@@ -154,10 +154,10 @@ class PartsFolder:
         write_atomically(path, text.encode())
 
     def _collect(self) -> None:
-        """Find complete parts and delete all other files; a shorter last part is redone, so that the result does not depend on interruptions."""
+        """Find complete parts and delete all other files; a shorter last part and those of a stopped run are redone, so that the result does not depend on interruptions."""
         while (part := self.part(len(self.complete))).journal.exists():
             journal = Journal.load(part.journal)
-            if len(journal.times) != self._frames:
+            if len(journal.times) != self._frames or not journal.final:
                 break
             self.complete.append((part, journal))
         kept = {

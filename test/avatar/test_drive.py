@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.scripted_pipeline import HZ, MODEL, Person, ScriptedPipeline, image_of, still
 
 from tddfa_ros.avatar import drive as module
 from tddfa_ros.errors import ImageError
@@ -89,3 +90,39 @@ def test_time_increases_when_a_file_loops(monkeypatch: pytest.MonkeyPatch, real_
     monkeypatch.setattr(module, "time", clock)
     times = [seconds for _, seconds in module._images(Loop(10), real_time)]
     np.testing.assert_allclose(times, np.arange(9) / 10)
+
+
+class Walk:
+    """A video in which somebody comes into view."""
+
+    rate = HZ
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def read(self, seconds: float) -> Frame | None:
+        self.count += 1
+        return None if self.count > 12 else Frame(image_of(self.count - 1), seconds=(self.count - 1) / HZ)  # fmt: skip
+
+    def close(self) -> None:
+        self.count = -1
+
+
+class Sent(list):
+    def send(self, frames: list) -> None:
+        self.append(len(frames))
+
+
+@pytest.mark.parametrize(("real_time", "first"), [(False, 3), (True, 4)])
+def test_lines_of_a_file_begin_with_the_first_frame_of_a_face(
+    monkeypatch: pytest.MonkeyPatch, real_time: bool, first: int
+) -> None:
+    monkeypatch.setattr(module, "time", Clock())
+    monkeypatch.setattr(module.AvatarFrame, "from_face", lambda face, _: face)
+    monkeypatch.setattr(module, "BlendShapes", lambda *_: None)
+    pipeline = ScriptedPipeline([Person(still(300, 240), visible=lambda i: i >= 3)])
+    pipeline.model = MODEL  # type: ignore[attr-defined]
+    source, receiver = Walk(), Sent()
+    frames = list(module.drive(source, pipeline, [receiver], real_time=real_time))  # type: ignore[arg-type, list-item]
+    assert source.count == -1, "not closed"
+    assert receiver == [len(found) for found in frames] == [0] * first + [1] * (12 - first)

@@ -29,3 +29,10 @@ def test_frames_without_face_keep_the_image(astronaut: np.ndarray) -> None:
     assert np.array_equal(next(frames), astronaut)
     with pytest.raises(ImageError, match="no frame"):
         list(frames)
+
+
+def test_one_frame_is_drawn(astronaut: np.ndarray) -> None:
+    pipeline = FacePipeline()
+    face = face_of(pipeline, astronaut, "the portrait")
+    (shown,) = animate(astronaut, face, [astronaut], 25.0, pipeline, strength=0.0)
+    assert not np.array_equal(shown, astronaut), "the expression is not transferred"

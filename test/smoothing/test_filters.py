@@ -20,7 +20,6 @@ from tddfa_ros.smoothing.filters import (
     MotionFilter,
     OneEuroFilter,
     Tuning,
-    WindowFilter,
     create_filter,
     excess,
     one_euro_alpha,
@@ -325,27 +324,6 @@ def test_kalman_weight_is_inverse_noise():
         run(kalman(0.010, 0.3), values, weight=1.0)[300:],
         atol=1e-9,  # the first covariances differ, and are forgotten
     )
-
-
-def test_window_is_the_mean_of_the_last_n():
-    values = np.random.default_rng(7).normal(size=40)
-    got = run(WindowFilter(5), values)
-    expected = [values[max(0, i - 4) : i + 1].mean() for i in range(40)]
-    np.testing.assert_allclose(got, expected, atol=1e-12)
-
-
-def test_window_mean_of_rotations_across_pi():
-    """170 and -170 degrees average to 180, not to 0."""
-    filter_ = WindowFilter(2)
-    for angle in (170, -170):
-        state = filter_.update(turned([0.0, math.radians(angle), 0.0]), DT, 1.0)
-    assert abs(quaternion.log(state.rotation)[1]) == pytest.approx(math.pi)
-
-
-def test_window_weights_by_confidence():
-    filter_ = WindowFilter(2)
-    filter_.update(scalar(0.0), DT, 1.0)
-    assert filter_.update(scalar(1.0), DT, 0.5).linear[-1] == pytest.approx(0.2)
 
 
 def test_rejects_unknown_method():

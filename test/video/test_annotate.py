@@ -14,8 +14,18 @@ import pytest
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx", reason="needed to build the network under test")
 
+from PIL import Image
 from support.audio import heard, write_beep
-from support.blobs import HEIGHT, WIDTH, blob_clip, blob_path, blob_pipeline, read_clip
+from support.blobs import (
+    HEIGHT,
+    WIDTH,
+    blob_clip,
+    blob_image,
+    blob_path,
+    blob_pipeline,
+    read_clip,
+    write_clip,
+)
 from support.synthetic_model import synthetic_model
 
 from tddfa_ros.config import SmoothingConfig
@@ -103,11 +113,9 @@ def test_json_lines_match_tracker_and_smoother(
     tracker, smoother = FaceTracker(pipe), LookaheadSmoother()
     images, times = read_clip(clip)
     expected: list[list[TrackedFace]] = []
-    for number, (image, seconds) in enumerate(zip(images, times, strict=True), start=1):
-        ready = smoother.push(tracker.update(image, seconds))
+    for image, seconds in zip(images, times, strict=True):
+        ready = smoother.push(tracker.update(image, seconds), tracker.earlier)
         expected += [] if ready is None else [ready]
-        if number % 10 == 0:  # parts are smoothed one by one
-            expected += [smoother.pop() for _ in range(len(smoother))]
     expected += [smoother.pop() for _ in range(len(smoother))]
     seen = 0
     for record, seconds, faces in zip(records, times, expected, strict=True):
@@ -118,7 +126,28 @@ def test_json_lines_match_tracker_and_smoother(
             np.testing.assert_array_equal(np.array(stored["params"], np.float32), face.params)
             again = face_from_record(stored, synthetic_model(), face.intrinsics)
             np.testing.assert_array_equal(again.landmarks68, face.landmarks68)
-    assert seen >= FRAMES - 1
+    assert seen == FRAMES, "the face is in the first frame, too"
+
+
+@pytest.mark.parametrize("parts", [1, 4, 300])
+def test_faces_do_not_depend_on_parts(unbroken: Path, clip: Path, pipe: FacePipeline, tmp_path: Path, parts: int) -> None:  # fmt: skip
+    run(pipe, clip, tmp_path, part_frames=parts)
+    assert lines(tmp_path) == lines(unbroken.parent)
+
+
+@pytest.mark.parametrize("name", ["one.mp4", "one.gif", "one.png"])
+def test_one_frame_has_its_faces(pipe: FacePipeline, tmp_path: Path, name: str) -> None:
+    if name.endswith(".gif"):
+        Image.fromarray(blob_image(80.0)).save(tmp_path / name)
+    elif name.endswith(".png"):
+        cv2.imwrite(str(tmp_path / name), blob_image(80.0))
+    else:
+        write_clip(tmp_path / name, [blob_image(80.0)])
+    out = run(pipe, tmp_path / name, tmp_path, part_frames=1)
+    shown, _ = read_clip(out)
+    assert len(shown) == 1 and (shown[0][..., 0] != shown[0][..., 2]).sum() > 20, "not drawn"
+    (record,) = lines(tmp_path)[1:]
+    assert [face["id"] for face in record["faces"]] == ["f1"]
 
 
 KILLED = """
@@ -316,8 +345,8 @@ def test_rejects_bad_input_in_one_sentence(pipe: FacePipeline, clip: Path, tmp_p
     cv2.imwrite(str(image), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(TddfaError, match="cannot write"):
         attempt(str(clip), "a.png/o.mp4")
-    with pytest.raises(SourceError, match="use 'tddfa image' for images"):
-        attempt(str(image))
+    with pytest.raises(SourceError, match="use 'tddfa image' for its images"):
+        attempt(str(tmp_path))
 
 
 def test_keeps_audio(clip: Path, pipe: FacePipeline, tmp_path: Path) -> None:
