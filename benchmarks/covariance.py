@@ -117,7 +117,9 @@ class People:
             if (faces := pipe(image)) and faces[0].face_size > _SMALLEST
         ]
         store = default_store()
-        self._child = AttributeSet.load(store.path(DEFAULT_ATTRIBUTES))["child_proportions"].direction
+        self._child = AttributeSet.load(store.path(DEFAULT_ATTRIBUTES))[
+            "child_proportions"
+        ].direction
 
     def draw(self, rng: np.random.Generator, child: bool) -> tuple[Array, Array, Any]:
         """Return vertices (N, 3) and landmarks (68, 3), m, model frame, and a texture."""

@@ -68,8 +68,9 @@ def images() -> None:
 def maps() -> None:
     """docs/guide/maps.md: run the code of the page, which writes the image."""
     page = (ROOT / "docs" / "guide" / "maps.md").read_text(encoding="utf-8")
-    exec(compile(page.split("```python\n")[1].split("```")[0], "maps.md", "exec"), {})
-    keep("maps", read("maps.jpg"))
+    for block, name in enumerate(("maps", "network_maps"), start=1):
+        exec(compile(page.split("```python\n")[block].split("```")[0], "maps.md", "exec"), {})
+        keep(name, read(f"{name}.jpg"))
 
 
 def videos() -> None:

@@ -92,6 +92,20 @@ def save_arrays(path: Path, **arrays: Any) -> None:
         np.savez(file, **arrays)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make ``target`` a hard link to ``source``, or a copy where the file system allows no link; an existing file is replaced.
+
+    Raises:
+        TddfaError: the file cannot be written.
+    """
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
 def create_array(path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap[Any, np.dtype[Any]]:
     """Create an ``.npy`` file of zeros, mapped into memory, with all of its space reserved on the disk.
 

@@ -69,6 +69,24 @@ def load_morphable(model: str) -> MorphableModel:
     return MorphableModel.load(path)
 
 
+def find_network(name: str, option: str) -> Path:
+    """Return the file of an option that takes a path or a network of the model list.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    from tddfa_ros.errors import ConfigError, ModelError
+    from tddfa_ros.model_store.store import default_store
+
+    path = Path(name)
+    if path.is_file():
+        return path
+    try:
+        return default_store().path(name)
+    except ModelError as error:
+        raise ConfigError(f"{option} {name} is neither a file nor a network: {error}") from error
+
+
 def need_extra(extra: str, what: str, *modules: str) -> None:
     """Raise ClickException naming the extra to install if a module is missing; imports none of them."""
     missing = [name for name in modules if find_spec(name) is None]

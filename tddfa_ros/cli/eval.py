@@ -26,8 +26,8 @@ from tddfa_ros.config import FLOAT32, PRECISIONS
     type=INPUT_NAME,
     multiple=True,
     metavar="NAME|PATH",
-    help="aflw2000, whole, framing, bias, pose, helen, ytf, lp, cfp, aflw21, uncertainty, expression, confidence, stability, detection; or a folder with images and gt.npz "
-    "(name, pts68). Repeatable; by default all suites whose data exist.",
+    help="aflw2000, whole, framing, bias, pose, helen, ytf, lp, cfp, aflw21, uncertainty, maps, expression, confidence, stability, "
+    "detection; or a folder with images and gt.npz (name, pts68). Repeatable; by default all suites whose data exist.",
 )
 @click.option(
     "--regressor",

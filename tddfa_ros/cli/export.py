@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from tddfa_ros.cli import _files as files
-from tddfa_ros.cli._common import load_morphable, morphable_option, need_extra
-from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_PATH, OUTPUT_FILE
+from tddfa_ros.cli._common import find_network, load_morphable, morphable_option, need_extra
+from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_NAME, INPUT_PATH, OUTPUT_FILE
 
 
 @files.command("export", short_help="Export a trained network to ONNX.")
@@ -38,6 +38,13 @@ from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_PATH, OUTPUT_FILE
     type=click.Choice(["parsing", "uv_position"]),
     help="Also export this head (repeatable).",
 )
+@click.option(
+    "--onto",
+    "base",
+    type=INPUT_NAME,
+    metavar="NAME|PATH",
+    help="With --head: add these heads to this network, such as tddfa-mb05, and keep its other outputs.",
+)
 @click.option("--half", is_flag=True, help="Store weights as float16: half the size, same speed.")
 @morphable_option
 def command(
@@ -45,6 +52,7 @@ def command(
     folder: Path | None,
     output: Path,
     heads: tuple[str, ...],
+    base: str | None,
     half: bool,
     model: str,
 ) -> None:
@@ -54,11 +62,16 @@ def command(
     """
     need_extra("training", "exporting", "torch")
     if _is_detector(checkpoint):
-        if folder is not None or heads or half:
+        if folder is not None or heads or half or base:
             raise click.UsageError(
-                f"{checkpoint} is a detector: --cache, --head and --half do not apply"
+                f"{checkpoint} is a detector: --cache, --head, --onto and --half do not apply"
             )
         _export_detector(checkpoint, output)
+        return
+    if base is not None:
+        if not heads or folder is not None:
+            raise click.UsageError("--onto needs --head and takes no --cache")
+        _add_heads(checkpoint, find_network(base, "--onto"), output, heads, half, model)
         return
     from tddfa_ros.training.cache import open_cache
     from tddfa_ros.training.calibration import calibrate
@@ -93,6 +106,17 @@ def command(
         sigma_scale=found.sigma_scale or 1.0,
         half=half,
     )
+    click.echo(f"{output}: {output.stat().st_size} bytes")
+
+
+def _add_heads(
+    checkpoint: Path, base: Path, output: Path, heads: tuple[str, ...], half: bool, model: str
+) -> None:
+    from tddfa_ros.training.add_heads import add_heads
+    from tddfa_ros.training.checkpoint import load_network
+
+    network, config = load_network(checkpoint, load_morphable(model))
+    add_heads(base, network, output, size=config.input_size, heads=heads, half=half)
     click.echo(f"{output}: {output.stat().st_size} bytes")
 
 

@@ -29,7 +29,8 @@ from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
     default="mesh,json",
     show_default=True,
     metavar="NAME,...",
-    help="landmarks, mesh, pose, depth, pncc, uv_texture, uv_position, parsing, attributes, obj, ply, glb, json.",
+    help="landmarks, mesh, pose, depth, pncc, uv_texture, uv_position, parsing, network_parsing, network_uv_position, "
+    "attributes, obj, ply, glb, json.",
 )
 @pipeline_options
 @click.option(

@@ -11,6 +11,7 @@ import click
 
 from tddfa_ros.cli import _files as files
 from tddfa_ros.cli._common import (
+    find_network,
     load_morphable,
     morphable_option,
     need_extra,
@@ -149,7 +150,7 @@ def command(
         raise ConfigError(f"no run to resume: {checkpoint} does not exist")
     keep_freed_memory()
     morphable = load_morphable(model)
-    weights = None if start is None else _start(start)
+    weights = None if start is None else find_network(start, "--init")
     with workers(stages[0].config.device) as all_workers:
         first = all_workers.first
 
@@ -200,20 +201,6 @@ def _overrides(
     if loss_decay is not None:
         out.setdefault("loss", {})["decay"] = parse_loss_decay(loss_decay)
     return out
-
-
-def _start(name: str) -> Path:
-    """Find the file of ``--init``: a path, or a network of the model list."""
-    from tddfa_ros.errors import ModelError
-    from tddfa_ros.model_store.store import default_store
-
-    path = Path(name)
-    if path.is_file():
-        return path
-    try:
-        return default_store().path(name)
-    except ModelError as error:
-        raise ConfigError(f"--init {name} is neither a file nor a network: {error}") from error
 
 
 def _open(folder: Path, model: MorphableModel) -> FaceCache:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tddfa_ros.geometry.roi import roi_from_landmarks
 from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, RealArray
 
@@ -29,6 +32,27 @@ class Prediction:
     landmark_sigma: FloatArray | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class MapPrediction:
+    """Maps that the network regressed for one face, and those of its mesh.
+
+    Attributes:
+        parsing, mesh_parsing: (h, w) uint8 class at each pixel of the image, 0 outside the ROI; the first is None without that head.
+        uv_position, mesh_uv_position: (u, u, 3) image px, z nearer = larger and relative; the first is None without that head.
+        uv_mask: (u, u) texels with a surface point.
+        mm_per_px: mm of the head per image px.
+        face_size: square root of the area of the landmarks' box, image px.
+    """
+
+    parsing: NDArray[np.uint8] | None
+    mesh_parsing: NDArray[np.uint8]
+    uv_position: FloatArray | None
+    mesh_uv_position: FloatArray
+    uv_mask: NDArray[np.bool_]
+    mm_per_px: float
+    face_size: float
+
+
 Follower: TypeAlias = Callable[[ImageBGR, float], Mapping[str, FloatArray | None]]
 """Takes the images of a video and their times in seconds; returns the landmarks (68, 2 or 3) of the largest face, image px, or None
 without a face, for each tracking mode of the method, by name."""
@@ -49,6 +73,10 @@ class Predictor(Protocol):
 
     def direct(self, image: ImageBGR, rois: RealArray) -> FloatArray | None:
         """Return landmarks (n, 68, 2), image px, of a head without a morphable model; None if there is no such head."""
+        ...
+
+    def maps(self, image: ImageBGR, rois: RealArray) -> Sequence[MapPrediction] | None:
+        """Return the maps of faces in square ROIs (n, 4), image px; None if the network has no head for maps."""
         ...
 
     def detect(self, image: ImageBGR) -> FloatArray:

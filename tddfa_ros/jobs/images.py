@@ -23,6 +23,7 @@ from tddfa_ros.outputs.records import (
 )
 from tddfa_ros.outputs.registry import Output, Scene, parse_outputs
 from tddfa_ros.pipeline import FacePipeline
+from tddfa_ros.regression.maps import MapPredictor
 from tddfa_ros.sources.folder import SUFFIXES
 from tddfa_ros.targets import check_folder, check_targets
 from tddfa_ros.types import ImageBGR, Intrinsics
@@ -89,8 +90,9 @@ def process_images(
     outputs = parse_outputs([name for name in options.outputs if name != JSON])
     stems = [folder / name for name in output_names(paths)]
     _check_folder(folder, paths, stems, outputs, options)
+    maps = map_predictor(pipeline, outputs)
     _ = pipeline.detector  # before anything is written
-    job = _Job(pipeline, options, outputs, on_message)
+    job = _Job(pipeline, options, outputs, on_message, maps)
     header = {
         "format": IMAGES_FORMAT,
         "version": __version__,
@@ -118,6 +120,20 @@ def process_images(
     return job.summary
 
 
+def map_predictor(pipeline: FacePipeline, outputs: Sequence[Output]) -> MapPredictor | None:
+    """Load the map heads of the regression network if an output needs them.
+
+    Raises:
+        ModelError: the network does not have such a head.
+    """
+    heads = [output.head for output in outputs if output.head]
+    if not heads:
+        return None
+    predictor = MapPredictor.from_config(pipeline.config.regression, pipeline.store, pipeline.model)
+    predictor.require(*heads)
+    return predictor
+
+
 class _Written(NamedTuple):
     """What was written for one image: its record for ``faces.json``, its files, and why it failed."""
 
@@ -136,7 +152,9 @@ class _Job:
         options: ImageOptions,
         outputs: Sequence[Output],
         on_message: Callable[[str], None],
+        maps: MapPredictor | None = None,
     ) -> None:
+        self._maps = maps
         self.summary = JobSummary()
         self._pipeline = pipeline
         self._options = options
@@ -175,6 +193,7 @@ class _Job:
             self._options.texture_size,
             self._options.uv_size,
             self._pipeline.config.regression.device,
+            self._maps,
         )
         files = self._write(stem, scene) if found.faces else {}
         height, width = image.shape[:2]

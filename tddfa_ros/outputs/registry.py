@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tddfa_ros.attributes.drawing import draw_attributes
 from tddfa_ros.attributes.estimate import default_estimator
 from tddfa_ros.attributes.track import SmoothedAttributes, single
@@ -17,9 +19,11 @@ from tddfa_ros.face import Face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.image_io import write_array, write_image
 from tddfa_ros.outputs.layers import LAYERS, paint_layers, scene_depth
+from tddfa_ros.regression.maps import PARSING, UV_POSITION, MapPredictor, RegressedMaps
 from tddfa_ros.rendering import color_depth, parsing_map, pncc, uv_position_map, uv_texture
 from tddfa_ros.rendering.iris_fit import find_irises, iris_color
 from tddfa_ros.rendering.irises import with_eyes
+from tddfa_ros.rendering.uv_surface import uv_surface
 from tddfa_ros.types import ImageBGR
 
 
@@ -34,6 +38,7 @@ class Scene:
         texture_size: side of textures, px.
         uv_size: side of UV position maps, px.
         device: compute device of outputs with a network: "auto", "cpu" or "cuda".
+        map_predictor: heads of the regression network for the outputs that need them; see :attr:`Output.head`.
     """
 
     image: ImageBGR
@@ -42,6 +47,7 @@ class Scene:
     texture_size: int = 512
     uv_size: int = 256
     device: str = "auto"
+    map_predictor: MapPredictor | None = None
 
     @cached_property
     def textures(self) -> list[Any]:
@@ -56,6 +62,13 @@ class Scene:
             color = iris_color(find_irises(self.image, face))
             out.append(with_eyes(texture.image, face.model, color))
         return out
+
+    @cached_property
+    def regressed_maps(self) -> RegressedMaps:
+        """Maps that the network regresses for all faces."""
+        if self.map_predictor is None:
+            raise ConfigError("maps of the network need its map_predictor")
+        return self.map_predictor(self.image, np.stack([face.roi for face in self.faces]))
 
     @cached_property
     def attributes(self) -> list[SmoothedAttributes]:
@@ -77,12 +90,14 @@ class Output:
         help: one line of description.
         endings: endings of the file names after the base name of the image; with the number of the face for files per face.
         write: called with a path without suffix and a scene; writes files whose names begin with that path, and returns them.
+        head: output of the regression network that it needs beside the parameters; empty for most.
     """
 
     name: str
     help: str
     endings: tuple[str, ...]
     write: Write
+    head: str = ""
 
 
 OUTPUTS: dict[str, Output] = {}
@@ -101,17 +116,19 @@ def parse_outputs(names: Sequence[str]) -> list[Output]:
     return [OUTPUTS[name] for name in dict.fromkeys(names)]
 
 
-def output(name: str, help_text: str, *endings: str) -> Callable[[Write], Write]:
+def output(name: str, help_text: str, *endings: str, head: str = "") -> Callable[[Write], Write]:
     """Register a function that writes the files of a whole image."""
 
     def register(write: Write) -> Write:
-        OUTPUTS[name] = Output(name, help_text, endings, write)
+        OUTPUTS[name] = Output(name, help_text, endings, write, head)
         return write
 
     return register
 
 
-def face_output(name: str, help_text: str, *endings: str) -> Callable[[WriteFace], WriteFace]:
+def face_output(
+    name: str, help_text: str, *endings: str, head: str = ""
+) -> Callable[[WriteFace], WriteFace]:
     """Register a function that writes the files of one face, named ``<image>_1...``, ``<image>_2...``."""
 
     def register(write_face: WriteFace) -> WriteFace:
@@ -122,7 +139,7 @@ def face_output(name: str, help_text: str, *endings: str) -> Callable[[WriteFace
             return written
 
         numbered = tuple(f"_1{ending}" for ending in endings)
-        OUTPUTS[name] = Output(name, help_text, numbered, write)
+        OUTPUTS[name] = Output(name, help_text, numbered, write, head)
         return write_face
 
     return register
@@ -187,6 +204,31 @@ def _uv_texture(stem: Path, scene: Scene, face: int) -> list[Path]:
 def _uv_position(stem: Path, scene: Scene, face: int) -> list[Path]:
     positions = uv_position_map(scene.faces[face], size=scene.uv_size)
     return [write_array(_extended(stem, "_uv_position.npy"), positions)]
+
+
+@output(
+    "network_parsing",
+    "face parsing regressed by the network, as parsing",
+    "_network_parsing.png",
+    head=PARSING,
+)
+def _network_parsing(stem: Path, scene: Scene) -> list[Path]:
+    classes = scene.regressed_maps.parsing_image(scene.image.shape)
+    return [write_image(_extended(stem, "_network_parsing.png"), classes)]
+
+
+@face_output(
+    "network_uv_position",
+    "UV position map regressed by the network, as uv_position, (32, 32, 3)",
+    "_network_uv_position.npy",
+    head=UV_POSITION,
+)
+def _network_uv_position(stem: Path, scene: Scene, face: int) -> list[Path]:
+    regressed = scene.regressed_maps.uv_position
+    assert regressed is not None
+    covered = uv_surface(scene.model, regressed.shape[1]).mask
+    positions = np.where(covered[..., None], regressed[face], 0).astype(np.float32)
+    return [write_array(_extended(stem, "_network_uv_position.npy"), positions)]
 
 
 @face_output("obj", "textured mesh in meters", ".obj", ".mtl", ".png")

@@ -179,7 +179,7 @@ class Regressor:
         if "landmark_sigma" in self._outputs:
             found["landmark_sigma"] = np.zeros((0, LANDMARKS), np.float32)
         if len(crops):
-            values = self.session.run({"image": _to_tensor(crops)}, self._outputs)
+            values = self.session.run({"image": to_tensor(crops)}, self._outputs)
             found = dict(zip(self._outputs, values, strict=True))
         params = found["params"]
         if self.metadata.parameter_space:
@@ -237,7 +237,7 @@ def _has_contrast(crops: NDArray[np.uint8]) -> FloatArray:
     return np.asarray(np.array(spread) >= _LEAST_CONTRAST, dtype=np.float32)
 
 
-def _to_tensor(crops: NDArray[np.uint8]) -> FloatArray:
+def to_tensor(crops: NDArray[np.uint8]) -> FloatArray:
     """Convert (n, S, S, 3) uint8 to (n, 3, S, S) float32 ``(bgr - 127.5) / 128``, as 3DDFA_V2 does."""
     planes = crops.transpose(0, 3, 1, 2)
     tensor = np.empty(planes.shape, np.float32)

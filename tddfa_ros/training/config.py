@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,8 +118,8 @@ class TrainConfig(Validated):
     )
     train_only: str = option(
         "all",
-        "train only the outputs of these parameters",
-        choices=("all", "pose", "identity", "expression"),
+        "train only the outputs of these parameters, or the heads of parsing and UV position map",
+        choices=("all", "pose", "identity", "expression", "maps"),
     )
     amp: bool = option(False, "mixed precision with bfloat16")
     device: str = option("auto", "auto, cpu or cuda")
@@ -138,6 +138,8 @@ class TrainConfig(Validated):
                 raise ConfigError(
                     f"{name} must be a {section.__name__}, not {getattr(self, name)!r}"
                 )
+        if self.train_only == "maps" and not (self.parsing or self.uv_position):
+            raise ConfigError("train_only: maps needs parsing or uv_position")
         if self.augment_on_device and self.parsing:
             raise ConfigError("augment_on_device does not support seg maps: set parsing to false")
         if self.input_size % 4:
@@ -175,11 +177,13 @@ class Stage:
         name: of its folder; empty for a recipe of one stage.
         config: its options.
         refine: weight of the previous network in the labels, which are refined before the stage, 0..1; 0: no refinement.
+        average_with: weights of earlier stages in the result, by name; the trained network has the rest.
     """
 
     name: str
     config: TrainConfig
     refine: float = 0.0
+    average_with: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_stages(
@@ -187,8 +191,8 @@ def load_stages(
 ) -> tuple[Stage, ...]:
     """Load the stages of a recipe.
 
-    A recipe is a YAML file with common options and a list ``stages`` of mappings with ``name``, optionally ``refine``, and the options
-    that differ. A file without that list is one stage without a name. ``overrides`` apply to every stage.
+    A recipe is a YAML file with common options and a list ``stages`` of mappings with ``name``, optionally ``refine`` and ``average_with``, and
+    the options that differ. A file without that list is one stage without a name. ``overrides`` apply to every stage.
 
     Raises:
         ConfigError: as :func:`load_train_config`, or ``stages`` is not a list of named stages.
@@ -203,7 +207,8 @@ def load_stages(
     for number, stage in enumerate(stages, start=1):
         if not isinstance(stage, Mapping) or not str(stage.get("name") or "").isidentifier():
             raise ConfigError(f"stage {number} of {path} needs a name of letters, digits and _")
-        own = {key: value for key, value in stage.items() if key not in ("name", "refine")}
+        own = {key: value for key, value in stage.items() if key not in _OF_STAGE}
+        average_with = _average_with(stage, [earlier.name for earlier in read])
         refine = stage.get("refine", 0.0)
         if isinstance(refine, bool) or not isinstance(refine, int | float) or not 0 <= refine <= 1:
             raise ConfigError(
@@ -214,10 +219,31 @@ def load_stages(
                 "the first stage cannot refine labels: no network was trained before it"
             )
         merged = _merged(_merged(values, own), overrides or {})
-        read.append(Stage(str(stage["name"]), from_dict(TrainConfig, merged), float(refine)))
+        read.append(
+            Stage(str(stage["name"]), from_dict(TrainConfig, merged), float(refine), average_with)
+        )
     if len({stage.name for stage in read}) < len(read):
         raise ConfigError(f"{path} has two stages of the same name")
     return tuple(read)
+
+
+_OF_STAGE = ("name", "refine", "average_with")
+
+
+def _average_with(stage: Mapping[str, Any], earlier: Sequence[str]) -> dict[str, float]:
+    """Return the validated option ``average_with`` of a stage."""
+    weights = stage.get("average_with", {})
+    where = f"average_with of stage {stage['name']}"
+    if not isinstance(weights, Mapping):
+        raise ConfigError(f"{where} must map names of stages to weights, not be {weights!r}")
+    for name, weight in weights.items():
+        if name not in earlier:
+            raise ConfigError(f"{where} names {name!r}, which is not an earlier stage")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < 1:
+            raise ConfigError(f"{where}: the weight of {name} must lie between 0 and 1")
+    if sum(weights.values()) >= 1:
+        raise ConfigError(f"{where}: the sum of the weights must be less than 1")
+    return {str(name): float(weight) for name, weight in weights.items()}
 
 
 def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

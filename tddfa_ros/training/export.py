@@ -143,13 +143,13 @@ def write_graph(
         )
     graph = onnx.load(str(path))
     if half:
-        _store_half(graph)
+        store_half(graph)
     onnx.helper.set_model_props(graph, dict(metadata))
     onnx.checker.check_model(graph)
     onnx.save(graph, str(path))
 
 
-def _store_half(graph: object) -> None:
+def store_half(graph: object) -> None:
     """Replace large float32 initializers by float16 ones and a cast, which ONNX Runtime folds at load time."""
     import onnx
 

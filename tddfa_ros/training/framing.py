@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tddfa_ros.geometry.pose import to_crop
 from tddfa_ros.morphable import MorphableModel
+from tddfa_ros.regression.maps import CELL
 from tddfa_ros.training.cache import CACHE_SIDE
 from tddfa_ros.training.data.frames import IGNORE
 from tddfa_ros.types import CROP_FRAME, POSE_SIZE, DoubleArray, FloatArray, ImageBGR
@@ -105,16 +106,21 @@ def reframe_params(
 def reframe_parsing(
     parsing: NDArray[np.uint8], roll: RealLike, zoom: RealLike, shift: DoubleArray, size: int
 ) -> NDArray[np.uint8]:
-    """Return class ids (S/4, S/4) of the view of :func:`reframe`; pixels outside the stored crop get :data:`IGNORE`."""
-    warped = cv2.warpAffine(
+    """Return class ids (S/4, S/4) at the centers of the network's cells, in the view of :func:`reframe`.
+
+    The center of cell i is pixel 4 i + 1.5 of the crop. Cells outside the stored crop get :data:`IGNORE`.
+    """
+    to_cells = crop_affine(roll, zoom, shift, size) / CELL
+    to_cells[:, 2] -= (CELL - 1) / (2 * CELL)
+    cells = cv2.warpAffine(
         parsing,
-        crop_affine(roll, zoom, shift, size),
-        (size, size),
+        to_cells,
+        (size // CELL, size // CELL),
         flags=cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=IGNORE,
     )
-    return np.ascontiguousarray(warped[2::4, 2::4])
+    return np.asarray(cells, dtype=np.uint8)
 
 
 def crop_affine(roll: RealLike, zoom: RealLike, shift: DoubleArray, size: int) -> DoubleArray:

@@ -199,9 +199,12 @@ def whitening(params: FloatArray) -> tuple[Tensor, Tensor]:
 
 
 def class_weights(cache: FaceCache, most: int = 500) -> Tensor | None:
-    """Return balanced weights of the parsing classes, from at most ``most`` seg maps; None where the cache has none."""
+    """Return the square roots of balanced weights of the parsing classes, from at most ``most`` seg maps; None where the cache has none.
+
+    Fully balanced weights would make small classes too large.
+    """
     if cache.parsing is None:
         return None
     rows = np.linspace(0, len(cache) - 1, min(most, len(cache))).astype(int)
     pixels = sum(np.bincount(cache.parsing[row].ravel(), minlength=256) for row in rows)
-    return balanced_weights(np.asarray(pixels)[: len(CLASSES)].tolist())
+    return balanced_weights(np.asarray(pixels)[: len(CLASSES)].tolist()).sqrt()

@@ -187,41 +187,71 @@ class _ConfidenceHead(nn.Module):
 
 
 class _ParsingHead(nn.Module):
-    """A feature pyramid (Lin et al., 2017) with stride 4: coarse maps are upsampled and added to finer ones."""
+    """A feature pyramid (Lin et al., 2017) with stride 4: coarse maps are upsampled and added to finer ones.
 
-    def __init__(self, channels: tuple[int, ...], width: int = 32) -> None:
+    Maps of a network that was trained for parameters tell the place of a face only as their mean, so a grid regressed from the mean is added.
+    """
+
+    def __init__(
+        self, channels: tuple[int, ...], width: int = 32, hidden: int = 64, grid: int = 15
+    ) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
+        self.grid = nn.Sequential(
+            nn.Linear(channels[-1], hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, width * grid**2),
+            nn.Unflatten(1, (width, grid, grid)),
+        )
         self.smooth = _conv(width, width, 3, 1)
         self.classify = nn.Conv2d(width, PARSING_CLASSES, 1)
+        last: nn.Linear = self.grid[2]  # type: ignore[assignment]
+        nn.init.normal_(last.weight, std=1e-3)
+        nn.init.zeros_(last.bias)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         merged = self.lateral[-1](maps[-1])
         for lateral, finer in zip(reversed(self.lateral[:-1]), reversed(maps[:-1]), strict=True):
             merged = nn.functional.interpolate(merged, size=finer.shape[2:], mode="nearest")
             merged = merged + lateral(finer)
+        grid = self.grid(maps[-1].mean(dim=(2, 3)))
+        merged = merged + nn.functional.interpolate(grid, size=merged.shape[2:], mode="bilinear")
         logits: Tensor = self.classify(self.smooth(merged))
         return logits
 
 
 class _UvHead(nn.Module):
-    """Decode features to a UV position map: a linear layer to 4 x 4, then upsampling convolutions, a small version of PRNet's decoder."""
+    """Map features to the coefficients of a linear basis of UV position maps.
 
-    def __init__(self, features: int, width: int = 48) -> None:
+    Pose and mean face enter a map linearly, so few components are needed; a hidden layer adds the products of rotation and deformation.
+    """
+
+    def __init__(self, features: int, components: int = 64, hidden: int = 192) -> None:
         super().__init__()
-        self.width = width
-        self.start = nn.Linear(features, width * 16)
-        steps = (UV_SIZE // 4).bit_length() - 1
-        self.steps = nn.ModuleList(_conv(width, width, 3, 1) for _ in range(steps))
-        self.position = nn.Conv2d(width, 3, 3, padding=1)
+        self.linear = nn.Linear(features, components)
+        self.hidden = nn.Sequential(
+            nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, components, bias=False)
+        )
+        self.basis = nn.Linear(components, 3 * UV_SIZE**2)
+        nn.init.normal_(self.basis.weight, std=0.02)
+        nn.init.zeros_(self.basis.bias)
         middle = torch.tensor([CROP_FRAME / 2, CROP_FRAME / 2, 0.0]).reshape(3, 1, 1)
         self.register_buffer("middle", middle, persistent=False)
 
+    def start_at(self, positions: Tensor) -> None:
+        """Initialize mean and components with the principal components of maps (n, 3, u, u), px of the crop frame."""
+        flat = ((positions - self.middle) / (CROP_FRAME / 2)).flatten(1)
+        mean = flat.mean(dim=0)
+        _, size, components = torch.linalg.svd(flat - mean, full_matrices=False)
+        count = min(len(size), self.basis.in_features)
+        with torch.no_grad():
+            self.basis.bias.copy_(mean)
+            scale = size[:count] / len(flat) ** 0.5
+            self.basis.weight[:, :count] = components[:count].T * scale
+
     def forward(self, features: Tensor) -> Tensor:
-        x = self.start(features).reshape(-1, self.width, 4, 4)
-        for step in self.steps:
-            x = step(nn.functional.interpolate(x, scale_factor=2.0, mode="nearest"))
-        centered: Tensor = self.position(x)
+        coefficients = self.linear(features) + self.hidden(features)
+        centered: Tensor = self.basis(coefficients).reshape(-1, 3, UV_SIZE, UV_SIZE)
         return centered * (CROP_FRAME / 2) + self.middle
 
 

@@ -155,7 +155,11 @@ def select_trained(
     _freeze(network.backbone.layers[: config.freeze_layers])
     if config.freeze_batch_norm:
         _freeze_statistics(network)
-    if config.train_only != "all":
+    if config.train_only == "maps":
+        for name, module in network.named_children():
+            if name not in ("parsing_head", "uv_head"):
+                _freeze(module)
+    elif config.train_only != "all":
         for name, module in network.named_children():
             if name != "param_head":
                 _freeze(module)

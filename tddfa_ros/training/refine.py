@@ -6,8 +6,6 @@ one. Their mean is therefore more accurate than either.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.files import atomic_path, save_arrays
+from tddfa_ros.files import link_or_copy, save_arrays
 from tddfa_ros.geometry.metrics import nme
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.training.cache import FaceCache
@@ -113,7 +111,7 @@ def write_refined(source: Path, folder: Path, cache: FaceCache, refined: Refined
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("images.npy", "parsing.npy", "uv_position.npy"):
         if (source / name).is_file():
-            _link(source / name, folder / name)
+            link_or_copy(source / name, folder / name)
     with np.load(source / "labels.npz") as file:
         topology = str(file["topology_id"])
     changed = replace(
@@ -163,12 +161,3 @@ def _stored(params: FloatArray, zoom: RealLike, shift: DoubleArray) -> FloatArra
 def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     for start in range(0, len(rows), _BATCH):
         yield rows[start : start + _BATCH]
-
-
-def _link(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        with atomic_path(target) as temporary:
-            shutil.copyfile(source, temporary)

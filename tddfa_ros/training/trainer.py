@@ -42,6 +42,7 @@ from tddfa_ros.training.validation import Validation
 
 _NORM_BATCHES = 24  # from which the batch normalization of an exported network is estimated
 _CLIP = 5.0  # largest norm of the gradient
+_UV_FACES = 1000  # whose UV position maps give the basis of that head
 _LOOK_AHEAD_FACES = 512  # held-out faces that score a look-ahead of the meta-joint optimization
 
 
@@ -88,14 +89,19 @@ class Trainer:
         weights = config.loss if config.clips > 0 else replace(config.loss, steady=0.0)
         self._loss = FaceLoss(model, std, weights, class_weights=classes)
         self.network.start_at(crop_pixels(self._loss.points(mean[None])[0, :68]))
+        self._uv = UvTarget(model) if config.uv_position else None
+        if self._uv is not None and self.network.uv_head is not None:
+            rows = self._data.faces[:: max(1, len(self._data.faces) // _UV_FACES)]
+            self.network.uv_head.start_at(self._uv(torch.from_numpy(cache.params[rows])))
         if start is not None and not self.checkpoint.is_file():
             self._initialize(start)
         self.network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._loss.to(device)
-        self._uv = UvTarget(model).to(device) if config.uv_position else None
+        if self._uv is not None:
+            self._uv.to(device)
         trained = select_trained(self.network, config, model.layout)
         # weight decay would also change the rows of a matrix that are not trained
-        decay = config.weight_decay if config.train_only == "all" else 0.0
+        decay = config.weight_decay if config.train_only in ("all", "maps") else 0.0
         self._optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=decay)
         self._ema = EMA(self.network, config.ema_half_life)
         self._parallel = self._workers.wrap(self.network)

@@ -93,3 +93,20 @@ def test_rejects_invalid_input_in_one_sentence(
         error = capsys.readouterr().err
         assert error.startswith("error: ") and error.count("\n") == 1
         assert message in error
+
+
+def test_adds_map_heads_to_an_exported_network(
+    folder: Path, model: MorphableModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(folder, "run", "--cache", str(folder / "cache")) == 0
+    base = folder / "net.onnx"
+    base = base.rename(folder / "base.onnx")
+    heads = ("--head", "uv_position", "--head", "parsing", "--half")
+    assert export(folder, "run", "--onto", str(base), *heads) == 0
+    names = Regressor(folder / "net.onnx", model).session.output_names
+    assert names == (*Regressor(base, model).session.output_names, "parsing", "uv_position")
+    capsys.readouterr()
+    assert export(folder, "run", "--onto", str(base)) == 2
+    assert "--onto needs --head" in capsys.readouterr().err
+    assert export(folder, "run", "--onto", "nothing", *heads) == 2
+    assert "--onto nothing is neither a file nor a network" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def test_suite_requires_all_folders(tmp_path: Path) -> None:
     for folder in ("eval/helen", "eval/aflw2000", "faces"):
         (tmp_path / folder).mkdir(parents=True)
     expected = ["aflw2000", "whole", "framing", "bias", "pose", "helen", "lp", "cfp", "aflw21"]
-    expected += ["uncertainty", "expression"]
+    expected += ["uncertainty", "maps", "expression"]
     assert available(Sets(tmp_path)) == expected
     assert available(Sets(tmp_path / "eval")) == expected
 

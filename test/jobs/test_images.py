@@ -13,7 +13,7 @@ pytest.importorskip("onnx", reason="needed to build the network under test")
 
 from support.blobs import blob_image, blob_pipeline
 
-from tddfa_ros.errors import ConfigError, TddfaError
+from tddfa_ros.errors import ConfigError, ModelError, TddfaError
 from tddfa_ros.jobs import groups, images
 from tddfa_ros.jobs.images import ImageOptions, process_images
 from tddfa_ros.outputs import face_from_record, find_images, registry
@@ -238,3 +238,35 @@ def test_maps_and_meshes(pipe: FacePipeline, photos: Path, tmp_path: Path, name:
     if name == "uv_position":
         positions = np.load(out / "right_1_uv_position.npy")
         assert positions.shape == (256, 256, 3) and positions.dtype == np.float32
+
+
+def test_maps_of_the_network(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    pipe = blob_pipeline(folder, maps=True)
+    image = blob_image(50)
+    image[image[..., 0] > 128] = (100, 100, 250)  # the third class of the tiny network
+    cv2.imwrite(str(photos / "left.png"), image)
+    names = ("network_parsing", "network_uv_position", "json")
+    summary, _ = process(pipe, photos, tmp_path / "out", *names)
+    expected = {f"{n}{e}" for n in ("left", "right") for o in names[:2] for e in OUTPUTS[o].endings}
+    assert {p.name for p in summary.files} == {*expected, "faces.json"}
+    classes = cv2.imread(str(tmp_path / "out/left_network_parsing.png"), cv2.IMREAD_UNCHANGED)
+    inside = image[..., 2] > 128
+    assert classes.dtype == np.uint8 and (classes[inside] == 2).mean() > 0.95
+    assert (classes[~inside] > 0).mean() < 0.03, "within a cell of the border"
+    positions = np.load(tmp_path / "out/left_1_network_uv_position.npy")
+    (face,) = pipe(image)
+    side = face.roi[2] - face.roi[0]
+    covered = positions.any(axis=2)
+    assert positions.shape == (8, 8, 3) and 0 < covered.sum() <= 64
+    point = [face.roi[0] + side * 30 / 120, face.roi[1] + side * 20 / 120]
+    np.testing.assert_allclose(positions[covered][:, :2].mean(axis=0), point, atol=0.01)
+
+
+def test_rejects_maps_of_a_network_without_heads(
+    pipe: FacePipeline, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"tiny.onnx has no output parsing or uv_position: use"):
+        process(pipe, photos, tmp_path / "out", "network_parsing")
+    assert not (tmp_path / "out").exists(), "nothing is written"

@@ -29,10 +29,10 @@ class BrightestSquare:
         return np.array([box], np.float32)
 
 
-def blob_pipeline(folder: Path) -> FacePipeline:
-    """Return a pipeline whose models are written to ``folder``."""
+def blob_pipeline(folder: Path, maps: bool = False) -> FacePipeline:
+    """Return a pipeline whose models are written to ``folder``; ``maps`` gives its network map heads."""
     synthetic_model().save(folder / "head.npz")
-    write_tiny_regressor(folder / "tiny.onnx", synthetic_model())
+    write_tiny_regressor(folder / "tiny.onnx", synthetic_model(), maps=maps)
     files = {"model": str(folder / "tiny.onnx"), "morphable_model": str(folder / "head.npz")}
     pipeline = FacePipeline.from_config({"regression": {**files, "device": "cpu"}})
     pipeline.__dict__["detector"] = BrightestSquare()

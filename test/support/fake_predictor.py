@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.evaluation.prediction import Follower, Prediction
+from tddfa_ros.evaluation.prediction import Follower, MapPrediction, Prediction
 
 
 def numbered_image(path: Path, number: int, size: tuple[int, int] = (120, 120)) -> None:
@@ -31,6 +31,7 @@ class FakePredictor:
     straight: Sequence[NDArray] | None = None
     boxes: Sequence[NDArray] = ()
     follow: Callable[[NDArray[np.uint8], float], Mapping[str, NDArray | None]] | None = None
+    drawn: Sequence[MapPrediction] | None = None
     name: str = "fake"
     asked: list[tuple[int, NDArray]] = field(default_factory=list)
 
@@ -42,6 +43,11 @@ class FakePredictor:
         if self.straight is None:
             return None
         return np.stack([self.straight[number_of(image)] for _ in rois])
+
+    def maps(self, image: NDArray[np.uint8], rois: NDArray) -> list[MapPrediction] | None:
+        if self.drawn is None:
+            return None
+        return [self.drawn[number_of(image)] for _ in rois]
 
     def detect(self, image: NDArray[np.uint8]) -> NDArray:
         return np.reshape(np.asarray(self.boxes[number_of(image)], np.float32), (-1, 5))

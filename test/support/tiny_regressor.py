@@ -17,8 +17,17 @@ MIDPOINT, WIDTH = 1.5, 0.25
 DISAGREEMENT = 40.0  # px between both heads per unit of (blue - green) / brightness
 
 
+UV_POINT = (31.0, 100.0, 5.0)  # of all texels, crop frame; crop px 30, 20
+
+
 def write_tiny_regressor(
-    path: Path, model: MorphableModel, size: int = 120, *, head: bool = False, **metadata: str
+    path: Path,
+    model: MorphableModel,
+    size: int = 120,
+    *,
+    head: bool = False,
+    maps: bool = False,
+    **metadata: str,
 ) -> Path:
     """Write an ONNX file that keeps the contract of `Regressor`.
 
@@ -27,6 +36,7 @@ def write_tiny_regressor(
 
     Args:
         head: give it a confidence head, whose confidence is the logistic function of 1/40 of that move, and no ``tddfa.confidence``.
+        maps: give it map heads: the mean color of each cell of 4 px as probabilities of three classes B, G, R, and `UV_POINT` at all texels.
         metadata: replaces entries of the file's metadata; an empty value leaves one out.
     """
     landmarks = model.head_landmarks(np.zeros(model.layout.size, np.float32))
@@ -72,6 +82,22 @@ def write_tiny_regressor(
             _node("Sigmoid", ["move"], "told"),
             _node("Squeeze", ["told", "channel"], "confidence"),
         ]
+    map_outputs = []
+    if maps:
+        constants["uv_point"] = np.tile(np.reshape(UV_POINT, (1, 3, 1, 1)), (1, 1, 8, 8)).astype(
+            np.float32
+        )
+        constants["map_axes"] = np.array([2, 3])
+        nodes += [
+            helper.make_node("AveragePool", ["light"], ["parsing"], kernel_shape=[4, 4], strides=[4, 4]),
+            _node("Unsqueeze", ["one", "map_axes"], "one_map"),
+            _node("Mul", ["one_map", "uv_point"], "uv_position"),
+        ]  # fmt: skip
+        shapes = {"parsing": ["n", 3, size // 4, size // 4], "uv_position": ["n", 3, 8, 8]}
+        map_outputs = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in shapes.items()
+        ]
     confidence = helper.make_tensor_value_info("confidence", TensorProto.FLOAT, ["n"])
     graph = helper.make_graph(
         nodes,
@@ -81,6 +107,7 @@ def write_tiny_regressor(
             helper.make_tensor_value_info("params", TensorProto.FLOAT, ["n", model.layout.size]),
             helper.make_tensor_value_info("landmarks", TensorProto.FLOAT, ["n", 68, 2]),
             *([confidence] if head else []),
+            *map_outputs,
         ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )

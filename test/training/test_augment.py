@@ -148,12 +148,12 @@ def test_landmark_pixels_are_crop_pixels(model: MorphableModel, face: np.ndarray
 def test_parsing_is_sampled_at_network_cells(size: int) -> None:
     parsing = np.zeros((CACHE_SIDE, CACHE_SIDE), np.uint8)
     parsing[:, MARGIN + 60 :] = 3
-    parsing[MARGIN + 90 :] = 7
+    parsing[MARGIN + 91 :] = 7
     found = reframe_parsing(parsing, 0.0, 1.0, NOT_MOVED, size)
     assert found.shape == (size // 4, size // 4)
-    cells = (4 * np.arange(size // 4) + 2) * 120 / size
+    cells = (4 * np.arange(size // 4) + 1.5) * 120 / size
     expected = np.where(cells >= 60, 3, 0)[None].repeat(len(cells), axis=0)
-    expected[cells >= 90] = 7
+    expected[cells >= 91] = 7
     np.testing.assert_array_equal(found, expected)
     far = reframe_parsing(parsing, 0.0, 1.0, np.array([90.0, 0.0]), size)
     assert (far[:, 0] == 255).all(), "unlabeled outside the stored crop"

@@ -29,7 +29,7 @@ RECIPES = sorted(
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_are_complete_and_document_their_command(path: Path) -> None:
     stages = load_stages(path)
-    widths = {"mb05": 0.5, "mb1": 1.0, "finetune": 0.5, "gpu": 0.5}
+    widths = {"mb05": 0.5, "mb1": 1.0, "finetune": 0.5, "gpu": 0.5, "maps": 0.5}
     assert {stage.config.width for stage in stages} == {widths[path.stem]}
     assert {stage.config.samples for stage in stages} == {0}, "an epoch is as long as the data"
     assert len({stage.config.heads for stage in stages}) == 1
@@ -40,10 +40,10 @@ def test_recipes_are_complete_and_document_their_command(path: Path) -> None:
 
 
 def test_default_recipe_has_stages() -> None:
-    assert [path.stem for path in RECIPES] == ["finetune", "gpu", "mb05", "mb1"]
-    assert len(load_stages(RECIPES[2])) > 1
+    assert [path.stem for path in RECIPES] == ["finetune", "gpu", "maps", "mb05", "mb1"]
+    assert len(load_stages(RECIPES[3])) > 1
     with pytest.raises(ConfigError, match="stages, not one"):
-        load_train_config(RECIPES[2])
+        load_train_config(RECIPES[3])
 
 
 def test_overrides_take_precedence(tmp_path: Path) -> None:
@@ -94,7 +94,8 @@ def test_heads_follow_the_network_order() -> None:
         ("input_size: 80", "input_size must be between 96 and 192"),
         ("backbone: resnet", "backbone must be one of mobilenet_v1"),
         ("freeze: all", "freeze must be one of none, backbone"),
-        ("train_only: eyes", "train_only must be one of all, pose, identity, expression"),
+        ("train_only: eyes", "train_only must be one of all, pose, identity, expression, maps"),
+        ("train_only: maps", "train_only: maps needs parsing or uv_position"),
         ("amp: 1", "amp must be true or false"),
         ("profile_boost: 2", "list of 2 values"),
         ("profile_boost: [1]", "list of 2 values"),

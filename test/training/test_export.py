@@ -179,7 +179,7 @@ def test_rejects_file_with_different_outputs(
                 values = onnx.numpy_helper.to_array(tensor) + 0.1
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
 
-    monkeypatch.setattr(export, "_store_half", spoil)
+    monkeypatch.setattr(export, "store_half", spoil)
     with pytest.raises(ModelError, match="differ from those of the network"):
         export_onnx(network, tiny_model, tmp_path / "x.onnx", size=96, confidence=CURVE, half=True)
 

@@ -84,10 +84,10 @@ def test_training_mode_matches_evaluation_mode(network: FaceNet) -> None:
 
 
 def test_reads_float16_weights(network: FaceNet, tmp_path: Path) -> None:
-    from tddfa_ros.training.export import _store_half
+    from tddfa_ros.training.export import store_half
 
     graph = onnx.load(str(SHIPPED))
-    _store_half(graph)
+    store_half(graph)
     onnx.save(graph, str(tmp_path / "half.onnx"))
     whole, half = read_weights(SHIPPED), read_weights(tmp_path / "half.onnx")
     assert whole.keys() == half.keys()

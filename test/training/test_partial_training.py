@@ -16,6 +16,7 @@ from tddfa_ros.training.cache import FaceCache
 torch = pytest.importorskip("torch", reason="the extra [training] (torch) is not installed")
 
 from tddfa_ros.training.checkpoint import load_network  # noqa: E402
+from tddfa_ros.training.dataset import UvTarget  # noqa: E402
 from tddfa_ros.training.initial_weights import start_from  # noqa: E402
 from tddfa_ros.training.networks import FaceNet, MobileNetV1, normalize  # noqa: E402
 from tddfa_ros.training.trainer import Trainer  # noqa: E402
@@ -43,17 +44,17 @@ def crops(cache: FaceCache, count: int = 6) -> torch.Tensor:
 def test_frozen_backbone_keeps_weights_and_statistics(
     tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
 ) -> None:
-    config = tiny(epochs=1, samples=40, freeze="backbone", uv_position=True)
+    config = tiny(epochs=1, samples=40, freeze="backbone", parsing=True, uv_position=True)
     trainer = Trainer(config, tiny_cache, tiny_model, tmp_path)
     before, after = states_after(trainer)
     assert any("running_mean" in name for name in before if name.startswith("backbone."))
     moved = changed(before, after)
     assert not [name for name in moved if name.startswith("backbone.")]
-    heads = ("param_head.", "landmark_head.", "confidence_head.", "uv_head.")
+    heads = ("param_head.", "landmark_head.", "confidence_head.", "parsing_head.", "uv_head.")
     learned = {name for name, _ in trainer.network.named_parameters() if name.startswith(heads)}
     assert learned <= moved
     assert any("running_mean" in name for name in moved), (
-        "the UV head has trainable batch normalization"
+        "the parsing head has trainable batch normalization"
     )
     averaged = trainer.averaged().state_dict()
     assert not [n for n in changed(before, averaged) if n.startswith("backbone.")]
@@ -96,6 +97,33 @@ def test_train_only_changes_selected_rows(
             assert not any(same[rows])
             del same[rows]
             assert all(same)
+
+
+def test_train_only_maps_keeps_everything_else(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
+) -> None:
+    config = tiny(epochs=1, samples=40, parsing=True, uv_position=True, train_only="maps")
+    trainer = Trainer(config, tiny_cache, tiny_model, tmp_path)
+    before, after = states_after(trainer)
+    moved = changed(before, after)
+    assert {name.split(".")[0] for name in moved} == {"parsing_head", "uv_head"}
+    learned = {n for n, _ in trainer.network.named_parameters() if n.startswith(("pars", "uv"))}
+    assert learned <= moved
+
+
+def test_uv_head_starts_at_principal_components(
+    tiny_model: MorphableModel, tiny_cache: FaceCache, tmp_path: Path
+) -> None:
+    config = tiny(uv_position=True)
+    trainer = Trainer(config, tiny_cache, tiny_model, tmp_path)
+    head, target = trainer.network.uv_head, UvTarget(tiny_model)
+    wanted = target(torch.from_numpy(tiny_cache.params[:40]))
+    with torch.no_grad():
+        flat = ((wanted - head.middle) / 60).flatten(1) - head.basis.bias
+        basis = torch.linalg.qr(head.basis.weight[:, :32])[0]
+        left = flat - flat @ basis @ basis.T
+    assert 60 * left.abs().max() < 1.0, "px: a few components describe all maps"
+    assert 60 * flat.abs().max() > 10
 
 
 # -- warm start ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import click
 
 from tddfa_ros.cli import _files as files
 from tddfa_ros.cli._common import load_morphable
+from tddfa_ros.cli._files import EXISTING_FOLDER
 from tddfa_ros.cli.dataset._options import (
     COUNT,
     item_options,
@@ -20,10 +21,16 @@ _SIZES = ("120", "160", "192", "image")
 
 
 @files.command("render")
-@list_option("List file of a dataset, such as data/train.list; may be repeated.", required=True)
+@list_option("List file of a dataset, such as data/train.list; may be repeated.")
+@click.option(
+    "--cache",
+    type=EXISTING_FOLDER,
+    help="Instead of --list: training cache; --output becomes the same cache with seg maps. Other options do not apply.",
+)
 @output_option(
-    "Folder that gets seg_maps/ and uv_maps/.",
+    "Folder that gets seg_maps/ and uv_maps/; with --cache: folder of the new cache.",
     *("seg_maps/**/*.png", "uv_maps/**/*.png", "uv_maps/**/*.npz"),
+    *("labels.npz", "images.npy", "parsing.npy", "uv_position.npy"),
 )
 @click.option(
     "--size",
@@ -49,6 +56,7 @@ _SIZES = ("120", "160", "192", "image")
 @item_options
 def command(
     lists: tuple[Path, ...],
+    cache: Path | None,
     output: Path,
     size: str,
     uv_size: int,
@@ -60,7 +68,14 @@ def command(
 
     Seg maps: 0 background, 1 skin, 2 brows, 3 eyes, 4 nose, 5 lips, 6 mouth (inside), 7 ears, 8 neck; training ignores 255.
     """
-    from tddfa_ros.training.data.render import RenderOptions, render_lists
+    if (cache is None) == (not lists):
+        raise click.UsageError("give either --list or --cache")
+    from tddfa_ros.training.data.render import RenderOptions, render_cache, render_lists
+
+    if cache is not None:
+        count = render_cache(cache, output, load_morphable(model))
+        click.echo(f"{output}: seg maps of {count} faces")
+        return
 
     options = RenderOptions(size, uv_size, uv_format)
     count = render_lists(lists, load_morphable(model), output, options, strict, report)

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tddfa_ros.errors import ConfigError
+from tddfa_ros.files import create_array, link_or_copy
 from tddfa_ros.geometry.pose import to_crop
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering.parsing import render_parsing
+from tddfa_ros.training.cache import CACHE_SIDE, MARGIN, open_cache
 from tddfa_ros.training.data.files import read_image, write_image
 from tddfa_ros.training.data.frames import MAP_SIDES, map_frame
 from tddfa_ros.training.data.items import ItemReader, Report, in_threads, names_of, report_bad
@@ -81,6 +84,37 @@ class MapRenderer:
                 write_uv_map(path, position, self._surface.mask)
             else:
                 path.unlink(missing_ok=True)
+
+
+def render_cache(source: Path, folder: Path, model: MorphableModel) -> int:
+    """Copy a training cache to another folder and add the seg maps of its faces, with a progress bar; return the number of faces.
+
+    Crops without a face become background. Images are hard links if the file system allows it.
+
+    Raises:
+        ConfigError: there is no cache, it was made with another morphable model, or both folders are the same.
+    """
+    if folder.resolve() == source.resolve():
+        raise ConfigError("write the seg maps to another folder than that of the cache")
+    cache = open_cache(source, model)
+    folder.mkdir(parents=True, exist_ok=True)
+    parsing = create_array(folder / "parsing.npy", (len(cache), CACHE_SIDE, CACHE_SIDE), np.uint8)
+    faces = np.flatnonzero(cache.face)
+
+    def work(row: int) -> None:
+        params = cache.params[row]
+        vertices = to_crop(model.head(params), params[:POSE_SIZE].reshape(3, 4))
+        vertices[:, :2] += MARGIN
+        parsing[row] = render_parsing(model, vertices, (CACHE_SIDE, CACHE_SIDE))
+
+    for _ in in_threads(work, faces.tolist(), "render seg maps"):
+        pass
+    parsing.flush()
+    for name in ("images.npy", "uv_position.npy", "labels.npz"):  # with labels.npz it is a cache
+        (folder / name).unlink(missing_ok=True)
+        if (source / name).is_file():
+            link_or_copy(source / name, folder / name)
+    return len(faces)
 
 
 def render_lists(

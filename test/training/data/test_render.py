@@ -5,14 +5,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support.tiny_training import write_cache
 from support.user_dataset import HEIGHT, ROI, WIDTH, write_dataset
 
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.geometry.pose import to_image
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering.parsing import CLASS_NAMES
+from tddfa_ros.training.cache import MARGIN, open_cache
 from tddfa_ros.training.data.items import read_items
-from tddfa_ros.training.data.render import IMAGE_SIZE, SIZES, RenderOptions, render_lists
+from tddfa_ros.training.data.render import (
+    IMAGE_SIZE,
+    SIZES,
+    RenderOptions,
+    render_cache,
+    render_lists,
+)
 from tddfa_ros.training.data.uv_map import posed_vertices, read_uv_map, uv_surface
 
 
@@ -65,6 +73,25 @@ def test_rendered_maps_can_be_read(model: MorphableModel, dataset: Path, tmp_pat
     render_lists(dataset, model, dataset.parent)
     items = read_items(dataset, model, strict=True)
     assert items.has_parsing and items.uv_size == RenderOptions().uv_size
+
+
+def test_renders_seg_maps_of_a_cache(model: MorphableModel, tmp_path: Path) -> None:
+    write_cache(tmp_path / "cache", model, 5, negatives=2)
+    before = (tmp_path / "cache/labels.npz").read_bytes()
+    assert render_cache(tmp_path / "cache", tmp_path / "maps", model) == 5
+    cache = open_cache(tmp_path / "maps", model)
+    plain = open_cache(tmp_path / "cache", model)
+    assert plain.parsing is None and (tmp_path / "cache/labels.npz").read_bytes() == before
+    np.testing.assert_array_equal(cache.images, plain.images)
+    assert cache.parsing is not None
+    assert (cache.parsing[5:] == 0).all(), "background without a face"
+    for parsing, params in zip(cache.parsing[:5], cache.params, strict=False):
+        pose = params[:12].reshape(3, 4)
+        at = to_image(model.head_landmarks(params), pose, np.array([0, 0, 120, 120])) + MARGIN
+        nose = np.argwhere(parsing == CLASS_NAMES.index("nose")).mean(axis=0)[::-1]
+        assert np.linalg.norm(nose - at[27:31, :2].mean(axis=0)) < 12
+    with pytest.raises(ConfigError, match="another folder than that of the cache"):
+        render_cache(tmp_path / "cache", tmp_path / "cache", model)
 
 
 def test_reports_unusable_items(model: MorphableModel, dataset: Path, tmp_path: Path) -> None:
