@@ -71,7 +71,8 @@ def solved(seed, spread, cull):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    ("seed", "spread", "cull"), [(0, 6.0, False), (0, 6.0, True), (1, 1.5, False), (2, 30.0, True)]
+    ("seed", "spread", "cull"),
+    [(0, 6.0, False), (0, 6.0, True), (1, 1.5, False), (2, 30.0, True), (3, 0.4, False)],
 )
 def test_matches_exact_arithmetic(backend, seed, spread, cull):
     vertices, triangles = soup(seed, spread=spread)
