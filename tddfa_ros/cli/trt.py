@@ -27,7 +27,14 @@ from tddfa_ros.cli._files import INPUT_NAME, OutputFolder
     show_default=True,
     help="Maximum batch size of the engine; larger batches are split.",
 )
-def command(regressor: str, output: Path, half: bool, batch: int) -> None:
+@click.option(
+    "--opt-batch",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Batch size the engine is optimized for, such as 8 with --batch 256 for many faces.",
+)
+def command(regressor: str, output: Path, half: bool, batch: int, opt_batch: int) -> None:
     """Compile a regression network with ONNX Runtime's TensorRT provider and store the engine; takes up to minutes.
 
     NAME|PATH is a name in the model list, or an .onnx file.
@@ -36,5 +43,7 @@ def command(regressor: str, output: Path, half: bool, batch: int) -> None:
     from tddfa_ros.runtime.tensorrt import MODEL
     from tddfa_ros.tuning.build_engine import build_engine
 
-    seconds = build_engine(default_store().path(regressor), output, half=half, max_batch=batch)
+    seconds = build_engine(
+        default_store().path(regressor), output, half=half, max_batch=batch, opt_batch=opt_batch
+    )
     click.echo(f"{output / MODEL}: compiled in {seconds:.0f} s")

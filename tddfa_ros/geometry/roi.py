@@ -61,7 +61,7 @@ def crop(image: ImageBGR, roi: RealArray, size: int = int(CROP_FRAME)) -> ImageB
         ImageError: the image is not (H, W, 3) uint8, or the ROI is not finite, empty or larger than 100,000 px.
     """
     check_image(image)
-    x0, y0, x1, y1 = _checked(roi)
+    x0, y0, x1, y1 = checked_roi(roi)
     step_x, step_y = (x1 - x0) / size, (y1 - y0) / size
     height, width = image.shape[:2]
     if x0 > width or y0 > height or x1 < -1 or y1 < -1:
@@ -94,7 +94,12 @@ def _square(center: DoubleArray, side: DoubleArray) -> DoubleArray:
     return np.concatenate([center - half, center + half], axis=-1)
 
 
-def _checked(roi: RealArray) -> tuple[float, float, float, float]:
+def checked_roi(roi: RealArray) -> tuple[float, float, float, float]:
+    """Return a ROI as numbers.
+
+    Raises:
+        ImageError: it is not finite, empty or larger than 100,000 px.
+    """
     values = np.asarray(roi, dtype=np.float64).ravel().tolist()
     if len(values) != 4 or not all(math.isfinite(v) for v in values):
         raise ImageError(f"a region of interest needs four finite numbers, got {values}")

@@ -181,7 +181,7 @@ class MorphableModel:
 
     def head_landmarks(self, params: FloatArray) -> FloatArray:
         """Reconstruct the 68 landmarks (..., 68, 3) of :meth:`head` only."""
-        return self._evaluate(params, *self._landmark_bases)
+        return self._evaluate(params, *self.landmark_bases)
 
     def head_coarse(self, params: FloatArray) -> FloatArray:
         """Reconstruct the M coarse vertices (..., M, 3) of :meth:`head` only."""
@@ -211,7 +211,8 @@ class MorphableModel:
         return DenseHead(self.mean, self.shape_basis, self.expression_basis)
 
     @cached_property
-    def _landmark_bases(self) -> tuple[FloatArray, FloatArray]:
+    def landmark_bases(self) -> tuple[FloatArray, FloatArray]:
+        """Mean (68, 3), m, and bases (S + E, 204) of the 68 landmarks, which :meth:`head_landmarks` evaluates."""
         corners = self.triangles[self.landmark_triangles]
         weights = self.landmark_weights
 

@@ -18,7 +18,11 @@ from tddfa_ros.types import FloatArray, ParamLayout
 
 LANDMARKS = 68
 
-_LEAST_CONTRAST = 3.0  # gray levels; sensor noise alone gives 1 to 3
+LEAST_CONTRAST = 3.0
+"""Standard deviation of a crop that shows something, gray levels; sensor noise alone gives 1 to 3."""
+
+HEAD, AGREEMENT, POSE_ORDER = "head", "agreement", "pose order"
+"""What a confidence is computed from; see `RegressionResult`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +118,9 @@ class Regressor:
         morphable: model that the parameters belong to.
         device, threads: see `OnnxSession`.
 
+    Attributes:
+        outputs: names of the outputs of the network that are used.
+
     Raises:
         ModelError: the file is not such a network, or was trained for another morphable model.
     """
@@ -133,10 +140,7 @@ class Regressor:
             raise ModelError(
                 f"{name} is not a face regressor: it has no {', '.join(sorted(missing))}"
             )
-        self._has_confidence = "confidence" in self.session.output_names
-        has_landmarks = "landmarks" in self.session.output_names
-        self._agreement = self.metadata.agreement if has_landmarks else None
-        if not (self._has_confidence or self._agreement or self.metadata.pose_order):
+        if self.confidence_rule is None:
             raise ModelError(
                 f"{name} is not a face regressor: it has no output confidence, and its metadata lack tddfa.confidence"
             )
@@ -146,11 +150,20 @@ class Regressor:
                 f"{name} was trained for another morphable model ({trained_for}) than {morphable.name} "
                 f"({morphable.topology_id}): regression.morphable_model must name that one"
             )
-        self._outputs = tuple(
+        self.outputs = tuple(
             output
             for output in ("params", "landmarks", "confidence", "landmark_sigma")
             if output in self.session.output_names
         )
+
+    @property
+    def confidence_rule(self) -> tuple[str, tuple[float, float]] | None:
+        """What the confidence is computed from, with midpoint and width of the logistic curve; None if there is nothing."""
+        if "confidence" in self.session.output_names:
+            return HEAD, (0.0, 1.0)
+        if self.metadata.agreement and "landmarks" in self.session.output_names:
+            return AGREEMENT, self.metadata.agreement
+        return (POSE_ORDER, self.metadata.pose_order) if self.metadata.pose_order else None
 
     @property
     def input_size(self) -> int:
@@ -176,24 +189,25 @@ class Regressor:
             "landmarks": np.zeros((0, LANDMARKS, 2), np.float32),
             "confidence": np.zeros(0, np.float32),
         }
-        if "landmark_sigma" in self._outputs:
+        if "landmark_sigma" in self.outputs:
             found["landmark_sigma"] = np.zeros((0, LANDMARKS), np.float32)
         if len(crops):
-            values = self.session.run({"image": to_tensor(crops)}, self._outputs)
-            found = dict(zip(self._outputs, values, strict=True))
+            values = self.session.run({"image": to_tensor(crops)}, self.outputs)
+            found = dict(zip(self.outputs, values, strict=True))
         params = found["params"]
         if self.metadata.parameter_space:
             params = params @ self.morphable.from_space.T
         pose = self.morphable.layout.split(params)[0]
         landmarks = to_crop(self.morphable.head_landmarks(params), pose)
         direct = found.get("landmarks", landmarks[..., :2])
-        if self._has_confidence:
+        assert self.confidence_rule is not None
+        rule, curve = self.confidence_rule
+        if rule == HEAD:
             confidence = found["confidence"]
-        elif self._agreement is not None:
-            confidence = _logistic(_distance(landmarks, direct), *self._agreement)
+        elif rule == AGREEMENT:
+            confidence = _logistic(_distance(landmarks, direct), *curve)
         else:
-            assert self.metadata.pose_order is not None
-            confidence = _logistic(pose_disorder(pose), *self.metadata.pose_order)
+            confidence = _logistic(pose_disorder(pose), *curve)
         return RegressionResult(
             params,
             landmarks,
@@ -234,7 +248,7 @@ def _has_contrast(crops: NDArray[np.uint8]) -> FloatArray:
     """Return 1 for crops with contrast and 0 for blank ones (n,), on which the network output is meaningless."""
     samples = [np.ascontiguousarray(crop[::4, ::4]) for crop in crops]
     spread = [float(cv2.meanStdDev(sample)[1].max()) for sample in samples]
-    return np.asarray(np.array(spread) >= _LEAST_CONTRAST, dtype=np.float32)
+    return np.asarray(np.array(spread) >= LEAST_CONTRAST, dtype=np.float32)
 
 
 def to_tensor(crops: NDArray[np.uint8]) -> FloatArray:

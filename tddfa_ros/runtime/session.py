@@ -88,6 +88,11 @@ class OnnxSession:
         return str(self._session.get_providers()[0])
 
     @property
+    def native(self) -> Any:
+        """The ``onnxruntime.InferenceSession`` in use, for IO binding; :meth:`run` may replace it."""
+        return self._session
+
+    @property
     def input_shapes(self) -> dict[str, tuple[int | str | None, ...]]:
         """Shape by input; a side of variable size is a name or None."""
         return {value.name: tuple(value.shape) for value in self._session.get_inputs()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class EngineFolder:
         max_batch: largest batch that the engine takes.
         inputs: shape of one item by input, without the batch.
         sha256: of the network that the engine was compiled from.
+        opt_batch: the batch that the engine is optimized for.
+        min_batch: smallest batch; 1 unless the network has a fixed batch.
     """
 
     folder: Path
@@ -36,6 +38,8 @@ class EngineFolder:
     max_batch: int
     inputs: Mapping[str, tuple[int, ...]]
     sha256: str
+    opt_batch: int = 1
+    min_batch: int = 1
 
     @classmethod
     def around(cls, model: Path) -> EngineFolder | None:
@@ -51,16 +55,20 @@ class EngineFolder:
             values = json.loads(path.read_text(encoding="utf-8"))
             inputs = {name: tuple(map(int, shape)) for name, shape in values["inputs"].items()}
             half, batch, sha256 = values["half"], int(values["max_batch"]), str(values["sha256"])
+            # Absent in folders made by version 0.2.0.
+            opt_batch, min_batch = int(values.get("opt_batch", 1)), int(values.get("min_batch", 1))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"{path} cannot be read: make the engine anew with 'tddfa trt'"
             ) from error
-        return cls(model.parent, bool(half), batch, inputs, sha256)
+        return cls(model.parent, bool(half), batch, inputs, sha256, opt_batch, min_batch)
 
     def save(self) -> None:
         """Write the description."""
         values = {
             "half": self.half,
+            "min_batch": self.min_batch,
+            "opt_batch": self.opt_batch,
             "max_batch": self.max_batch,
             "inputs": {name: list(shape) for name, shape in self.inputs.items()},
             "sha256": self.sha256,
@@ -69,13 +77,17 @@ class EngineFolder:
         write_atomically(self.folder / DESCRIPTION, text.encode())
 
     def provider_options(self) -> dict[str, Any]:
-        """Return options of ONNX Runtime's TensorRT provider: batches up to `max_batch`, engine cache in this folder."""
+        """Return options of ONNX Runtime's TensorRT provider: the range of batches, engine cache in this folder."""
         shapes = {
             bound: ",".join(
                 f"{name}:{'x'.join(map(str, (batch, *shape)))}"
                 for name, shape in self.inputs.items()
             )
-            for bound, batch in (("min", 1), ("opt", 1), ("max", self.max_batch))
+            for bound, batch in (
+                ("min", self.min_batch),
+                ("opt", self.opt_batch),
+                ("max", self.max_batch),
+            )
         }
         return {
             "trt_fp16_enable": self.half,
@@ -103,5 +115,5 @@ class EngineFolder:
             path.unlink(missing_ok=True)
         current = sha256_of(self.folder / MODEL)
         if current != self.sha256:
-            EngineFolder(self.folder, self.half, self.max_batch, self.inputs, current).save()
+            replace(self, sha256=current).save()
         return bool(files)

@@ -13,7 +13,9 @@ from tddfa_ros.runtime.session import OnnxSession
 from tddfa_ros.runtime.tensorrt import DESCRIPTION, MODEL, EngineFolder
 
 
-def build_engine(onnx: Path, folder: Path, *, half: bool = False, max_batch: int = 16) -> float:
+def build_engine(
+    onnx: Path, folder: Path, *, half: bool = False, max_batch: int = 16, opt_batch: int = 1
+) -> float:
     """Compile a network for the GPU of this machine and keep the result; it takes up to minutes.
 
     Use it by the path ``folder/model.onnx``, wherever a network is named.
@@ -23,24 +25,37 @@ def build_engine(onnx: Path, folder: Path, *, half: bool = False, max_batch: int
         folder: where it goes: new, empty, or an engine folder, which is replaced.
         half: allow float16.
         max_batch: largest batch; larger ones are computed in parts. A network with a fixed batch keeps that.
+        opt_batch: the batch that TensorRT chooses the fastest kernels for: 1 for a stream with few faces, more for batches.
 
     Returns:
         Seconds that it took.
 
     Raises:
         ModelError: the network is missing, unusable or has inputs of variable size.
-        ConfigError: ``max_batch`` is out of range, or the folder holds something else.
+        ConfigError: ``max_batch`` or ``opt_batch`` is out of range, or the folder holds something else.
         DeviceError: TensorRT is absent, or cannot run this network.
     """
     if max_batch < 1:
         raise ConfigError(f"the largest batch must be 1 or more, not {max_batch}")
+    if not 1 <= opt_batch <= max_batch:
+        raise ConfigError(
+            f"the batch to optimize for must be 1 to the largest batch ({max_batch}), not {opt_batch}"
+        )
     if not onnx.is_file():
         raise ModelError(f"the model file {onnx} does not exist")
     absence = tensorrt_absence()
     if absence is not None:
         raise DeviceError(f"TensorRT cannot be used on this machine: {absence}")
     inputs, fixed = _input_shapes(onnx)
-    engine = EngineFolder(folder, half, fixed or max_batch, inputs, sha256_of(onnx))
+    engine = EngineFolder(
+        folder,
+        half,
+        fixed or max_batch,
+        inputs,
+        sha256_of(onnx),
+        opt_batch=fixed or opt_batch,
+        min_batch=fixed or 1,
+    )
     _prepare(engine, onnx)
     start = time.perf_counter()
     session = OnnxSession(folder / MODEL, "cuda")

@@ -88,7 +88,42 @@ def test_provider_options(network: Path, tmp_path: Path) -> None:
     assert options["trt_fp16_enable"] is True and options["trt_engine_cache_enable"] is True
     assert options["trt_engine_cache_path"] == str(tmp_path)
     assert options["trt_profile_min_shapes"] == "image:1x3x120x120"
+    assert options["trt_profile_opt_shapes"] == "image:1x3x120x120"
     assert options["trt_profile_max_shapes"] == "image:4x3x120x120"
+
+
+def test_profile_for_batches_is_kept_in_the_folder(
+    network: Path, tmp_path: Path, tensorrt: type[FakeTensorrtSession]
+) -> None:
+    build_engine(network, tmp_path / "engine", max_batch=256, opt_batch=8)
+    engine = EngineFolder.around(tmp_path / "engine" / "model.onnx")
+    assert engine is not None
+    options = engine.provider_options()
+    assert options["trt_profile_min_shapes"] == "image:1x3x120x120"
+    assert options["trt_profile_opt_shapes"] == "image:8x3x120x120"
+    assert options["trt_profile_max_shapes"] == "image:256x3x120x120"
+
+
+def test_reads_engine_description_without_profile(tmp_path: Path, network: Path) -> None:
+    network.rename(tmp_path / "model.onnx")
+    old = {"half": False, "max_batch": 16, "inputs": {"image": [3, 120, 120]}, "sha256": "0"}
+    (tmp_path / "engine.json").write_text(json.dumps(old))
+    engine = EngineFolder.around(tmp_path / "model.onnx")
+    assert engine is not None
+    assert (engine.min_batch, engine.opt_batch, engine.max_batch) == (1, 1, 16)
+
+
+def test_fixed_batch_is_the_whole_profile(
+    network: Path, tmp_path: Path, tensorrt: type[FakeTensorrtSession]
+) -> None:
+    fixed = onnx.load(str(network))
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(fixed, str(tmp_path / "fixed.onnx"))
+    build_engine(tmp_path / "fixed.onnx", tmp_path / "engine")
+    engine = EngineFolder.around(tmp_path / "engine" / "model.onnx")
+    assert engine is not None
+    shapes = {v for k, v in engine.provider_options().items() if k.endswith("_shapes")}
+    assert shapes == {"image:4x3x120x120"}
 
 
 def test_damaged_engine_is_rebuilt_once(
@@ -173,6 +208,8 @@ def test_rejects_invalid_input_in_one_sentence(
         build_engine(network, network)
     with pytest.raises(ConfigError, match="1 or more"):
         build_engine(network, tmp_path / "engine", max_batch=0)
+    with pytest.raises(ConfigError, match=r"1 to the largest batch \(4\), not 8"):
+        build_engine(network, tmp_path / "engine", max_batch=4, opt_batch=8)
     free = onnx.load(str(network))
     free.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
     onnx.save(free, str(tmp_path / "free.onnx"))
