@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import numpy as np
 from skimage import data
 from tqdm import tqdm
 
+from tddfa_ros.face import Face
 from tddfa_ros.sources import create_source
 from tddfa_ros.types import ImageBGR
 
@@ -138,20 +140,42 @@ def meshes() -> None:
 
 
 def avatars() -> None:
-    """docs/guide/avatars.md: the web page during a smile."""
+    """docs/guide/avatars.md: the web page with the smile of the portrait, as the mean head and as an avatar of another rig."""
+    from tddfa_ros.pipeline import FacePipeline
+
+    rig = Path("avatar.glb")
+    subprocess.run([sys.executable, ROOT / "scripts/make_sample_avatar.py", rig], check=True)
+    face = FacePipeline()(read(str(PHOTO))[HEAD])[0]  # in the middle of the image
+    keep("avatar", avatar_page(face))
+    keep("avatar_rig", avatar_page(face, rig))
+
+
+def avatar_page(face: Face, rig: Path | None = None) -> np.ndarray:
+    """Return a screenshot of the web page that shows a face."""
     from support.browser import Page, three_folder
 
-    command = [sys.executable, "-m", "tddfa_ros", "avatar", "demo", "--loop", "--web", "8077"]
-    command += ["--three", str(three_folder(ROOT))]
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    from tddfa_ros.avatar import AvatarFrame, AvatarServer, BlendShapes
+
+    server = AvatarServer(face.model, three=three_folder(ROOT), rig=rig)
+    shapes = BlendShapes(face.model.expression_names)(face.expression_coefficients)
+    pose = face.head_pose
+    frame = AvatarFrame.from_pose(0.0, "f1", shapes, pose.rotation, pose.position)
+    done = threading.Event()
+
+    def send() -> None:
+        while not done.wait(0.05):
+            server.send([frame])
+
+    threading.Thread(target=send, daemon=True).start()
     try:
-        with Page("http://127.0.0.1:8077/", Path("profile"), (1100, 660)) as page:
-            smiles = "avatar().weights.mouthSmileLeft > .7"
-            page.until(lambda: page.evaluate(smiles), "there was no smile")
-            keep("avatar", page.screenshot())
+        with Page(server.url, Path("profile" if rig is None else "rig"), (1100, 660)) as page:
+            page.until(
+                lambda: page.evaluate("avatar().frames > 3"), "the page did not show the face"
+            )
+            return page.screenshot()
     finally:
-        driver.terminate()
-        driver.wait()
+        done.set()
+        server.close()
 
 
 PAGES: dict[str, Callable[[], None]] = {

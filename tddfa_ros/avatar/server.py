@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from tddfa_ros.avatar.frame import AvatarFrame
 from tddfa_ros.avatar.head import head_glb
 from tddfa_ros.avatar.jsonl import to_line
+from tddfa_ros.avatar.rig import read_rig
 from tddfa_ros.errors import ConfigError, TddfaError
 from tddfa_ros.morphable.model import MorphableModel
 
@@ -22,23 +23,24 @@ _SECONDS_TO_START = 10.0
 
 
 class AvatarServer:
-    """Serves the page, a head with ARKit's 52 morph targets (``/head.glb``), and the faces of each
+    """Serves the page, the avatar (``/head.glb``), and the faces of each
     image as a JSON array (``/frames``, a web socket for this page alone).
 
     Runs in its own thread. A slow browser drops frames and delays neither other browsers nor the caller.
 
     Args:
-        model: morphable model whose mean head is shown.
+        model: morphable model whose mean head is shown without ``rig``.
         port: TCP port; 0 = any free one.
         host: interface; this machine only by default, ``0.0.0.0`` for all.
         three: folder of three.js; see :func:`find_three`.
+        rig: GLB file of the avatar to show, with morph targets named like ARKit's blend shapes.
 
     Attributes:
         url: URL of the page.
 
     Raises:
         TddfaError: aiohttp or pygltflib is not installed, or three.js is missing.
-        ConfigError: the port cannot be used.
+        ConfigError: the port or the GLB file cannot be used.
     """
 
     def __init__(
@@ -47,13 +49,14 @@ class AvatarServer:
         port: int = 0,
         host: str = "127.0.0.1",
         three: Path | None = None,
+        rig: Path | None = None,
     ) -> None:
         if find_spec("aiohttp") is None:
             raise TddfaError(
                 "the page needs aiohttp: install the extra 'avatar' (pip install aiohttp)"
             )
         self._folders: Mapping[str, Path] = {"/three": find_three(three), "/": PAGE}
-        self._head = head_glb(model)
+        self._head = head_glb(model) if rig is None else read_rig(rig)
         self._host, self._port = host, port
         self._clients: set[_Client] = set()
         self._loop = asyncio.new_event_loop()

@@ -24,6 +24,7 @@ class Targets:
         web_port: port of the web page; None = no page.
         web_host: interface of the web page.
         three: folder of three.js; see :class:`AvatarServer`.
+        rig: GLB file of the avatar on the page; None = the mean head.
     """
 
     osc: str = ""
@@ -32,6 +33,7 @@ class Targets:
     web_port: int | None = None
     web_host: str = "127.0.0.1"
     three: Path | None = None
+    rig: Path | None = None
 
 
 def open_receivers(
@@ -48,7 +50,7 @@ def open_receivers(
     if targets.livelink:
         receivers.append(LiveLinkSender(targets.livelink, targets.subject))
     if targets.web_port is not None:
-        server = AvatarServer(model, targets.web_port, targets.web_host, targets.three)
+        server = AvatarServer(model, targets.web_port, targets.web_host, targets.three, targets.rig)
         on_message(f"open {server.url} in a browser")
         receivers.append(server)
     return receivers

@@ -13,7 +13,7 @@ import click
 
 from tddfa_ros.cli import _files as files
 from tddfa_ros.cli._common import counted, quiet_encoders, to_stderr
-from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_NAME, OutputFile
+from tddfa_ros.cli._files import EXISTING_FOLDER, INPUT_FILE, INPUT_NAME, OutputFile
 from tddfa_ros.cli._pipeline import pipeline_config, pipeline_options
 
 _STILL_RATE = 5.0  # Hz, at which an image is sent again
@@ -27,6 +27,7 @@ _STILL_RATE = 5.0  # Hz, at which an image is sent again
 @click.option("--subject", default="", help="Subject name of --livelink; the track ID by default.")  # fmt: skip
 @click.option("--web", metavar="PORT", type=click.IntRange(0, 65535), help="Serve a web page with an animated head on this port; 0: any free port.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address on which the page is served; 0.0.0.0: all interfaces.")  # fmt: skip
+@click.option("--rig", type=INPUT_FILE, help="GLB file of the avatar on the page, with morph targets named like ARKit's; a mean head by default.")  # fmt: skip
 @click.option("--three", type=EXISTING_FOLDER, help="Folder of three.js; node_modules/three by default.")  # fmt: skip
 @click.option("--raw", is_flag=True, help="Send the raw coefficients of the network, which seldom reach 1.")  # fmt: skip
 @click.option("--loop", is_flag=True, help="Restart a file at its end.")
@@ -39,6 +40,7 @@ def command(
     subject: str,
     web: int | None,
     host: str,
+    rig: Path | None,
     three: Path | None,
     raw: bool,
     loop: bool,
@@ -60,6 +62,8 @@ def command(
 
     if jsonl is None and osc is None and livelink is None and web is None:
         raise click.ClickException("no receiver is given: add --web, --osc, --livelink or --jsonl")
+    if rig is not None and web is None:
+        raise click.UsageError("--rig is the avatar on the web page, so it needs --web")
     config = pipeline_config(**chosen)
     live = osc is not None or livelink is not None or web is not None
     still = source.lower().endswith(SUFFIXES) and Path(source).expanduser().is_file()
@@ -81,7 +85,7 @@ def command(
         to_stderr(sentence)
 
     pipeline = FacePipeline(config)
-    targets = Targets(osc or "", livelink or "", subject, web, host, three)
+    targets = Targets(osc or "", livelink or "", subject, web, host, three, rig)
     seen: set[str] = set()
     with ExitStack() as ends:
         receivers = open_receivers(targets, pipeline.model, partial(click.echo, err=True))

@@ -71,6 +71,7 @@ def command(
     from tddfa_ros.outputs import read_image
     from tddfa_ros.outputs.image_io import write_image
     from tddfa_ros.pipeline import FacePipeline
+    from tddfa_ros.rendering.mesh_texture import measured_iris
 
     wanted = parse_changes(changes)
     image = read_image(path)
@@ -82,7 +83,8 @@ def command(
     if output is not None:
         click.echo(f"written: {write_image(output, drawn)}")
     if mesh is not None:
-        files = write_face_obj(mesh, replace(face, params=params), drawn)
+        iris = measured_iris(face, image)  # the edit may close the eyes
+        files = write_face_obj(mesh, replace(face, params=params), drawn, iris=iris)
         click.echo(f"written: {', '.join(map(str, files))}")
 
 

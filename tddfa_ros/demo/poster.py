@@ -11,9 +11,8 @@ from tddfa_ros.demo.recording import Recording
 from tddfa_ros.export.mesh import Mesh
 from tddfa_ros.export.parts import posed_parts
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.irises import with_eyes
+from tddfa_ros.rendering.mesh_texture import mesh_texture
 from tddfa_ros.rendering.model_sheet import region_colors, render_head
-from tddfa_ros.rendering.texture import sample_texture
 from tddfa_ros.rendering.uv_surface import uv_pixels
 from tddfa_ros.types import FloatArray, ImageBGR
 
@@ -42,7 +41,7 @@ def poster(recording: Recording, drawn: ImageBGR, model: MorphableModel) -> Imag
     center = (0.5 * (vertices.min(0) + vertices.max(0))).astype(np.float32)
     meters = 1.12 * float(np.ptp(vertices[:, 1]))
     face = SimpleNamespace(vertices=best.image_vertices, params=best.params, model=model)
-    texture = with_eyes(sample_texture(image, face, 1024), model)
+    texture = mesh_texture(face, image, 1024)
     teeth = posed_parts(face, Mesh(vertices, model.triangles))
     starts = np.cumsum([len(vertices), *(len(part.mesh.vertices) for part in teeth)])
     triangles = [part.mesh.triangles + start for part, start in zip(teeth, starts, strict=False)]

@@ -13,9 +13,8 @@ from tddfa_ros.errors import TddfaError
 from tddfa_ros.export import write_obj
 from tddfa_ros.geometry.pose import decompose, yaw_pitch_roll
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.irises import with_eyes
+from tddfa_ros.rendering.mesh_texture import mesh_texture
 from tddfa_ros.rendering.overlay import OverlayFace, OverlayOptions, draw_overlay
-from tddfa_ros.rendering.texture import sample_texture
 from tddfa_ros.sources import VideoSource
 from tddfa_ros.types import POSE_SIZE, ImageBGR
 from tddfa_ros.video.encoder import VideoEncoder
@@ -88,7 +87,7 @@ def write_textured_mesh(recording: Recording, path: Path, model: MorphableModel)
     face = SimpleNamespace(
         vertices=best.image_vertices, vertices_metric=best.vertices, params=best.params, model=model
     )
-    return write_obj(path, face, with_eyes(sample_texture(image, face, 1024), model))
+    return write_obj(path, face, mesh_texture(face, image, 1024))
 
 
 def _verify(path: Path, count: int) -> None:

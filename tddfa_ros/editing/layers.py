@@ -73,6 +73,8 @@ class Inside:
         image: (h, w, 3) float32 BGR of the inside.
         covered: (h, w) visible inside.
         line: (h, w) darkness of a line on top; None = no line.
+        lips: (h, w) coverage of the source image by the lips and by the opening between them; None = an eye.
+        closing: 0..1, share of the source image's opening that closes.
     """
 
     patch: Patch
@@ -81,6 +83,8 @@ class Inside:
     image: FloatArray
     covered: FloatArray
     line: FloatArray | None = None
+    lips: FloatArray | None = None
+    closing: float = 0.0
 
 
 def shifted(images: tuple[FloatArray, ...], shift: FloatArray) -> tuple[FloatArray, ...]:

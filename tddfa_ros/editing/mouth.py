@@ -20,6 +20,7 @@ from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, IntArray
 _CAVITY = np.array([46, 42, 98], np.float32)  # BGR, close behind the lips
 _TONGUE = np.array([116, 110, 184], np.float32)
 _CAVITY_REACH, _REACH = 0.018, 0.034  # m; light falls off to 1/e so far behind the teeth
+_LEAST = 0.55  # of the cavity's color, far behind: light scattered by the cheeks; the mouth is dark red, not black
 _LAMP = np.array([0.1, 0.35, 0.93], np.float32)  # y up, z toward the viewer
 _AMBIENT = 0.7
 _LIP_SHADOW = (0.08, 0.25)  # of the width of the opening: reach from above; darkness
@@ -71,7 +72,8 @@ def mouth_colors(
     is_tongue = tongue[triangles].all(axis=1)
     ahead = head[:, 2] - front
     cavity = np.ones((len(vertices), 4), np.float32)
-    cavity[:, :3] = _CAVITY * np.exp(np.minimum(ahead, 0) / _CAVITY_REACH)[:, None]
+    depth = np.exp(np.minimum(ahead, 0) / _CAVITY_REACH)[:, None]
+    cavity[:, :3] = _CAVITY * (_LEAST + (1 - _LEAST) * depth)
     shadow = _shadow_of_lips(covered)[..., None]
     behind = patch.draw(vertices, triangles[~is_tongue], cavity) * np.concatenate(
         [shadow, shadow, shadow, np.ones_like(shadow)], axis=2
@@ -143,6 +145,24 @@ def unlike_lips(image: ImageBGR, lips: FloatArray, zone: FloatArray) -> FloatArr
     spread = 1.48 * np.median(np.abs(lab[sure] - middle), axis=0)
     away = np.linalg.norm((lab - middle) / np.maximum(spread, _LEAST_SPREAD), axis=2)
     return np.asarray(zone * np.clip((away - _LIKE) / (_UNLIKE - _LIKE), 0, 1), dtype=np.float32)
+
+
+def evened_lips(image: FloatArray, lips: FloatArray, share: float) -> FloatArray:
+    """Return an image (h, w, 3) BGR 0..255 whose lips have less pale parts, such as highlights of a smile that would be spread over lips that close.
+
+    Args:
+        lips: (h, w) 0..1, coverage by lips.
+        share: 0..1, how much of the difference from the color of the lips is taken away.
+    """
+    sure = lips > 0.9
+    if share == 0 or sure.sum() < 12:
+        return image
+    lab = cv2.cvtColor((image / 255).astype(np.float32), cv2.COLOR_BGR2LAB)
+    light, red = np.median(lab[sure][:, 0]), np.percentile(lab[sure][:, 1], 60)
+    part = share * cv2.GaussianBlur(lips, (0, 0), 1.0)
+    lab[..., 0] -= part * np.maximum(lab[..., 0] - light, 0)
+    lab[..., 1] += part * np.maximum(red - lab[..., 1], 0)
+    return np.asarray(255 * cv2.cvtColor(lab, cv2.COLOR_LAB2BGR), dtype=np.float32)
 
 
 def affine_to_image(pose: FloatArray, roi: NDArray[np.floating]) -> DoubleArray:

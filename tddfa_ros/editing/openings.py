@@ -25,6 +25,7 @@ _NEAR = 0.008  # m beside what is inside an eye: its lids
 _LIPS = ("upper_lip", "lower_lip")
 _SUPERSAMPLING = 3
 _EVENED = 3  # rounds of smoothing along a line
+_FEWEST_LIPS = 12  # px
 _LARGEST = 1200  # px, the longer side of a supersampled patch
 
 
@@ -151,10 +152,20 @@ def grown(mask: FloatArray, radius: float) -> FloatArray:
     return np.asarray(np.maximum(soft, mask), dtype=np.float32)
 
 
-def without(image: ImageBGR, zone: FloatArray) -> FloatArray:
-    """Replace a soft zone (h, w) of an image (h, w, 3) by its surroundings."""
+def without(image: ImageBGR, zone: FloatArray, lips: FloatArray | None = None) -> FloatArray:
+    """Replace a soft zone (h, w) of an image (h, w, 3) by its surroundings.
+
+    Args:
+        lips: (h, w) 0..1, coverage by lips and by the opening between them, which is replaced by the color of the lips alone: skin beside thin
+            lips would make them pale where they close. None = no lips.
+    """
     outside = np.where(zone < 0.02, 1.0, 0.0).astype(np.float32)
     filled = fill_gaps(image.astype(np.float32), outside)
+    if lips is not None:
+        sure = outside * (lips > 0.9)
+        if sure.sum() >= _FEWEST_LIPS:
+            own = fill_gaps(image.astype(np.float32), sure)
+            filled = filled + lips[..., None] * (own - filled)
     return np.asarray(image * (1 - zone[..., None]) + filled * zone[..., None], np.float32)
 
 

@@ -12,7 +12,7 @@ from tddfa_ros.editing.eyes import eye_colors
 from tddfa_ros.editing.field import Window, displacement, seen_vertices
 from tddfa_ros.editing.layers import Inside, Light, OpeningState, compose, relit, shifted, to_bytes
 from tddfa_ros.editing.lids import close_lids, eye_contour, lid_margins
-from tddfa_ros.editing.mouth import affine_to_image, mouth_colors, unlike_lips
+from tddfa_ros.editing.mouth import affine_to_image, evened_lips, mouth_colors, unlike_lips
 from tddfa_ros.editing.openings import (
     Opening,
     Patch,
@@ -103,7 +103,10 @@ class Rerenderer:
             skin = skin.copy()
         for inside in insides:
             here = inside.patch.slices
-            skin[here] = to_bytes(without(self._image[here], inside.weight * inside.zone))
+            filled = without(self._image[here], inside.weight * inside.zone, inside.lips)
+            if inside.lips is not None:
+                filled = evened_lips(filled, inside.lips, 0.7 * inside.weight * inside.closing)
+            skin[here] = to_bytes(filled)
         moved = self._moved(skin, field)
         out = self._image.copy()
         out[self._window.slices] = moved
@@ -225,17 +228,19 @@ class Rerenderer:
             shown, trust = shifted((shown, trust), shift[opening.around, :2].mean(axis=0))
             image = image * (1 - trust[..., None]) + shown * trust[..., None]
         image = image * (1 - _SLIT_SHADE * (1 - ramp(state.after, *_OPEN_MOUTH)))
-        zone = state.old
+        zone, mouth = state.old, None
         if state.before > 0:
             lips = state.patch.covered(self._before, model.triangles, opening.around)
             wide = grown(state.old, _MOUTH_EDGE * self._size)
             zone = np.maximum(zone, unlike_lips(self._image[state.patch.slices], lips, wide))
+            mouth = np.asarray(np.clip(lips + state.old, 0, 1), dtype=np.float32)
         line = None
         darkness = weight * _LIP_DARKNESS * own * (1 - ramp(state.after, *_SMALL_CHANGE))
         if darkness > 0:
             lip = model.landmarks_of(after)[_INNER_UPPER_LIP]
             line = darkness * state.patch.line(lip, _LIP_LINE * self._size)
-        return Inside(state.patch, weight, zone, image, state.new, line)
+        closing = own * ramp(state.before - state.after, *_SMALL_CHANGE)
+        return Inside(state.patch, weight, zone, image, state.new, line, mouth, closing)
 
     def _eye(
         self,

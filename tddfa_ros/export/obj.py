@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,19 +20,27 @@ from tddfa_ros.export.mesh import (
 from tddfa_ros.export.parts import Part, posed_parts
 from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable.teeth import GUMS, IVORY
-from tddfa_ros.rendering.irises import with_eyes
+from tddfa_ros.rendering.mesh_texture import mesh_texture
 from tddfa_ros.rendering.shading import vertex_normals
-from tddfa_ros.rendering.texture import Texture, uv_texture
-from tddfa_ros.types import ImageBGR
+from tddfa_ros.rendering.texture import Texture
+from tddfa_ros.types import FloatArray, ImageBGR
+
+
+class PaintedFace(ExportableFace, Protocol):
+    """A face whose texture is taken from an image."""
+
+    @property
+    def params(self) -> FloatArray: ...
 
 
 def write_face_obj(
     path: str | Path,
-    face: ExportableFace,
+    face: PaintedFace,
     image_bgr: ImageBGR | None = None,
     *,
     units: Units = "m",
     texture_size: int = 512,
+    iris: FloatArray | None = None,
 ) -> list[Path]:
     """Write a face as OBJ, textured from its image.
 
@@ -42,6 +50,7 @@ def write_face_obj(
         image_bgr: (H, W, 3) uint8, image of the face; None = no texture.
         units: see :func:`tddfa_ros.export.mesh.face_mesh`.
         texture_size: side of the texture, px.
+        iris: (3,) BGR 0..255 of the irises; None = measured in the image, else brown.
 
     Returns:
         The written files.
@@ -49,7 +58,7 @@ def write_face_obj(
     mesh = face_mesh(face, units, None if image_bgr is None else image_bgr.shape[0])
     texture = None
     if image_bgr is not None:
-        texture = with_eyes(uv_texture(face, image_bgr, texture_size).image, face.model)
+        texture = mesh_texture(face, image_bgr, texture_size, iris)
     return _write(Path(path), mesh, texture, posed_parts(face, mesh))
 
 

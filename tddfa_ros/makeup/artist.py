@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from tddfa_ros.face import Face
 from tddfa_ros.makeup.blend import Reflection, add_gloss, mean_color, paint, separate
-from tddfa_ros.makeup.color import from_linear, lab_of, to_lab, to_linear
+from tddfa_ros.makeup.color import from_linear, lab_of, to_linear
 from tddfa_ros.makeup.light import SkinLight, skin_light
 from tddfa_ros.makeup.matte import brow_matte, lip_matte
 from tddfa_ros.makeup.occlusion import Occlusion, find_occlusion
 from tddfa_ros.makeup.preset import MakeupPreset, Pigment
-from tddfa_ros.makeup.regions import face_fields, smoothstep
+from tddfa_ros.makeup.regions import face_fields
 from tddfa_ros.makeup.stickers import PlacedSticker, place_sticker
 from tddfa_ros.makeup.view import FaceView, view_face
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import far_to_near
 from tddfa_ros.rendering.shading import image_normals
+from tddfa_ros.rendering.skin_color import smoothstep, to_lab
 from tddfa_ros.types import FloatArray, ImageBGR, check_image
 
 _LIPS, _MOUTH, _BROWS, _LID, _LID_SHARE, _LID_SIDES, _CHEEKS, _SKIN = range(8)

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from tddfa_ros.errors import ConfigError
-from tddfa_ros.types import FloatArray, ImageBGR, RealArray
+from tddfa_ros.rendering.skin_color import to_lab
+from tddfa_ros.types import FloatArray, ImageBGR
 
 _HEX = re.compile(r"#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
 LUMINANCE: FloatArray = np.array([0.0722, 0.7152, 0.2126], np.float32)
@@ -31,12 +32,6 @@ def parse_color(text: object, where: str = "a color") -> tuple[int, int, int]:
         digits = "".join(2 * digit for digit in digits)
     red, green, blue = (int(digits[i : i + 2], 16) for i in (0, 2, 4))
     return blue, green, red
-
-
-def to_lab(bgr: RealArray | ImageBGR) -> FloatArray:
-    """Convert sRGB colors (h, w, 3) BGR 0..255, float32, to CIELAB (D65; L 0..100)."""
-    scaled = np.multiply(bgr, np.float32(1 / 255), dtype=np.float32)
-    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2LAB), dtype=np.float32)
 
 
 def from_lab(lab: FloatArray) -> FloatArray:

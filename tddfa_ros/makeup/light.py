@@ -7,11 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from tddfa_ros.makeup.color import LUMINANCE, linear_of_lab, to_lab, to_linear
-from tddfa_ros.makeup.occlusion import like_skin, skin_chroma
+from tddfa_ros.makeup.color import LUMINANCE, linear_of_lab, to_linear
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import in_regions
 from tddfa_ros.rendering.shading import image_normals
+from tddfa_ros.rendering.skin_color import like_skin, skin_chroma, to_lab
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray
 
 _WELL_LIT = 66.0  # L* of a light face in good light
@@ -36,7 +36,7 @@ class SkinLight:
         colorful: 0..1, 0 in a gray image.
         skin: (3,) linear B, G, R of the skin where it is well lit, without highlights.
         source: (3,) linear color of the light source, luminance 1. White, unless no human skin has the chromaticity measured.
-        chroma: (2,) of the skin, of :func:`tddfa_ros.makeup.occlusion.skin_chroma`.
+        chroma: (2,) of the skin, of :func:`tddfa_ros.rendering.skin_color.skin_chroma`.
     """
 
     exposure: float

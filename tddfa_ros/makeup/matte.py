@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from tddfa_ros.makeup.regions import smoothstep
+from tddfa_ros.rendering.skin_color import smoothstep
 from tddfa_ros.types import FloatArray
 
 _REACH = 3.0  # mm beyond the outline of the mesh where lips may still be

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.rendering.protocols import INSIDE_MOUTH, SurfaceModel, in_regions
+from tddfa_ros.rendering.skin_color import smoothstep
 from tddfa_ros.types import DoubleArray, FloatArray, RealArray
 
 _FAR = 100.0  # mm, where there is no border
@@ -50,14 +51,6 @@ def _border(model: SurfaceModel, inside: NDArray[np.bool_]) -> NDArray[np.float6
     start, end = (a + b) / 2, (a + c) / 2
     share = np.linspace(0, 1, _SAMPLES)[:, None, None]
     return np.asarray((start + share * (end - start)).reshape(-1, 3))
-
-
-def smoothstep(values: RealArray, low: float, high: float) -> FloatArray:
-    """Return a smooth step from 0 at ``low`` to 1 at ``high``, float32."""
-    x = np.subtract(values, low, dtype=np.float32)
-    x *= np.float32(1 / max(high - low, 1e-6))
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), dtype=np.float32)
 
 
 _STEPS = 24  # points between two landmarks

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tddfa_ros.makeup.regions import smoothstep
 from tddfa_ros.rendering.raster import visible_surface
+from tddfa_ros.rendering.skin_color import smoothstep
 from tddfa_ros.rendering.window import box_in_image, scaled
 from tddfa_ros.types import FloatArray, IntArray
 

@@ -72,6 +72,7 @@ def _targets(options: AvatarNodeOptions) -> Targets:
         options.web_port if options.web else None,
         options.web_host,
         Path(options.three) if options.three else None,
+        Path(options.rig) if options.rig else None,
     )
 
 

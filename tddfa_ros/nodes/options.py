@@ -179,6 +179,11 @@ class AvatarNodeOptions(MeshOptions):
         "address that the web page is served on; 0.0.0.0 = all network interfaces",
         runtime=False,
     )
+    rig: str = option(
+        "",
+        "avatar on the web page: a GLB file with morph targets named like ARKit's; empty = a mean head",
+        runtime=False,
+    )
     three: str = option(
         "",
         "folder of three.js for the web page; empty = node_modules/three in the working directory",

@@ -21,8 +21,8 @@ from tddfa_ros.outputs.image_io import write_array, write_image
 from tddfa_ros.outputs.layers import LAYERS, paint_layers, scene_depth
 from tddfa_ros.regression.maps import PARSING, UV_POSITION, MapPredictor, RegressedMaps
 from tddfa_ros.rendering import color_depth, parsing_map, pncc, uv_position_map, uv_texture
-from tddfa_ros.rendering.iris_fit import find_irises, iris_color
 from tddfa_ros.rendering.irises import with_eyes
+from tddfa_ros.rendering.mesh_texture import measured_iris
 from tddfa_ros.rendering.uv_surface import uv_surface
 from tddfa_ros.types import ImageBGR
 
@@ -59,8 +59,7 @@ class Scene:
         """:attr:`textures` with eyeballs painted in the color of the irises of the image, for meshes."""
         out = []
         for texture, face in zip(self.textures, self.faces, strict=True):
-            color = iris_color(find_irises(self.image, face))
-            out.append(with_eyes(texture.image, face.model, color))
+            out.append(with_eyes(texture.image, face.model, measured_iris(face, self.image)))
         return out
 
     @cached_property

@@ -193,7 +193,7 @@ def _blend(
     ramp = np.arange(256, dtype=np.float32)[:, None] / 255
     bright = np.clip((ramp - 0.7) / 0.3, 0, 1)
     table = np.asarray(tint, np.float32) * ramp * (1 - bright) + bright * 255 * (0.5 + 0.5 * ramp)
-    colors = cv2.applyColorMap(level, table.clip(0, 255).astype(np.uint8)[:, None, :])
+    colors = cv2.LUT(cv2.merge([level] * 3), table.clip(0, 255).astype(np.uint8)[:, None, :])
     weight = light[..., 1] * np.float32(opacity)
     region[:] = cv2.blendLinear(colors, region, weight, 1 - weight)
 

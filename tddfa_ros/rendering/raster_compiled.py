@@ -72,28 +72,19 @@ def draw(
 
     Scanline order. Corners are sorted by y, so that both triangles of an edge evaluate it from the same end.
     """
-    # Written for Numba's code generation: np.ceil is one instruction, math.ceil a call, and an unsigned index needs no
-    # check for a negative one. Triangles that contain no pixel center, half of them in a small face, end before a division.
     depth = np.full((height, width), -np.inf, dtype=np.float32)
     owner = np.full((height, width), -1, dtype=np.int32)
     for t in range(len(triangles)):
-        a, b, c = np.uint32(triangles[t, 0]), np.uint32(triangles[t, 1]), np.uint32(triangles[t, 2])
-        ax, ay = float(vertices[a, 0]), float(vertices[a, 1])
-        bx, by = float(vertices[b, 0]), float(vertices[b, 1])
-        cx, cy = float(vertices[c, 0]), float(vertices[c, 1])
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay, az = float(vertices[a, 0]), float(vertices[a, 1]), float(vertices[a, 2])
+        bx, by, bz = float(vertices[b, 0]), float(vertices[b, 1]), float(vertices[b, 2])
+        cx, cy, cz = float(vertices[c, 0]), float(vertices[c, 1]), float(vertices[c, 2])
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        if cull and area >= 0:
-            continue
-        low_x, high_x = min(ax, min(bx, cx)), max(ax, max(bx, cx))
-        low_y, high_y = min(ay, min(by, cy)), max(ay, max(by, cy))
-        if np.ceil(low_x) > high_x or np.ceil(low_y) > high_y:
-            continue
-        az, bz, cz = float(vertices[a, 2]), float(vertices[b, 2]), float(vertices[c, 2])
-        if not (abs(area) > 0 and math.isfinite(area + az + bz + cz)):
+        if not (abs(area) > 0 and math.isfinite(area + az + bz + cz)) or (cull and area > 0):
             continue
         x_slope = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
         y_slope = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
-        lowest, highest = min(az, min(bz, cz)), max(az, max(bz, cz))
+        lowest, highest = min(az, bz, cz), max(az, bz, cz)
         px, py, pz = ax, ay, az
         if by < ay:
             ax, ay, bx, by = bx, by, ax, ay
@@ -101,14 +92,14 @@ def draw(
             bx, by, cx, cy = cx, cy, bx, by
             if by < ay:
                 ax, ay, bx, by = bx, by, ax, ay
-        row = max(np.ceil(ay), 0.0)
-        last = min(np.floor(cy), height - 1.0)
-        if row > last:
+        first = max(math.ceil(ay), 0.0)
+        last = min(math.floor(cy), height - 1.0)
+        if first > last:
             continue
         long_slope = (cx - ax) / (cy - ay)
         upper_slope = (bx - ax) / (by - ay) if by > ay else 0.0
         lower_slope = (cx - bx) / (cy - by) if cy > by else 0.0
-        while row <= last:
+        for row in range(int(first), int(last) + 1):
             one = cx if row == cy else ax + (row - ay) * long_slope
             if row == by:
                 two = bx
@@ -116,17 +107,18 @@ def draw(
                 two = ax + (row - ay) * upper_slope
             else:
                 two = cx if row == cy else bx + (row - by) * lower_slope
-            column = max(np.ceil(min(one, two)), 0.0)
-            right = min(np.floor(max(one, two)), width - 1.0)
+            left = max(math.ceil(min(one, two)), 0.0)
+            right = min(math.floor(max(one, two)), width - 1.0)
+            if left > right:
+                continue
             at_row = pz + (row - py) * y_slope
-            while column <= right:
-                z = np.float32(min(max(at_row + (column - px) * x_slope, lowest), highest))
-                y, x = np.uint64(row), np.uint64(column)
-                if z > depth[y, x]:
-                    depth[y, x] = z
-                    owner[y, x] = t
-                column += 1.0
-            row += 1.0
+            before = left - px
+            for step in range(int(right) - int(left) + 1):
+                z = np.float32(min(max(at_row + (before + step) * x_slope, lowest), highest))
+                column = int(left) + step
+                if z > depth[row, column]:
+                    depth[row, column] = z
+                    owner[row, column] = t
     return depth, owner
 
 
@@ -142,11 +134,7 @@ def interpolate(
             t = owner[row, column]
             if t < 0:
                 continue
-            a, b, c = (
-                np.uint32(triangles[t, 0]),
-                np.uint32(triangles[t, 1]),
-                np.uint32(triangles[t, 2]),
-            )
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
             ax, ay = float(vertices[a, 0]), float(vertices[a, 1])
             abx, aby = vertices[b, 0] - ax, vertices[b, 1] - ay
             acx, acy = vertices[c, 0] - ax, vertices[c, 1] - ay

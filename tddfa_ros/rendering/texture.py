@@ -1,4 +1,8 @@
-"""Unwrap the image of a face to a UV texture; occluded parts are mirrored, inpainted or left black."""
+"""Unwrap the image of a face to a UV texture; occluded parts are mirrored, inpainted or left black.
+
+A regressed mesh is off by a millimeter or two, so colors next to an occluding contour may be those of the background. They count only if they
+look like the skin of the face; hues opposite to that of the skin (masks, gloves) do not count anywhere on the face.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from tddfa_ros.rendering.protocols import (
     SurfaceModel,
     in_regions,
 )
+from tddfa_ros.rendering.texel_matte import TexelMatte
 from tddfa_ros.rendering.uv_surface import UvSurface, uv_surface
 from tddfa_ros.rendering.visibility import DepthBuffer
 from tddfa_ros.types import FloatArray, ImageBGR, IntArray, check_image
@@ -58,7 +63,9 @@ _INSIDE_COLORS = {  # shares of the mean color of the lips, blue, green, red
     "inner_mouth": (0.35, 0.35, 0.45),
     "tongue": (0.70, 0.70, 0.80),
 }
-_UNSEEN_LIPS = (120.0, 120.0, 180.0)  # BGR
+_UNSEEN_LIPS = np.array([120.0, 120.0, 180.0])  # BGR
+_SEEN_LIPS = 0.02  # of the lips; with less, their color is derived from the skin
+_LIPS_TO_SKIN = np.array([0.86, 0.76, 0.92])  # BGR
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +74,7 @@ class Texture:
 
     Attributes:
         image: (s, s, 3) uint8 BGR; row 0 is v = 1, as OBJ viewers expect.
-        known: (s, s) bool, texels visible in the image.
+        known: (s, s) bool, texels whose color is that of the image, at least in part.
     """
 
     image: ImageBGR
@@ -78,7 +85,8 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
     """Unwrap the image of a face to the UV map of its model.
 
     A texel has the color of the image where its surface point is visible: not occluded (z-buffer), not facing away (normal), not outside
-    the image. At grazing angles that color fades into the one of ``fill``.
+    the image, not within a few millimeters of an occluding contour, and not covered by something of another color than the face. At grazing
+    angles and toward contours that color fades into the one of ``fill``.
 
     Args:
         face: a face whose ``vertices`` are in px of the image.
@@ -100,20 +108,25 @@ def uv_texture(face: MeshFace, image: ImageBGR, size: int = 512, fill: Fill = "m
     surface = uv_surface(model, size)
     vertices = np.asarray(face.vertices, dtype=np.float32)
     buffer = DepthBuffer(vertices, model.triangles, image.shape[:2])
-    own, seen = _unroll(image, vertices, buffer, surface, model)
+    own, seen, points = _unroll(image, vertices, buffer, surface, model)
+    matte = TexelMatte(model, surface, buffer, own, seen)
+    clear, looks = matte(own, points)
+    lit, seen = seen * looks, seen * looks * clear
     known = seen > 0
     if fill == "none":
         return Texture(np.where(known[..., None], own, 0).astype(np.uint8), known)
     color, trust = own, seen
     if fill == "mirror":
         mirror = _mirror_of(model)
-        other, other_seen = _unroll(image, vertices, buffer, surface, model, mirror)
-        other = _in_light_of(own, other, seen * other_seen)
+        other, other_seen, points = _unroll(image, vertices, buffer, surface, model, mirror)
+        clear, looks = matte(other, points)
+        other_lit, other_seen = other_seen * looks, other_seen * looks * clear
+        other = _in_light_of(own, other, lit * other_lit)
         rest = other_seen * (1 - seen)
         trust = seen + rest
         mixed = own * seen[..., None] + other * rest[..., None]
         color = (mixed / np.maximum(trust, 1e-6)[..., None]).astype(np.float32)
-    color, trust = _with_inside_of_mouth(color, trust, model, surface)
+    color, trust = _with_mouth(color, trust, model, surface)
     filled = np.clip(np.rint(fill_gaps(color, trust)), 0, 255).astype(np.uint8)
     return Texture(filled, known)
 
@@ -142,8 +155,11 @@ def _unroll(
     surface: UvSurface,
     model: SurfaceModel,
     instead: IntArray | None = None,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the image color (s, s, 3) and visibility (s, s) of texels; ``instead`` replaces vertices, as for mirroring."""
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the image color (s, s, 3) and visibility (s, s) of texels, and the image position (k, 3) of covered ones.
+
+    ``instead`` replaces vertices, as for mirroring.
+    """
     chosen = slice(None) if instead is None else instead
     points = surface.interpolate(model, vertices[chosen])
     normals = surface.interpolate(model, buffer.normals[chosen])
@@ -152,19 +168,31 @@ def _unroll(
     color = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     seen = np.zeros(surface.mask.shape, dtype=np.float32)
     seen[surface.mask] = buffer.seen(points, normals)
-    return color.astype(np.float32), seen
+    return color.astype(np.float32), seen, points
 
 
-def _with_inside_of_mouth(
+def _with_mouth(
     color: FloatArray, trust: FloatArray, model: SurfaceModel, surface: UvSurface
 ) -> tuple[FloatArray, FloatArray]:
-    """Give texels inside the mouth a color derived from the lips, whatever the image shows there.
+    """Give lips that are not seen a color derived from the skin, and texels inside the mouth one derived from the lips.
 
     So inpainting does not spread skin into the mouth, and teeth of a smile do not appear on the tongue when the mouth of the mesh opens.
     """
-    lips = trust * surface.unroll(model, _membership(model, _LIPS))[..., 0]
+    place = surface.unroll(model, _membership(model, _LIPS))[..., 0]
+    lips = trust * place
     total = float(lips.sum())
-    mean = np.tensordot(lips, color, 2) / total if total > 1 else np.array(_UNSEEN_LIPS)
+    if total > _SEEN_LIPS * float(place.sum()) > 0:
+        mean = np.tensordot(lips, color, 2) / total
+    else:  # such as below a mask
+        skin = trust * surface.unroll(model, _membership(model, ("skin", "nose")))[..., 0]
+        amount = float(skin.sum())
+        mean = _UNSEEN_LIPS
+        if amount > 1:
+            mean = np.tensordot(skin, color, 2) / amount * _LIPS_TO_SKIN
+        unseen = place * (1 - trust)
+        color = (color * trust[..., None] + unseen[..., None] * mean).astype(np.float32)
+        color /= np.maximum(trust + unseen, 1e-6)[..., None]
+        trust = trust + unseen
     for region in INSIDE_MOUTH:
         share = surface.unroll(model, _membership(model, (region,)))[..., 0]
         trust = trust * (1 - share)

@@ -12,7 +12,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": 1,
     "docs/faq.md": 2,
     "docs/guide/attributes.md": 1,
-    "docs/guide/avatars.md": 1,
+    "docs/guide/avatars.md": 4,
     "docs/guide/detectors.md": 4,
     "docs/guide/official_weights.md": 3,
     "docs/guide/speed.md": 8,

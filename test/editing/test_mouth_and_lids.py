@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from tddfa_ros.editing import AttributeEditor, rerender
+from tddfa_ros.editing.mouth import evened_lips
 from tddfa_ros.editing.openings import Patch, openings_of
 from tddfa_ros.face import Face
+from tddfa_ros.geometry.pose import rotation_from_yaw_pitch_roll
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable import MorphableModel
 from tddfa_ros.rendering import rasterize
@@ -148,6 +150,33 @@ def test_teeth_do_not_remain_on_lips_when_a_smile_closes(
     lips = region_mask(face, face.params, "upper_lip", "lower_lip")
     white = got.min(axis=2) > 160
     assert (white & lips).sum() < 0.02 * lips.sum()
+
+
+def test_corners_of_an_open_mouth_on_a_turned_head_are_dark_red(editor: AttributeEditor) -> None:
+    params = np.zeros(editor.model.layout.size, np.float32)
+    pose = params[:12].reshape(3, 4)
+    pose[:, :3] = 560 * rotation_from_yaw_pitch_roll(np.array([-35.0, 0, 0]))
+    pose[:2, 3] = 61, 62
+    face = Face(ROI, 1.0, params, ROI, editor.model)
+    wide = editor.edit(params, {"jawOpen": 1.0})
+    got = rerender(painted(face, params), face, wide).astype(int)
+    cavity = region_mask(face, wide, "inner_mouth")
+    assert cavity.sum() > 300
+    assert (got[cavity].max(axis=1) < 20).mean() < 0.02, "black"
+    assert np.median(got[cavity][:, 2]) > 1.3 * np.median(got[cavity][:, 1])
+
+
+def test_pale_lips_of_a_smile_are_evened_when_they_close() -> None:
+    image = np.full((40, 60, 3), SKIN, np.float32)
+    image[10:30, 10:50] = LIPS
+    image[20:28, 20:40] = (190, 190, 235)  # a highlight
+    lips = np.zeros((40, 60), np.float32)
+    lips[10:30, 10:50] = 1
+    got = evened_lips(image, lips, 0.7)
+    shine = got[22:26, 25:35].reshape(-1, 3).mean(axis=0)
+    assert shine[2] - shine[1] > 0.5 * (LIPS[2] - LIPS[1]), "45 before"
+    np.testing.assert_allclose(got[:5], image[:5], atol=1)
+    np.testing.assert_array_equal(evened_lips(image, lips, 0.0), image)
 
 
 def test_mouth_of_a_mask_model_has_no_inside() -> None:

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 from support.exports import export_face, noise
+from support.painted import SIDE, SKIN, face_at
 
 from tddfa_ros.errors import ImageError, ModelError, TddfaError
 from tddfa_ros.export import Mesh, face_mesh, write_face_obj, write_obj
-from tddfa_ros.rendering import uv_texture
+from tddfa_ros.rendering import rasterize, uv_texture
+from tddfa_ros.rendering.irises import with_eyes
 
 
 def read(path):
@@ -49,6 +51,32 @@ def test_metric_face_reads_back_with_texture(tmp_path, face, image):
     material = files[1].read_text()
     assert "newmtl face" in material and "map_Kd face.png" in material
     np.testing.assert_array_equal(cv2.imread(str(files[2])), texture.image)
+
+
+@pytest.mark.parametrize("iris", [(150, 110, 60), (60, 120, 90)])
+def test_written_mesh_has_the_irises_of_the_image(tmp_path, iris):
+    """A head painted with blue or green irises, and rendered: the eyeballs of the written texture have their color."""
+    face = face_at()
+    model, skin = face.model, np.full((1024, 1024, 3), SKIN, np.uint8)
+    painted = with_eyes(skin, model, np.float32(iris))
+    raster = rasterize(face.vertices, model.triangles, model.uv, (SIDE, SIDE))
+    u, v = raster.values[..., 0] * 1024 - 0.5, (1 - raster.values[..., 1]) * 1024 - 0.5
+    image = np.where(raster.mask[..., None], cv2.remap(painted, u, v, cv2.INTER_LINEAR), 128)
+    image = image.astype(np.uint8)
+
+    def written(name, **options):
+        _, _, png = write_face_obj(
+            tmp_path / name, face, image, units="px", texture_size=1024, **options
+        )
+        return cv2.imread(str(png)).astype(int)
+
+    expected, brown = (with_eyes(skin, model, c).astype(int) for c in (np.float32(iris), None))
+    eyes = np.abs(expected - brown).max(axis=2) > 20
+    assert eyes.sum() > 100
+    assert np.abs(written("seen.obj") - expected)[eyes].mean() < 12
+    assert np.abs(brown - expected)[eyes].mean() > 19
+    given = written("given.obj", iris=np.float32([30, 30, 200]))
+    assert np.median(given[eyes][:, 2]) > 120, "a given color is used instead"
 
 
 def test_writes_face_with_image_as_texture(tmp_path, face, image):

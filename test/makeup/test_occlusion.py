@@ -11,7 +11,8 @@ from support.painted import PX_PER_MM, SIDE, changed, face_at, portrait
 from tddfa_ros.face import Face
 from tddfa_ros.makeup import Makeup, load_preset
 from tddfa_ros.makeup.color import to_lab
-from tddfa_ros.makeup.occlusion import Occlusion, find_occlusion, skin_chroma
+from tddfa_ros.makeup.occlusion import Occlusion, find_occlusion
+from tddfa_ros.rendering.skin_color import skin_chroma
 
 SKIN = (140, 165, 205)
 MASKS = {"blue": (190, 140, 90), "black": (25, 25, 25), "white": (225, 225, 225)}

@@ -71,8 +71,7 @@ def solved(seed, spread, cull):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    ("seed", "spread", "cull"),
-    [(0, 6.0, False), (0, 6.0, True), (1, 1.5, False), (2, 30.0, True), (3, 0.4, False)],
+    ("seed", "spread", "cull"), [(0, 6.0, False), (0, 6.0, True), (1, 1.5, False), (2, 30.0, True)]
 )
 def test_matches_exact_arithmetic(backend, seed, spread, cull):
     vertices, triangles = soup(seed, spread=spread)

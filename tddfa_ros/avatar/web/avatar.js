@@ -23,19 +23,46 @@ for (const [color, strength, x, y, z] of [[0xfff1e0, 2.2, 0.5, 0.7, 1], [0x9db8f
 }
 
 const gltf = await new GLTFLoader().loadAsync("/head.glb");
-const morphs = []; // the face first, then its lower teeth
-gltf.scene.traverse((object) => { if (object.morphTargetDictionary) morphs.push(object); });
-const mesh = morphs[0];
-Object.assign(mesh.material, { roughness: 0.6, metalness: 0 });
+
+// The avatar may be of any rig: meshes in any number, each with some of ARKit's blend shapes in any order. Case does not matter, and sides may
+// be written _L and _R.
+const plain = (name) => name.toLowerCase().replace(/_l$/, "left").replace(/_r$/, "right");
+const targets = new Map(); // plain name -> [mesh, index] of all meshes that have it
+const morphs = [];
+gltf.scene.traverse((object) => {
+  if (!object.morphTargetDictionary) return;
+  morphs.push(object);
+  for (const [name, index] of Object.entries(object.morphTargetDictionary))
+    targets.set(plain(name), [...(targets.get(plain(name)) ?? []), [object, index]]);
+});
+if (morphs[0].material.name === "face") morphs[0].material.roughness = 0.6;
 const head = new THREE.Group();
 head.add(gltf.scene);
+
+// Show what has blend shapes: the head, not the whole body.
+head.updateMatrixWorld(true);
+const box = new THREE.Box3();
+for (const morph of morphs) box.expandByObject(morph, true);
+const size = box.getBoundingSphere(new THREE.Sphere());
+gltf.scene.position.sub(size.center); // turn about the middle of the head
+
+// A rig that has a head joint turns this joint instead of everything.
+let joint = null;
+gltf.scene.traverse((object) => {
+  if (!joint && !object.isMesh && /(^|[^a-z]|mixamorig)head$/i.test(object.name) && (object.isBone || object.children.length)) joint = object;
+});
+const rest = joint && joint.getWorldQuaternion(new THREE.Quaternion());
+const parent = joint && joint.parent.getWorldQuaternion(new THREE.Quaternion());
+
+function turn(rotation) {
+  if (joint) joint.quaternion.copy(parent).invert().multiply(rotation).multiply(rest);
+  else head.quaternion.copy(rotation);
+}
+
 const stage = new THREE.Group();
 stage.add(head);
 stage.scale.x = mirror ? -1 : 1;
 scene.add(stage);
-
-const size = new THREE.Box3().setFromObject(gltf.scene, true).getBoundingSphere(new THREE.Sphere());
-gltf.scene.position.sub(size.center); // turn about the middle of the head
 
 function resize() {
   renderer.setPixelRatio(window.devicePixelRatio);
@@ -43,11 +70,14 @@ function resize() {
   camera.aspect = window.innerWidth / window.innerHeight;
   const half = THREE.MathUtils.degToRad(camera.fov / 2);
   camera.position.set(0, 0, (1.15 * size.radius) / Math.sin(half) / Math.min(1, camera.aspect));
+  camera.near = 0.1 * size.radius; // a rig may be in any unit
+  camera.far = 100 * size.radius;
   camera.updateProjectionMatrix();
 }
 window.addEventListener("resize", resize);
 resize();
 
+const rotation = new THREE.Quaternion();
 let last = 0;
 let frames = 0;
 
@@ -58,10 +88,10 @@ function show(faces) {
   const frame = faces.find((face) => face.id === shown) ?? (options.get("id") ? undefined : faces[0]);
   if (!frame) { if (last) { last = 0; say("no face"); } return; }
   shown = frame.id;
-  for (const morph of morphs)
-    for (const [name, value] of Object.entries(frame.blendshapes))
-      morph.morphTargetInfluences[morph.morphTargetDictionary[name]] = value;
-  head.quaternion.fromArray(frame.rotation);
+  for (const [name, value] of Object.entries(frame.blendshapes))
+    for (const [mesh, index] of targets.get(name.toLowerCase()) ?? []) mesh.morphTargetInfluences[index] = value;
+  rotation.fromArray(frame.rotation);
+  turn(rotation);
   last = performance.now();
   frames += 1;
   state.textContent = `${frame.id}: yaw ${frame.yaw_pitch_roll[0].toFixed(0)}°, pitch ${frame.yaw_pitch_roll[1].toFixed(0)}°, roll ${frame.yaw_pitch_roll[2].toFixed(0)}°`;
@@ -99,6 +129,10 @@ connect();
 window.avatar = () => ({
   frames,
   state: state.textContent,
-  weights: Object.fromEntries(Object.entries(mesh.morphTargetDictionary).map(([n, i]) => [n, mesh.morphTargetInfluences[i]])),
-  rotation: head.quaternion.toArray(),
+  weights: Object.fromEntries(morphs.toReversed().flatMap((mesh) =>
+    Object.entries(mesh.morphTargetDictionary).map(([n, i]) => [n, mesh.morphTargetInfluences[i]]))),
+  meshes: morphs.map((mesh) => mesh.name),
+  joint: joint?.name ?? "",
+  turn: (joint ?? head).quaternion.toArray(), // the rest pose of a joint included
+  rotation: rotation.toArray(),
 });
