@@ -14,7 +14,7 @@ from tddfa_ros.cli._files import INPUT_FILE, OUTPUT_FILE
 
 if TYPE_CHECKING:
     from tddfa_ros.sources.capture import VideoSource
-    from tddfa_ros.types import ImageBGR
+    from tddfa_ros.types import FloatArray, ImageBGR
 
 _REGIONS = ("brows", "eyes", "nose", "cheeks", "jaw", "mouth")
 _LARGEST = (1920, 1080)  # px; larger videos are shrunk before faces are looked for
@@ -39,7 +39,15 @@ _LARGEST = (1920, 1080)  # px; larger videos are shrunk before faces are looked 
     help="Image of the source person at rest; only the difference from it is transferred.",
 )
 @click.option(
-    "--relative", is_flag=True, help="Use the first frame of the video as the person at rest."
+    "--relative",
+    is_flag=True,
+    help="Estimate the person at rest from the least active frames of the video, and transfer the difference from it.",
+)
+@click.option(
+    "--match/--no-match",
+    default=True,
+    show_default=True,
+    help="For an image: measure the result, and strengthen what has not arrived.",
 )
 @click.option(
     "--region",
@@ -55,12 +63,14 @@ def command(
     strength: float,
     neutral: Path | None,
     relative: bool,
+    match: bool,
     regions: tuple[str, ...],
 ) -> int:
     """Redraw the largest face of an image with the expression of the largest face of the source."""
     quiet_encoders()
     from tddfa_ros.cli import EXIT_FAILED_ITEMS
-    from tddfa_ros.editing.rerender import rerender
+    from tddfa_ros.editing.matching import matched_params
+    from tddfa_ros.editing.rerender import Rerenderer
     from tddfa_ros.editing.transfer import transfer_expression
     from tddfa_ros.jobs.edit import face_of, write_video
     from tddfa_ros.outputs import read_image
@@ -86,7 +96,14 @@ def command(
     if still:
         other = face_of(pipeline, read_image(source), str(source))
         params = transfer_expression(other, face, strength, rest, chosen)
-        click.echo(f"written: {write_image(output, rerender(image, face, params))}")
+        draw = Rerenderer(image, face)
+        if match:
+
+            def measure(drawn: ImageBGR) -> FloatArray:
+                return pipeline.regress(drawn, face.roi[None])[0].params
+
+            params = matched_params(draw, face, params, measure)
+        click.echo(f"written: {write_image(output, draw(params))}")
         return 0
     from tqdm import tqdm
 

@@ -11,6 +11,8 @@ from tddfa_ros.editing.editor import (
     edit_params,
     parse_changes,
 )
+from tddfa_ros.editing.matching import matched_params
+from tddfa_ros.editing.neutral import neutral_params
 from tddfa_ros.editing.rerender import Rerenderer, rerender
 from tddfa_ros.editing.transfer import REGIONS, transfer_expression
 from tddfa_ros.morphable.attributes import Attribute, AttributeSet
@@ -28,7 +30,9 @@ __all__ = [
     "default_attributes",
     "edit_image",
     "edit_params",
+    "matched_params",
     "measure_face",
+    "neutral_params",
     "parse_changes",
     "rerender",
     "transfer_expression",

@@ -24,6 +24,8 @@ REGIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Region of the face -> prefixes of its expression names."""
 
+_LID_NOISE = (0.10, 0.25)  # change of eyeBlink that is ignored, and that counts fully
+
 
 def transfer_expression(
     source: Face | FloatArray,
@@ -42,7 +44,8 @@ def transfer_expression(
             resting face of the source does not appear on the target.
         regions: names of :data:`REGIONS`; None = the whole face.
 
-    ARKit coefficients are clipped to 0..1.2.
+    ARKit coefficients are clipped to 0..1.2. Small differences of eyeBlink, which are measured at rest too, leave the target's lids as they
+    are.
 
     Raises:
         ConfigError: strength is not a number or negative, a region is unknown or not in the model.
@@ -61,10 +64,20 @@ def transfer_expression(
         known = known & at_rest_known
         wanted = own + strength * (theirs - rest)
     if "jawOpen" in model.expression_names:
-        wanted = np.clip(wanted, 0, 1.2)
+        wanted = np.clip(wanted, np.minimum(own, 0), np.maximum(own, 1.2))
+        wanted = _with_steady_lids(wanted, own, model)
     out = target.params.copy()
     out[model.layout.expression_slice] = np.where(known & chosen, wanted, own)
     return out
+
+
+def _with_steady_lids(wanted: FloatArray, own: FloatArray, model: MorphableModel) -> FloatArray:
+    """Return the wanted coefficients (E,) with those of blinks kept where they hardly change; a continuous function."""
+    lids = np.array([name.startswith("eyeBlink") for name in model.expression_names])
+    change = wanted - own
+    none, full = _LID_NOISE
+    share = np.clip((np.abs(change) - none) / (full - none), 0, 1)
+    return np.asarray(np.where(lids, own + share * change, wanted), dtype=np.float32)
 
 
 def _chosen(model: MorphableModel, regions: Collection[str] | None) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from tddfa_ros.editing.neutral import neutral_params
 from tddfa_ros.editing.rerender import Rerenderer
 from tddfa_ros.editing.transfer import transfer_expression
 from tddfa_ros.errors import ImageError
@@ -35,7 +36,8 @@ def animate(
         pipeline: detects and regresses the faces of the frames.
         strength: see :func:`transfer_expression`.
         neutral: see :func:`transfer_expression`.
-        relative: use the first face of the source as ``neutral``.
+        relative: use the person at rest, estimated from all frames, as ``neutral``; see :func:`neutral_params`. All frames are then
+            analyzed before the first image is drawn.
         regions: see :func:`transfer_expression`.
 
     Frames without a face keep the last expression.
@@ -44,13 +46,17 @@ def animate(
         ImageError: no frame has a face (raised after the last one).
     """
     draw = Rerenderer(image, target)
+    sources = _largest_faces(frames, rate, pipeline)
+    if relative:
+        found = list(sources)
+        own = [face for face in found if face is not None]
+        if own:
+            neutral = neutral_params([face.params for face in own], own[0].model)
+        sources = iter(found)
     shown = image
     seen = False
-    for faces in _tracked(frames, rate, pipeline):
-        if faces:
-            source = max(faces, key=lambda face: face.face_size)
-            if relative and not seen:
-                neutral = source
+    for source in sources:
+        if source is not None:
             seen = True
             shown = draw(transfer_expression(source, target, strength, neutral, regions))
         yield shown
@@ -58,10 +64,17 @@ def animate(
         raise ImageError("no frame of the source has a face")
 
 
-def _tracked(
+def _largest_faces(
     frames: Iterable[ImageBGR], rate: float, pipeline: FacePipeline
-) -> Iterator[list[TrackedFace]]:
+) -> Iterator[Face | None]:
+    """Yield the smoothed largest face of each frame; None without one."""
     recording: RecordingTracker[None] = RecordingTracker(pipeline)
     for index, frame in enumerate(frames):
-        yield from (faces for _, faces in recording.step(frame, index / rate, None))
-    yield from (faces for _, faces in recording.finish())
+        for _, faces in recording.step(frame, index / rate, None):
+            yield _largest(faces)
+    for _, faces in recording.finish():
+        yield _largest(faces)
+
+
+def _largest(faces: Sequence[TrackedFace]) -> TrackedFace | None:
+    return max(faces, key=lambda face: face.face_size) if faces else None

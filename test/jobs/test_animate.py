@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,5 +36,26 @@ def test_frames_without_face_keep_the_image(astronaut: np.ndarray) -> None:
 def test_one_frame_is_drawn(astronaut: np.ndarray) -> None:
     pipeline = FacePipeline()
     face = face_of(pipeline, astronaut, "the portrait")
-    (shown,) = animate(astronaut, face, [astronaut], 25.0, pipeline, strength=0.0)
+    names = face.model.expression_names
+    rest = face.params.copy()
+    rest[face.model.layout.expression_slice.start + names.index("jawOpen")] -= 0.5
+    (shown,) = animate(astronaut, face, [astronaut], 25.0, pipeline, neutral=rest)
     assert not np.array_equal(shown, astronaut), "the expression is not transferred"
+
+
+def test_relative_transfer_starts_from_the_least_active_frames(
+    astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = FacePipeline()
+    target = face_of(pipeline, astronaut, "the portrait")
+    model = target.model
+    jaw = model.layout.expression_slice.start + model.expression_names.index("jawOpen")
+    rest, wide = target.params.copy(), target.params.copy()
+    wide[jaw] += 0.5
+    sources = [replace(target, params=p) for p in [wide, *[rest] * 8, wide]]
+    monkeypatch.setattr("tddfa_ros.jobs.animate._largest_faces", lambda *_: iter(sources))
+    shown = list(animate(astronaut, target, [], 25.0, pipeline, relative=True))
+    # The first frame, which is not at rest, opens the mouth, and frames at rest change nothing.
+    assert np.abs(shown[4].astype(int) - astronaut).max() <= 2
+    assert np.abs(shown[0].astype(int) - astronaut).max() > 60
+    assert np.array_equal(shown[0], shown[-1])
