@@ -8,6 +8,8 @@ import numpy as np
 
 from tddfa_ros.arkit import ARKIT_NAMES, COEFFICIENT_RANGES, without_side
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.gaze.direction import eye_look
+from tddfa_ros.gaze.track import SmoothedGaze
 from tddfa_ros.types import DoubleArray, FloatArray
 
 _AS_THEY_ARE = frozenset(
@@ -49,10 +51,19 @@ class BlendShapes:
         self._rest: DoubleArray = np.array(rest) if stretch else np.zeros(len(ARKIT_NAMES))
         self._factor: DoubleArray = np.array(factor) if stretch else np.ones(len(ARKIT_NAMES))
 
-    def __call__(self, coefficients: FloatArray) -> FloatArray:
-        """Convert coefficients (E,) to (52,) float32 in 0..1, in the order of :data:`ARKIT_NAMES`."""
+    def __call__(self, coefficients: FloatArray, gaze: SmoothedGaze | None = None) -> FloatArray:
+        """Convert coefficients (E,) to (52,) float32 in 0..1, in the order of :data:`ARKIT_NAMES`.
+
+        Args:
+            coefficients: of the network.
+            gaze: sets ``eyeLook...``, which are 0 when it is unknown; None = by the coefficients.
+        """
         chosen = np.asarray(coefficients, dtype=np.float64)[self._order]
-        return np.clip((chosen - self._rest) * self._factor, 0, 1).astype(np.float32)
+        out = np.clip((chosen - self._rest) * self._factor, 0, 1).astype(np.float32)
+        if gaze is not None:
+            for name, value in eye_look(gaze.yaw_pitch).items():
+                out[ARKIT_NAMES.index(name)] = value
+        return out
 
 
 def _line(name: str) -> tuple[float, float]:

@@ -13,6 +13,8 @@ from tddfa_ros.avatar.receiver import Receiver
 from tddfa_ros.config import SmoothingConfig
 from tddfa_ros.errors import ImageError
 from tddfa_ros.face import TrackedFace
+from tddfa_ros.gaze.direction import estimate_gaze
+from tddfa_ros.gaze.track import GazeTracks
 from tddfa_ros.interrupt import StopRequest
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.recording import RecordingTracker
@@ -28,6 +30,7 @@ def drive(
     *,
     smoothing: SmoothingConfig | None = None,
     stretch: bool = True,
+    gaze: bool = True,
     real_time: bool = True,
     on_message: Callable[[str], None] = lambda _: None,
 ) -> Iterator[list[AvatarFrame]]:
@@ -39,6 +42,7 @@ def drive(
     Args:
         smoothing: temporal filter; None = defaults.
         stretch: see `BlendShapes`.
+        gaze: set ``eyeLook...`` by the irises in the images; False = by the network.
         real_time: play a file at its own rate, dropping late frames; False = as fast as possible.
         on_message: called with one sentence for every image that cannot be read.
 
@@ -46,20 +50,29 @@ def drive(
         ConfigError: the pipeline's morphable model has other expressions than ARKit's. SourceError: the source has no readable image.
     """
     shapes = BlendShapes(pipeline.model.expression_names, stretch)
-    recording: RecordingTracker[None] = RecordingTracker(
+    recording: RecordingTracker[tuple[ImageBGR, float]] = RecordingTracker(
         pipeline, smoothing or SmoothingConfig(), 0 if real_time else LOOK_AHEAD
     )
+    gazes = GazeTracks()
 
-    def complete() -> Iterator[list[TrackedFace]]:
+    def complete() -> Iterator[tuple[tuple[ImageBGR, float], list[TrackedFace]]]:
         with closing(source), StopRequest() as stop:
             for image, seconds in _images(source, real_time, on_message):
-                yield from (faces for _, faces in recording.step(image, seconds, None))
+                yield from recording.step(image, seconds, (image, seconds))
                 if stop.requested:
                     break
-        yield from (faces for _, faces in recording.finish())
+        yield from recording.finish()
 
-    for found in complete():
-        frames = [AvatarFrame.from_face(face, shapes) for face in found]
+    for (image, seconds), found in complete():
+        gazes.keep([face.id for face in found])
+        frames = [
+            AvatarFrame.from_face(
+                face,
+                shapes,
+                gazes.update(face.id, seconds, estimate_gaze(image, face)) if gaze else None,
+            )
+            for face in found
+        ]
         for receiver in receivers:
             receiver.send(frames)
         yield frames

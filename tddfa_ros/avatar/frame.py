@@ -8,6 +8,7 @@ import numpy as np
 
 from tddfa_ros.avatar.blend_shapes import BlendShapes
 from tddfa_ros.face import TrackedFace
+from tddfa_ros.gaze.track import SmoothedGaze
 from tddfa_ros.geometry.pose import CAMERA_FROM_CROP, FACE_FROM_MODEL, yaw_pitch_roll
 from tddfa_ros.geometry.rotation import quaternion
 from tddfa_ros.types import DoubleArray, FloatArray
@@ -35,14 +36,16 @@ class AvatarFrame:
     yaw_pitch_roll: DoubleArray
 
     @classmethod
-    def from_face(cls, face: TrackedFace, shapes: BlendShapes) -> AvatarFrame:
-        """Build a frame from a face.
+    def from_face(
+        cls, face: TrackedFace, shapes: BlendShapes, gaze: SmoothedGaze | None = None
+    ) -> AvatarFrame:
+        """Build a frame from a face; see :meth:`BlendShapes.__call__` for ``gaze``.
 
         Raises:
             CameraError: the face has no intrinsics.
         """
         pose = face.head_pose
-        coefficients = shapes(face.expression_coefficients)
+        coefficients = shapes(face.expression_coefficients, gaze)
         return cls.from_pose(face.stamp, face.id, coefficients, pose.rotation, pose.position)
 
     @classmethod

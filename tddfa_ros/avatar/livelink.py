@@ -20,6 +20,7 @@ from tddfa_ros.arkit import ARKIT_NAMES
 from tddfa_ros.avatar.frame import AvatarFrame
 from tddfa_ros.avatar.receiver import address
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.gaze.direction import FULL_LOOK
 from tddfa_ros.types import DoubleArray, FloatArray
 
 VERSION = 6
@@ -29,8 +30,7 @@ RATE = 60
 _ANGLES = 9
 _VALUES = len(ARKIT_NAMES) + _ANGLES
 _DAY = 24 * 60 * 60
-# Rotation of an eye at a blend shape of 1, radians.
-_EYE_REACH = np.radians(30.0)
+_EYE_REACH = np.radians(FULL_LOOK)
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,7 @@ _STILL_RATE = 5.0  # Hz, at which an image is sent again
 @click.option("--rig", type=INPUT_FILE, help="GLB file of the avatar on the page, with morph targets named like ARKit's; a mean head by default.")  # fmt: skip
 @click.option("--three", type=EXISTING_FOLDER, help="Folder of three.js; node_modules/three by default.")  # fmt: skip
 @click.option("--raw", is_flag=True, help="Send the raw coefficients of the network, which seldom reach 1.")  # fmt: skip
+@click.option("--no-gaze", is_flag=True, help="Do not look for irises: eyeLook blend shapes come from the network, as with --raw.")  # fmt: skip
 @click.option("--loop", is_flag=True, help="Restart a file at its end.")
 @pipeline_options
 def command(
@@ -43,6 +44,7 @@ def command(
     rig: Path | None,
     three: Path | None,
     raw: bool,
+    no_gaze: bool,
     loop: bool,
     **chosen: Any,
 ) -> int:
@@ -93,7 +95,7 @@ def command(
             receivers.append(JsonLines(jsonl))
         for receiver in receivers:
             ends.callback(receiver.close)
-        performance = drive(images, pipeline, receivers, smoothing=config.smoothing, stretch=not raw, real_time=live, on_message=on_message)  # fmt: skip
+        performance = drive(images, pipeline, receivers, smoothing=config.smoothing, stretch=not raw, gaze=not (raw or no_gaze), real_time=live, on_message=on_message)  # fmt: skip
         with tqdm(performance, unit="image", file=sys.stderr, disable=None) as bar:
             for frames in bar:
                 seen.update(frame.id for frame in frames)

@@ -19,13 +19,13 @@ from tddfa_ros.geometry.roi import crop
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.nodes.convert.images import image_message, to_bgr
-from tddfa_ros.nodes.convert.messages import expression_coefficients, stamp_ns, stamp_seconds
+from tddfa_ros.nodes.convert.messages import expression_coefficients, stamp_seconds
 from tddfa_ros.nodes.face_publisher import OUTPUT_QOS
+from tddfa_ros.nodes.gaze_input import GazeInput, ImagePairs, Pair
 from tddfa_ros.nodes.hri.memory import Estimates, Presence
 from tddfa_ros.nodes.hri.values import aligned, soft_biometrics
 from tddfa_ros.nodes.options import HriNodeOptions
 from tddfa_ros.nodes.ros.demand import CHECK_PERIOD, OnDemand
-from tddfa_ros.nodes.ros.image_input import StampMatcher, image_topic, subscribe_images
 from tddfa_ros.nodes.ros.mailbox import Worker
 from tddfa_ros.nodes.ros.overrides import TopicNode
 from tddfa_ros.nodes.ros.parameters import Parameters
@@ -48,7 +48,6 @@ except ModuleNotFoundError as missing:
 else:
     HAS_HRI_MSGS = True
 
-IMAGES, FACES = 0, 1
 SILENCE = 1.0
 """Time without a message after which all faces are removed, seconds: the camera or face_node has ended."""
 
@@ -76,21 +75,21 @@ class HriNode(TopicNode):
         self._arkit = has_action_units(dict.fromkeys(self._model.expression_names, 0.0))
         self._estimator = AttributeEstimator(device=options.device) if options.attributes else None
         self._topics = FaceTopics(self, expressions=self._arkit, attributes=options.attributes)
-        self._matcher = StampMatcher(options.image_buffer)
         self._estimates = Estimates()
         self._presence = Presence(options.timeout)
         self._last: tuple[float, Any] = (0.0, None)
         self._worker = Worker(self._publish_faces, self._on_error, "faces")
         self._image_worker = Worker(self._publish_images, self._on_error, "images")
-        self._images = OnDemand(
-            self,
-            image_topic(self, options.image_transport),
-            lambda: self._topics.images_wanted,
-            lambda: [subscribe_images(self, options.image_transport, self._on_image)],
-            self._matcher.clear,
+        self._gaze = GazeInput() if options.gaze else None
+        self._images = ImagePairs(
+            self, options.image_transport, options.image_buffer, self._images_wanted, self._on_late
         )
-        self._faces = self.create_subscription(
-            FaceLandmarksArray, "face_landmarks", self._on_faces, OUTPUT_QOS
+        self._faces = OnDemand(
+            self,
+            "face_landmarks",
+            lambda: not options.lazy or self._topics.any_wanted,
+            self._subscribe,
+            self._clear,
         )
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._silence = self.create_timer(CHECK_PERIOD, self._check_silence, clock=clock)
@@ -105,17 +104,32 @@ class HriNode(TopicNode):
         seen = [face.id for face in message.faces]
         present = self._presence.update(seen, stamp_seconds(message.header.stamp))
         self._topics.follow(present)
-        self._worker.put((message, present))
-        if self._images.active:
-            self._pair(FACES, message)
+        image = self._images.image_of(message)
+        self._worker.put((message, present, image))
+        if image is not None:
+            self._image_worker.put((image, message))
 
-    def _on_image(self, message: Any) -> None:
-        self._pair(IMAGES, message)
+    def _on_late(self, pair: Pair) -> None:
+        self._image_worker.put(pair)
+        if self._gaze is not None:
+            self._gaze.late(pair)
 
-    def _pair(self, stream: int, message: Any) -> None:
-        pair = self._matcher.add(stream, stamp_ns(message.header.stamp), message)
-        if pair is not None:
-            self._image_worker.put(pair)
+    def _subscribe(self) -> list[Any]:
+        return [
+            self.create_subscription(
+                FaceLandmarksArray, "face_landmarks", self._on_faces, OUTPUT_QOS
+            )
+        ]
+
+    def _clear(self) -> None:
+        """Remove all faces after the subscription was closed: nobody listens."""
+        self._presence.clear()
+        self._topics.follow([])
+
+    def _images_wanted(self) -> bool:
+        return self._topics.images_wanted or (
+            self._settings.config.gaze and self._topics.gaze_wanted
+        )
 
     def _check_silence(self) -> None:
         """Remove all faces when messages stop."""
@@ -124,11 +138,14 @@ class HriNode(TopicNode):
             self._presence.clear()
             self._on_faces(FaceLandmarksArray(header=header))
 
-    def _publish_faces(self, seen: tuple[FaceLandmarksArray, list[str]]) -> None:
+    def _publish_faces(self, seen: tuple[FaceLandmarksArray, list[str], Any | None]) -> None:
         """Publish the faces of a message, in the worker thread."""
-        message, present = seen
+        message, present, image = seen
         self._topics.publish_tracked(present, message.header)
         faces = self._seen(message)
+        if self._gaze is not None:
+            found = self._gaze.update(message, image)
+            faces = [face.with_gaze(*found[face.id]) for face in faces]
         self._topics.publish_frames([gaze_transform(face) for face in faces])
         for face in faces:
             for topic, build in FACE_MESSAGES.items():
@@ -194,7 +211,7 @@ class HriNode(TopicNode):
 
     def _apply(self, options: HriNodeOptions) -> None:
         """Take over parameters set at run time."""
-        self._matcher.size = options.image_buffer
+        self._images.matcher.size = options.image_buffer
         self._presence.timeout = options.timeout
 
     def _on_error(self, error: Exception) -> None:

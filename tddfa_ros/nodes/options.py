@@ -189,6 +189,22 @@ class AvatarNodeOptions(MeshOptions):
         "folder of three.js for the web page; empty = node_modules/three in the working directory",
         runtime=False,
     )
+    gaze: bool = option(
+        False,
+        "set the eyeLook blend shapes by the irises in the image instead of by the network",
+        runtime=False,
+    )
+    image_transport: str = option(
+        "raw",
+        "of the images for gaze: raw subscribes to image_raw, compressed to image_raw/compressed",
+        choices=IMAGE_TRANSPORTS,
+        runtime=False,
+    )
+    lazy: bool = option(
+        True,
+        "subscribe to the faces only while face_blendshapes has a subscriber or another receiver is set",
+        runtime=False,
+    )
 
 
 @dataclass(frozen=True)
@@ -221,6 +237,16 @@ class HriNodeOptions(MeshOptions):
     )
     device: str = option(
         "auto", "compute device of the attribute network", choices=DEVICES, runtime=False
+    )
+    gaze: bool = option(
+        False,
+        "estimate pupils and gaze_<id> from the irises in the image; false = no pupils, and the gaze is that of the head",
+        runtime=False,
+    )
+    lazy: bool = option(
+        True,
+        "subscribe to the faces only while tracked, a topic of a face or /tf has a subscriber",
+        runtime=False,
     )
 
 

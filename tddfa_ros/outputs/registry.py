@@ -16,6 +16,7 @@ from tddfa_ros.attributes.track import SmoothedAttributes, single
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.export import write_glb, write_obj, write_ply
 from tddfa_ros.face import Face
+from tddfa_ros.gaze import find_irises, iris_color
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.image_io import write_array, write_image
 from tddfa_ros.outputs.layers import LAYERS, paint_layers, scene_depth

@@ -11,6 +11,7 @@ from support.exports import export_face
 from tddfa_ros.arkit import COEFFICIENT_RANGES, without_side
 from tddfa_ros.avatar import ARKIT_NAMES, AvatarFrame, BlendShapes
 from tddfa_ros.errors import ConfigError
+from tddfa_ros.gaze.track import UNKNOWN, SmoothedGaze
 from tddfa_ros.geometry.rotation import rotation_from_quaternion
 from tddfa_ros.model_store.store import default_store
 from tddfa_ros.morphable import MorphableModel
@@ -73,6 +74,19 @@ def test_symmetric_expressions() -> None:
     values = np.full(52, 0.2, np.float32)
     shapes = dict(zip(ARKIT_NAMES, BlendShapes(ARKIT_NAMES)(values), strict=True))
     assert all(shapes[n] == shapes[n.replace("Left", "Right")] for n in sides)
+
+
+def test_gaze_replaces_eye_look_of_the_network() -> None:
+    values = np.full(52, 0.3, np.float32)
+    shapes = BlendShapes(ARKIT_NAMES)
+    looks = [i for i, name in enumerate(ARKIT_NAMES) if name.startswith("eyeLook")]
+    plain, unknown = shapes(values), shapes(values, UNKNOWN)
+    assert len(looks) == 8 and not unknown[looks].any() and plain[looks].any()
+    others = np.setdiff1d(np.arange(52), looks)
+    np.testing.assert_array_equal(unknown[others], plain[others])
+    left = shapes(values, SmoothedGaze(np.array([15.0, 0.0]), 1.0))
+    found = {ARKIT_NAMES[i]: left[i] for i in looks if left[i]}
+    assert found == pytest.approx({"eyeLookOutLeft": 0.5, "eyeLookInRight": 0.5})
 
 
 def test_rejects_model_with_other_expressions() -> None:

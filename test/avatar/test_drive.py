@@ -118,11 +118,11 @@ def test_lines_of_a_file_begin_with_the_first_frame_of_a_face(
     monkeypatch: pytest.MonkeyPatch, real_time: bool, first: int
 ) -> None:
     monkeypatch.setattr(module, "time", Clock())
-    monkeypatch.setattr(module.AvatarFrame, "from_face", lambda face, _: face)
+    monkeypatch.setattr(module.AvatarFrame, "from_face", lambda face, *_: face)
     monkeypatch.setattr(module, "BlendShapes", lambda *_: None)
     pipeline = ScriptedPipeline([Person(still(300, 240), visible=lambda i: i >= 3)])
     pipeline.model = MODEL  # type: ignore[attr-defined]
     source, receiver = Walk(), Sent()
-    frames = list(module.drive(source, pipeline, [receiver], real_time=real_time))  # type: ignore[arg-type, list-item]
+    frames = list(module.drive(source, pipeline, [receiver], real_time=real_time, gaze=False))  # type: ignore[arg-type, list-item]
     assert source.count == -1, "not closed"
     assert receiver == [len(found) for found in frames] == [0] * first + [1] * (12 - first)

@@ -34,10 +34,8 @@ def test_writes_json_lines_of_video(
 ) -> None:
     assert main(["avatar", str(clip), "--jsonl", str(tmp_path / "faces.jsonl")]) == 0
     frames = [from_line(line) for line in (tmp_path / "faces.jsonl").read_text().splitlines()]
-    assert [frame.id for frame in frames] == ["f1"] * 4, (
-        "a track is reported from its second frame on"
-    )
-    np.testing.assert_allclose([frame.stamp for frame in frames], np.arange(1, 5) / 10, atol=1e-3)
+    assert [frame.id for frame in frames] == ["f1"] * 5
+    np.testing.assert_allclose([frame.stamp for frame in frames], np.arange(5) / 10, atol=1e-3)
     smile = [frame.blendshapes[ARKIT_NAMES.index("mouthSmileLeft")] for frame in frames]
     assert min(smile) > 0.4, "smile"
     assert all(frame.position[2] < -0.2 for frame in frames)
@@ -48,10 +46,25 @@ def test_writes_json_lines_of_video(
     assert (raw != frames[-1].blendshapes).any()
 
 
+def test_eye_look_follows_irises_unless_turned_off(clip: Path, tmp_path: Path) -> None:
+    def looks(*options: str) -> dict[str, float]:
+        path = tmp_path / f"faces{len(options)}.jsonl"
+        assert main(["avatar", str(clip), *options, "--jsonl", str(path)]) == 0
+        shapes = json.loads(path.read_text().splitlines()[-1])["blendshapes"]
+        return {name: value for name, value in shapes.items() if name.startswith("eyeLook")}
+
+    found, network = looks(), looks("--no-gaze")
+    assert found["eyeLookOutLeft"] == found["eyeLookInRight"]
+    assert found["eyeLookInLeft"] == found["eyeLookOutRight"]
+    assert min(found["eyeLookOutLeft"], found["eyeLookInLeft"]) == 0
+    assert 0 < max(found.values()) < 0.9
+    assert network["eyeLookOutLeft"] != network["eyeLookInRight"]
+
+
 def test_stdout_holds_json_only(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["avatar", str(clip), "--jsonl", "-"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [json.loads(line)["id"] for line in lines] == ["f1"] * 4
+    assert [json.loads(line)["id"] for line in lines] == ["f1"] * 5
 
 
 def test_sends_packets_of_video(clip: Path) -> None:

@@ -223,6 +223,7 @@ def endpoints():
         "FaceTopics": "hri/topics",
         "CameraInfoInput": "camera_state",
         "DepthInput": "depth_input",
+        "ImagePairs": "gaze_input",
     }
     found = defaultdict(set)
     for node in NODES:

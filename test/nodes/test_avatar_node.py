@@ -93,6 +93,24 @@ def test_wink_reaches_ros_and_live_link(graph: Any) -> None:
     assert process.stop() == 0 and "Traceback" not in process.output
 
 
+def test_avatar_node_idles_without_subscribers(graph: Any) -> None:
+    model_parameters()
+    node = graph.start(
+        "avatar_node", parameters={"gaze": True}, wait_for="/avatar_node", timeout=90
+    )
+
+    def inputs() -> list[int]:
+        return [graph.node.count_subscribers(t) for t in ("/face_landmarks", "/image_raw")]
+
+    graph.spin(1.0)
+    assert inputs() == [0, 0]
+    joints = graph.node.create_subscription(JointState, "face_blendshapes", print, 10)
+    graph.wait_until(lambda: inputs() == [1, 1])
+    graph.node.destroy_subscription(joints)
+    graph.wait_until(lambda: inputs() == [0, 0])
+    assert node.stop() == 0 and "Traceback" not in node.output
+
+
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [

@@ -137,6 +137,51 @@ def test_gaze_frame_follows_head_direction(graph: Any, astronaut: np.ndarray, hr
     np.testing.assert_allclose(turn(gaze)[:, 2], [1, 0, 0], atol=1e-9)  # out of the face
 
 
+def test_pupils_and_gaze_from_irises(graph: Any, astronaut: np.ndarray, hri: Any) -> None:
+    """With ``gaze``: pupils have their own confidence, and ``gaze_<id>`` is no longer the direction of the head."""
+    perception(graph)
+    graph.start("hri_node", parameters=model_parameters(perception=False) | {"gaze": True})
+    frames = graph.collect(TFMessage, "/tf", 100)
+    landmarks = graph.collect(hri.FacialLandmarks, f"{FACES}/f1/landmarks", 50)
+    camera = Camera(graph, astronaut)
+
+    def seen() -> list[np.ndarray]:
+        found = [np.array([(p.x, p.y, p.c) for p in m.landmarks]) for m in landmarks]
+        return [points for points in found if points[68:, 2].min() > 0.1]
+
+    camera.until(lambda: len(seen()) >= 2, 90)
+    points = seen()[-1]
+    assert points[68:, 2].max() <= 1 and points[68, 2] != points[69, 2]
+    size = astronaut.shape[1::-1]
+    for pupil, eye in zip(points[68:, :2], (slice(36, 42), slice(42, 48)), strict=True):
+        away = (pupil - points[eye, :2].mean(axis=0)) * size
+        assert 0 < np.linalg.norm(away) < 0.4 * np.ptp(points[eye, 0]) * size[0]
+    gazes = [t for m in frames for t in m.transforms if t.child_frame_id == "gaze_f1"]
+    ahead = turn(gazes[-1])[:, 2]
+    assert 0.7 < ahead[0] < 1 - 1e-7, "not the direction of the head"
+
+
+def test_hri_node_idles_without_subscribers(graph: Any, hri: Any) -> None:
+    model_parameters()
+    node = graph.start("hri_node", parameters={"gaze": True}, wait_for="/hri_node", timeout=90)
+    graph.publisher(FaceLandmarksArray, "face_landmarks", subscribers=0)
+
+    def inputs() -> list[int]:
+        return [graph.node.count_subscribers(t) for t in ("/face_landmarks", "/image_raw")]
+
+    graph.spin(1.0)
+    assert inputs() == [0, 0]
+    tracked = graph.node.create_subscription(hri.IdsList, f"{FACES}/tracked", print, 10)
+    graph.wait_until(lambda: inputs() == [1, 0])
+    frames = graph.node.create_subscription(TFMessage, "/tf", print, 10)
+    graph.wait_until(lambda: inputs() == [1, 1])
+    graph.node.destroy_subscription(frames)
+    graph.wait_until(lambda: inputs() == [1, 0])
+    graph.node.destroy_subscription(tracked)
+    graph.wait_until(lambda: inputs() == [0, 0])
+    assert node.stop() == 0 and "Traceback" not in node.output
+
+
 def turn(transform: Any) -> np.ndarray:
     q = transform.transform.rotation
     return Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
@@ -225,6 +270,7 @@ def test_faces_without_image_size_are_logged_once(graph: Any, hri: Any) -> None:
 
     model_parameters()
     node = graph.start("hri_node")
+    graph.collect(hri.IdsList, f"{FACES}/tracked")
     publisher = graph.publisher(FaceLandmarksArray, "face_landmarks", OUTPUT_QOS)
     message = FaceLandmarksArray()
     message.faces = [face_landmarks_message(export_face(), message.header)]

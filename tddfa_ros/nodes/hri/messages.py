@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import Quaternion, TransformStamped
 from hri_msgs.msg import (
     Expression,
@@ -21,13 +22,17 @@ from std_msgs.msg import Header
 
 from tddfa_msgs.msg import FaceLandmarks
 from tddfa_ros.attributes.expressions import basic_expression
+from tddfa_ros.gaze.direction import Gaze
+from tddfa_ros.gaze.track import UNKNOWN, SmoothedGaze
 from tddfa_ros.geometry.roi import roi_from_landmarks
+from tddfa_ros.geometry.rotation import quaternion
 from tddfa_ros.nodes.convert.messages import points_from
 from tddfa_ros.nodes.hri.values import (
     EXPRESSIONS,
     SoftBiometrics,
     action_units,
     facial_landmarks,
+    gaze_rotation,
     region,
 )
 from tddfa_ros.types import DoubleArray, FloatArray
@@ -45,6 +50,8 @@ class HriFace:
         coefficients: ARKit coefficients by name; empty when the morphable model has others.
         width: width of the image, px.
         height: height of the image, px.
+        gaze: smoothed gaze; that of the head when unknown.
+        pupils: (2, 3) right and left pupil, x, y, px, and confidence; None when not estimated.
     """
 
     header: Header
@@ -54,6 +61,8 @@ class HriFace:
     coefficients: Mapping[str, float]
     width: int
     height: int
+    gaze: SmoothedGaze = UNKNOWN
+    pupils: FloatArray | None = None
 
     @classmethod
     def of(
@@ -63,6 +72,14 @@ class HriFace:
         confidence = min(max(float(face.confidence), 0.0), 1.0)
         landmarks = points_from(face.landmarks_image)
         return cls(face.header, face.id, confidence, landmarks, coefficients, width, height)
+
+    def with_gaze(self, smoothed: SmoothedGaze, estimate: Gaze | None) -> HriFace:
+        """Return the face with its smoothed gaze, and the pupils of the estimate in its image."""
+        pupils = None
+        if estimate is not None:
+            left, right = estimate.irises
+            pupils = np.array([[*i.center, i.confidence] for i in (right, left)], np.float32)
+        return replace(self, gaze=smoothed, pupils=pupils)
 
     @property
     def roi(self) -> DoubleArray:
@@ -81,8 +98,8 @@ def roi_message(face: HriFace) -> NormalizedRegionOfInterest2D:
 
 
 def landmarks_message(face: HriFace) -> FacialLandmarks:
-    """Build the message of 70 landmarks; the pupils have confidence 0."""
-    points = facial_landmarks(face.landmarks, face.confidence, face.width, face.height)
+    """Build the message of 70 landmarks; pupils that are not estimated have confidence 0."""
+    points = facial_landmarks(face.landmarks, face.confidence, face.width, face.height, face.pupils)
     message = FacialLandmarks(header=face.header, width=face.width, height=face.height)
     message.landmarks = [
         NormalizedPointOfInterest2D(x=x, y=y, c=confidence) for x, y, confidence in points.tolist()
@@ -118,13 +135,14 @@ def soft_biometrics_message(found: SoftBiometrics, header: Header) -> SoftBiomet
 
 
 def gaze_transform(face: HriFace) -> TransformStamped:
-    """Build the transform ``face_<id>`` to ``gaze_<id>``: z along the head direction, x right, y down (REP-155, "Face and Gaze Frames").
+    """Build the transform ``face_<id>`` to ``gaze_<id>``: z along the gaze, x right, y down (REP-155, "Face and Gaze Frames").
 
-    The gaze is that of the head; the eye direction is not estimated.
+    Without a known gaze it is that of the head.
     """
     message = TransformStamped(child_frame_id=f"gaze_{face.id}")
     message.header.stamp, message.header.frame_id = face.header.stamp, f"face_{face.id}"
-    message.transform.rotation = Quaternion(x=-0.5, y=0.5, z=-0.5, w=0.5)
+    x, y, z, w = quaternion(gaze_rotation(face.gaze.yaw_pitch)).tolist()
+    message.transform.rotation = Quaternion(x=x, y=y, z=z, w=w)
     return message
 
 

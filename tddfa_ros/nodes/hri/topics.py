@@ -78,9 +78,25 @@ class FaceTopics:
             return publisher is not None and publisher.get_subscription_count() > 0
 
     @property
+    def any_wanted(self) -> bool:
+        """Whether any topic has subscribers, /tf included."""
+        if self.gaze_wanted or self._tracked.get_subscription_count() > 0:
+            return True
+        with self._lock:
+            opened = [publisher for topics in self._faces.values() for publisher in topics.values()]
+            return any(publisher.get_subscription_count() > 0 for publisher in opened)
+
+    @property
     def images_wanted(self) -> bool:
         """Whether a topic that needs the image has subscribers."""
         return any(self.wanted(face, topic) for face in self.ids for topic in IMAGE_TOPICS)
+
+    @property
+    def gaze_wanted(self) -> bool:
+        """Whether /tf or the landmarks of a face have subscribers."""
+        return self._tf.get_subscription_count() > 0 or any(
+            self.wanted(face, "landmarks") for face in self.ids
+        )
 
     def publish(self, face: str, topic: str, message: Any) -> None:
         """Publish on a topic of a face, unless the face was removed."""

@@ -13,7 +13,7 @@ import numpy as np
 from tddfa_ros.attributes.estimate import Attributes
 from tddfa_ros.attributes.expressions import ACTION_UNITS, intensities
 from tddfa_ros.geometry.roi import crop
-from tddfa_ros.types import FloatArray, ImageBGR, RealArray
+from tddfa_ros.types import DoubleArray, FloatArray, ImageBGR, RealArray
 
 LANDMARKS = 70
 """Indices 0 to 67 of ``hri_msgs/FacialLandmarks`` are iBUG-68; 68 and 69 are the pupils."""
@@ -81,19 +81,42 @@ def region(box: RealArray, width: int, height: int) -> Region:
 
 
 def facial_landmarks(
-    landmarks68: RealArray, confidence: float, width: int, height: int
+    landmarks68: RealArray,
+    confidence: float,
+    width: int,
+    height: int,
+    pupils: RealArray | None = None,
 ) -> FloatArray:
     """Convert iBUG-68 landmarks (68, 2 or more), px, to (70, 3) normalized ``x, y`` and confidence ``c``.
 
-    Landmarks outside the image are clipped to its edge and have ``c`` 0, as have the pupils, which are not estimated and placed at
-    the centers of the eyes. All others have the confidence of the face.
+    Landmarks outside the image are clipped to its edge and have ``c`` 0. All others have the confidence of the face.
+
+    Args:
+        landmarks68: as above.
+        confidence: of the face, 0..1.
+        width: of the image, px.
+        height: of the image, px.
+        pupils: (2, 3) right and left pupil, x, y, px, and confidence 0..1; None = not estimated, the centers of the eyes with ``c`` 0.
     """
     points = np.asarray(landmarks68)[:, :2]
-    pupils = [points[eye].mean(axis=0) for eye in (RIGHT_EYE, LEFT_EYE)]
-    placed = normalized(np.vstack([points, pupils]), width, height)
+    eyes = [[*points[eye].mean(axis=0), 0.0] for eye in (RIGHT_EYE, LEFT_EYE)]
+    last = np.asarray(eyes if pupils is None else pupils)
+    placed = normalized(np.vstack([points, last[:, :2]]), width, height)
     inside = np.asarray(((placed >= 0) & (placed <= 1)).all(axis=1))
-    inside[68:] = False
-    return np.column_stack([placed.clip(0, 1), np.where(inside, confidence, 0)]).astype(np.float32)
+    known = np.append(np.full(68, confidence), last[:, 2])
+    return np.column_stack([placed.clip(0, 1), np.where(inside, known, 0)]).astype(np.float32)
+
+
+def gaze_rotation(yaw_pitch: RealArray) -> DoubleArray:
+    """Return the rotation (3, 3), face frame <- gaze frame: z along the gaze, x right, y down (REP-155, "Face and Gaze Frames").
+
+    Args:
+        yaw_pitch: (2,) degrees against the head, to the person's left and up.
+    """
+    left, up = np.radians(np.asarray(yaw_pitch, dtype=np.float64))
+    ahead = np.array([np.cos(up) * np.cos(left), np.cos(up) * np.sin(left), np.sin(up)])
+    right = np.array([np.sin(left), -np.cos(left), 0.0])
+    return np.stack([right, np.cross(ahead, right), ahead], axis=1)
 
 
 def action_units(

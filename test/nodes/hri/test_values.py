@@ -49,6 +49,27 @@ def test_hri_landmarks_are_ibug68_without_pupils() -> None:
     assert right[0] < left[0], "the person's right is on the left of the image"
 
 
+def test_pupils_have_their_own_confidence() -> None:
+    landmarks = export_face().landmarks68
+    pupils = np.array([[300.5, 200.0, 0.7], [700.0, 200.0, 0.9]], np.float32)
+    found = values.facial_landmarks(landmarks, CONFIDENCE, *SIZE, pupils)
+    np.testing.assert_allclose(found[68] * (*SIZE, 1) - (0.5, 0.5, 0), pupils[0], atol=1e-3)
+    assert found[69, 2] == 0, "outside the image"
+    assert found[:68, 2] == pytest.approx(CONFIDENCE)
+
+
+def test_gaze_frame_has_z_along_the_gaze() -> None:
+    """In the face frame: x out of the face, y to the person's left, z up."""
+    right, down, ahead = values.gaze_rotation([0, 0]).T
+    np.testing.assert_allclose([right, down, ahead], [[0, -1, 0], [0, 0, -1], [1, 0, 0]], atol=1e-9)
+    turned = values.gaze_rotation([30, 20])
+    assert np.linalg.det(turned) == pytest.approx(1)
+    x, y, z = turned[:, 2]
+    assert np.degrees([np.arctan2(y, x), np.arcsin(z)]) == pytest.approx([30, 20])
+    assert turned[2, 0] == pytest.approx(0), "level"
+    assert turned[2, 1] < -0.9
+
+
 def test_landmarks_outside_image_are_clipped_with_zero_confidence() -> None:
     landmarks = export_face().landmarks68 - [300, 0, 0]
     found = values.facial_landmarks(landmarks, CONFIDENCE, *SIZE)
