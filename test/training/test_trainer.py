@@ -46,8 +46,8 @@ def test_losses_decrease(whole_run: Trainer) -> None:
 
 def test_map_losses_decrease(run_of_all_heads: Trainer) -> None:
     first, second = log_of(run_of_all_heads)
-    for term in ("seg", "uv"):
-        assert float(second[term]) < 0.8 * float(first[term]), term
+    for term, most in (("seg", 0.8), ("uv", 0.95)):  # the UV head starts at the mean map
+        assert float(second[term]) < most * float(first[term]), term
 
 
 def test_ema_network_learns_landmarks_and_confidence(
@@ -92,7 +92,7 @@ def test_training_updates_all_heads_but_not_whitening(
         *(
             "confidence_head.layers.0.weight",
             "parsing_head.classify.weight",
-            "uv_head.start.weight",
+            "uv_head.linear.weight",
         ),
     ):
         assert (trained[name] - fresh[name]).norm() > 0, name
