@@ -31,6 +31,7 @@ from tddfa_ros.model_store.store import default_store
 from tddfa_ros.types import DoubleArray, ImageBGR
 
 LOWEST = 0.1  # score of the curves
+MOST_FACES = 100_000  # a detector that stops earlier drops the smallest faces, so that its curve would end too early
 SCORE = 0.5  # of the detector that sets the number of unmatched detections
 BINS = ((0, 30), (30, 60), (60, 181))  # yaw, degrees
 WIDE = 0.1  # large faces: width of the labeled box by that of the image
@@ -140,15 +141,22 @@ def times(detectors: dict[str, Detector], seconds: float) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in taken.items()}
 
 
+def created(names: list[str], size: int) -> dict[str, Detector]:
+    """Create the detectors, without a limit of faces."""
+    store = default_store()
+    detectors = {
+        name: create_detector(DetectionConfig(name, size, SCORE), store, "cpu") for name in names
+    }
+    for detector in detectors.values():
+        detector.max_faces = MOST_FACES
+    return detectors
+
+
 def measure(
     names: list[str], size: int, sets: Sets, seconds: float
 ) -> tuple[str, dict[str, DetectionCurve]]:
     """Return the table of one input size, and the curves by detector."""
-    store = default_store()
-    detectors = {
-        name: create_detector(DetectionConfig(name, size, SCORE, max_faces=100), store, "cpu")
-        for name in names
-    }
+    detectors = created(names, size)
     faces = list(single_faces(sets))
     columns: dict[str, dict[str, str]] = {}
     curves: dict[str, DetectionCurve] = {}

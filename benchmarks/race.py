@@ -132,7 +132,7 @@ def absences(options: argparse.Namespace) -> dict[str, str]:
 
 def run_core(race: Race, names: Sequence[str], options: argparse.Namespace) -> None:
     """Measure the rows of single frames, the contestants in turns."""
-    arguments = ["--threads", "1"]
+    arguments = ["--threads", "1", "--detector", options.detector]
     if options.model is not None:
         arguments += ["--model", str(options.model)]
     workers = {name: Worker(name, arguments, environment(options)) for name in names}
@@ -147,6 +147,7 @@ def run_core(race: Race, names: Sequence[str], options: argparse.Namespace) -> N
 
 def run_files(race: Race, names: Sequence[str], options: argparse.Namespace) -> None:
     """Measure whole commands over files, from their start to their end, the contestants in turns."""
+    detector = ["--detector", options.detector]
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         images, video = folder / "images", folder / "video.mp4"
@@ -160,11 +161,11 @@ def run_files(race: Race, names: Sequence[str], options: argparse.Namespace) -> 
             one: {name: batch(name, images, 1, options) for name in names if name != "original"},
             two: {name: batch(name, images, 2, options) for name in names if name != "original"},
             f"video of {options.frames} frames to JSON, frames/s": {
-                "ours": tddfa("video", str(video), "--jsonl", "OUT.jsonl"),
+                "ours": tddfa("video", str(video), "--jsonl", "OUT.jsonl", *detector),
                 "mediapipe": worker_job(options, "--video", str(video), "OUT.jsonl"),
             },
             f"video of {options.frames} frames with the mesh drawn, frames/s": {
-                "ours": tddfa("video", str(video), "--overlay", "mesh", "-o", "OUT.mp4"),
+                "ours": tddfa("video", str(video), "--overlay", "mesh", "-o", "OUT.mp4", *detector),
             },
         }
         turns = [
@@ -185,7 +186,8 @@ def run_files(race: Race, names: Sequence[str], options: argparse.Namespace) -> 
 def batch(name: str, images: Path, processes: int, options: argparse.Namespace) -> list[str]:
     """Return the command of a contestant over a folder."""
     if name == "ours":
-        return tddfa("batch", str(images), "-o", "OUT.jsonl", "--workers", str(processes))
+        workers = ["--workers", str(processes), "--detector", options.detector]
+        return tddfa("batch", str(images), "-o", "OUT.jsonl", *workers)
     return worker_job(options, "--batch", str(images), "OUT.jsonl", "--processes", str(processes))
 
 
@@ -285,6 +287,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mediapipe", type=Path, help="folder with the package mediapipe")
     parser.add_argument("--model", type=Path, help="face_landmarker.task")
+    parser.add_argument(
+        "--detector", default="centerface", help="of tddfa_ros, in all rows but those of the graph"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="turns of every frame row")
     parser.add_argument("--seconds", type=float, default=1.0, help="per turn")
     parser.add_argument("--images", type=int, default=300)

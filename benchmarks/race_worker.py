@@ -33,6 +33,7 @@ class Ours:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._threads = options.threads
+        self._detector = options.detector
 
     def calls(self) -> dict[str, Callable[[], Call]]:
         return {
@@ -47,7 +48,12 @@ class Ours:
     def _pipeline(self) -> Any:
         from tddfa_ros import FacePipeline
 
-        return FacePipeline.from_config({"regression": {"device": "cpu", "threads": self._threads}})
+        return FacePipeline.from_config(
+            {
+                "detection": {"detector": self._detector},
+                "regression": {"device": "cpu", "threads": self._threads},
+            }
+        )
 
     def _tracked(self, count: int, dense: bool) -> Call:
         from scenes import scene
@@ -250,6 +256,7 @@ def main() -> None:
     """Serve rows, or run one of MediaPipe's jobs over files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("contestant", choices=CONTESTANTS)
+    parser.add_argument("--detector", default="centerface", help="of tddfa_ros")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--batch", type=Path, nargs=2, metavar=("FOLDER", "OUT"))
