@@ -66,12 +66,12 @@ def command(
         raise click.UsageError("-o or --obj must say where the result goes")
     from tddfa_ros.editing.edited import edit_image
     from tddfa_ros.editing.editor import AttributeEditor, parse_changes
+    from tddfa_ros.export.mesh_texture import measured_iris
     from tddfa_ros.export.obj import write_face_obj
     from tddfa_ros.jobs.edit import face_of
     from tddfa_ros.outputs import read_image
     from tddfa_ros.outputs.image_io import write_image
     from tddfa_ros.pipeline import FacePipeline
-    from tddfa_ros.rendering.mesh_texture import measured_iris
 
     wanted = parse_changes(changes)
     image = read_image(path)

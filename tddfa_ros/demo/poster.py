@@ -9,9 +9,9 @@ import numpy as np
 
 from tddfa_ros.demo.recording import Recording
 from tddfa_ros.export.mesh import Mesh
+from tddfa_ros.export.mesh_texture import mesh_texture
 from tddfa_ros.export.parts import posed_parts
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.mesh_texture import mesh_texture
 from tddfa_ros.rendering.model_sheet import region_colors, render_head
 from tddfa_ros.rendering.uv_surface import uv_pixels
 from tddfa_ros.types import FloatArray, ImageBGR

@@ -11,9 +11,9 @@ from tqdm import tqdm
 from tddfa_ros.demo.recording import RecordedFace, Recording
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.export import write_obj
+from tddfa_ros.export.mesh_texture import mesh_texture
 from tddfa_ros.geometry.pose import decompose, yaw_pitch_roll
 from tddfa_ros.morphable.model import MorphableModel
-from tddfa_ros.rendering.mesh_texture import mesh_texture
 from tddfa_ros.rendering.overlay import OverlayFace, OverlayOptions, draw_overlay
 from tddfa_ros.sources import VideoSource
 from tddfa_ros.types import POSE_SIZE, ImageBGR

@@ -17,10 +17,10 @@ from tddfa_ros.export.mesh import (
     png,
     texture_image,
 )
+from tddfa_ros.export.mesh_texture import mesh_texture
 from tddfa_ros.export.parts import Part, posed_parts
 from tddfa_ros.files import atomic_path
 from tddfa_ros.morphable.teeth import GUMS, IVORY
-from tddfa_ros.rendering.mesh_texture import mesh_texture
 from tddfa_ros.rendering.shading import vertex_normals
 from tddfa_ros.rendering.texture import Texture
 from tddfa_ros.types import FloatArray, ImageBGR

@@ -15,15 +15,14 @@ from tddfa_ros.attributes.estimate import default_estimator
 from tddfa_ros.attributes.track import SmoothedAttributes, single
 from tddfa_ros.errors import ConfigError
 from tddfa_ros.export import write_glb, write_obj, write_ply
+from tddfa_ros.export.mesh_texture import measured_iris
 from tddfa_ros.face import Face
-from tddfa_ros.gaze import find_irises, iris_color
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.outputs.image_io import write_array, write_image
 from tddfa_ros.outputs.layers import LAYERS, paint_layers, scene_depth
 from tddfa_ros.regression.maps import PARSING, UV_POSITION, MapPredictor, RegressedMaps
 from tddfa_ros.rendering import color_depth, parsing_map, pncc, uv_position_map, uv_texture
 from tddfa_ros.rendering.irises import with_eyes
-from tddfa_ros.rendering.mesh_texture import measured_iris
 from tddfa_ros.rendering.uv_surface import uv_surface
 from tddfa_ros.types import ImageBGR
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tddfa_ros.rendering.iris_fit import find_irises, iris_color
+from tddfa_ros.gaze.iris_fit import find_irises, iris_color
 from tddfa_ros.rendering.irises import with_eyes
 from tddfa_ros.rendering.texture import uv_texture
 from tddfa_ros.types import FloatArray, ImageBGR
@@ -53,13 +53,7 @@ def measured_iris(face: FaceWithParams, image: ImageBGR) -> FloatArray | None:
     model, vertices = face.model, np.asarray(face.vertices, dtype=np.float64)
     if not np.isfinite(vertices).all():
         return None
-    head = model.head(face.params)
-    to_image = np.linalg.lstsq(np.column_stack([head, np.ones(len(head))]), vertices, rcond=None)[0]
-    forward = to_image[2]  # of the head, px per m
-    yaw = np.degrees(np.arctan2(forward[0], forward[2]))
     eyes = SimpleNamespace(
-        landmarks68=model.landmarks_of(vertices.astype(np.float32)),
-        image_pose=SimpleNamespace(scale=float(np.cbrt(abs(np.linalg.det(to_image[:3]))))),
-        yaw_pitch_roll=(yaw, 0.0, 0.0),
+        landmarks68=model.landmarks_of(vertices.astype(np.float32)), params=face.params, model=model
     )
-    return iris_color(find_irises(image, eyes))  # type: ignore[arg-type]
+    return iris_color(find_irises(image, eyes))
