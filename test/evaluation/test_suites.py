@@ -134,7 +134,14 @@ PLAUSIBLE = {
 }
 
 
-@pytest.mark.parametrize("name", SUITES)
+def test_default_network_has_no_figures_of_maps(predictor, data_dir: Path) -> None:
+    """`maps` is measured on ``tddfa-mb05-multitask``, in ``test_maps.py``."""
+    assert {*PLAUSIBLE, "maps"} == set(SUITES)
+    result = find("maps").evaluate(predictor, Sets(data_dir, 2))
+    assert [row.count for row in result.rows] == [0, 0]
+
+
+@pytest.mark.parametrize("name", PLAUSIBLE)
 def test_default_pipeline_figures_are_plausible(name: str, predictor, data_dir: Path) -> None:
     limit = 1 if name == "stability" else 4
     result = find(name).evaluate(predictor, Sets(data_dir, limit))
