@@ -3,7 +3,7 @@
     python scripts/train_expressions.py ck.npz fer.npz [-o tddfa_ros/attributes/expression_weights.json]
 
 Each file has ``image`` (n, S, S) uint8 gray, filled by the face; ``label`` (n,), indices of ``labels``; ``split`` (n,), "train" or "eval"; and
-optionally ``subject`` (n,), the person. Without -o the classifier of this package is evaluated and nothing is trained.
+optionally ``subject`` (n,), the person. The label ``other`` is for faces that show none of the expressions, such as yawns. Without -o the classifier of this package is evaluated and nothing is trained.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tddfa_ros.attributes.expression_classifier import (
 )
 from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.training.attributes.expressions import (
+    OTHER,
     confusion,
     cross_validated_penalty,
     fit,
@@ -37,6 +38,7 @@ _NAMES = {
     "fear": "fear",
     "disgust": "disgust",
     "angry": "anger",
+    "other": "other",
 }
 
 
@@ -55,7 +57,8 @@ def read(path: Path, pipeline: FacePipeline) -> Labeled:
         data = {name: stored[name] for name in stored.files}
     names = np.array([_NAMES.get(str(data["labels"][label]), "") for label in data["label"]])
     kept = names != ""
-    labels = np.array([EXPRESSIONS.index(name) for name in names[kept]])
+    index = dict(zip(EXPRESSIONS, range(len(EXPRESSIONS)), strict=True)) | {"other": OTHER}
+    labels = np.array([index[name] for name in names[kept]])
     person = data["subject"] if "subject" in data else np.arange(len(names))
     persons = np.array([f"{path.stem} {one}" for one in person[kept]])
     actions = regress_actions(data["image"][kept], pipeline)
@@ -73,7 +76,19 @@ def train(sets: list[Labeled]) -> ExpressionClassifier:
 
 
 def report(name: str, probabilities: DoubleArray, labels: NDArray[np.int64]) -> None:
-    """Print accuracy, mean recall and the confusion table."""
+    """Print accuracy, mean recall and the confusion table; of faces with the label ``other``, what they are called."""
+    other = labels == OTHER
+    if other.any():
+        best = np.bincount(probabilities[other].argmax(axis=1), minlength=len(EXPRESSIONS))
+        sure = (probabilities[other].max(axis=1) >= 0.5).mean()
+        called = ", ".join(
+            f"{expression} {share:.2f}"
+            for expression, share in zip(EXPRESSIONS, best / best.sum(), strict=True)
+        )
+        print(f"\n{name}: {other.sum()} other faces, probability 0.5 or more: {sure:.3f}; {called}")
+    probabilities, labels = probabilities[~other], labels[~other]
+    if not len(labels):
+        return
     table = confusion(probabilities, labels)
     present = table.sum(axis=1) > 0
     recall = np.diag(table)[present] / table[present].sum(axis=1)

@@ -21,12 +21,16 @@ from tddfa_ros.pipeline import FacePipeline
 from tddfa_ros.training.attributes.prototypes import synthetic_faces
 from tddfa_ros.types import DoubleArray, RealArray
 
+OTHER = -1
+"""Label of faces that show none of the expressions, such as yawns: every expression shall be equally probable, so that none is reported."""
+
 PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2)
 """Candidate weights of the squared norm, chosen by cross-validation."""
 
 _SIDE = 144  # px, to which the face squares are scaled
 _SMALLEST_STD = 1e-6
 _SYNTHETIC = 0.1  # share of the synthetic faces in the loss
+_OTHERS = 0.1  # share of the faces with the label OTHER
 
 
 def regress_actions(squares: NDArray[np.uint8], pipeline: FacePipeline) -> DoubleArray:
@@ -46,10 +50,10 @@ def regress_actions(squares: NDArray[np.uint8], pipeline: FacePipeline) -> Doubl
 
 
 def fit(actions: RealArray, labels: NDArray[np.int64], penalty: float) -> ExpressionClassifier:
-    """Fit a classifier to actions (n, A) and labels (n,), indices of expressions; each class counts the same.
+    """Fit a classifier to actions (n, A) and labels (n,), indices of expressions or :data:`OTHER`; each class counts the same.
 
     Minimizes the weighted cross entropy plus ``penalty`` times the squared norm of the weights without bias. A tenth of the cross entropy is that of
-    :func:`~.prototypes.synthetic_faces`.
+    :func:`~.prototypes.synthetic_faces`, a tenth that of the faces with the label :data:`OTHER`, if there are any.
     """
     synthetic, names, shares = synthetic_faces()
     values = np.concatenate([np.asarray(actions, np.float64), synthetic])
@@ -58,9 +62,13 @@ def fit(actions: RealArray, labels: NDArray[np.int64], penalty: float) -> Expres
     mean, std = real.mean(axis=0), np.maximum(real.std(axis=0), _SMALLEST_STD)
     inputs = np.column_stack([(seen - mean) / std, np.ones(len(seen))])
     classes = len(EXPRESSIONS)
-    each = 1 / np.bincount(labels, minlength=classes)[labels]
-    weight = np.append((1 - _SYNTHETIC) * each / each.sum(), _SYNTHETIC * shares)
+    other = labels == OTHER
+    named = np.where(other, 0.0, 1 / np.bincount(labels[~other], minlength=classes)[labels])
+    share = _OTHERS if other.any() else 0.0
+    each = (1 - _SYNTHETIC - share) * named / named.sum() + share * other / max(other.sum(), 1)
+    weight = np.append(each, _SYNTHETIC * shares)
     truth = np.eye(classes)[np.append(labels, names)]
+    truth[: len(labels)][other] = 1 / classes
 
     def loss(flat: DoubleArray) -> tuple[float, DoubleArray]:
         weights = flat.reshape(classes, -1)
@@ -81,7 +89,10 @@ def fit(actions: RealArray, labels: NDArray[np.int64], penalty: float) -> Expres
 def cross_validated_penalty(
     actions: RealArray, labels: NDArray[np.int64], persons: Sequence[str], folds: int = 5
 ) -> tuple[float, dict[float, float]]:
-    """Return the penalty with the smallest cross entropy on held-out persons, and the cross entropy of each, nats per face."""
+    """Return the penalty with the smallest cross entropy on held-out persons, and the cross entropy of each, nats per face.
+
+    Faces with the label :data:`OTHER` are trained on, but do not count.
+    """
     _, person = np.unique(np.asarray(persons), return_inverse=True)
     fold = (np.random.default_rng(0).permutation(person.max() + 1) % folds)[person]
     entropies = {}
@@ -92,7 +103,7 @@ def cross_validated_penalty(
             classifier = fit(actions[~held_out], labels[~held_out], penalty)
             found = classifier(actions[held_out], neutral_prior=1)
             likelihood[held_out] = found[np.arange(len(found)), labels[held_out]]
-        entropies[penalty] = float(-np.log(likelihood).mean())
+        entropies[penalty] = float(-np.log(likelihood[labels != OTHER]).mean())
     return min(entropies, key=entropies.__getitem__), entropies
 
 

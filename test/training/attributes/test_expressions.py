@@ -12,6 +12,7 @@ pytest.importorskip("onnxruntime")
 from tddfa_ros import FacePipeline
 from tddfa_ros.attributes.expression_classifier import ACTIONS, EXPRESSIONS, default_classifier
 from tddfa_ros.training.attributes.expressions import (
+    OTHER,
     confusion,
     cross_validated_penalty,
     fit,
@@ -42,6 +43,25 @@ def test_classes_count_the_same_whatever_their_size() -> None:
     actions = rng.uniform(0, 1, (len(labels), len(ACTIONS)))  # no information
     mean = fit(actions, labels, 1.0)(actions, 1).mean(axis=0)
     np.testing.assert_allclose(mean, 1 / 7, atol=0.04)
+
+
+def test_faces_of_no_expression_become_uncertain() -> None:
+    actions, labels = clusters(8, 0.1)
+    others = np.random.default_rng(3).uniform(0, 1, len(ACTIONS)) + np.zeros((40, len(ACTIONS)))
+    both = np.append(labels, np.full(len(others), OTHER))
+    trained = fit(np.concatenate([actions, others]), both, 1e-3)
+    assert trained(others, 1).max() < 0.3
+    assert (trained(actions, 1).argmax(axis=1) == labels).mean() > 0.98
+    assert fit(actions, labels, 1e-3)(others, 1).max() > 0.5
+
+
+def test_cross_validation_ignores_faces_of_no_expression() -> None:
+    actions, labels = clusters(8, 0.1)
+    persons = [f"p{i % 12}" for i in range(len(labels) + 20)]
+    others = np.random.default_rng(3).uniform(0, 1, (20, len(ACTIONS)))
+    both = np.append(labels, np.full(20, OTHER))
+    _, entropies = cross_validated_penalty(np.concatenate([actions, others]), both, persons)
+    assert min(entropies.values()) < 0.3
 
 
 def test_default_classifier_knows_the_prototypes_of_facs() -> None:
