@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +15,14 @@ from tddfa_ros.detection.onnx_detector import OnnxDetector
 from tddfa_ros.files import sha256_of
 from tddfa_ros.geometry.roi import crop_batch, roi_from_landmarks
 from tddfa_ros.model_store.store import ModelStore
-from tddfa_ros.precision.calibration import Scene, calibration_scenes
 from tddfa_ros.precision.choice import choose
 from tddfa_ros.precision.quantize import check_quantizer, quantize
 from tddfa_ros.regression.regressor import RegressorMetadata
 from tddfa_ros.runtime.session import OnnxSession
 from tddfa_ros.types import FloatArray
+
+if TYPE_CHECKING:
+    from tddfa_ros.precision.calibration import Scene
 
 _RECIPE = 1  # counts changes of the calibration and of the layers in float
 
@@ -75,6 +77,8 @@ def _cached(model: Path, store: ModelStore, inputs: Any) -> Path:
     path = int8_path(model, store)
     if path.is_file():
         return path
+    from tddfa_ros.precision.calibration import calibration_scenes  # imports SciPy
+
     check_quantizer(model)
     scenes = calibration_scenes(store.path(RegressionConfig().morphable_model))
     # Written under a temporary name first: a second process that does the same replaces equal content.
