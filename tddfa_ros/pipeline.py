@@ -13,10 +13,9 @@ import numpy as np
 
 from tddfa_ros.config import CameraConfig, PipelineConfig, load_config
 from tddfa_ros.detection import Detector, create_detector
-from tddfa_ros.errors import ImageError
 from tddfa_ros.face import Face, grouped
 from tddfa_ros.geometry.pose import crop_to_image
-from tddfa_ros.geometry.roi import crop_batch, roi_from_box, roi_from_landmarks
+from tddfa_ros.geometry.roi import crop_batch, roi_from_box, roi_from_landmarks, rows_of_four
 from tddfa_ros.geometry.scale import HeadScale, scale_from_interpupillary_distance
 from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
@@ -112,7 +111,7 @@ class FacePipeline:
             ImageError: the image cannot be used, or a box has no area or contains NaN.
         """
         with self._new_call(image):
-            rows = _rows_of_four(boxes, "boxes")
+            rows = rows_of_four(boxes, "boxes")
             return self._align([image], [rows], intrinsics, with_colors=True)[0]
 
     def align_batch(
@@ -130,7 +129,7 @@ class FacePipeline:
         for image in images:
             check_image(image)
         self.timings = {}
-        return self._align(images, [_rows_of_four(rows, "boxes") for rows in boxes], None)
+        return self._align(images, [rows_of_four(rows, "boxes") for rows in boxes], None)
 
     def regress(
         self, image: ImageBGR, rois: RealArray, intrinsics: Intrinsics | None = None
@@ -141,7 +140,7 @@ class FacePipeline:
             ImageError: the image cannot be used, or a ROI is empty, not finite or unreasonably large.
         """
         with self._new_call(image):
-            rois = _rows_of_four(rois, "regions of interest")
+            rois = rows_of_four(rois, "regions of interest")
             result, colors = self._regress([image], [rois], with_colors=True)
             points = crop_to_image(result.landmarks, rois)[..., :2]
             boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1).astype(
@@ -285,15 +284,3 @@ def known_scale(
         return None
     landmarks = model.head_landmarks(params)
     return scale_from_interpupillary_distance(landmarks, camera.interpupillary_distance)
-
-
-def _rows_of_four(values: RealArray, what: str) -> DoubleArray:
-    """Convert (n, 4 or more) to (n, 4) float64; an empty sequence is n = 0."""
-    rows = np.asarray(values, dtype=np.float64)
-    if rows.size == 0:
-        return np.zeros((0, 4))
-    if rows.ndim != 2 or rows.shape[1] < 4:
-        raise ImageError(
-            f"{what} must be an array (n, 4) of x0, y0, x1, y1, not of shape {rows.shape}"
-        )
-    return rows[:, :4]

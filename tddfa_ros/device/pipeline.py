@@ -17,7 +17,7 @@ from tddfa_ros.device.regressor import DeviceRegressor
 from tddfa_ros.errors import CameraError, ImageError
 from tddfa_ros.geometry.camera import SELLION, metric_fits
 from tddfa_ros.geometry.lens import pinhole
-from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks
+from tddfa_ros.geometry.roi import roi_from_box, roi_from_landmarks, rows_of_four
 from tddfa_ros.model_store.store import ModelStore, default_store
 from tddfa_ros.morphable.model import MorphableModel
 from tddfa_ros.precision.networks import regression_network
@@ -232,7 +232,7 @@ class DevicePipeline:
     ) -> DeviceFaces:
         import torch
 
-        rows = [_rows_of_four(part) for part in places]
+        rows = [rows_of_four(part, "faces") for part in places]
         if len(frames) != len(rows) or (intrinsics is not None and len(intrinsics) != len(rows)):
             raise ImageError(
                 f"{len(frames)} frames need as many lists of faces and intrinsics, not {len(rows)}"
@@ -269,15 +269,3 @@ class DevicePipeline:
         import torch
 
         return self._dense.landmarks(params, torch.from_numpy(rois).to(self.device))
-
-
-def _rows_of_four(values: RealArray) -> DoubleArray:
-    """Convert (n, 4 or more) to (n, 4) float64; an empty sequence is n = 0."""
-    rows = np.asarray(values, dtype=np.float64)
-    if rows.size == 0:
-        return np.zeros((0, 4))
-    if rows.ndim != 2 or rows.shape[1] < 4:
-        raise ImageError(
-            f"faces must be an array (n, 4) of x0, y0, x1, y1, not of shape {rows.shape}"
-        )
-    return rows[:, :4]

@@ -94,6 +94,22 @@ def _square(center: DoubleArray, side: DoubleArray) -> DoubleArray:
     return np.concatenate([center - half, center + half], axis=-1)
 
 
+def rows_of_four(values: RealArray, what: str) -> DoubleArray:
+    """Convert boxes or ROIs (n, 4 or more) to (n, 4) float64; an empty sequence is n = 0.
+
+    Raises:
+        ImageError: the array has another shape; the message calls it ``what``.
+    """
+    rows = np.asarray(values, dtype=np.float64)
+    if rows.size == 0:
+        return np.zeros((0, 4))
+    if rows.ndim != 2 or rows.shape[1] < 4:
+        raise ImageError(
+            f"{what} must be an array (n, 4) of x0, y0, x1, y1, not of shape {rows.shape}"
+        )
+    return rows[:, :4]
+
+
 def checked_roi(roi: RealArray) -> tuple[float, float, float, float]:
     """Return a ROI as numbers.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tddfa_ros.config import AUTO, FLOAT32, INT8
 from tddfa_ros.files import write_atomically
+from tddfa_ros.model_store.manifest import ModelEntry
 from tddfa_ros.model_store.store import ModelStore
 from tddfa_ros.runtime.devices import cuda_absence
 
@@ -54,15 +55,23 @@ def choose(precision: str, name: str, store: ModelStore, device: str = "cpu") ->
 def reason_against_int8(name: str, store: ModelStore) -> str | None:
     """Return why ``auto`` uses float32 for a network on the CPU, one sentence; None if it uses int8."""
     entry = store.entries.get(name)
-    if entry is None or entry.int8_cost is None:
-        return "the model list has no accuracy of its int8 network"
-    if entry.int8_cost > LARGEST_COST:
-        return f"int8 increases the NME68 by {entry.int8_cost}, more than {LARGEST_COST}"
+    inaccurate = reason_against_accuracy(entry)
+    if entry is None or inaccurate:
+        return inaccurate
     timing = stored_timing(store, entry.sha256)
     if timing is None:
         return "not measured on this machine: run 'tddfa doctor'"
     if timing.gain < SMALLEST_GAIN:
         return f"int8 is only {timing.gain:.2f} times as fast on this machine"
+    return None
+
+
+def reason_against_accuracy(entry: ModelEntry | None) -> str | None:
+    """Return why the int8 network of an entry of the model list is not accurate enough for ``auto``, one sentence; None if it is."""
+    if entry is None or entry.int8_cost is None:
+        return "the model list has no accuracy of its int8 network"
+    if entry.int8_cost > LARGEST_COST:
+        return f"int8 increases the NME68 by {entry.int8_cost}, more than {LARGEST_COST}"
     return None
 
 

@@ -13,8 +13,8 @@ from tddfa_ros.config import FLOAT32, INT8, PipelineConfig
 from tddfa_ros.errors import TddfaError
 from tddfa_ros.model_store.store import ModelStore
 from tddfa_ros.precision.choice import (
-    LARGEST_COST,
     PrecisionTiming,
+    reason_against_accuracy,
     reason_against_int8,
     store_timing,
 )
@@ -67,7 +67,7 @@ def measure_precisions(
     for name, size, int8 in cases:
         entry = store.entries.get(name)
         timing = None
-        if entry is not None and entry.int8_cost is not None and entry.int8_cost <= LARGEST_COST:
+        if entry is not None and reason_against_accuracy(entry) is None:
             try:
                 timing = compare_speed(
                     store.path(name, fetch=False), int8(name, store), size, repeats
